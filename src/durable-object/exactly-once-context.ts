@@ -1,0 +1,155 @@
+// A transaction whose changes and events commit together (I1), on its own or inside CDCDurableObject.
+
+import { CDCError } from '../error.ts'
+import { createIdFactory } from '../event/id.ts'
+import { Outbox } from '../outbox/outbox.ts'
+import { Relay } from '../relay/relay.ts'
+import { type CDCOptions, resolveOptions } from './options.ts'
+import { Transaction, type UnitOfWork } from './transaction.ts'
+
+/** Refuses, at compile time, a callback that returns a promise where only a synchronous one is atomic. */
+export type SyncResult<T> = T extends PromiseLike<unknown> ? never : T
+
+/** The two ways into a transaction, named after the platform's own on `ctx.storage`. */
+export interface Transactions {
+  /**
+   * Runs a plain or an async callback in one SQLite transaction; it commits when the callback's promise resolves and
+   * rolls back when it rejects. Other requests wait meanwhile, and the platform resets the object after 30 s, so no
+   * network belongs inside. Called inside a transaction it becomes part of it.
+   */
+  transaction<T>(callback: (tx: Transaction) => T | Promise<T>): Promise<T>
+
+  /**
+   * Runs a plain callback in one SQLite transaction, without leaving the current turn: the fast way.
+   *
+   * @throws {CDCError} `async-callback` where the callback returns a promise; everything it did is rolled back.
+   */
+  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>): T
+}
+
+/** What `drizzle(ctx.storage)` returns, as far as it matters here. */
+export interface DrizzleDatabase {
+  readonly $client: DurableObjectStorage
+}
+
+interface Opened {
+  readonly tx: Transaction
+  readonly unit: UnitOfWork
+  readonly isAsync: boolean
+}
+
+/**
+ * An outbox over one Durable Object's database.
+ *
+ * `CDCDurableObject` has one inside. A class that extends something else makes its own, in its constructor, and hands
+ * its `alarm(info)` on to `context.alarm(info)`.
+ */
+export class ExactlyOnceContext implements Transactions {
+  readonly storage: DurableObjectStorage
+  readonly #outbox: Outbox
+  readonly #relay: Relay
+  readonly #now: () => number
+  readonly #createId: () => string
+  /** The innermost transaction that is open now. */
+  #open: Opened | undefined
+
+  /**
+   * @param db the object's `ctx`; or a drizzle database over its storage, which doesn't know the object's name, so that
+   *   `ns` must be given where the outbox is new.
+   * @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`.
+   */
+  constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
+    const state = '$client' in db ? undefined : db
+    this.storage = '$client' in db ? db.$client : db.storage
+    const { pipeline, ns, source, limits, now, random } = resolveOptions(options, 'DO')
+    this.#now = now
+    this.#createId = createIdFactory(now)
+    const owner = { object: state?.id.toString(), ns: ns ?? state?.id.name, source }
+    this.#outbox = new Outbox(this.storage, owner, this.#createId)
+    this.#relay = new Relay({ storage: this.storage, outbox: this.#outbox, pipeline, limits, now, random })
+    if (this.#outbox.pendingEvents > 0) void state?.blockConcurrencyWhile(() => this.#relay.heal())
+  }
+
+  async transaction<T>(callback: (tx: Transaction) => T | Promise<T>): Promise<T> {
+    if (this.#open !== undefined && !this.#open.isAsync)
+      throw new CDCError(
+        'transaction-nested',
+        'transaction: inside transactionSync it would run after that one, on its own; call transactionSync',
+      )
+    return this.storage.transaction(async () => {
+      const scope = this.#begin({ isAsync: true })
+      try {
+        const result = await callback(scope.tx)
+        this.#commit(scope)
+        return result
+      } finally {
+        this.#end(scope)
+      }
+    })
+  }
+
+  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>): T {
+    return this.storage.transactionSync(() => {
+      const scope = this.#begin({ isAsync: false })
+      try {
+        const result: T = callback(scope.tx)
+        refusePromise(result)
+        this.#commit(scope)
+        return result
+      } finally {
+        this.#end(scope)
+      }
+    })
+  }
+
+  /** Drains the outbox. To be called by the object's `alarm` method with what the platform gave it. Never throws. */
+  async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    await this.#relay.run(info?.scheduledTime ?? 0)
+  }
+
+  #begin({ isAsync }: { isAsync: boolean }): Scope {
+    const outer = this.#open
+    const unit = outer?.unit ?? { txid: this.#createId(), events: [] }
+    const tx = new Transaction(this.storage, unit, this.#createId)
+    this.#open = { tx, unit, isAsync }
+    return { tx, unit, outer, eventsBefore: unit.events.length, hasCommitted: false }
+  }
+
+  /** Only the outermost transaction writes, when all is done: so LSNs follow the order of commits and leave no gap. */
+  #commit(scope: Scope): void {
+    const { unit, outer } = scope
+    if (outer === undefined && unit.events.length > 0) {
+      const { wasIdle } = this.#outbox.append({ txid: unit.txid, timeMs: this.#now(), events: unit.events })
+      // Where something was pending before, its alarm is still due, by I6.
+      if (wasIdle) this.#relay.schedule()
+    }
+    scope.hasCommitted = true
+  }
+
+  #end(scope: Scope): void {
+    // SQLite has rolled back what a failed nested transaction wrote; its events go with it.
+    if (!scope.hasCommitted) scope.unit.events.length = scope.eventsBefore
+    scope.tx.end()
+    this.#open = scope.outer
+  }
+}
+
+interface Scope {
+  readonly tx: Transaction
+  readonly unit: UnitOfWork
+  readonly outer: Opened | undefined
+  readonly eventsBefore: number
+  hasCommitted: boolean
+}
+
+function refusePromise(result: unknown): void {
+  if (typeof result !== 'object' || result === null || !('then' in result)) return
+  if (typeof result.then !== 'function') return
+  // Whatever the callback goes on to do after its first await is lost on a closed handle; its failure says nothing new.
+  result.then(undefined, () => undefined)
+  throw new CDCError(
+    'async-callback',
+    'transactionSync: the callback returned a promise, and only what it did before its first await would be atomic; ' +
+      'use transaction for async callbacks',
+  )
+}

@@ -1,0 +1,84 @@
+// What can be configured, with its defaults, checked once when the object wakes.
+
+import { env } from 'cloudflare:workers'
+import { z } from 'zod'
+import { CDCError } from '../error.ts'
+import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { RelayLimits } from '../relay/relay.ts'
+
+/** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
+export interface CDCOptions extends Partial<RelayLimits> {
+  /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
+  pipeline?: Pipeline
+  /** The tenant that the events belong to. Default: the object's name, else its id. */
+  ns?: string
+  /** What the events come from. Default: `DO/<class name>`. */
+  source?: string
+  /** The clock, in milliseconds since 1970. */
+  now?: () => number
+  /** A number in [0, 1), for the jitter of retries. */
+  random?: () => number
+}
+
+export interface ResolvedOptions {
+  readonly pipeline: Pipeline
+  readonly ns: string | undefined
+  readonly source: string
+  readonly limits: RelayLimits
+  readonly now: () => number
+  readonly random: () => number
+}
+
+const milliseconds = z.int().nonnegative()
+const name = z.string().min(1).max(NAME_LENGTH_MAX)
+
+const limitsSchema = z
+  .object({
+    batchEventsMax: z.int().positive().default(1_000),
+    batchBytesMax: z.int().positive().max(4_500_000).default(4_000_000),
+    lingerMs: milliseconds.default(100),
+    retryDelayMsMin: milliseconds.default(500),
+    retryDelayMsMax: milliseconds.default(60_000),
+    sendTimeoutMs: milliseconds.positive().default(30_000),
+    recoveryMs: milliseconds.positive().default(5_000),
+  })
+  .refine((limits) => limits.retryDelayMsMin <= limits.retryDelayMsMax, {
+    error: 'retryDelayMsMin is above retryDelayMsMax',
+  })
+
+const namesSchema = z.object({ ns: name.optional(), source: name })
+
+/** Fills in the defaults. @throws {CDCError} `invalid-config`, naming the option. */
+export function resolveOptions(options: CDCOptions, defaultSource: string): ResolvedOptions {
+  const limits = parse(limitsSchema, options)
+  const { ns, source } = parse(namesSchema, { ...options, source: options.source ?? defaultSource })
+  return {
+    pipeline: options.pipeline ?? boundPipeline(),
+    ns,
+    source,
+    limits,
+    now: options.now ?? Date.now,
+    random: options.random ?? Math.random,
+  }
+}
+
+function parse<Output>(schema: z.ZodType<Output>, options: unknown): Output {
+  const parsed = schema.safeParse(options)
+  if (parsed.success) return parsed.data
+  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
+  throw new CDCError('invalid-config', `configure: ${problems.join('; ')}`)
+}
+
+function boundPipeline(): Pipeline {
+  const bound: unknown = 'EVENTS_PIPELINE' in env ? env.EVENTS_PIPELINE : undefined
+  if (isPipeline(bound)) return bound
+  throw new CDCError(
+    'invalid-config',
+    'configure: there is no pipeline; bind EVENTS_PIPELINE in wrangler.toml or give the option `pipeline`',
+  )
+}
+
+function isPipeline(candidate: unknown): candidate is Pipeline {
+  return typeof candidate === 'object' && candidate !== null && 'send' in candidate
+}

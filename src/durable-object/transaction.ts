@@ -1,0 +1,89 @@
+// What a transaction's callback is given. It gathers events; the context writes them when the outermost one ends.
+
+import type { SQL } from 'drizzle-orm'
+import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
+import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
+import { CDCError } from '../error.ts'
+import { type EncodedEvent, encodeEvent } from '../event/create-event.ts'
+import type { EventInput } from '../event/unified-event.ts'
+import { checkBindings } from './bindings.ts'
+
+/** What the transactions that are nested in one another share: they commit together, under one txid. */
+export interface UnitOfWork {
+  readonly txid: string
+  readonly events: EncodedEvent[]
+}
+
+const dialect = new SQLiteSyncDialect()
+
+export class Transaction {
+  readonly #storage: DurableObjectStorage
+  readonly #unit: UnitOfWork
+  readonly #createId: () => string
+  #hasEnded = false
+
+  /** Made by `ctx.transaction` and `ctx.transactionSync`. */
+  constructor(storage: DurableObjectStorage, unit: UnitOfWork, createId: () => string) {
+    this.#storage = storage
+    this.#unit = unit
+    this.#createId = createId
+  }
+
+  /** ULID of the transaction; all its events carry it. */
+  get txid(): string {
+    return this.#unit.txid
+  }
+
+  /** The object's database through drizzle. Use it synchronously (`.run()`, `.all()`, `.get()`), inside the callback. */
+  get db(): DrizzleSqliteDODatabase {
+    this.#assertOpen('db')
+    return drizzle(this.#storage)
+  }
+
+  /**
+   * Emits an event: it commits with this transaction, or not at all. The event is taken as it is now.
+   *
+   * @returns the event's id, a ULID.
+   * @throws {CDCError} `event-invalid` or `event-too-large`; uncaught, it rolls the transaction back.
+   */
+  emit(event: EventInput): string {
+    this.#assertOpen('emit')
+    const encoded = encodeEvent(event, this.#createId)
+    this.#unit.events.push(encoded)
+    return encoded.id
+  }
+
+  /** Emits events in order, all or none of them. @returns their ids. @throws {CDCError} like `emit`. */
+  emitBatch(events: readonly EventInput[]): string[] {
+    this.#assertOpen('emitBatch')
+    const encoded = events.map((event) => encodeEvent(event, this.#createId))
+    for (const event of encoded) this.#unit.events.push(event)
+    return encoded.map((event) => event.id)
+  }
+
+  /**
+   * Runs one SQL statement and reads all its rows.
+   *
+   * @param query a drizzle template, `` sql`UPDATE t SET a = ${a}` ``, or SQL text with `?` for each parameter.
+   * @throws {CDCError} `invalid-argument` for a parameter that SQLite would store as something else.
+   */
+  execute<Row extends Record<string, SqlStorageValue>>(query: SQL | string, ...params: unknown[]): Row[] {
+    this.#assertOpen('execute')
+    const statement = typeof query === 'string' ? { sql: query, params } : dialect.sqlToQuery(query)
+    // Read to the end at once: a write's unread rows would make the commit fail.
+    return this.#storage.sql.exec<Row>(statement.sql, ...checkBindings(statement.params)).toArray()
+  }
+
+  /** Called by the context: from here on the handle is of no use. */
+  end(): void {
+    this.#hasEnded = true
+  }
+
+  #assertOpen(method: string): void {
+    if (!this.#hasEnded) return
+    throw new CDCError(
+      'transaction-ended',
+      `tx.${method}: the transaction has ended; await everything that uses tx inside its callback`,
+    )
+  }
+}

@@ -1,0 +1,10 @@
+/** What one event may be. Every limit has a name and a unit; going over it is a `CDCError`, never a cut. */
+
+/** UTF-8 bytes of one event as JSON. Leaves room for its envelope in a 5 MB request and a 2 MB SQLite row. */
+export const EVENT_BYTES_MAX = 1_000_000
+
+/** Levels of nesting inside `before`, `after` and `data`. */
+export const EVENT_DEPTH_MAX = 64
+
+/** UTF-16 units of a name: `type`, `ns`, `source`, `table`, `key`, `actor`, `correlationId`. */
+export const NAME_LENGTH_MAX = 1_024

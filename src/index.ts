@@ -1,0 +1,23 @@
+export { CDCDurableObject, type CDCState } from './durable-object/cdc-durable-object.ts'
+export { ExactlyOnceContext, type SyncResult, type Transactions } from './durable-object/exactly-once-context.ts'
+export type { CDCOptions } from './durable-object/options.ts'
+export type { Transaction } from './durable-object/transaction.ts'
+export { CDCError, type CDCErrorCode } from './error.ts'
+export { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './event/limits.ts'
+export { type EventRecord, eventRecordSchema } from './event/record.ts'
+export {
+  type CommittedEvent,
+  type EventInput,
+  type Operation,
+  type StoreType,
+  type UnifiedEvent,
+  unifiedEventSchema,
+} from './event/unified-event.ts'
+export type { Pipeline } from './pipeline/pipeline.ts'
+export {
+  type Document,
+  type DocumentFields,
+  DocumentStore,
+  type StoreContext,
+} from './stores/document/document-store.ts'
+export { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX, type DocumentWhere } from './stores/document/query.ts'
