@@ -1,38 +1,42 @@
-import { CDCDurableObject, type CDCOptions, type EventInput } from 'durable-outbox'
+import { DurableObject } from 'cloudflare:workers'
+import { CDCDurableObject, type CDCOptions, type CDCState, DocumentStore } from 'durable-outbox'
+import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 
 export { FakePipeline } from './fake-pipeline.ts'
+export { Lake } from 'durable-outbox/lake'
+
+/** Longer than any test: alarms run when a test runs them. */
+const NEVER_MS = 3_600_000
+
+export interface Draft {
+  text: string
+  stars?: number | null
+  tags?: string[]
+  done?: boolean
+  'a field'?: string
+}
 
 /** Notes in a plain table, so that a test can see a mutation and its event apart. */
-export class Notes extends CDCDurableObject<Cloudflare.Env> {
-  declare ctx: CDCDurableObject['ctx']
+export class Notes extends CDCDurableObject {
+  /** Public here, for the tests. */
+  declare ctx: CDCState
+  readonly drafts: DocumentStore<Draft>
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
-    this.#createTable()
+    ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)')
+    this.drafts = new DocumentStore(this.ctx, 'Draft')
   }
 
   protected override configure(): CDCOptions {
-    return { random: () => 0.5, batchEventsMax: 5, lingerMs: 3_600_000, retryDelayMsMin: 3_600_000, retryDelayMsMax: 7_200_000, recoveryMs: 3_600_000 }
-  }
-
-  #createTable(): void {
-    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)')
-  }
-
-  write(texts: string[]): void {
-    this.ctx.transactionSync((tx) => {
-      for (const text of texts) {
-        tx.execute('INSERT INTO notes (text) VALUES (?)', text)
-        tx.emit({ type: 'Note.written', data: { text } })
-      }
-    })
-  }
-
-  emit(event: EventInput): void {
-    this.ctx.transactionSync((tx) => {
-      tx.execute("INSERT INTO notes (text) VALUES ('beside the event')")
-      tx.emit(event)
-    })
+    return {
+      batchEventsMax: 5,
+      lingerMs: NEVER_MS,
+      retryDelayMsMin: NEVER_MS,
+      retryDelayMsMax: NEVER_MS,
+      recoveryMs: NEVER_MS,
+      sendTimeoutMs: 50,
+    }
   }
 
   notes(): string[] {
@@ -40,6 +44,18 @@ export class Notes extends CDCDurableObject<Cloudflare.Env> {
       .exec<{ text: string }>('SELECT text FROM notes ORDER BY id')
       .toArray()
       .map((row) => row.text)
+  }
+}
+
+/** A class with nothing of ours, in which a test opens outboxes over the object's database by itself. */
+export class Plain extends DurableObject {
+  override alarm(): void {}
+}
+
+/** The lake, committing only when a test says so. */
+export class SlowLakeTable extends LakeTable {
+  protected override configure(): LakeLimits {
+    return { ...super.configure(), rollMs: NEVER_MS, commitEventsMax: 100, bufferBytesMax: 100_000 }
   }
 }
 

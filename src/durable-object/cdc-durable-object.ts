@@ -4,13 +4,13 @@ import { ExactlyOnceContext, type Transactions } from './exactly-once-context.ts
 import type { CDCOptions } from './options.ts'
 
 /** The platform's `ctx` with two methods more. */
-export interface CDCState<Props = unknown> extends DurableObjectState<Props>, Transactions {}
+export interface CDCState<Props = {}> extends DurableObjectState<Props>, Transactions {}
 
 /**
  * A Durable Object with an outbox: what `this.ctx.transaction` changes and the events that it emits commit together,
  * and a relay driven by the object's alarm brings the events to the pipeline.
  */
-export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = unknown> extends DurableObject<Env, Props> {
+export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends DurableObject<Env, Props> {
   declare protected ctx: CDCState<Props>
   readonly #context: ExactlyOnceContext
 

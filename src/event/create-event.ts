@@ -1,13 +1,10 @@
 // From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step, so that
 // nothing bad can reach a pipeline later, and nothing the caller does to its object afterwards can change it.
 
-import { z } from 'zod'
+import type { z } from 'zod'
 import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
 import { type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
-
-/** What every event of an outbox says by itself; the rest stands once in the row of its transaction. */
-export type EventContent = z.infer<typeof eventContentSchema>
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
 export interface EncodedEvent {
@@ -23,9 +20,12 @@ const TYPE_OF_OP: Readonly<Record<Operation, string>> = {
   r: 'cdc.read',
 }
 
-const eventContentSchema = unifiedEventSchema
+const eventInputSchema = unifiedEventSchema
   .omit({ ns: true, lsn: true, txid: true, _meta: true })
-  .partial({ timestamp: true })
+  .partial({ id: true, type: true, timestamp: true })
+
+/** What an event says by itself; the rest stands once in the row of its transaction. */
+export type EventContent = z.infer<typeof eventInputSchema> & { id: string; type: string }
 
 const utf8 = new TextEncoder()
 
@@ -35,7 +35,7 @@ const utf8 = new TextEncoder()
  * @throws {CDCError} `event-invalid` where a field is wrong, `event-too-large` beyond `EVENT_BYTES_MAX`.
  */
 export function encodeEvent(input: EventInput, createId: () => string): EncodedEvent {
-  const content = parseContent(withDefaults(input, createId))
+  const content = createContent(input, createId)
   const json = JSON.stringify(content)
   const bytes = utf8.encode(json).byteLength
   if (bytes > EVENT_BYTES_MAX)
@@ -46,19 +46,18 @@ export function encodeEvent(input: EventInput, createId: () => string): EncodedE
   return { id: content.id, json, bytes }
 }
 
-function withDefaults(input: EventInput, createId: () => string): Record<string, unknown> {
+function createContent(input: EventInput, createId: () => string): EventContent {
   if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
-  const given: Record<string, unknown> = {}
-  for (const [field, value] of Object.entries(input)) if (value !== undefined) given[field] = value
-  if (given['type'] === undefined && given['op'] === undefined) throw invalid('an event needs a type or an op')
-  return { id: createId(), type: input.op === undefined ? undefined : TYPE_OF_OP[input.op], ...given }
+  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
+  const parsed = eventInputSchema.safeParse(given)
+  if (!parsed.success) throw invalid(parsed.error.issues.map(describeIssue).join('; '), parsed.error)
+  const { id = createId(), type = typeOf(parsed.data.op), ...rest } = parsed.data
+  return { id, type, ...rest }
 }
 
-function parseContent(candidate: Record<string, unknown>): EventContent {
-  const parsed = eventContentSchema.safeParse(candidate)
-  if (parsed.success) return parsed.data
-  const [issue] = parsed.error.issues
-  throw invalid(issue === undefined ? 'is not an event' : describeIssue(issue), parsed.error)
+function typeOf(op: Operation | undefined): string {
+  if (op === undefined) throw invalid('an event needs a type or an op')
+  return TYPE_OF_OP[op]
 }
 
 function describeIssue(issue: z.core.$ZodIssue): string {

@@ -1,0 +1,92 @@
+/**
+ * Lower and upper bounds, by which engines skip files that cannot hold what a query asks for. A wrong bound hides
+ * rows, so they are computed in the order in which engines compare: strings by their UTF-8 bytes, which is the order
+ * of code points and not the order of JavaScript's `<`.
+ *
+ * Format: https://iceberg.apache.org/spec/#data-file-fields (lower_bounds, upper_bounds)
+ */
+
+/** Values that can be bounded. The values of one column are all of one type. */
+export type Bounded = string | number | bigint
+
+/** `upper` is missing when no short string is known to lie above all values. */
+export type Bounds<T extends Bounded> = { lower: T; upper?: T }
+
+/** What Iceberg's own writers keep of a string by default: `truncate(16)`, in code points. */
+const CODE_POINTS_MAX = 16
+const LAST_CODE_POINT = 0x10ffff
+const SURROGATES_FIRST = 0xd800
+const SURROGATES_END = 0xe000
+
+/** The smallest and the largest value, exactly; undefined when all are null. Strings must be well-formed. */
+export function rangeOf<T extends Bounded>(values: Iterable<T | null>): { lower: T; upper: T } | undefined {
+  let range: { lower: T; upper: T } | undefined
+  for (const value of values) {
+    if (value === null) continue
+    if (range === undefined) range = { lower: value, upper: value }
+    else if (compareValues(value, range.lower) < 0) range.lower = value
+    else if (compareValues(value, range.upper) > 0) range.upper = value
+  }
+  return range
+}
+
+/** Bounds to store for a column: long strings are truncated, the upper one upwards; undefined when all are null. */
+export function boundsOf(values: Iterable<string | bigint | null>): Bounds<string | bigint> | undefined {
+  const range = rangeOf(values)
+  if (range === undefined) return undefined
+  const lower = typeof range.lower === 'string' ? truncateDown(range.lower) : range.lower
+  const upper = typeof range.upper === 'string' ? truncateUp(range.upper) : range.upper
+  return upper === undefined ? { lower } : { lower, upper }
+}
+
+/** Orders values as engines do; negative when `left` comes first. */
+export function compareValues(left: Bounded, right: Bounded): number {
+  if (typeof left === 'string' && typeof right === 'string') return compareStrings(left, right)
+  return left < right ? -1 : Number(left > right)
+}
+
+function compareStrings(left: string, right: string): number {
+  const length = Math.min(left.length, right.length)
+  for (let i = 0; i < length; i++) {
+    const leftUnit = left.charCodeAt(i)
+    const rightUnit = right.charCodeAt(i)
+    if (leftUnit !== rightUnit) return rank(leftUnit) - rank(rightUnit)
+  }
+  return left.length - right.length
+}
+
+/** Surrogates stand for U+10000 and above, so they rank above U+E000 to U+FFFF, which follow them in UTF-16. */
+function rank(unit: number): number {
+  if (unit < SURROGATES_FIRST) return unit
+  return unit < SURROGATES_END ? unit + 0x10000 : unit
+}
+
+/** The first 16 code points, which sort before the whole. */
+function truncateDown(text: string): string {
+  let end = 0
+  let count = 0
+  for (const character of text) {
+    if (count++ === CODE_POINTS_MAX) break
+    end += character.length
+  }
+  return text.slice(0, end)
+}
+
+/**
+ * The shortest string of at most 16 code points that sorts after every string with that prefix: the last code point
+ * that has a successor is replaced by it, and what follows is dropped. Undefined when all are U+10FFFF.
+ */
+function truncateUp(text: string): string | undefined {
+  const prefix = truncateDown(text)
+  if (prefix.length === text.length) return text
+  const points = Array.from(prefix, (character) => character.codePointAt(0) ?? 0)
+  for (let last = points.pop(); last !== undefined; last = points.pop()) {
+    if (last < LAST_CODE_POINT) return String.fromCodePoint(...points, successor(last))
+  }
+  return undefined
+}
+
+/** UTF-8 has no surrogates, so U+D7FF is followed by U+E000. */
+function successor(codePoint: number): number {
+  return codePoint === SURROGATES_FIRST - 1 ? SURROGATES_END : codePoint + 1
+}

@@ -1,0 +1,177 @@
+/**
+ * Table metadata: the JSON file at the root of a table. Whoever replaces it atomically has committed.
+ * Everything here is a pure function from one metadata to the next.
+ *
+ * Format: https://iceberg.apache.org/spec/#table-metadata
+ */
+import { CDCError } from '../../error.ts'
+import { createPartitionSpec } from './partition.ts'
+import type { PartitionField, PartitionSpec } from './partition.ts'
+import { createSchema } from './schema.ts'
+import type { Column, Schema } from './schema.ts'
+import type { Snapshot } from './snapshot.ts'
+
+/** Format version 2, spelled as in the spec. Times are milliseconds since 1970. */
+export type TableMetadata = {
+  'format-version': 2
+  'table-uuid': string
+  /** The table's root, such as `s3://lake/cdc/events`: no slash at the end. */
+  location: string
+  'last-sequence-number': number
+  'last-updated-ms': number
+  'last-column-id': number
+  schemas: Schema[]
+  'current-schema-id': number
+  'partition-specs': PartitionSpec[]
+  'default-spec-id': number
+  'last-partition-id': number
+  'sort-orders': { 'order-id': number; fields: never[] }[]
+  'default-sort-order-id': number
+  properties: Record<string, string>
+  /** Missing until the first snapshot. */
+  'current-snapshot-id'?: number
+  refs: Record<string, SnapshotRef>
+  snapshots: Snapshot[]
+  'snapshot-log': { 'snapshot-id': number; 'timestamp-ms': number }[]
+  'metadata-log': { 'metadata-file': string; 'timestamp-ms': number }[]
+}
+
+/** A name for a snapshot. `main` is the branch that queries read. */
+export type SnapshotRef = { 'snapshot-id': number; type: 'branch' | 'tag' }
+
+export type CreateTableOptions = {
+  location: string
+  columns: readonly Column[]
+  partition: readonly PartitionField[]
+  uuid: string
+  nowMs: number
+  properties?: Readonly<Record<string, string>>
+}
+
+// Iceberg numbers partition fields from 1000, so a table without any has used 999.
+const PARTITION_ID_BEFORE_FIRST = 999
+// Names and default: https://iceberg.apache.org/docs/latest/configuration/#write-properties
+const METRICS_OF_COLUMN = 'write.metadata.metrics.column.'
+const PREVIOUS_VERSIONS_MAX = 'write.metadata.previous-versions-max'
+const PREVIOUS_VERSIONS_MAX_DEFAULT = 100
+
+/**
+ * Makes the metadata of a new, empty table. Columns without bounds are recorded as Iceberg's property
+ * `write.metadata.metrics.column.<name>=counts`, which other writers obey too.
+ *
+ * Throws `invalid-argument` when columns, partition or location contradict the spec.
+ */
+export function createTableMetadata(options: CreateTableOptions): TableMetadata {
+  const { location, columns, partition, uuid, nowMs, properties } = options
+  if (location === '' || location.endsWith('/')) {
+    throw new CDCError('invalid-argument', 'createTableMetadata: location must be given, without a slash at its end')
+  }
+  const schema = createSchema(columns)
+  const unbounded = columns.filter((column) => column.bounds === false)
+  return {
+    'format-version': 2,
+    'table-uuid': uuid,
+    location,
+    'last-sequence-number': 0,
+    'last-updated-ms': nowMs,
+    'last-column-id': Math.max(...columns.map((column) => column.id)),
+    schemas: [schema],
+    'current-schema-id': schema['schema-id'],
+    'partition-specs': [createPartitionSpec(schema, partition)],
+    'default-spec-id': 0,
+    'last-partition-id': Math.max(PARTITION_ID_BEFORE_FIRST, ...partition.map((field) => field['field-id'])),
+    'sort-orders': [{ 'order-id': 0, fields: [] }],
+    'default-sort-order-id': 0,
+    properties: {
+      'write.parquet.compression-codec': 'zstd',
+      ...Object.fromEntries(unbounded.map((column) => [METRICS_OF_COLUMN + column.name, 'counts'])),
+      ...properties,
+    },
+    refs: {},
+    snapshots: [],
+    'snapshot-log': [],
+    'metadata-log': [],
+  }
+}
+
+/** The schema that new files are written with. */
+export function currentSchema(metadata: TableMetadata): Schema {
+  const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
+  if (schema === undefined) throw new CDCError('invalid-argument', 'table metadata: the current schema is missing')
+  return schema
+}
+
+/** The partition spec that new files are written with. */
+export function defaultSpec(metadata: TableMetadata): PartitionSpec {
+  const spec = metadata['partition-specs'].find((candidate) => candidate['spec-id'] === metadata['default-spec-id'])
+  if (spec === undefined)
+    throw new CDCError('invalid-argument', 'table metadata: the default partition spec is missing')
+  return spec
+}
+
+/** The columns that `createTableMetadata` was given, from the current schema and the properties. */
+export function columnsOf(metadata: TableMetadata): Column[] {
+  return currentSchema(metadata).fields.map((field) => {
+    const isUnbounded = metadata.properties[METRICS_OF_COLUMN + field.name] === 'counts'
+    return isUnbounded ? { ...field, bounds: false } : field
+  })
+}
+
+/** The snapshot that queries read; undefined in an empty table. */
+export function currentSnapshot(metadata: TableMetadata): Snapshot | undefined {
+  return metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
+}
+
+/**
+ * The time of the next change: now, but never before the last one. Readers refuse a table whose logs run backwards,
+ * and clocks do step back.
+ */
+export function nextTimestampMs(metadata: TableMetadata, nowMs: number): number {
+  return Math.max(nowMs, metadata['last-updated-ms'])
+}
+
+/**
+ * Makes a new snapshot the current one, on the branch `main`.
+ *
+ * `metadataKey` is the key, relative to the location, of the file that holds `metadata`; it goes into the metadata
+ * log. Without it the log stays as it is, which is right when `metadata` was never stored.
+ * Throws `invalid-argument` when the snapshot's id is taken, or its sequence number is not the next.
+ */
+export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot, metadataKey?: string): TableMetadata {
+  checkNext(metadata, snapshot)
+  const id = snapshot['snapshot-id']
+  const timestampMs = nextTimestampMs(metadata, snapshot['timestamp-ms'])
+  return {
+    ...metadata,
+    'last-sequence-number': snapshot['sequence-number'],
+    'last-updated-ms': timestampMs,
+    'current-snapshot-id': id,
+    refs: { ...metadata.refs, main: { ...metadata.refs['main'], 'snapshot-id': id, type: 'branch' } },
+    snapshots: [...metadata.snapshots, { ...snapshot, 'timestamp-ms': timestampMs }],
+    'snapshot-log': [...metadata['snapshot-log'], { 'snapshot-id': id, 'timestamp-ms': timestampMs }],
+    'metadata-log': nextMetadataLog(metadata, metadataKey),
+  }
+}
+
+function checkNext(metadata: TableMetadata, snapshot: Snapshot): void {
+  const id = snapshot['snapshot-id']
+  if (!Number.isSafeInteger(id) || id <= 0) {
+    throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is not a positive integer below 2^53`)
+  }
+  if (metadata.snapshots.some((other) => other['snapshot-id'] === id)) {
+    throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is taken; draw another one`)
+  }
+  if (snapshot['sequence-number'] !== metadata['last-sequence-number'] + 1) {
+    throw new CDCError('invalid-argument', `withSnapshot: sequence number ${snapshot['sequence-number']} is not next`)
+  }
+}
+
+function nextMetadataLog(metadata: TableMetadata, metadataKey: string | undefined): TableMetadata['metadata-log'] {
+  if (metadataKey === undefined) return metadata['metadata-log']
+  const max = Number(metadata.properties[PREVIOUS_VERSIONS_MAX] ?? PREVIOUS_VERSIONS_MAX_DEFAULT)
+  const previous = {
+    'metadata-file': `${metadata.location}/${metadataKey}`,
+    'timestamp-ms': metadata['last-updated-ms'],
+  }
+  return [...metadata['metadata-log'], previous].slice(-Math.max(1, max))
+}

@@ -1,0 +1,14 @@
+import { WorkerEntrypoint } from 'cloudflare:workers'
+import type { EventRecord } from '../event/record.ts'
+import type { LakeTable } from './lake-table.ts'
+
+/**
+ * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
+ * Records that it has accepted land in the Iceberg table `cdc.events` of the bucket `LAKE_BUCKET`, each once.
+ */
+export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
+  /** @throws {CDCError} `record-invalid` or `lake-full`. */
+  async send(records: EventRecord[]): Promise<void> {
+    await this.env.LAKE_TABLE.getByName('cdc.events').send(records)
+  }
+}

@@ -1,0 +1,38 @@
+// Sets of LSNs as ranges. Which events of a source have come is almost always one range, however many they are, and
+// a late, repeated or reordered batch is still told apart exactly.
+
+/** LSNs from `first` to `last`, both included. */
+export interface LSNRange {
+  readonly first: number
+  readonly last: number
+}
+
+/** Joins ranges that touch or overlap. The result is sorted, and no two of its ranges touch. */
+export function unite(ranges: readonly LSNRange[]): LSNRange[] {
+  const united: LSNRange[] = []
+  for (const range of ranges.toSorted((a, b) => a.first - b.first)) {
+    const previous = united.at(-1)
+    if (previous === undefined || range.first > previous.last + 1) united.push(range)
+    else united[united.length - 1] = { first: previous.first, last: Math.max(previous.last, range.last) }
+  }
+  return united
+}
+
+/** Whether an LSN is in one of the ranges, which `unite` has sorted. */
+export function contains(ranges: readonly LSNRange[], lsn: number): boolean {
+  let low = 0
+  let high = ranges.length - 1
+  while (low <= high) {
+    const middle = (low + high) >> 1
+    const range = ranges[middle]
+    if (range === undefined || lsn < range.first) high = middle - 1
+    else if (lsn > range.last) low = middle + 1
+    else return true
+  }
+  return false
+}
+
+/** The last LSN up to which nothing is missing: where the first range ends. */
+export function watermark(ranges: readonly LSNRange[]): number | undefined {
+  return unite(ranges)[0]?.last
+}

@@ -1,0 +1,215 @@
+// What the lake remembers in its own SQLite: the buffer of runs that are not in the table yet, which LSNs have landed,
+// the table's pointer, and the commits that were prepared and may or may not have happened.
+
+import { migrate, type Migration } from '../sqlite/migrate.ts'
+import type { ManifestFile } from './iceberg/manifest.ts'
+import type { Origin, Run } from './intake.ts'
+import { type LSNRange, unite } from './ranges.ts'
+import { SELECT_EVENTS } from './stream.generated.ts'
+
+const migrations: readonly Migration[] = [
+  {
+    name: '0001_lake',
+    sql: `
+      CREATE TABLE lake_buffer (
+        seq INTEGER PRIMARY KEY, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
+      );
+      CREATE INDEX lake_buffer_origin ON lake_buffer (source, epoch);
+      CREATE TABLE lake_landed (
+        source TEXT NOT NULL, epoch TEXT NOT NULL, first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
+        PRIMARY KEY (source, epoch, first_lsn)
+      ) WITHOUT ROWID;
+      CREATE TABLE lake_pointer (id INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+      CREATE TABLE lake_manifest (version INTEGER PRIMARY KEY, manifest TEXT NOT NULL);
+      CREATE TABLE lake_prepared (
+        snapshot_id INTEGER PRIMARY KEY, version INTEGER NOT NULL, through_seq INTEGER NOT NULL, manifest TEXT NOT NULL
+      );`,
+  },
+]
+
+/** A commit whose files are stored. It has happened once the metadata file of its version names its snapshot. */
+export interface PreparedCommit {
+  readonly snapshotId: number
+  /** The table's version that the commit makes. */
+  readonly version: number
+  /** The last row of the buffer that it brings into the table. */
+  readonly throughSeq: number
+  readonly manifest: ManifestFile
+}
+
+/** A part of the buffer, from its beginning, that one commit brings into the table. */
+export interface Slice {
+  readonly throughSeq: number
+  readonly runs: readonly (Origin & LSNRange)[]
+}
+
+/** How much of the buffer goes into one commit: at least one run. */
+export interface SliceLimits {
+  readonly commitEventsMax: number
+  readonly commitBytesMax: number
+}
+
+/** A row of the table, as the stream's SQL made it. */
+export type StreamRow = Record<string, string | number | null>
+
+export class LakeState {
+  readonly #storage: DurableObjectStorage
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage
+    migrate(storage, 'lake_migrations', migrations)
+  }
+
+  /** Events and bytes that wait in the buffer. Reads it all, so once per life. */
+  measureBuffer(): { events: number; bytes: number } {
+    return this.#storage.sql
+      .exec<{ events: number; bytes: number }>(
+        `SELECT coalesce(sum(last_lsn - first_lsn + 1), 0) AS events, coalesce(sum(bytes), 0) AS bytes
+         FROM lake_buffer`,
+      )
+      .one()
+  }
+
+  /** The LSNs of an origin that are in the table or in the buffer. */
+  taken(origin: Origin): LSNRange[] {
+    return unite([...this.#ranges('lake_landed', origin), ...this.#ranges('lake_buffer', origin)])
+  }
+
+  /** The LSNs of an origin that are in the table. */
+  landed(origin: Origin): LSNRange[] {
+    return unite(this.#ranges('lake_landed', origin))
+  }
+
+  addRun({ source, epoch, first, last, bytes, records }: Run): void {
+    this.#storage.sql.exec(
+      'INSERT INTO lake_buffer (source, epoch, first_lsn, last_lsn, bytes, records) VALUES (?, ?, ?, ?, ?, ?)',
+      source,
+      epoch,
+      first,
+      last,
+      bytes,
+      records,
+    )
+  }
+
+  /** The oldest part of the buffer within the limits, or nothing where it is empty. */
+  nextSlice({ commitEventsMax, commitBytesMax }: SliceLimits): Slice | undefined {
+    const runs: (Origin & LSNRange)[] = []
+    let [throughSeq, events, bytes] = [0, 0, 0]
+    const select = `SELECT seq, source, epoch, first_lsn AS first, last_lsn AS last, bytes FROM lake_buffer ORDER BY seq`
+    for (const run of this.#storage.sql.exec<BufferedRun>(select)) {
+      events += run.last - run.first + 1
+      bytes += run.bytes
+      if (runs.length > 0 && (events > commitEventsMax || bytes > commitBytesMax)) break
+      throughSeq = run.seq
+      runs.push(run)
+    }
+    return runs.length === 0 ? undefined : { throughSeq, runs }
+  }
+
+  /** Runs streams/events.sql over the buffer up to a row of it. */
+  transform(throughSeq: number): StreamRow[] {
+    return this.#storage.sql.exec<StreamRow>(`${EVENTS_OF_BUFFER} ${SELECT_EVENTS}`, throughSeq).toArray()
+  }
+
+  /** The table's version; 0 before the first commit. */
+  version(): number {
+    const [pointer] = this.#storage.sql.exec<{ version: number }>('SELECT version FROM lake_pointer').toArray()
+    return pointer?.version ?? 0
+  }
+
+  /** The manifests of the current snapshot, newest first. */
+  manifests(): ManifestFile[] {
+    return this.#storage.sql
+      .exec<{ manifest: string }>('SELECT manifest FROM lake_manifest ORDER BY version DESC')
+      .toArray()
+      .map((row) => JSON.parse(row.manifest) as ManifestFile)
+  }
+
+  /** Notes a commit whose outcome will be known only by looking at the table's files. */
+  prepare({ snapshotId, version, throughSeq, manifest }: PreparedCommit): void {
+    this.#storage.sql.exec(
+      'INSERT INTO lake_prepared (snapshot_id, version, through_seq, manifest) VALUES (?, ?, ?, ?)',
+      snapshotId,
+      version,
+      throughSeq,
+      JSON.stringify(manifest),
+    )
+  }
+
+  prepared(snapshotId: number): PreparedCommit | undefined {
+    const [row] = this.#storage.sql
+      .exec<{ version: number; throughSeq: number; manifest: string }>(
+        'SELECT version, through_seq AS throughSeq, manifest FROM lake_prepared WHERE snapshot_id = ?',
+        snapshotId,
+      )
+      .toArray()
+    if (row === undefined) return undefined
+    return { snapshotId, ...row, manifest: JSON.parse(row.manifest) as ManifestFile }
+  }
+
+  hasPrepared(): boolean {
+    return this.#storage.sql.exec('SELECT 1 FROM lake_prepared LIMIT 1').toArray().length > 0
+  }
+
+  /** Moves the pointer, empties the buffer of what has landed and notes that it has: all in one transaction. */
+  finish({ version, throughSeq, manifest }: PreparedCommit): void {
+    this.#storage.transactionSync(() => {
+      const runs = this.#storage.sql
+        .exec<BufferedRun>(
+          `SELECT seq, source, epoch, first_lsn AS first, last_lsn AS last, bytes
+           FROM lake_buffer WHERE seq <= ?`,
+          throughSeq,
+        )
+        .toArray()
+      this.#addLanded(runs)
+      this.#storage.sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
+      this.#storage.sql.exec('INSERT INTO lake_manifest VALUES (?, ?)', version, JSON.stringify(manifest))
+      this.#storage.sql.exec('INSERT OR REPLACE INTO lake_pointer VALUES (1, ?)', version)
+      this.#storage.sql.exec('DELETE FROM lake_prepared')
+    })
+  }
+
+  #addLanded(runs: readonly BufferedRun[]): void {
+    for (const group of Map.groupBy(runs, ({ source, epoch }) => JSON.stringify([source, epoch])).values()) {
+      const [origin] = group
+      if (origin === undefined) continue
+      const before = this.landed(origin)
+      const { source, epoch } = origin
+      for (const { first } of before)
+        this.#storage.sql.exec(
+          'DELETE FROM lake_landed WHERE source = ? AND epoch = ? AND first_lsn = ?',
+          source,
+          epoch,
+          first,
+        )
+      for (const { first, last } of unite([...before, ...group]))
+        this.#storage.sql.exec('INSERT INTO lake_landed VALUES (?, ?, ?, ?)', source, epoch, first, last)
+    }
+  }
+
+  #ranges(table: 'lake_landed' | 'lake_buffer', { source, epoch }: Origin): LSNRange[] {
+    return this.#storage.sql
+      .exec<{ first: number; last: number }>(
+        `SELECT first_lsn AS first, last_lsn AS last FROM ${table} WHERE source = ? AND epoch = ?`,
+        source,
+        epoch,
+      )
+      .toArray()
+  }
+}
+
+type BufferedRun = { seq: number; source: string; epoch: string; first: number; last: number; bytes: number }
+
+/** The stream as SQL sees it: each field of a record is a column, and objects are JSON text. */
+const EVENTS_OF_BUFFER = `WITH events AS (
+  SELECT
+    value ->> 'id' AS id, value ->> 'type' AS type, value ->> 'timestamp' AS timestamp, value ->> 'ns' AS ns,
+    value ->> 'source' AS source, value ->> 'epoch' AS epoch, value ->> 'lsn' AS lsn, value ->> 'txid' AS txid,
+    value ->> 'correlation_id' AS correlation_id, value ->> 'op' AS op, value ->> 'store' AS store,
+    value ->> 'table' AS "table", value ->> 'key' AS key, value -> 'before' AS before, value -> 'after' AS after,
+    value ->> 'actor' AS actor, value -> 'data' AS data, value ->> 'visibility' AS visibility, value -> '_meta' AS _meta
+  FROM lake_buffer, json_each(lake_buffer.records)
+  WHERE seq <= ?
+)`
