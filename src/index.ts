@@ -6,6 +6,7 @@ export { CDCError, type CDCErrorCode } from './error.ts'
 export { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './event/limits.ts'
 export { type EventRecord, eventRecordSchema } from './event/record.ts'
 export {
+  type Attribution,
   type CommittedEvent,
   type EventInput,
   type Operation,

@@ -1,6 +1,8 @@
 import { DurableObject } from 'cloudflare:workers'
 import { CDCDurableObject, type CDCOptions, type CDCState, DocumentStore } from 'durable-outbox'
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { fakePipeline } from './fake-pipeline.ts'
+import { faultyBucket } from './faulty-bucket.ts'
 
 export { FakePipeline } from './fake-pipeline.ts'
 export { Lake } from 'durable-outbox/lake'
@@ -30,6 +32,7 @@ export class Notes extends CDCDurableObject {
 
   protected override configure(): CDCOptions {
     return {
+      pipeline: fakePipeline,
       batchEventsMax: 5,
       lingerMs: NEVER_MS,
       retryDelayMsMin: NEVER_MS,
@@ -52,8 +55,12 @@ export class Plain extends DurableObject {
   override alarm(): void {}
 }
 
-/** The lake, committing only when a test says so. */
+/** The lake, committing only when a test says so, into a bucket that may fail. */
 export class SlowLakeTable extends LakeTable {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+    super(ctx, { ...env, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
+  }
+
   protected override configure(): LakeLimits {
     return { ...super.configure(), rollMs: NEVER_MS, commitEventsMax: 100, bufferBytesMax: 100_000 }
   }

@@ -2,10 +2,11 @@
 
 import { CDCError } from '../error.ts'
 import { createIdFactory } from '../event/id.ts'
+import type { Attribution } from '../event/unified-event.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import { Relay } from '../relay/relay.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
-import { Transaction, type UnitOfWork } from './transaction.ts'
+import { Transaction, type TransactionParts } from './transaction.ts'
 
 /** Refuses, at compile time, a callback that returns a promise where only a synchronous one is atomic. */
 export type SyncResult<T> = T extends PromiseLike<unknown> ? never : T
@@ -16,26 +17,23 @@ export interface Transactions {
    * Runs a plain or an async callback in one SQLite transaction; it commits when the callback's promise resolves and
    * rolls back when it rejects. Other requests wait meanwhile, and the platform resets the object after 30 s, so no
    * network belongs inside. Called inside a transaction it becomes part of it.
+   *
+   * @param attribution who did it and for which request, for all events inside that don't say so themselves.
    */
-  transaction<T>(callback: (tx: Transaction) => T | Promise<T>): Promise<T>
+  transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T>
 
   /**
    * Runs a plain callback in one SQLite transaction, without leaving the current turn: the fast way.
    *
+   * @param attribution as for `transaction`.
    * @throws {CDCError} `async-callback` where the callback returns a promise; everything it did is rolled back.
    */
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>): T
+  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T
 }
 
 /** What `drizzle(ctx.storage)` returns, as far as it matters here. */
 export interface DrizzleDatabase {
   readonly $client: DurableObjectStorage
-}
-
-interface Opened {
-  readonly tx: Transaction
-  readonly unit: UnitOfWork
-  readonly isAsync: boolean
 }
 
 /**
@@ -51,7 +49,7 @@ export class ExactlyOnceContext implements Transactions {
   readonly #now: () => number
   readonly #createId: () => string
   /** The innermost transaction that is open now. */
-  #open: Opened | undefined
+  #open: Scope | undefined
 
   /**
    * @param db the object's `ctx`; or a drizzle database over its storage, which doesn't know the object's name, so that
@@ -70,14 +68,14 @@ export class ExactlyOnceContext implements Transactions {
     if (this.#outbox.pendingEvents > 0) void state?.blockConcurrencyWhile(() => this.#relay.heal())
   }
 
-  async transaction<T>(callback: (tx: Transaction) => T | Promise<T>): Promise<T> {
+  async transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
     if (this.#open !== undefined && !this.#open.isAsync)
       throw new CDCError(
         'transaction-nested',
         'transaction: inside transactionSync it would run after that one, on its own; call transactionSync',
       )
     return this.storage.transaction(async () => {
-      const scope = this.#begin({ isAsync: true })
+      const scope = this.#begin({ isAsync: true, attribution })
       try {
         const result = await callback(scope.tx)
         this.#commit(scope)
@@ -88,9 +86,9 @@ export class ExactlyOnceContext implements Transactions {
     })
   }
 
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>): T {
+  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T {
     return this.storage.transactionSync(() => {
-      const scope = this.#begin({ isAsync: false })
+      const scope = this.#begin({ isAsync: false, attribution })
       try {
         const result: T = callback(scope.tx)
         refusePromise(result)
@@ -107,17 +105,29 @@ export class ExactlyOnceContext implements Transactions {
     await this.#relay.run(info?.scheduledTime ?? 0)
   }
 
-  #begin({ isAsync }: { isAsync: boolean }): Scope {
+  #begin({ isAsync, attribution }: { isAsync: boolean; attribution: Attribution | undefined }): Scope {
     const outer = this.#open
-    const unit = outer?.unit ?? { txid: this.#createId(), events: [] }
-    const tx = new Transaction(this.storage, unit, this.#createId)
-    this.#open = { tx, unit, isAsync }
-    return { tx, unit, outer, eventsBefore: unit.events.length, hasCommitted: false }
+    const parts = {
+      storage: this.storage,
+      unit: outer?.parts.unit ?? { txid: this.#createId(), events: [] },
+      attribution: { ...outer?.parts.attribution, ...attribution },
+      createId: this.#createId,
+    }
+    this.#open = {
+      tx: new Transaction(parts),
+      parts,
+      isAsync,
+      outer,
+      eventsBefore: parts.unit.events.length,
+      hasCommitted: false,
+    }
+    return this.#open
   }
 
   /** Only the outermost transaction writes, when all is done: so LSNs follow the order of commits and leave no gap. */
   #commit(scope: Scope): void {
-    const { unit, outer } = scope
+    const { outer } = scope
+    const { unit } = scope.parts
     if (outer === undefined && unit.events.length > 0) {
       const { wasIdle } = this.#outbox.append({ txid: unit.txid, timeMs: this.#now(), events: unit.events })
       // Where something was pending before, its alarm is still due, by I6.
@@ -128,16 +138,18 @@ export class ExactlyOnceContext implements Transactions {
 
   #end(scope: Scope): void {
     // SQLite has rolled back what a failed nested transaction wrote; its events go with it.
-    if (!scope.hasCommitted) scope.unit.events.length = scope.eventsBefore
+    if (!scope.hasCommitted) scope.parts.unit.events.length = scope.eventsBefore
     scope.tx.end()
     this.#open = scope.outer
   }
 }
 
+/** A transaction that is open: its handle, and what it is nested in. */
 interface Scope {
   readonly tx: Transaction
-  readonly unit: UnitOfWork
-  readonly outer: Opened | undefined
+  readonly parts: TransactionParts
+  readonly isAsync: boolean
+  readonly outer: Scope | undefined
   readonly eventsBefore: number
   hasCommitted: boolean
 }

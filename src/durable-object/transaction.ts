@@ -5,7 +5,7 @@ import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlit
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
 import { CDCError } from '../error.ts'
 import { type EncodedEvent, encodeEvent } from '../event/create-event.ts'
-import type { EventInput } from '../event/unified-event.ts'
+import type { Attribution, EventInput } from '../event/unified-event.ts'
 import { checkBindings } from './bindings.ts'
 
 /** What the transactions that are nested in one another share: they commit together, under one txid. */
@@ -14,30 +14,34 @@ export interface UnitOfWork {
   readonly events: EncodedEvent[]
 }
 
+/** What a handle is made of. */
+export interface TransactionParts {
+  readonly storage: DurableObjectStorage
+  readonly unit: UnitOfWork
+  readonly attribution: Attribution
+  readonly createId: () => string
+}
+
 const dialect = new SQLiteSyncDialect()
 
 export class Transaction {
-  readonly #storage: DurableObjectStorage
-  readonly #unit: UnitOfWork
-  readonly #createId: () => string
+  readonly #parts: TransactionParts
   #hasEnded = false
 
   /** Made by `ctx.transaction` and `ctx.transactionSync`. */
-  constructor(storage: DurableObjectStorage, unit: UnitOfWork, createId: () => string) {
-    this.#storage = storage
-    this.#unit = unit
-    this.#createId = createId
+  constructor(parts: TransactionParts) {
+    this.#parts = parts
   }
 
   /** ULID of the transaction; all its events carry it. */
   get txid(): string {
-    return this.#unit.txid
+    return this.#parts.unit.txid
   }
 
   /** The object's database through drizzle. Use it synchronously (`.run()`, `.all()`, `.get()`), inside the callback. */
   get db(): DrizzleSqliteDODatabase {
     this.#assertOpen('db')
-    return drizzle(this.#storage)
+    return drizzle(this.#parts.storage)
   }
 
   /**
@@ -48,16 +52,16 @@ export class Transaction {
    */
   emit(event: EventInput): string {
     this.#assertOpen('emit')
-    const encoded = encodeEvent(event, this.#createId)
-    this.#unit.events.push(encoded)
+    const encoded = this.#encode(event)
+    this.#parts.unit.events.push(encoded)
     return encoded.id
   }
 
   /** Emits events in order, all or none of them. @returns their ids. @throws {CDCError} like `emit`. */
   emitBatch(events: readonly EventInput[]): string[] {
     this.#assertOpen('emitBatch')
-    const encoded = events.map((event) => encodeEvent(event, this.#createId))
-    for (const event of encoded) this.#unit.events.push(event)
+    const encoded = events.map((event) => this.#encode(event))
+    for (const event of encoded) this.#parts.unit.events.push(event)
     return encoded.map((event) => event.id)
   }
 
@@ -71,12 +75,16 @@ export class Transaction {
     this.#assertOpen('execute')
     const statement = typeof query === 'string' ? { sql: query, params } : dialect.sqlToQuery(query)
     // Read to the end at once: a write's unread rows would make the commit fail.
-    return this.#storage.sql.exec<Row>(statement.sql, ...checkBindings(statement.params)).toArray()
+    return this.#parts.storage.sql.exec<Row>(statement.sql, ...checkBindings(statement.params)).toArray()
   }
 
   /** Called by the context: from here on the handle is of no use. */
   end(): void {
     this.#hasEnded = true
+  }
+
+  #encode(event: EventInput): EncodedEvent {
+    return encodeEvent(event, this.#parts.createId, this.#parts.attribution)
   }
 
   #assertOpen(method: string): void {

@@ -4,7 +4,7 @@
 import type { z } from 'zod'
 import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
-import { type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
+import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
 export interface EncodedEvent {
@@ -32,10 +32,11 @@ const utf8 = new TextEncoder()
 /**
  * Checks what was emitted and encodes it.
  *
+ * @param attribution fields for an event that does not have them itself.
  * @throws {CDCError} `event-invalid` where a field is wrong, `event-too-large` beyond `EVENT_BYTES_MAX`.
  */
-export function encodeEvent(input: EventInput, createId: () => string): EncodedEvent {
-  const content = createContent(input, createId)
+export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
+  const content = createContent(input, createId, attribution)
   const json = JSON.stringify(content)
   const bytes = utf8.encode(json).byteLength
   if (bytes > EVENT_BYTES_MAX)
@@ -46,10 +47,10 @@ export function encodeEvent(input: EventInput, createId: () => string): EncodedE
   return { id: content.id, json, bytes }
 }
 
-function createContent(input: EventInput, createId: () => string): EventContent {
+function createContent(input: EventInput, createId: () => string, attribution: Attribution): EventContent {
   if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
-  const parsed = eventInputSchema.safeParse(given)
+  const parsed = eventInputSchema.safeParse({ ...attribution, ...given })
   if (!parsed.success) throw invalid(parsed.error.issues.map(describeIssue).join('; '), parsed.error)
   const { id = createId(), type = typeOf(parsed.data.op), ...rest } = parsed.data
   return { id, type, ...rest }

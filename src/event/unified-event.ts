@@ -105,3 +105,6 @@ export interface CommittedEvent extends UnifiedEvent {
  */
 export type EventInput = Partial<Omit<UnifiedEvent, 'ns' | 'lsn' | 'txid' | '_meta'>> &
   ({ type: string } | { op: Operation })
+
+/** Who does what is done, and for which request: fields that all events of a block have unless they say otherwise. */
+export type Attribution = Partial<Pick<UnifiedEvent, 'actor' | 'correlationId'>>

@@ -14,11 +14,11 @@ import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import { groupByOrigin, newRuns, parseRecords } from './intake.ts'
 import { watermark } from './ranges.ts'
 import { LakeState, type PreparedCommit, type Slice, type SliceLimits, type StreamRow } from './state.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import { DEFAULT_LOCATION, EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket
-  /** The table's root, `s3://<bucket>/<prefix>`. Default: `s3://lake/cdc/events`. */
+  /** The table's root, `s3://<bucket>/<prefix>`. Default: `DEFAULT_LOCATION`. */
   LAKE_LOCATION?: string
 }
 
@@ -37,7 +37,6 @@ export interface LakeStatus {
   version: number
 }
 
-const DEFAULT_LOCATION = 's3://lake/cdc/events'
 const PUTS_AT_ONCE = 6
 
 export class LakeTable extends DurableObject<LakeEnv> {

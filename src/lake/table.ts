@@ -3,6 +3,9 @@
 import type { PartitionField } from './iceberg/partition.ts'
 import type { Column } from './iceberg/schema.ts'
 
+/** The table's root where `LAKE_LOCATION` doesn't say another: `s3://<bucket>/<prefix>`. */
+export const DEFAULT_LOCATION = 's3://lake/cdc/events'
+
 /** Columns of `cdc.events`. `before`, `after`, `data` and `_meta` hold JSON text: Iceberg v2 has no type for it. */
 export const EVENTS_COLUMNS: readonly Column[] = [
   { id: 1, name: 'id', type: 'string', required: true },

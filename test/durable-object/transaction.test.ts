@@ -254,6 +254,31 @@ describe('transactionSync', () => {
   })
 })
 
+describe('attribution', () => {
+  it('gives its fields to all events inside that have none of their own, those of stores too', async () => {
+    const name = freshName()
+    await inNotes(name, (notes) =>
+      notes.ctx.transaction(
+        async (tx) => {
+          notes.drafts.create({ text: 'one' })
+          tx.emit({ type: 'Own', actor: 'User/alice' })
+          notes.ctx.transactionSync((inner) => inner.emit({ type: 'Inner' }), { actor: 'Agent/bot' })
+          tx.emit({ type: 'After' })
+        },
+        { actor: 'User/nathan', correlationId: 'req_1' },
+      ),
+    )
+    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'Later' })))
+    expect((await drain(name)).map(({ type, actor, correlation_id }) => [type, actor, correlation_id])).toEqual([
+      ['cdc.insert', 'User/nathan', 'req_1'],
+      ['Own', 'User/alice', 'req_1'],
+      ['Inner', 'Agent/bot', 'req_1'],
+      ['After', 'User/nathan', 'req_1'],
+      ['Later', undefined, undefined],
+    ])
+  })
+})
+
 describe('tx.execute', () => {
   it.each([
     ['a boolean', true],

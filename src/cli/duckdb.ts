@@ -1,0 +1,132 @@
+// Runs SQL over Parquet files with DuckDB. Columns are matched by Iceberg field id, as the spec asks: a file that
+// predates a column has null there, and a column that was renamed keeps its values.
+
+import type { DuckDBConnection, DuckDBType, DuckDBValue, DuckDBValueConverter, Json } from '@duckdb/node-api'
+import { CDCError } from '../error.ts'
+import type { Column } from '../lake/iceberg/schema.ts'
+import { importOptional } from './command.ts'
+import type { LocalTable } from './local-lake.ts'
+
+type DuckDB = typeof import('@duckdb/node-api')
+
+/** What a statement answered. */
+export interface QueryResult {
+  readonly columns: readonly string[]
+  /** The columns' names made different from each other, to be the keys of an object. */
+  readonly keys: readonly string[]
+  /** Rows in portions. */
+  rows(): AsyncIterable<readonly (readonly Json[])[]>
+}
+
+const DUCKDB_TYPES: Readonly<Record<Column['type'], string>> = {
+  string: 'VARCHAR',
+  long: 'BIGINT',
+  timestamptz: 'TIMESTAMP WITH TIME ZONE',
+}
+
+/** The error of a statement: its message is DuckDB's own, and there is nothing of ours to add to it. */
+export class SQLError extends Error {
+  override readonly name = 'SQLError'
+}
+
+/** Loads DuckDB, or says how to install it. */
+export async function loadDuckDB(): Promise<DuckDB> {
+  return importOptional('@duckdb/node-api', 'query', () => import('@duckdb/node-api'))
+}
+
+/** Runs every statement of `sql` with the table in sight as `events` and `cdc.events`; the last one's answer counts. */
+export async function runSQL(duckdb: DuckDB, table: LocalTable, sql: string): Promise<QueryResult> {
+  const instance = await duckdb.DuckDBInstance.create(':memory:')
+  const connection = await instance.connect()
+  await showTable(connection, table)
+  const result = isBlank(sql) ? undefined : await runStatements(connection, sql)
+  if (result === undefined) throw new CDCError('invalid-argument', 'query: the SQL has no statement in it')
+  return {
+    columns: result.columnNames(),
+    keys: result.deduplicatedColumnNames(),
+    rows: () => result.yieldConvertedRows(jsonConverter(duckdb)),
+  }
+}
+
+async function showTable(connection: DuckDBConnection, table: LocalTable): Promise<void> {
+  // DATE(timestamp) and CURRENT_DATE follow the session's time zone, which is the machine's unless it is set.
+  await connection.run("SET TimeZone = 'UTC'")
+  await connection.run('CREATE SCHEMA cdc')
+  await connection.run(`CREATE VIEW cdc.events AS ${table.files.length === 0 ? emptyTable(table) : scan(table)}`)
+  await connection.run('CREATE VIEW events AS SELECT * FROM cdc.events')
+}
+
+function emptyTable({ columns }: LocalTable): string {
+  const nulls = columns.map(({ name, type }) => `CAST(NULL AS ${DUCKDB_TYPES[type]}) AS ${identifier(name)}`)
+  return `SELECT ${nulls.join(', ')} WHERE false`
+}
+
+function scan({ columns, files }: LocalTable): string {
+  const fields = columns.map(
+    ({ id, name, type }) => `${id}: {name: ${literal(name)}, type: '${DUCKDB_TYPES[type]}', default_value: NULL}`,
+  )
+  return `SELECT * FROM read_parquet([${files.map(literal).join(', ')}],
+    hive_partitioning = false, schema = MAP {${fields.join(', ')}})`
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`
+}
+
+function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** DuckDB's own answer to SQL of comments alone is "Error in native callback". */
+function isBlank(sql: string): boolean {
+  return sql.replaceAll(/--.*|\/\*[^]*?\*\/|[\s;]/g, '') === ''
+}
+
+async function runStatements(connection: DuckDBConnection, sql: string) {
+  try {
+    const statements = await connection.extractStatements(sql)
+    let result: Awaited<ReturnType<DuckDBConnection['run']>> | undefined
+    // A statement is prepared only after the one before it ran, because it may need what that one made.
+    for (let index = 0; index < statements.count; index += 1) result = await (await statements.prepare(index)).run()
+    return result
+  } catch (error) {
+    throw new SQLError(error instanceof Error ? error.message : String(error), { cause: error })
+  }
+}
+
+/** Turns DuckDB's values into JSON's: a timestamp into ISO 8601 in UTC, an integer into a number where that is exact. */
+function jsonConverter(duckdb: DuckDB): DuckDBValueConverter<Json> {
+  const { DuckDBTimestampTZValue, DuckDBTimestampValue, DuckDBDecimalValue } = duckdb
+  const { DuckDBTimestampSecondsValue, DuckDBTimestampMillisecondsValue, DuckDBTimestampNanosecondsValue } = duckdb
+  return function convert(value: DuckDBValue, type: DuckDBType, self: DuckDBValueConverter<Json>): Json {
+    if (typeof value === 'bigint') return exactNumber(value) ?? String(value)
+    if (value instanceof DuckDBTimestampTZValue || value instanceof DuckDBTimestampValue)
+      return value.isFinite ? isoTime(value.micros * 1000n) : infinite(value.micros)
+    if (value instanceof DuckDBTimestampNanosecondsValue)
+      return value.isFinite ? isoTime(value.nanos) : infinite(value.nanos)
+    if (value instanceof DuckDBTimestampMillisecondsValue) return isoTime(value.millis * 1_000_000n)
+    if (value instanceof DuckDBTimestampSecondsValue) return isoTime(value.seconds * 1_000_000_000n)
+    if (value instanceof DuckDBDecimalValue)
+      return exactNumber(value.value) === undefined ? value.toString() : value.toDouble()
+    return duckdb.JsonDuckDBValueConverter(value, type, self)
+  }
+}
+
+function exactNumber(value: bigint): number | undefined {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : undefined
+}
+
+function infinite(value: bigint): string {
+  return value < 0n ? '-infinity' : 'infinity'
+}
+
+/** The form of `Date.toISOString`, with as many more digits as the time has beyond milliseconds. */
+function isoTime(nanos: bigint): string {
+  const rest = ((nanos % 1_000_000n) + 1_000_000n) % 1_000_000n
+  const time = new Date(Number((nanos - rest) / 1_000_000n))
+  // JavaScript's dates end with the year 275760, DuckDB's go on for longer.
+  if (Number.isNaN(time.getTime())) return `${nanos / 1_000_000n} ms since 1970`
+  const digits = String(rest).padStart(6, '0').replace(/0+$/, '')
+  return time.toISOString().replace('Z', `${digits}Z`)
+}

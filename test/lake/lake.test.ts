@@ -1,0 +1,273 @@
+import { zstdDecompressSync } from 'node:zlib'
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import type { EventRecord } from 'durable-outbox'
+import fc from 'fast-check'
+import { parquetReadObjects } from 'hyparquet'
+import { describe, expect, it } from 'vitest'
+import type { TableMetadata } from '../../src/lake/iceberg/metadata.ts'
+import { failNextPut } from '../faulty-bucket.ts'
+import { failureOf } from '../notes.ts'
+import type { SlowLakeTable } from '../worker.ts'
+
+const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+const table = env.LAKE_TABLE.getByName('cdc.events')
+
+/** A record of an outbox that is the test's own. */
+function record(source: string, lsn: number, fields: Partial<EventRecord> = {}): EventRecord {
+  return {
+    id: `01ARZ3NDEKTSV4RRFFQ6${String(lsn).padStart(6, '0')}`,
+    type: 'cdc.insert',
+    timestamp: '2026-11-22T08:30:00.000Z',
+    ns: 'acme',
+    source,
+    epoch: EPOCH,
+    lsn,
+    txid: 'tx',
+    _meta: { schemaVersion: 1, source, epoch: EPOCH },
+    ...fields,
+  }
+}
+
+function batch(source: string, first: number, last: number): EventRecord[] {
+  return Array.from({ length: last - first + 1 }, (_, index) => record(source, first + index))
+}
+
+async function commit(): Promise<void> {
+  await runDurableObjectAlarm(table)
+}
+
+async function metadata(): Promise<TableMetadata> {
+  const { version } = await table.status()
+  const object = await env.LAKE_BUCKET.get(`cdc/events/metadata/v${version}.metadata.json`)
+  if (object === null) throw new Error('there is no table yet')
+  return object.json<TableMetadata>()
+}
+
+async function summary(): Promise<Record<string, string>> {
+  const { snapshots, 'current-snapshot-id': id } = await metadata()
+  return snapshots.find((snapshot) => snapshot['snapshot-id'] === id)?.summary ?? {}
+}
+
+async function totalRecords(): Promise<number> {
+  const { version } = await table.status()
+  return version === 0 ? 0 : Number((await summary())['total-records'])
+}
+
+/** The rows of a source in all data files, read by a library that is not ours. */
+async function rowsOf(source: string): Promise<Record<string, unknown>[]> {
+  const { objects } = await env.LAKE_BUCKET.list({ prefix: 'cdc/events/data/' })
+  const files = await Promise.all(
+    objects.map(async ({ key }) => {
+      const file = await (await env.LAKE_BUCKET.get(key))?.arrayBuffer()
+      return file === undefined
+        ? []
+        : parquetReadObjects({ file, compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) } })
+    }),
+  )
+  return files.flat().filter((row) => row['source'] === `acme/${source}`)
+}
+
+async function lsnsOf(source: string): Promise<number[]> {
+  return (await rowsOf(source)).map((row) => Number(row['lsn'])).toSorted((a, b) => a - b)
+}
+
+/** How the lake refuses records. Called inside the object, as the runtime prints what leaves it as an error. */
+function refusalOf(records: unknown): Promise<{ code?: string; message: string }> {
+  return runInDurableObject(table, (lake) => failureOf(() => (lake as SlowLakeTable).send(records)))
+}
+
+const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
+
+describe('send', () => {
+  it('[I5] lands what it accepted, and says so in the snapshot', async () => {
+    await env.LAKE.send(batch('lands', 1, 3))
+    expect(await table.status()).toMatchObject({ bufferedEvents: 3 })
+    await commit()
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+    expect(await lsnsOf('lands')).toEqual([1, 2, 3])
+    expect(JSON.parse((await summary())['cdc.watermarks'] ?? '')).toEqual({ 'acme/lands': { [EPOCH]: 3 } })
+  })
+
+  it('[I5] lands each LSN once when a batch comes twice, before a commit and after it', async () => {
+    await env.LAKE.send(batch('twice', 1, 3))
+    await env.LAKE.send(batch('twice', 1, 3))
+    await commit()
+    await env.LAKE.send(batch('twice', 1, 3))
+    await env.LAKE.send(batch('twice', 2, 5))
+    await commit()
+    expect(await lsnsOf('twice')).toEqual(upTo(5))
+  })
+
+  it('[I5] lands an older batch that comes after a newer one', async () => {
+    await env.LAKE.send(batch('late', 4, 6))
+    await commit()
+    expect(JSON.parse((await summary())['cdc.watermarks'] ?? '')).toEqual({ 'acme/late': { [EPOCH]: 6 } })
+    await env.LAKE.send(batch('late', 1, 3))
+    await commit()
+    expect(await lsnsOf('late')).toEqual(upTo(6))
+  })
+
+  it('[I5] tells epochs and sources apart that have the same LSNs', async () => {
+    const other = '01BX5ZZKBKACTAV9WEVGEMMVRZ'
+    await env.LAKE.send([record('apart', 1), record('apart', 1, { epoch: other }), record('apart-too', 1)])
+    await commit()
+    expect((await rowsOf('apart')).map((row) => row['epoch']).toSorted()).toEqual([EPOCH, other])
+    expect(await lsnsOf('apart-too')).toEqual([1])
+  })
+
+  it('[I5] lands each LSN once, whatever is doubled, cut or reordered on its way', async () => {
+    let runs = 0
+    const sends = fc.array(
+      fc.record({
+        first: fc.integer({ min: 1, max: 30 }),
+        length: fc.integer({ min: 1, max: 10 }),
+        then: fc.constantFrom('nothing', 'commit', 'evict'),
+      }),
+      { minLength: 1, maxLength: 8 },
+    )
+    await fc.assert(
+      fc.asyncProperty(sends, async (script) => {
+        const source = `random-${runs++}`
+        const sent = new Set<number>()
+        for (const { first, length, then } of script) {
+          const records = batch(source, first, first + length - 1)
+          for (const { lsn } of records) sent.add(lsn)
+          await env.LAKE.send(records)
+          if (then === 'commit') await commit()
+          if (then === 'evict') await evictDurableObject(table)
+        }
+        await commit()
+        expect(await lsnsOf(source)).toEqual([...sent].toSorted((a, b) => a - b))
+      }),
+      { numRuns: 15 },
+    )
+  })
+
+  it.each<[string, unknown]>([
+    ['records that are no array', { id: 'x' }],
+    ['a record without an LSN', [record('bad', 1), { ...record('bad', 2), lsn: undefined }]],
+    ['a record with a time that is none', [record('bad', 1), record('bad', 2, { timestamp: 'noon' })]],
+  ])('refuses %s, names the record and takes none of them', async (_, records) => {
+    const failure = await refusalOf(records)
+    expect(failure.message).toMatch(/^send: record(s must| 1: )/)
+    await commit()
+    expect(await lsnsOf('bad')).toEqual([])
+  })
+
+  it('[I7] refuses more than its buffer holds, until some of it is committed', async () => {
+    const large = (lsn: number): EventRecord => record('full', lsn, { data: { body: 'x'.repeat(60_000) } })
+    await env.LAKE.send([large(1)])
+    await env.LAKE.send([large(2)])
+    const failure = await refusalOf([large(3)])
+    expect(failure.message).toContain('the limit is 100000')
+    await commit()
+    await env.LAKE.send([large(3)])
+    await commit()
+    expect(await lsnsOf('full')).toEqual(upTo(3))
+  })
+
+  it('takes a record that is newer than the lake and has fields that it does not know', async () => {
+    const newer = { ...record('newer', 1), region: 'weur' }
+    newer._meta = { ...newer._meta, schemaVersion: 2, traceId: 't' }
+    await env.LAKE.send([newer])
+    await commit()
+    expect(JSON.parse(String((await rowsOf('newer'))[0]?.['_meta']))).toMatchObject({ schemaVersion: 2, traceId: 't' })
+  })
+})
+
+describe('the table', () => {
+  it('has the columns that streams/events.sql makes, with global names and JSON as text', async () => {
+    await env.LAKE.send([
+      record('columns', 1, {
+        op: 'u',
+        store: 'document',
+        table: 'Customer',
+        key: 'cust_123',
+        before: { name: 'Alice' },
+        after: { name: 'Alïce 😀', n: 1.5, list: [true, null] },
+        actor: 'User/nathan',
+        data: { nul: 'a\0b' },
+        correlation_id: 'req_1',
+        visibility: 'team',
+        timestamp: '1999-12-31T23:59:59.123456Z',
+      }),
+      record('columns', 2),
+    ])
+    await commit()
+    const [full, bare] = (await rowsOf('columns')).toSorted((a, b) => Number(a['lsn']) - Number(b['lsn']))
+    expect(full).toMatchObject({
+      ns: 'acme',
+      source: 'acme/columns',
+      table_url: 'acme/Customer',
+      op: 'u',
+      store: 'document',
+      key: 'cust_123',
+      actor: 'User/nathan',
+      correlation_id: 'req_1',
+      txid: 'tx',
+      epoch: EPOCH,
+      lsn: 1n,
+      visibility: 'team',
+    })
+    expect(JSON.parse(String(full?.['after']))).toEqual({ name: 'Alïce 😀', n: 1.5, list: [true, null] })
+    expect(JSON.parse(String(full?.['data']))).toEqual({ nul: 'a\0b' })
+    expect((full?.['timestamp'] as Date).toISOString()).toBe('1999-12-31T23:59:59.123Z')
+    expect(bare).toMatchObject({ table_url: null, op: null, before: null, after: null })
+  })
+
+  it('is partitioned by type and day', async () => {
+    await env.LAKE.send([record('partitions', 1, { type: 'Customer.created', timestamp: '2024-01-14T23:59:59.999Z' })])
+    await commit()
+    const { objects } = await env.LAKE_BUCKET.list({ prefix: 'cdc/events/data/type=Customer.created/dt=2024-01-14/' })
+    expect(objects).toHaveLength(1)
+  })
+
+  it('brings a buffer that is larger than one commit into the table in several', async () => {
+    const { version } = await table.status()
+    await env.LAKE.send(batch('many', 1, 90))
+    await env.LAKE.send(batch('many', 91, 180))
+    await commit()
+    expect((await table.status()).version).toBe(version + 2)
+    expect(await lsnsOf('many')).toEqual(upTo(180))
+  })
+})
+
+describe('commit', () => {
+  const steps = ['data/', '-m0.avro', 'snap-', 'metadata.json', 'version-hint']
+  const cases = steps.flatMap((key) => [[key, 'before'] as const, [key, 'after'] as const])
+
+  it.each(cases)('[I5] counts each event once when a put of %s fails %s it was stored', async (key, when) => {
+    const source = `fails-${key.replaceAll(/\W/g, '')}-${when}`
+    const before = await totalRecords()
+    await env.LAKE.send(batch(source, 1, 3))
+    failNextPut(key, when)
+    await commit()
+    await env.LAKE.send(batch(source, 1, 5))
+    await commit()
+    await commit()
+    expect(await totalRecords()).toBe(before + 5)
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
+    expect(JSON.parse((await summary())['cdc.watermarks'] ?? '')).toEqual({ [`acme/${source}`]: { [EPOCH]: 5 } })
+  })
+
+  it('[I5] counts each event once when the object is gone after the metadata file was stored', async () => {
+    const before = await totalRecords()
+    await env.LAKE.send(batch('gone', 1, 3))
+    failNextPut('metadata.json', 'after')
+    await commit()
+    await evictDurableObject(table)
+    await commit()
+    expect(await totalRecords()).toBe(before + 3)
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
+  })
+
+  it('refuses a table that another lake has written, and keeps what it holds', async () => {
+    const before = await totalRecords()
+    const intruder = env.LAKE_TABLE.getByName('another lake')
+    await intruder.send(batch('intruder', 1, 2))
+    await runDurableObjectAlarm(intruder)
+    expect(await intruder.status()).toMatchObject({ bufferedEvents: 2, version: 0 })
+    expect(await totalRecords()).toBe(before)
+  })
+})

@@ -1,0 +1,137 @@
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
+import { describe, expect, it, vi } from 'vitest'
+import { acceptedBatches, acceptedRecords, attemptedBatches, type Fate, nextFates } from '../fake-pipeline.ts'
+import { drain, inNotes } from '../notes.ts'
+
+/** Commits each number as a transaction of its own. */
+function write(name: string, ...numbers: number[]): Promise<void> {
+  return inNotes(name, (notes) => {
+    for (const n of numbers) notes.ctx.transactionSync((tx) => tx.emit({ type: 'N', data: { n } }))
+  })
+}
+
+function alarmOf(name: string): Promise<number | null> {
+  return inNotes(name, (notes) => notes.ctx.storage.getAlarm())
+}
+
+/** Runs the alarm once, with what the pipeline will do to each send. */
+async function alarm(name: string, ...fates: Fate[]): Promise<void> {
+  nextFates(name, ...fates)
+  await runDurableObjectAlarm(env.NOTES.getByName(name))
+  nextFates(name)
+}
+
+const lsns = (batch: { lsn: number }[]): number[] => batch.map((record) => record.lsn)
+
+describe('relay', () => {
+  it('[I4] sends batches of at most batchEventsMax events, in LSN order', async () => {
+    await write('batches', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
+    await drain('batches')
+    expect(acceptedBatches('batches').map(lsns)).toEqual([
+      [1, 2, 3, 4, 5],
+      [6, 7, 8, 9, 10],
+      [11, 12],
+    ])
+  })
+
+  it('keeps a transaction together in its batch', async () => {
+    await inNotes('together', (notes) => {
+      for (const events of [3, 3, 2])
+        notes.ctx.transactionSync((tx) => tx.emitBatch(Array.from({ length: events }, () => ({ type: 'N' }))))
+    })
+    await drain('together')
+    expect(acceptedBatches('together').map(lsns)).toEqual([
+      [1, 2, 3],
+      [4, 5, 6, 7, 8],
+    ])
+  })
+
+  it('sends batches of at most 4 MB, whatever the number of events', async () => {
+    await inNotes('bytes', (notes) => {
+      for (let n = 0; n < 6; n++)
+        notes.ctx.transactionSync((tx) => tx.emit({ type: 'N', data: { body: 'é'.repeat(490_000) } }))
+    })
+    await drain('bytes')
+    const batches = acceptedBatches('bytes')
+    expect(batches.flatMap(lsns)).toEqual([1, 2, 3, 4, 5, 6])
+    for (const batch of batches)
+      expect(new TextEncoder().encode(JSON.stringify(batch)).byteLength).toBeLessThan(4_000_000)
+    expect(batches).toHaveLength(2)
+  })
+
+  it.each(['reject', 'lose-answer', 'hang'] as const)(
+    '[I3] [I4] sends the same batch again after "%s", counts the retries, and loses nothing',
+    async (fate) => {
+      const name = `fate-${fate}`
+      await write(name, 1, 2)
+      await alarm(name, fate)
+      await write(name, 3)
+      await alarm(name, fate)
+      await alarm(name, 'accept')
+
+      const attempts = attemptedBatches(name)
+      expect(attempts.map(lsns)).toEqual([[1, 2], [1, 2], [1, 2], [3]])
+      expect(attempts.map((batch) => batch[0]?._meta.retries)).toEqual([undefined, 1, 2, undefined])
+      const ids = attempts.slice(0, 3).map((batch) => batch.map((record) => record.id))
+      expect(ids).toEqual([ids[0], ids[0], ids[0]])
+      expect(new Set(acceptedRecords(name).map((record) => record.lsn))).toEqual(new Set([1, 2, 3]))
+    },
+  )
+
+  it('[I4] sends the same batch again after an eviction between the attempts', async () => {
+    await write('evicted', 1, 2)
+    await alarm('evicted', 'lose-answer')
+    await evictDurableObject(env.NOTES.getByName('evicted'))
+    await write('evicted', 3)
+    await drain('evicted')
+    expect(attemptedBatches('evicted').map(lsns)).toEqual([[1, 2], [1, 2], [3]])
+  })
+
+  it('[I3] delivers events that are committed while a batch is on its way', async () => {
+    await write('meanwhile', 1)
+    const draining = runDurableObjectAlarm(env.NOTES.getByName('meanwhile'))
+    await write('meanwhile', 2)
+    await draining
+    expect(lsns(await drain('meanwhile'))).toEqual([1, 2])
+  })
+})
+
+describe('alarm', () => {
+  it('[I6] is due from the first pending event on, and none is once all are delivered', async () => {
+    expect(await alarmOf('due')).toBeNull()
+    await write('due', 1)
+    const first = await alarmOf('due')
+    expect(first).not.toBeNull()
+    await write('due', 2)
+    expect(await alarmOf('due')).toBe(first)
+    await drain('due')
+    expect(await alarmOf('due')).toBeNull()
+  })
+
+  it('[I6] is due after a failed attempt', async () => {
+    await write('failed', 1)
+    await alarm('failed', 'reject')
+    expect(await alarmOf('failed')).toBeGreaterThan(Date.now())
+  })
+
+  it('[I6] is made due again when the object wakes with pending events and none is', async () => {
+    await write('stuck', 1)
+    await inNotes('stuck', (notes) => notes.ctx.storage.deleteAlarm())
+    await evictDurableObject(env.NOTES.getByName('stuck'))
+    // The alarm is due at once, so it is the runtime that runs it.
+    await inNotes('stuck', () => undefined)
+    await vi.waitFor(() => expect(lsns(acceptedRecords('stuck'))).toEqual([1]))
+  })
+
+  it('[I6] survives storage that is emptied while a batch is on its way', async () => {
+    await write('emptied-meanwhile', 1)
+    nextFates('emptied-meanwhile', 'hang')
+    const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied-meanwhile'))
+    await inNotes('emptied-meanwhile', (notes) => notes.ctx.storage.deleteAll())
+    await draining
+    await write('emptied-meanwhile', 2)
+    const records = await drain('emptied-meanwhile')
+    expect(records.map((record) => record.data)).toEqual([{ n: 2 }])
+  })
+})
