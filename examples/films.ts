@@ -45,6 +45,7 @@ export class Films extends CDCDurableObject {
   }
 
   #carryOut(command: Command): boolean {
+    const attribution = { actor: 'User/nathan', correlationId: command.id }
     try {
       this.ctx.transactionSync((tx) => {
         const known = tx.execute('SELECT 1 FROM ledger WHERE command = ?', command.id)
@@ -52,11 +53,11 @@ export class Films extends CDCDurableObject {
         const op = this.#change(command)
         tx.execute('INSERT INTO ledger (command, op, film) VALUES (?, ?, ?)', command.id, op, command.film)
         if (command.do === 'premiere')
-          tx.emit({ type: 'Film.premiered', actor: 'User/nathan', data: { film: command.film }, visibility: 'public' })
+          tx.emit({ type: 'Film.premiered', data: { film: command.film }, visibility: 'public' })
         if (command.do === 'rate')
           tx.emit({ type: 'Film.rated', actor: 'User/critic', data: { film: command.film, rating: command.rating } })
         if (command.do === 'fail') throw new FailedOnPurpose()
-      })
+      }, attribution)
       return true
     } catch (error) {
       if (error instanceof FailedOnPurpose) return false

@@ -31,6 +31,7 @@ export interface LakeLimits extends SliceLimits {
 
 /** What the lake holds and where its table stands. */
 export interface LakeStatus {
+  landedEvents: number
   bufferedEvents: number
   bufferedBytes: number
   /** Commits so far; the current metadata file is `metadata/v<version>.metadata.json`. */
@@ -89,7 +90,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   status(): LakeStatus {
     const { events, bytes } = this.#buffered
-    return { bufferedEvents: events, bufferedBytes: bytes, version: this.#state.version() }
+    return {
+      landedEvents: this.#state.countLanded(),
+      bufferedEvents: events,
+      bufferedBytes: bytes,
+      version: this.#state.version(),
+    }
   }
 
   /** Commits all that is buffered. Never throws: what fails is tried again. */

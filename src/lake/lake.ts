@@ -1,6 +1,6 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { EventRecord } from '../event/record.ts'
-import type { LakeTable } from './lake-table.ts'
+import type { LakeStatus, LakeTable } from './lake-table.ts'
 
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
@@ -9,6 +9,15 @@ import type { LakeTable } from './lake-table.ts'
 export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
   /** @throws {CDCError} `record-invalid` or `lake-full`. */
   async send(records: EventRecord[]): Promise<void> {
-    await this.env.LAKE_TABLE.getByName('cdc.events').send(records)
+    await this.#table().send(records)
+  }
+
+  status(): Promise<LakeStatus> {
+    return this.#table().status()
+  }
+
+  /** A table has one writer, so all of them reach the same object. */
+  #table(): DurableObjectStub<LakeTable> {
+    return this.env.LAKE_TABLE.getByName('cdc.events')
   }
 }

@@ -71,6 +71,13 @@ export class LakeState {
       .one()
   }
 
+  /** Events in the table. */
+  countLanded(): number {
+    return this.#storage.sql
+      .exec<{ events: number }>('SELECT coalesce(sum(last_lsn - first_lsn + 1), 0) AS events FROM lake_landed')
+      .one().events
+  }
+
   /** The LSNs of an origin that are in the table or in the buffer. */
   taken(origin: Origin): LSNRange[] {
     return unite([...this.#ranges('lake_landed', origin), ...this.#ranges('lake_buffer', origin)])

@@ -206,6 +206,32 @@ describe('transaction', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual(['0', '2', '3'])
   })
 
+  it('[I1] runs transactions that are started together inside another one after the other, each on its own', async () => {
+    const name = freshName()
+    await inNotes(name, (notes) =>
+      notes.ctx.transaction(() =>
+        Promise.allSettled(
+          [0, 1, 2].map((n) =>
+            notes.ctx.transaction(async (tx) => {
+              tx.execute('INSERT INTO notes (text) VALUES (?)', `${n}`)
+              tx.emit({ type: 'Begun', data: { n } })
+              await notes.ctx.storage.get('anything')
+              if (n === 1) throw new Error('on purpose')
+              tx.emit({ type: 'Ended', data: { n } })
+            }),
+          ),
+        ),
+      ),
+    )
+    expect((await drain(name)).map(({ type, data }) => [type, data?.['n']])).toEqual([
+      ['Begun', 0],
+      ['Ended', 0],
+      ['Begun', 2],
+      ['Ended', 2],
+    ])
+    expect(await inNotes(name, (notes) => notes.notes())).toEqual(['0', '2'])
+  })
+
   it('refuses to start inside transactionSync, where it would not be atomic', async () => {
     const name = freshName()
     const failure = await inNotes(
