@@ -23,7 +23,7 @@ export async function openTable(state: string, note: (text: string) => void): Pr
   return {
     query: async (sql) => objects(await runSQL(duckdb, table, sql)),
     print: async (sql, rowsMax) =>
-      writeTable(firstRows(await runSQL(duckdb, table, sql), rowsMax), stdout, process.stdout.columns ?? 120),
+      writeTable(await runSQL(duckdb, table, sql), stdout, { width: process.stdout.columns ?? 120, rowsMax }),
   }
 }
 
@@ -32,17 +32,4 @@ async function objects(result: QueryResult): Promise<unknown[]> {
   for await (const rows of result.rows())
     for (const row of rows) all.push(Object.fromEntries(result.keys.map((key, index) => [key, row[index]])))
   return all
-}
-
-function firstRows(result: QueryResult, rowsMax: number): QueryResult {
-  return {
-    ...result,
-    async *rows() {
-      let left = rowsMax
-      for await (const rows of result.rows()) {
-        yield rows.slice(0, left)
-        left -= Math.min(left, rows.length)
-      }
-    },
-  }
 }

@@ -12,8 +12,8 @@ import { compareWithStores, proveLog, type SourceProof } from './proof.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const STATE = join(import.meta.dirname, '../.wrangler/demo')
-const QUERIES = ['customers-created-today', 'events-by-type-and-hour', 'changes-by-actor']
-const ROWS_SHOWN = 5
+/** The first document's three queries, and how many rows of the answers are shown: those of SELECT * are long. */
+const QUERIES = { 'customers-created-today': 1, 'events-by-type-and-hour': 20, 'changes-by-actor': 2 }
 const CUSTOMERS = ['Alice', 'Bob', 'Carol']
 const LAND_TIMEOUT_MS = 60_000
 
@@ -138,12 +138,10 @@ function checkLog(log: readonly SourceProof[], events: number): string[] {
 }
 
 async function show(table: OpenTable, log: readonly SourceProof[]): Promise<void> {
-  for (const name of QUERIES) {
+  for (const [name, rowsMax] of Object.entries(QUERIES)) {
     const sql = readFileSync(join(import.meta.dirname, `../streams/queries/${name}.sql`), 'utf8').trim()
     say(`\n${sql}\n`)
-    const rows = (await table.query(sql)).length
-    await table.print(sql, ROWS_SHOWN)
-    if (rows > ROWS_SHOWN) say(`of ${rows}`)
+    await table.print(sql, rowsMax)
   }
   say(
     '\nThe proof, from the Iceberg table alone: in each log the LSNs run from 1 without a gap, and each is one row.\n',

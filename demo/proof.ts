@@ -20,7 +20,7 @@ const sourceSchema = z.object({
 export type SourceProof = z.infer<typeof sourceSchema>
 
 /** I10: the LSNs of each (source, epoch) run from the first to the last without a gap, and each is one row. */
-export const PROOF_SQL = `
+const PROOF_SQL = `
 SELECT
   source, ns,
   min(lsn) AS min_lsn, max(lsn) AS max_lsn, count(*) AS events, count(DISTINCT lsn) AS distinct_lsns,

@@ -3,6 +3,7 @@ export { ExactlyOnceContext, type SyncResult, type Transactions } from './durabl
 export type { CDCOptions } from './durable-object/options.ts'
 export type { Transaction } from './durable-object/transaction.ts'
 export { CDCError, type CDCErrorCode } from './error.ts'
+export { sql } from 'drizzle-orm'
 export { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './event/limits.ts'
 export { type EventRecord, eventRecordSchema } from './event/record.ts'
 export {

@@ -6,8 +6,12 @@ import type { QueryResult } from './duckdb.ts'
 
 type Write = (text: string) => void
 
-/** More rows than anybody reads on a screen, and few enough to lay out at once. */
-const TABLE_ROWS_MAX = 1000
+/** How large a table may be. Rows beyond are counted, and not shown. */
+export interface TableLimits {
+  /** The width in cells to which it is cut; nothing is cut without it. */
+  readonly width?: number | undefined
+  readonly rowsMax: number
+}
 
 /** The frame's upper edge, the names, and the line below them. */
 const HEADER_LINES = 3
@@ -33,13 +37,14 @@ export async function writeCsv(result: QueryResult, write: Write): Promise<void>
   for await (const rows of result.rows()) write(rows.map(csvLine).join(''))
 }
 
-/** Writes a table with the number of rows below it, cut to `width` cells. */
-export async function writeTable(result: QueryResult, write: Write, width = Infinity): Promise<void> {
+/** Writes a table with the number of rows below it. */
+export async function writeTable(result: QueryResult, write: Write, limits: TableLimits): Promise<void> {
+  const { width = Infinity, rowsMax } = limits
   const rows: string[][] = []
   let count = 0
   for await (const portion of result.rows()) {
     count += portion.length
-    rows.push(...portion.slice(0, TABLE_ROWS_MAX - rows.length).map((row) => row.map(cell)))
+    rows.push(...portion.slice(0, rowsMax - rows.length).map((row) => row.map(cell)))
   }
   const header = result.columns.map(cell)
   if (header.length > 0) write(`${layOut(header, rows, width)}\n`)
@@ -48,7 +53,7 @@ export async function writeTable(result: QueryResult, write: Write, width = Infi
 
 function countLine(count: number, shown: number): string {
   const rows = `${count} ${count === 1 ? 'row' : 'rows'}`
-  return shown === count ? `${rows}\n` : `${rows}, the first ${shown} of them shown; --json and --csv print all\n`
+  return shown === count ? `${rows}\n` : `${rows}, the first ${shown} of them shown\n`
 }
 
 function csvLine(values: readonly Json[]): string {

@@ -6,10 +6,14 @@ import { loadDuckDB, type QueryResult, runSQL, SQLError } from './duckdb.ts'
 import { readLocalTable } from './local-lake.ts'
 import { writeCsv, writeJson, writeTable } from './output.ts'
 
+/** More rows than anybody reads on a screen, and few enough to lay out at once. */
+const TABLE_ROWS_MAX = 1_000
+
 const HELP = `Usage: durable-outbox query "<SQL>" [--json | --csv] [--state <dir>] [--config <file>]
 
 Runs SQL (DuckDB's dialect) over the events that have landed in the local lake. The current snapshot of the Iceberg
-table is in sight as events and as cdc.events. Times are in UTC. Of several statements the last one's answer is printed.
+table is in sight as events and as cdc.events. Times are in UTC. Of several statements the last one's answer is printed: as a
+table of its first ${TABLE_ROWS_MAX} rows, or whole with --json or --csv.
 
   <SQL>             the statements; - reads them from the standard input
   --json            print a JSON array with an object per row
@@ -76,6 +80,6 @@ function printer(format: { json?: boolean | undefined; csv?: boolean | undefined
   return async (result: QueryResult, io: IO): Promise<void> => {
     if (format.json) await writeJson(result, io.stdout)
     else if (format.csv) await writeCsv(result, io.stdout)
-    else await writeTable(result, io.stdout, io.columns)
+    else await writeTable(result, io.stdout, { width: io.columns, rowsMax: TABLE_ROWS_MAX })
   }
 }

@@ -9,7 +9,7 @@ import type { Attribution, EventInput } from '../event/unified-event.ts'
 import { checkBindings } from './bindings.ts'
 
 /** What the transactions that are nested in one another share: they commit together, under one txid. */
-export interface UnitOfWork {
+interface UnitOfWork {
   readonly txid: string
   readonly events: EncodedEvent[]
 }

@@ -6,7 +6,7 @@ import { type EventRecord, eventRecordSchema } from '../event/record.ts'
 import { contains, type LSNRange } from './ranges.ts'
 
 /** UTF-8 bytes of one run's records as JSON. The platform documents 2 MB for a SQLite row. */
-export const RUN_BYTES_MAX = 1_900_000
+const RUN_BYTES_MAX = 1_900_000
 
 /** One outbox in one life, as the table names it: `source` is global, `<ns>/<source>`. */
 export interface Origin {

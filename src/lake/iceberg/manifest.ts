@@ -39,7 +39,7 @@ export type ManifestFile = {
 }
 
 /** Bounds are null when every value is null. */
-export type FieldSummary = {
+type FieldSummary = {
   contains_null: boolean
   lower_bound: PartitionValue
   upper_bound: PartitionValue

@@ -37,7 +37,7 @@ export type TableMetadata = {
 }
 
 /** A name for a snapshot. `main` is the branch that queries read. */
-export type SnapshotRef = { 'snapshot-id': number; type: 'branch' | 'tag' }
+type SnapshotRef = { 'snapshot-id': number; type: 'branch' | 'tag' }
 
 export type CreateTableOptions = {
   location: string
