@@ -4,7 +4,7 @@
 // Format: https://iceberg.apache.org/spec/#table-metadata and #manifests.
 
 import avsc from 'avsc'
-import { z } from 'zod'
+import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
 

@@ -1,7 +1,7 @@
 // What can be configured, with its defaults, checked once when the object wakes.
 
 import { env } from 'cloudflare:workers'
-import { z } from 'zod'
+import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'

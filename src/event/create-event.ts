@@ -1,7 +1,7 @@
 // From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step, so that
 // nothing bad can reach a pipeline later, and nothing the caller does to its object afterwards can change it.
 
-import type { z } from 'zod'
+import type * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
 import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'

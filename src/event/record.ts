@@ -1,7 +1,7 @@
 // The flat record that goes over the wire: the column names of the stream, snake_case, with the event's
 // identity (source, epoch, lsn) at the top level, where SQL can reach it.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { type CommittedEvent, eventFields } from './unified-event.ts'
 
 /** What a pipeline receives for each event. Fields that an event does not have are left out. */

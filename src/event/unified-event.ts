@@ -1,7 +1,7 @@
 // What an event is: one format for changes and for domain events. The interface is the project's first
 // document's, field for field; what this library adds lives in `_meta`.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { isCleanText, jsonProblem } from './json.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
 

@@ -1,7 +1,7 @@
 // Where committed events wait: the only code that touches the _cdc_* tables. Keeps I2 (LSNs without a gap), the
 // storage half of I3 and I4, and I9. The log reads like a write-ahead log: one row is one committed transaction.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'

@@ -1,0 +1,106 @@
+// The whole way on one machine: a request to the Worker in real workerd, and SQL over what has landed.
+
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { Client } from '../demo/client.ts'
+import { WorkerProcess } from '../demo/worker-process.ts'
+import { main } from '../src/cli/main.ts'
+
+const root = join(import.meta.dirname, '..')
+const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-'))
+const state = join(directory, 'state')
+let worker: WorkerProcess
+
+async function query(sql: string): Promise<Record<string, unknown>[]> {
+  let stdout = ''
+  let stderr = ''
+  const code = await main(['query', sql, '--json', '--state', state], {
+    stdout: (text) => (stdout += text),
+    stderr: (text) => (stderr += text),
+    stdin: () => Promise.resolve(''),
+    cwd: root,
+    env: {},
+  })
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
+  return JSON.parse(stdout) as Record<string, unknown>[]
+}
+
+function seedQuery(name: string): string {
+  return readFileSync(join(root, 'streams/queries', `${name}.sql`), 'utf8')
+}
+
+function landed(client: Client, events: number): Promise<void> {
+  return vi.waitFor(async () => expect((await client.lakeStatus()).landedEvents).toBe(events), {
+    timeout: 30_000,
+    interval: 50,
+  })
+}
+
+beforeAll(async () => {
+  worker = await WorkerProcess.start(state)
+})
+
+afterAll(async () => {
+  await worker.kill()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+describe('a sign-up', () => {
+  it('[I1] [I3] [I5] lands as its change and its event, through a kill -9 right after the answer', async () => {
+    const client = new Client(worker.url)
+    await client.signUp('startups.studio', 'Alice', 'alice@example.com')
+    await worker.kill()
+    await worker.start()
+    await landed(client, 2)
+    expect(await query('SELECT ns, source, type, table_url, lsn FROM events ORDER BY lsn')).toEqual([
+      {
+        ns: 'startups.studio',
+        source: 'startups.studio/DO/Customers',
+        type: 'cdc.insert',
+        table_url: 'startups.studio/Customer',
+        lsn: 1,
+      },
+      {
+        ns: 'startups.studio',
+        source: 'startups.studio/DO/Customers',
+        type: 'Customer.created',
+        table_url: null,
+        lsn: 2,
+      },
+    ])
+  })
+
+  it("is found by the first document's queries, as they are printed", async () => {
+    expect(await query(seedQuery('customers-created-today'))).toMatchObject([{ type: 'Customer.created' }])
+    expect(await query(seedQuery('events-by-type-and-hour'))).toMatchObject([{ count: 1 }, { count: 1 }])
+    expect(await query(seedQuery('changes-by-actor'))).toMatchObject([{ op: 'c', actor: 'User/nathan' }])
+  })
+})
+
+describe('wrangler.toml', () => {
+  it('has a stream instead of the lake in production, and nothing of the lake in the bundle', async () => {
+    const out = join(directory, 'production')
+    const wrangler = join(root, 'node_modules/.bin/wrangler')
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [wrangler, 'deploy', '--dry-run', '--env', 'production', '--outdir', out],
+      { cwd: root, env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } },
+    )
+    expect(stdout).toMatch(/env\.EVENTS_PIPELINE .*Pipeline/)
+    expect(stdout).not.toMatch(/LAKE/)
+    const bundle = readFileSync(join(out, 'worker.js'), 'utf8')
+    expect(bundle).toContain('_cdc_outbox')
+    expect(bundle).not.toMatch(/LakeTable|parquet|iceberg/i)
+  })
+})
+
+describe('README.md', () => {
+  it('shows the example that runs', () => {
+    const readme = readFileSync(join(root, 'README.md'), 'utf8')
+    expect(readme).toContain(readFileSync(join(root, 'examples/customers.ts'), 'utf8'))
+  })
+})
