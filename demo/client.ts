@@ -1,7 +1,7 @@
 // The client that loads the films. It goes on through the death of the runtime: what got no answer is sent again, which
 // the objects take as what it is, the same command.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Assignment } from './films.ts'
 
 /** The lake's status, as far as the demo looks at it. */

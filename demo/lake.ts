@@ -16,14 +16,15 @@ export interface OpenTable {
 
 /** Opens the table's current snapshot. Notes about it go to `note`. */
 export async function openTable(state: string, note: (text: string) => void): Promise<OpenTable> {
-  const stdout = (text: string): boolean => process.stdout.write(text)
+  const { stdout } = process
+  const write = stdout.write.bind(stdout)
   const root = join(import.meta.dirname, '..')
-  const io = { stdout, stderr: note, stdin: () => Promise.resolve(''), cwd: root, env: process.env }
+  const io = { stdout: write, stderr: note, stdin: () => Promise.resolve(''), cwd: root, env: process.env }
   const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, io)])
   return {
     query: async (sql) => objects(await runSQL(duckdb, table, sql)),
     print: async (sql, rowsMax) =>
-      writeTable(await runSQL(duckdb, table, sql), stdout, { width: process.stdout.columns ?? 120, rowsMax }),
+      writeTable(await runSQL(duckdb, table, sql), write, { width: stdout.columns ?? 120, rowsMax }),
   }
 }
 

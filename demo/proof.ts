@@ -2,7 +2,7 @@
 // their ledgers say, which plain SQL wrote beside each mutation.
 
 import { isDeepStrictEqual } from 'node:util'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Query } from './lake.ts'
 import type { Client, Ledger, StoredFilm } from './client.ts'
 

@@ -7,10 +7,10 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
-import { prepareAppend, type NewFile } from './iceberg/append.ts'
-import { createTableMetadata, type TableMetadata } from './iceberg/metadata.ts'
+import { type NewFile, prepareAppend, type Table } from './iceberg/append.ts'
+import { createTableMetadata, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
 import type { Row } from './iceberg/schema.ts'
-import { snapshotIdFrom } from './iceberg/snapshot.ts'
+import { type Snapshot, snapshotIdFrom } from './iceberg/snapshot.ts'
 import { groupByOrigin, newRuns, parseRecords } from './intake.ts'
 import { watermark } from './ranges.ts'
 import { LakeState, type PreparedCommit, type Slice, type SliceLimits, type StreamRow } from './state.ts'
@@ -27,6 +27,8 @@ export interface LakeLimits extends SliceLimits {
   readonly rollMs: number
   /** Bytes in the buffer beyond which `send` is refused until some are committed. */
   readonly bufferBytesMax: number
+  /** Snapshots that the table remembers, and as many metadata files before the current one. */
+  readonly snapshotsKept: number
 }
 
 /** What the lake holds and where its table stands. */
@@ -38,6 +40,7 @@ export interface LakeStatus {
   version: number
 }
 
+/** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
 export class LakeTable extends DurableObject<LakeEnv> {
@@ -45,7 +48,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #limits: LakeLimits
   readonly #location: string
   readonly #buffered: { events: number; bytes: number }
-  #metadata: TableMetadata | undefined
+  #table: Table | undefined
 
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
@@ -57,7 +60,13 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   protected configure(): LakeLimits {
-    return { rollMs: 2_000, commitEventsMax: 50_000, commitBytesMax: 16_000_000, bufferBytesMax: 64_000_000 }
+    return {
+      rollMs: 2_000,
+      commitEventsMax: 50_000,
+      commitBytesMax: 16_000_000,
+      bufferBytesMax: 64_000_000,
+      snapshotsKept: 100,
+    }
   }
 
   /**
@@ -107,7 +116,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       await this.#adoptPrepared()
       for (let slice = this.#nextSlice(); slice !== undefined; slice = this.#nextSlice()) await this.#commit(slice)
     } catch (error) {
-      this.#metadata = undefined
+      this.#table = undefined
       console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
       return
     }
@@ -126,12 +135,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   async #commit(slice: Slice): Promise<void> {
     const version = this.#state.version() + 1
     const snapshotId = snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8)))
-    const table = {
-      metadata: await this.#loadMetadata(),
-      manifests: this.#state.manifests(),
-      ...(version > 1 && { metadataKey: metadataKey(version - 1) }),
-    }
-    const { files, manifest, metadata } = prepareAppend(table, this.#state.transform(slice.throughSeq).map(toRow), {
+    const rows = this.#state.transform(slice.throughSeq).map(toRow)
+    const { files, manifest, metadata } = prepareAppend(await this.#loadTable(), rows, {
       summary: { 'cdc.watermarks': JSON.stringify(this.#watermarksAfter(slice)) },
       nowMs: Date.now(),
       uuid: () => crypto.randomUUID(),
@@ -140,7 +145,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     await this.#store(files)
     this.#state.prepare({ snapshotId, version, throughSeq: slice.throughSeq, manifest })
     await this.ctx.storage.sync()
-    await this.#publish(metadata, version)
+    await this.#publish(keepSnapshots(metadata, this.#limits.snapshotsKept), version)
   }
 
   /** Puts the metadata file if there is none, then does what the file that is there now says was committed. */
@@ -161,35 +166,58 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   async #finish(metadata: TableMetadata, commit: PreparedCommit | undefined): Promise<void> {
-    if (commit === undefined)
-      throw new CDCError(
-        'lake-conflict',
-        `lake: snapshot ${currentSnapshotId(metadata)} of ${this.#location} was committed by somebody else; ` +
-          'a table has one lake, so give this one its own LAKE_LOCATION',
-      )
+    if (commit === undefined) throw this.#conflict()
+    const before = this.#table
     this.#state.finish(commit)
     Object.assign(this.#buffered, this.#state.measureBuffer())
-    this.#metadata = metadata
+    this.#table = undefined
+    if (before !== undefined)
+      this.#table = {
+        metadata,
+        manifests: [commit.manifest, ...before.manifests],
+        metadataKey: metadataKey(commit.version),
+      }
     // Only a hint, for readers without a catalog: what counts is the highest metadata file.
     await this.env.LAKE_BUCKET.put(this.#key('metadata/version-hint.text'), String(commit.version))
+    await this.#dropOldMetadata(commit.version, before?.metadata.snapshots ?? [], metadata)
   }
 
-  async #loadMetadata(): Promise<TableMetadata> {
+  /** Deletes what no metadata file in reach names any more: each commit would else leave its whole history again. */
+  async #dropOldMetadata(version: number, before: readonly Snapshot[], { snapshots }: TableMetadata): Promise<void> {
+    const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
+    const lists = before
+      .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
+      .map((snapshot) => snapshot['manifest-list'].slice(this.#location.length + 1))
+    const oldest = version - this.#limits.snapshotsKept - 1
+    const keys = oldest > 0 ? [...lists, metadataKey(oldest)] : lists
+    if (keys.length > 0) await this.env.LAKE_BUCKET.delete(keys.map((key) => this.#key(key)))
+  }
+
+  async #loadTable(): Promise<Table> {
     const version = this.#state.version()
-    this.#metadata ??= version === 0 ? this.#createMetadata() : await this.#readMetadata(version)
-    if (this.#metadata === undefined)
-      throw new CDCError('not-found', `lake: ${this.#key(metadataKey(version))} is gone from the bucket; restore it`)
-    return this.#metadata
+    this.#table ??= await (version === 0 ? this.#createTable() : this.#readTable(version))
+    return this.#table
   }
 
-  #createMetadata(): TableMetadata {
-    return createTableMetadata({
+  async #createTable(): Promise<Table> {
+    // Its first metadata file may be gone already, so a file of any version shows that there is a table.
+    const { objects } = await this.env.LAKE_BUCKET.list({ prefix: this.#key('metadata/v'), limit: 1 })
+    if (objects.length > 0) throw this.#conflict()
+    const metadata = createTableMetadata({
       location: this.#location,
       columns: EVENTS_COLUMNS,
       partition: EVENTS_PARTITION,
       uuid: crypto.randomUUID(),
       nowMs: Date.now(),
     })
+    return { metadata, manifests: [] }
+  }
+
+  async #readTable(version: number): Promise<Table> {
+    const metadata = await this.#readMetadata(version)
+    if (metadata === undefined)
+      throw new CDCError('not-found', `lake: ${this.#key(metadataKey(version))} is gone from the bucket; restore it`)
+    return { metadata, manifests: this.#state.manifests(), metadataKey: metadataKey(version) }
   }
 
   async #readMetadata(version: number): Promise<TableMetadata | undefined> {
@@ -216,6 +244,14 @@ export class LakeTable extends DurableObject<LakeEnv> {
       if (lsn !== undefined) watermarks[source] = { ...watermarks[source], [epoch]: lsn }
     }
     return watermarks
+  }
+
+  #conflict(): CDCError {
+    return new CDCError(
+      'lake-conflict',
+      `lake: the table at ${this.#location} was written by somebody else, and a table has one lake; ` +
+        'give this one a LAKE_LOCATION of its own',
+    )
   }
 
   /** Where in the bucket a file of the table is: the bucket's name is the location's host, and no part of the key. */

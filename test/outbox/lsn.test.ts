@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { acceptedBatches, type Fate, nextFates } from '../fake-pipeline.ts'
 import { drain, failureOf, inNotes } from '../notes.ts'

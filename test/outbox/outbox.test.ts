@@ -11,6 +11,10 @@ function inPlain<T>(name: string, run: (state: DurableObjectState) => T | Promis
   return runInDurableObject<Plain, T>(env.PLAIN.getByName(name), (_, state) => run(state))
 }
 
+function rowsOf(name: string): Promise<unknown[]> {
+  return inNotes(name, (notes) => notes.ctx.storage.sql.exec('SELECT lsn, count FROM _cdc_outbox').toArray())
+}
+
 function emit(context: ExactlyOnceContext, type: string): void {
   context.transactionSync((tx) => tx.emit({ type }))
 }
@@ -24,18 +28,16 @@ async function deliver(state: DurableObjectState, source: string, types: string[
 
 describe('_cdc_outbox', () => {
   it('holds one row for each transaction, and none once they are delivered', async () => {
-    const rows = (): Promise<unknown[]> =>
-      inNotes('rows', (notes) => notes.ctx.storage.sql.exec('SELECT lsn, count FROM _cdc_outbox').toArray())
     await inNotes('rows', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emitBatch([{ type: 'A' }, { type: 'A' }, { type: 'A' }]))
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' }))
     })
-    expect(await rows()).toEqual([
+    expect(await rowsOf('rows')).toEqual([
       { lsn: 3, count: 3 },
       { lsn: 4, count: 1 },
     ])
     await drain('rows')
-    expect(await rows()).toEqual([])
+    expect(await rowsOf('rows')).toEqual([])
   })
 
   it('writes no row and arms no alarm for a transaction without events', async () => {

@@ -1,5 +1,5 @@
 import { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX, DocumentStore } from 'durable-outbox'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
 import type { Draft } from '../worker.ts'

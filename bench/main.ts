@@ -1,0 +1,61 @@
+// npm run bench -- [name prefix] [--json]: measures what we claim to be fast or cheap, and exits with 1 where a claim
+// does not hold. With --json the last line of stdout is an array of measurements.
+
+import { parseArgs } from 'node:util'
+import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
+import { rowsFigures } from './rows.ts'
+import { stopWorker } from './workerd.ts'
+
+/** Every figure, in the order in which they are measured. */
+const figures: readonly Figure[] = [...rowsFigures]
+
+const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
+process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)
+
+async function main(prefix: string, json: boolean): Promise<number> {
+  const chosen = figures.filter((figure) => figure.name.startsWith(prefix))
+  if (chosen.length === 0) {
+    console.error(`bench: no figure begins with ${prefix}; there are ${figures.map(({ name }) => name).join(', ')}`)
+    return 2
+  }
+  const measurements = await measureAll(chosen)
+  console.log(json ? JSON.stringify(measurements) : table(measurements))
+  return measurements.every((measurement) => measurement.holds) ? 0 : 1
+}
+
+/** One after the other, because figures that run at once would share the machine. */
+async function measureAll(chosen: readonly Figure[]): Promise<Measurement[]> {
+  const measurements: Measurement[] = []
+  try {
+    for (const figure of chosen) measurements.push(await measure(figure))
+  } finally {
+    await stopWorker()
+  }
+  return measurements
+}
+
+async function measure(figure: Figure): Promise<Measurement> {
+  const { name, unit, goal } = figure
+  console.error(`${name}: measuring`)
+  const value = await figure.measure().catch((error: unknown) => {
+    console.error(`${name}:`, error)
+    return Number.NaN
+  })
+  return { name, value, unit, goal, holds: holds(value, goal) }
+}
+
+function table(measurements: readonly Measurement[]): string {
+  const rows = measurements.map(({ name, value, unit, goal, holds }) => [
+    name,
+    `${Number(value.toPrecision(4))}`,
+    unit,
+    `goal ${describe(goal)}`,
+    holds ? 'holds' : 'DOES NOT HOLD',
+  ])
+  const widths = [0, 1, 2, 3].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n')
+}
+
+function describe(goal: Goal): string {
+  return 'atMost' in goal ? `<= ${goal.atMost}` : `>= ${goal.atLeast}`
+}

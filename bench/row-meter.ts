@@ -1,0 +1,75 @@
+// Counts the rows that an object writes, as the platform bills them.
+
+/** Rows written, by what wrote them: `INSERT INTO item`, `setAlarm` … */
+export type RowCount = Record<string, number>
+
+/** What the meter can't see. It fails rather than count too little. */
+const UNCOUNTED = ['put', 'delete', 'deleteAll'] as const
+
+/** Counts everything that is written through this `ctx.storage` from now on, by this object and by the library in it. */
+export class RowMeter {
+  /** Kept until they are asked, because a statement goes on writing while its rows are read. */
+  readonly #statements: { name: string; result: { readonly rowsWritten: number } }[] = []
+  #alarms: RowCount = {}
+
+  constructor(storage: DurableObjectStorage) {
+    this.#watchStatements(storage.sql)
+    this.#watchAlarms(storage)
+    for (const name of UNCOUNTED) Object.defineProperty(storage, name, { value: () => refuse(name) })
+  }
+
+  /** The rows written since the last time. */
+  take(): RowCount {
+    const count = this.#alarms
+    this.#alarms = {}
+    for (const { name, result } of this.#statements.splice(0)) add(count, name, result.rowsWritten)
+    return count
+  }
+
+  #watchStatements(sql: SqlStorage): void {
+    const exec = sql.exec.bind(sql)
+    sql.exec = <T extends Record<string, SqlStorageValue>>(query: string, ...bindings: unknown[]) => {
+      const result = exec<T>(query, ...bindings)
+      this.#statements.push({ name: nameOf(query), result })
+      return result
+    }
+  }
+
+  #watchAlarms(storage: DurableObjectStorage): void {
+    const setAlarm = storage.setAlarm.bind(storage)
+    storage.setAlarm = (...args) => {
+      add(this.#alarms, 'setAlarm', 1)
+      return setAlarm(...args)
+    }
+    // The price list names only setAlarm, as one row. Taking an alarm away is counted like it, to be safe.
+    const deleteAlarm = storage.deleteAlarm.bind(storage)
+    storage.deleteAlarm = (...args) => {
+      add(this.#alarms, 'deleteAlarm', 1)
+      return deleteAlarm(...args)
+    }
+  }
+}
+
+/** Sums up everything that was written. */
+export function totalRows(count: RowCount): number {
+  return Object.values(count).reduce((sum, rows) => sum + rows, 0)
+}
+
+/** Adds up counts, by what wrote. */
+export function sumRows(counts: readonly RowCount[]): RowCount {
+  const sum: RowCount = {}
+  for (const [name, rows] of counts.flatMap((count) => Object.entries(count))) add(sum, name, rows)
+  return sum
+}
+
+function add(count: RowCount, name: string, rows: number): void {
+  if (rows > 0) count[name] = (count[name] ?? 0) + rows
+}
+
+function nameOf(query: string): string {
+  return /^\s*((?:INSERT|DELETE|UPDATE|REPLACE)\b(?:\s+(?:OR \w+|INTO|FROM))*\s+\S+)/i.exec(query)?.[1] ?? query.trim()
+}
+
+function refuse(name: string): never {
+  throw new Error(`RowMeter: storage.${name} writes rows that are not counted; count them here`)
+}

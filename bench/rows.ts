@@ -1,0 +1,49 @@
+// Rows written per event, which is what the platform bills: everything that the outbox adds to the user's own rows,
+// from the commit to the drained outbox, with the relay's state and the alarm.
+
+import * as z from 'zod'
+import type { Figure } from './figure.ts'
+import { type RowCount, totalRows } from './row-meter.ts'
+import type { Load } from './rows-object.ts'
+import { callWorker } from './workerd.ts'
+
+const ROUNDS = 10
+/** How many transactions wait when the alarm goes off: they leave as one batch. */
+const TRANSACTIONS = 100
+
+export const rowsFigures: readonly Figure[] = [
+  {
+    name: 'rows.single',
+    unit: 'rows written per event, one event a transaction',
+    goal: { atMost: 2.05 },
+    measure: () => measureRows('rows.single', 1),
+  },
+  {
+    name: 'rows.batch10',
+    unit: 'rows written per event, ten events a transaction',
+    goal: { atMost: 0.25 },
+    measure: () => measureRows('rows.batch10', 10),
+  },
+]
+
+/** The rows of the same transactions with and without events, one from the other, per event. */
+async function measureRows(name: string, eventsPerTransaction: number): Promise<number> {
+  const load = { rounds: ROUNDS, transactions: TRANSACTIONS, rows: eventsPerTransaction }
+  const bare = await countRows(`${name}.bare`, { ...load, emits: false })
+  const captured = await countRows(`${name}.captured`, { ...load, emits: true })
+  const events = ROUNDS * TRANSACTIONS * eventsPerTransaction
+  console.error(
+    `${name}: ${events} events in ${ROUNDS} batches; ${describe(captured)}; without events ${describe(bare)}`,
+  )
+  return (totalRows(captured) - totalRows(bare)) / events
+}
+
+async function countRows(object: string, load: Load): Promise<RowCount> {
+  return z.record(z.string(), z.number()).parse(await callWorker(`/rows/${object}`, load))
+}
+
+function describe(count: RowCount): string {
+  return Object.entries(count)
+    .map(([name, rows]) => `${name} ${rows}`)
+    .join(', ')
+}
