@@ -126,6 +126,11 @@ export class ExactlyOnceContext implements Transactions {
 
   /** Only the outermost transaction writes, when all is done: so LSNs follow the order of commits and leave no gap. */
   #commit(scope: Scope): void {
+    if (this.#open !== scope)
+      throw new CDCError(
+        'transaction-nested',
+        'transaction: one inside another goes on after its end; await every transaction inside its callback',
+      )
     const { outer } = scope
     const { unit } = scope.parts
     if (outer === undefined && unit.events.length > 0) {
@@ -140,7 +145,13 @@ export class ExactlyOnceContext implements Transactions {
     // SQLite has rolled back what a failed nested transaction wrote; its events go with it.
     if (!scope.hasCommitted) scope.parts.unit.events.length = scope.eventsBefore
     scope.tx.end()
-    this.#open = scope.outer
+    // One that was not awaited may have been closed with its outer one: then it is not in the chain any more.
+    if (this.#isOpen(scope)) this.#open = scope.outer
+  }
+
+  #isOpen(scope: Scope): boolean {
+    for (let open = this.#open; open !== undefined; open = open.outer) if (open === scope) return true
+    return false
   }
 }
 

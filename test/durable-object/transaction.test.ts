@@ -232,6 +232,34 @@ describe('transaction', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual(['0', '2'])
   })
 
+  it('[I1] refuses to end before one that was started inside it and not awaited, and goes on to work', async () => {
+    const name = freshName()
+    const [outer, inner] = await inNotes(name, async (notes) => {
+      const hasBegun = Promise.withResolvers<void>()
+      let floating: Promise<{ code?: string }> | undefined
+      const failure = await failureOf(() =>
+        notes.ctx.transaction(async (tx) => {
+          step(tx, 'mutation first')
+          floating = failureOf(() =>
+            notes.ctx.transaction(async (nested) => {
+              step(nested, 'mutation first')
+              hasBegun.resolve()
+              await notes.ctx.storage.get('anything')
+              await new Promise((resolve) => setTimeout(resolve, 1))
+              nested.emit(event)
+            }),
+          )
+          await hasBegun.promise
+        }),
+      )
+      return [failure.code, (await floating)?.code]
+    })
+    expect([outer, inner]).toEqual(['transaction-nested', 'transaction-nested'])
+    expect(await outcome(name)).toEqual({ notes: [], events: [] })
+    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => step(tx, 'mutation first')))
+    expect(await outcome(name)).toEqual({ notes: ['one'], events: [1] })
+  })
+
   it('refuses to start inside transactionSync, where it would not be atomic', async () => {
     const name = freshName()
     const failure = await inNotes(
