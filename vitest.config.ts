@@ -9,7 +9,7 @@ export default defineConfig({
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
-        test: { name: 'workerd', include: ['test/**/*.test.ts'], exclude: ['test/**/*.node.test.ts'] },
+        test: { name: 'workerd', include: ['test/**/*.test.ts'], exclude: ['test/**/*.node.test.ts'], testTimeout: 60_000 },
       },
       {
         resolve: { tsconfigPaths: true },

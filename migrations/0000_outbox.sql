@@ -1,3 +1,22 @@
+CREATE TABLE `_cdc_alarm` (
+	`name` text PRIMARY KEY NOT NULL,
+	`due` integer NOT NULL,
+	`scheduled` integer NOT NULL,
+	`retries` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE INDEX `_cdc_alarm_due` ON `_cdc_alarm` (`due`);--> statement-breakpoint
+CREATE TABLE `_cdc_dead_letter` (
+	`lsn` integer PRIMARY KEY NOT NULL,
+	`txid` text NOT NULL,
+	`time` integer NOT NULL,
+	`event` text NOT NULL,
+	`reason` text NOT NULL,
+	`attempts` integer NOT NULL,
+	`first_attempt` integer NOT NULL,
+	`last_attempt` integer NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `_cdc_outbox` (
 	`lsn` integer PRIMARY KEY NOT NULL,
 	`count` integer NOT NULL,
@@ -13,7 +32,16 @@ CREATE TABLE `_cdc_state` (
 	`ns` text NOT NULL,
 	`source` text NOT NULL,
 	`epoch` text NOT NULL,
+	`epoch_lsn` integer NOT NULL,
 	`acked_lsn` integer NOT NULL,
+	`acked_bytes` integer NOT NULL,
+	`pruned_bytes` integer NOT NULL,
+	`paused` integer NOT NULL,
 	`batch_lsn` integer NOT NULL,
-	`batch_attempts` integer NOT NULL
+	`attempts_begun` integer NOT NULL,
+	`attempts_ended` integer NOT NULL,
+	`first_attempt` integer NOT NULL,
+	`next_attempt` integer NOT NULL,
+	`last_error` text,
+	`suspect_lsn` integer NOT NULL
 );

@@ -1,8 +1,11 @@
 // Writes the SQL of migrations/ and streams/ into src as modules, because a published package has no loader for
-// text files. `--check` writes nothing and fails where a module is not what the SQL would make.
+// text files; and the schema of the stream, which follows from the schema of the records. `--check` writes nothing and
+// fails where a file is not what would be made.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { StreamSchema } from '../src/testing/stream-schema.ts'
+import { createStreamSchema } from './stream-schema.ts'
 
 const root = join(import.meta.dirname, '..')
 const HEADER = '// Made by `npm run embed`; edit the SQL, not this file.\n\n'
@@ -27,12 +30,26 @@ function streamModule(): string {
   return `${HEADER}export const SELECT_EVENTS = ${JSON.stringify(parts[1])}\n`
 }
 
-const modules = {
-  'src/outbox/migrations.generated.ts': migrationsModule(),
-  'src/lake/stream.generated.ts': streamModule(),
+/** One field a line, as one would write it. */
+function schemaFile({ fields }: StreamSchema): string {
+  const lines = fields.map((field) => `    ${JSON.stringify(field, null, 1).replaceAll(/\s*\n\s*/g, ' ')}`)
+  return `{\n  "fields": [\n${lines.join(',\n')}\n  ]\n}\n`
 }
 
-for (const [path, text] of Object.entries(modules)) {
+function schemaModule(schema: StreamSchema): string {
+  const header = '// Made by `npm run embed`; edit src/event/record.ts, not this file.\n\n'
+  return `${header}import type { StreamSchema } from './stream-schema.ts'\n\nexport const EVENTS_SCHEMA: StreamSchema = ${schemaFile(schema)}`
+}
+
+const schema = createStreamSchema()
+const files = {
+  'src/outbox/migrations.generated.ts': migrationsModule(),
+  'src/lake/stream.generated.ts': streamModule(),
+  'src/testing/stream-schema.generated.ts': schemaModule(schema),
+  'streams/events.schema.json': schemaFile(schema),
+}
+
+for (const [path, text] of Object.entries(files)) {
   if (!process.argv.includes('--check')) writeFileSync(join(root, path), text)
   else if (read(path) !== text) throw new Error(`${path} is out of date: run npm run embed`)
 }

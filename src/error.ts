@@ -10,6 +10,7 @@ export type CDCErrorCode =
   | 'lake-full'
   | 'migration-failed'
   | 'not-found'
+  | 'outbox-full'
   | 'pipeline-timeout'
   | 'record-invalid'
   | 'schema-newer'

@@ -1,6 +1,20 @@
+export type { AlarmHandler, Alarms, NamedAlarmInfo } from './durable-object/alarms.ts'
 export { CDCDurableObject, type CDCState } from './durable-object/cdc-durable-object.ts'
 export { ExactlyOnceContext, type SyncResult, type Transactions } from './durable-object/exactly-once-context.ts'
 export type { CDCOptions } from './durable-object/options.ts'
+export {
+  type DeadLetterChoice,
+  type FlushOutcome,
+  type ListedDeadLetter,
+  type ListedEvent,
+  OutboxAdmin,
+  type OutboxMatch,
+  type OutboxQuery,
+  type OutboxStats,
+  type Page,
+  PAGE_EVENTS_MAX,
+  type RPCEvent,
+} from './durable-object/outbox-admin.ts'
 export type { Transaction } from './durable-object/transaction.ts'
 export { CDCError, type CDCErrorCode } from './error.ts'
 export { sql } from 'drizzle-orm'

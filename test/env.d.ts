@@ -1,10 +1,11 @@
 declare namespace Cloudflare {
   interface Env {
-    EVENTS_PIPELINE: Service<import('./fake-pipeline.ts').FakePipeline>
+    EVENTS_PIPELINE: Service<import('durable-outbox/testing').FakePipeline>
     LAKE: Service<import('durable-outbox/lake').Lake>
     LAKE_BUCKET: R2Bucket
     LAKE_TABLE: DurableObjectNamespace<import('./worker.ts').SlowLakeTable>
     NOTES: DurableObjectNamespace<import('./worker.ts').Notes>
+    TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>
   }
 }

@@ -1,9 +1,9 @@
 // How tests reach their objects: each has a name of its own, and only what comes out at the pipeline counts.
 
 import { env } from 'cloudflare:workers'
-import { runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { runInDurableObject } from 'cloudflare:test'
 import type { EventRecord } from 'durable-outbox'
-import { acceptedRecords } from './fake-pipeline.ts'
+import { acceptedRecords } from 'durable-outbox/testing'
 import type { Notes } from './worker.ts'
 
 /** Runs code inside an object, as one of its requests. */
@@ -11,11 +11,12 @@ export function inNotes<T>(name: string, run: (notes: Notes) => T | Promise<T>):
   return runInDurableObject<Notes, T>(env.NOTES.getByName(name), run)
 }
 
-/** Runs the object's alarm until none is due, and gives all that its pipeline has accepted. */
+/** Brings everything out that is pending, and gives all that the object's pipeline has accepted. */
 export async function drain(name: string): Promise<EventRecord[]> {
-  const stub = env.NOTES.getByName(name)
-  for (let alarms = 0; alarms < 100; alarms++) if (!(await runDurableObjectAlarm(stub))) return acceptedRecords(name)
-  throw new Error(`${name}: an alarm is due after 100 alarms`)
+  using outbox = await env.NOTES.getByName(name).outbox
+  for (let flushes = 0; flushes < 10; flushes++)
+    if ((await outbox.flush()).pendingEvents === 0) return acceptedRecords(name)
+  throw new Error(`${name}: events are pending after 10 flushes`)
 }
 
 /** What an error says, wherever it was thrown. */

@@ -1,11 +1,20 @@
 import { DurableObject } from 'cloudflare:workers'
-import { CDCDurableObject, type CDCOptions, type CDCState, DocumentStore } from 'durable-outbox'
+import {
+  type Alarms,
+  CDCDurableObject,
+  type CDCOptions,
+  type CDCState,
+  DocumentStore,
+  type NamedAlarmInfo,
+  type Pipeline,
+} from 'durable-outbox'
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
-import { fakePipeline } from './fake-pipeline.ts'
+import { fakePipeline } from 'durable-outbox/testing'
 import { faultyBucket } from './faulty-bucket.ts'
 
-export { FakePipeline } from './fake-pipeline.ts'
+export { TaskAgent } from '../examples/agent.ts'
 export { Lake } from 'durable-outbox/lake'
+export { FakePipeline } from 'durable-outbox/testing'
 
 /** Longer than any test: alarms run when a test runs them. */
 const NEVER_MS = 3_600_000
@@ -16,6 +25,20 @@ export interface Draft {
   tags?: string[]
   done?: boolean
   'a field'?: string
+}
+
+/** Options of single objects, by name, for tests that need other ones than most. */
+export const configurations = new Map<string, CDCOptions>()
+
+/** Refuses whole batches for the sake of one event, as a pipeline does that checks what it is sent. */
+function refusingPoison(pipeline: Pipeline): Pipeline {
+  return {
+    async send(records) {
+      if (records.some((record) => record.type === 'Poison'))
+        throw Object.assign(new Error('there is poison in it'), { status: 422 })
+      await pipeline.send(records)
+    },
+  }
 }
 
 /** Notes in a plain table, so that a test can see a mutation and its event apart. */
@@ -32,14 +55,31 @@ export class Notes extends CDCDurableObject {
 
   protected override configure(): CDCOptions {
     return {
-      pipeline: fakePipeline,
+      pipeline: refusingPoison(fakePipeline(this.env.EVENTS_PIPELINE)),
       batchEventsMax: 5,
       lingerMs: NEVER_MS,
       retryDelayMsMin: NEVER_MS,
       retryDelayMsMax: NEVER_MS,
       recoveryMs: NEVER_MS,
-      sendTimeoutMs: 50,
+      sendTimeoutMs: 500,
+      retentionMs: 0,
+      ...configurations.get(this.ctx.id.name ?? ''),
     }
+  }
+
+  /** What the named alarms did, in order; those named `fails…` throw each time. */
+  readonly ran: { name: string; info: NamedAlarmInfo }[] = []
+
+  protected override async onAlarm(name: string, info: NamedAlarmInfo): Promise<void> {
+    this.ran.push({ name, info })
+    if (name.startsWith('fails')) throw new Error('on purpose')
+    if (name.startsWith('hangs')) await new Promise(() => undefined)
+    if (name === 'again' && info.retryCount === 0) this.alarms.set('again later', Date.now() + NEVER_MS)
+  }
+
+  /** The alarms, for the tests. */
+  get timers(): Alarms {
+    return this.alarms
   }
 
   notes(): string[] {

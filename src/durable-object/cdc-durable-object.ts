@@ -1,7 +1,9 @@
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
+import type { Alarms, NamedAlarmInfo } from './alarms.ts'
 import { ExactlyOnceContext, type Transactions } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
+import type { OutboxAdmin } from './outbox-admin.ts'
 
 /** The platform's `ctx` with two methods more. */
 export interface CDCState<Props = {}> extends DurableObjectState<Props>, Transactions {}
@@ -12,6 +14,8 @@ export interface CDCState<Props = {}> extends DurableObjectState<Props>, Transac
  */
 export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends DurableObject<Env, Props> {
   declare protected ctx: CDCState<Props>
+  /** Alarms by name: `this.alarms.set('trial-ends', date)`, and then `onAlarm('trial-ends', info)`. */
+  protected readonly alarms: Alarms
   readonly #context: ExactlyOnceContext
 
   /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`: then the object refuses to run. */
@@ -20,15 +24,25 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
     if (this.alarm !== CDCDurableObject.prototype.alarm)
       throw new CDCError(
         'invalid-config',
-        `${this.constructor.name}: an object has one alarm and the relay needs it, so alarm() can't be overridden`,
+        `${this.constructor.name}: an object has one alarm and the relay needs it, so alarm() can't be overridden; ` +
+          'define onAlarm(name, info) and set alarms by name, with this.alarms.set(name, when)',
       )
-    const options = this.configure()
-    this.#context = new ExactlyOnceContext(ctx, { source: `DO/${this.constructor.name}`, ...options })
+    this.#context = new ExactlyOnceContext(ctx, {
+      source: `DO/${this.constructor.name}`,
+      onAlarm: (name, info) => this.onAlarm(name, info),
+      ...this.configure(),
+    })
+    this.alarms = this.#context.alarms
     // Defined on ctx itself, as the platform accepts nothing but its own object there.
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
     })
+  }
+
+  /** The admin RPC: `await env.CUSTOMERS.getByName('acme').outbox.stats()`. */
+  get outbox(): OutboxAdmin {
+    return this.#context.outbox
   }
 
   /**
@@ -37,6 +51,14 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
    */
   protected configure(): CDCOptions {
     return {}
+  }
+
+  /**
+   * Override to run named alarms. Each runs at least once; one that throws is tried again after 2 s, 4 s, … 64 s, and
+   * then dropped. One that fails delays no other, nor the relay.
+   */
+  protected onAlarm(name: string, _info: NamedAlarmInfo): void | Promise<void> {
+    throw new CDCError('invalid-config', `alarm ${name}: ${this.constructor.name} has no onAlarm(name, info)`)
   }
 
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {

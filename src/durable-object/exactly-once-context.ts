@@ -1,10 +1,13 @@
 // A transaction whose changes and events commit together (I1), on its own or inside CDCDurableObject.
 
 import { CDCError } from '../error.ts'
+import type { EncodedEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
 import type { Attribution } from '../event/unified-event.ts'
-import { Outbox } from '../outbox/outbox.ts'
-import { Relay } from '../relay/relay.ts'
+import { type BacklogLimits, Outbox } from '../outbox/outbox.ts'
+import { Relay, type RelayLimits } from '../relay/relay.ts'
+import { Alarms } from './alarms.ts'
+import { OutboxAdmin } from './outbox-admin.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
 import { Transaction, type TransactionParts } from './transaction.ts'
 
@@ -44,8 +47,13 @@ export interface DrizzleDatabase {
  */
 export class ExactlyOnceContext implements Transactions {
   readonly storage: DurableObjectStorage
+  /** Alarms by name, beside the relay's own: the platform gives an object only one. */
+  readonly alarms: Alarms
+  /** The admin RPC of the outbox, to be given out by the object's own `get outbox()`. */
+  readonly outbox: OutboxAdmin
   readonly #outbox: Outbox
   readonly #relay: Relay
+  readonly #limits: RelayLimits & BacklogLimits
   readonly #now: () => number
   readonly #createId: () => string
   /** The innermost transaction that is open now. */
@@ -59,13 +67,29 @@ export class ExactlyOnceContext implements Transactions {
   constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
     const state = '$client' in db ? undefined : db
     this.storage = '$client' in db ? db.$client : db.storage
-    const { pipeline, ns, source, limits, now, random } = resolveOptions(options, 'DO')
+    const { pipeline, ns, source, limits, onAlarm, now, random } = resolveOptions(options, 'DO')
     this.#now = now
+    this.#limits = limits
     this.#createId = createIdFactory(now)
     const owner = { object: state?.id.toString(), ns: ns ?? state?.id.name, source }
     this.#outbox = new Outbox(this.storage, owner, this.#createId)
-    this.#relay = new Relay({ storage: this.storage, outbox: this.#outbox, pipeline, limits, now, random })
-    if (this.#outbox.pendingEvents > 0) void state?.blockConcurrencyWhile(() => this.#relay.heal())
+    this.alarms = new Alarms({
+      storage: this.storage,
+      now,
+      handler: onAlarm,
+      recoveryMs: limits.recoveryMs,
+      relayDueMs: () => this.#relay.dueMs(),
+      openTables: () => this.#outbox.open(),
+    })
+    this.#relay = new Relay({ outbox: this.#outbox, pipeline, alarm: this.alarms.forRelay, limits, now, random })
+    this.outbox = new OutboxAdmin({
+      outbox: this.#outbox,
+      relay: this.#relay,
+      limits,
+      now,
+      commit: (change) => this.#commitEncoded(change),
+    })
+    if (this.#outbox.backlog().events > 0) void state?.blockConcurrencyWhile(() => this.#relay.wake())
   }
 
   async transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
@@ -100,9 +124,37 @@ export class ExactlyOnceContext implements Transactions {
     })
   }
 
-  /** Drains the outbox. To be called by the object's `alarm` method with what the platform gave it. Never throws. */
+  /**
+   * Drains the outbox and runs the named alarms that are due. To be called by the object's `alarm` method, with what the
+   * platform gave it. Never throws: the platform drops an alarm for good after seven failed runs.
+   */
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
-    await this.#relay.run(info?.scheduledTime ?? 0)
+    this.alarms.begin(info?.scheduledTime ?? 0)
+    // Neither waits for the other, but that the platform's next alarm waits for both; so a handler that hangs is left
+    // behind after a while, and its alarm comes back.
+    const named = this.alarms.runDue()
+    // Where no named alarm is due, it is the relay's, whatever the clock says: a clock that steps back stalls nothing.
+    await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
+  }
+
+  async #within(work: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, this.#limits.maxMsPerAlarm)
+    await Promise.race([work, promise])
+    clearTimeout(timer)
+  }
+
+  /** A transaction of the library's own, whose events are made already. */
+  #commitEncoded(change: (tx: Transaction) => readonly EncodedEvent[]): void {
+    this.storage.transactionSync(() => {
+      const scope = this.#begin({ isAsync: false, attribution: undefined })
+      try {
+        scope.parts.unit.events.push(...change(scope.tx))
+        this.#commit(scope)
+      } finally {
+        this.#end(scope)
+      }
+    })
   }
 
   #begin({ isAsync, attribution }: { isAsync: boolean; attribution: Attribution | undefined }): Scope {
@@ -134,9 +186,9 @@ export class ExactlyOnceContext implements Transactions {
     const { outer } = scope
     const { unit } = scope.parts
     if (outer === undefined && unit.events.length > 0) {
-      const { wasIdle } = this.#outbox.append({ txid: unit.txid, timeMs: this.#now(), events: unit.events })
-      // Where something was pending before, its alarm is still due, by I6.
-      if (wasIdle) this.#relay.schedule()
+      const transaction = { txid: unit.txid, timeMs: this.#now(), events: unit.events }
+      const { before, after } = this.#outbox.append(transaction, this.#limits)
+      this.#relay.committed(before, after)
     }
     scope.hasCommitted = true
   }

@@ -5,16 +5,20 @@ import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
+import type { AlarmHandler } from './alarms.ts'
 
 /** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
-export interface CDCOptions extends Partial<RelayLimits> {
+export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits> {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
   /** The tenant that the events belong to. Default: the object's name, else its id. */
   ns?: string
   /** What the events come from. Default: `DO/<class name>`. */
   source?: string
+  /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
+  onAlarm?: AlarmHandler
   /** The clock, in milliseconds since 1970. */
   now?: () => number
   /** A number in [0, 1), for the jitter of retries. */
@@ -25,7 +29,8 @@ export interface ResolvedOptions {
   readonly pipeline: Pipeline
   readonly ns: string | undefined
   readonly source: string
-  readonly limits: RelayLimits
+  readonly limits: RelayLimits & BacklogLimits
+  readonly onAlarm: AlarmHandler
   readonly now: () => number
   readonly random: () => number
 }
@@ -42,6 +47,12 @@ const limitsSchema = z
     retryDelayMsMax: milliseconds.default(60_000),
     sendTimeoutMs: milliseconds.positive().default(30_000),
     recoveryMs: milliseconds.positive().default(5_000),
+    maxBatchesPerAlarm: z.int().positive().default(1_000),
+    maxMsPerAlarm: milliseconds.positive().default(60_000),
+    maxBacklogEvents: z.int().positive().default(10_000_000),
+    maxBacklogBytes: z.int().positive().default(4_000_000_000),
+    retentionMs: milliseconds.default(24 * 3_600_000),
+    retentionBytes: z.int().nonnegative().default(100_000_000),
   })
   .refine((limits) => limits.retryDelayMsMin <= limits.retryDelayMsMax, {
     error: 'retryDelayMsMin is above retryDelayMsMax',
@@ -58,6 +69,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     ns,
     source,
     limits,
+    onAlarm: options.onAlarm ?? refuseAlarm,
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,
   }
@@ -81,4 +93,8 @@ function boundPipeline(): Pipeline {
 
 function isPipeline(candidate: unknown): candidate is Pipeline {
   return typeof candidate === 'object' && candidate !== null && 'send' in candidate
+}
+
+function refuseAlarm(name: string): never {
+  throw new CDCError('invalid-config', `alarm ${name}: there is no handler; define onAlarm(name, info)`)
 }

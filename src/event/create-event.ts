@@ -25,7 +25,12 @@ const eventInputSchema = unifiedEventSchema
   .partial({ id: true, type: true, timestamp: true })
 
 /** What an event says by itself; the rest stands once in the row of its transaction. */
-export type EventContent = z.infer<typeof eventInputSchema> & { id: string; type: string }
+export type EventContent = z.infer<typeof eventInputSchema> & {
+  id: string
+  type: string
+  /** LSN under which the event was refused before it was sent again under this one. */
+  redrivenFrom?: number
+}
 
 const utf8 = new TextEncoder()
 

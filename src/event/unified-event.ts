@@ -94,7 +94,7 @@ export type UnifiedEvent = z.infer<typeof unifiedEventSchema>
 export interface CommittedEvent extends UnifiedEvent {
   txid: string
   lsn: number
-  _meta: NonNullable<UnifiedEvent['_meta']> & { epoch: string }
+  _meta: NonNullable<UnifiedEvent['_meta']> & { epoch: string; redrivenFrom?: number }
 }
 
 /**

@@ -1,15 +1,16 @@
 // Where committed events wait: the only code that touches the _cdc_* tables. Keeps I2 (LSNs without a gap), the
-// storage half of I3 and I4, and I9. The log reads like a write-ahead log: one row is one committed transaction.
+// storage half of I3, I4 and I7, and I9. The log reads like a write-ahead log: one row is one committed transaction.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import type { EncodedEvent, EventContent } from '../event/create-event.ts'
+import type { EncodedEvent } from '../event/create-event.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
-import { type CommittedEvent, SCHEMA_VERSION } from '../event/unified-event.ts'
 import { migrate } from '../sqlite/migrate.ts'
+import { DeadLetters } from './dead-letters.ts'
 import { decideEpoch, type Identity, type Owner } from './identity.ts'
-import { ROW_BYTES_MAX, ROW_EVENTS_MAX } from './limits.ts'
+import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
+import { envelopeBytes, type OutboxRow, readContents, readRow, splitRows } from './log.ts'
 import { migrations } from './migrations.generated.ts'
+import { type OutboxState, parseState } from './state.ts'
 
 /** The events of one transaction, ready to be written with it. */
 export interface OutboxTransaction {
@@ -18,10 +19,22 @@ export interface OutboxTransaction {
   readonly events: readonly EncodedEvent[]
 }
 
-/** What bounds a batch. It always holds at least one row. */
+/** What bounds a batch. Unless an event in it is suspect, it holds whole rows, and at least one. */
 export interface BatchLimits {
   readonly batchEventsMax: number
   readonly batchBytesMax: number
+}
+
+/** How much may wait for a pipeline that is away. */
+export interface BacklogLimits {
+  readonly maxBacklogEvents: number
+  readonly maxBacklogBytes: number
+}
+
+/** How much of what was delivered is kept, for inspection and replay. */
+export interface RetentionLimits {
+  readonly retentionMs: number
+  readonly retentionBytes: number
 }
 
 /** A range of the log on its way to the pipeline. A retry has the same range, key and records, but for `retries`. */
@@ -30,184 +43,330 @@ export interface Batch {
   readonly lastLSN: number
   /** Idempotency key: `<ns>/<source>/<epoch>/<first lsn>-<last lsn>`. */
   readonly key: string
+  readonly epoch: string
   /** How often it was sent before. */
   readonly retries: number
   readonly records: EventRecord[]
 }
 
-type OutboxRow = { lsn: number; count: number; bytes: number; txid: string; time: number; events: string }
-
-interface OutboxState extends Identity {
-  readonly object: string | null
-  readonly ackedLSN: number
-  readonly batchLSN: number
-  readonly batchAttempts: number
+/** What waits: its size, and where the log ends. */
+export interface Backlog {
+  readonly events: number
+  readonly bytes: number
+  readonly lastLSN: number
 }
 
-const utf8 = new TextEncoder()
+type Position = { ackedLSN: number; ackedBytes: number; lastLSN: number; lastBytes: number }
 
 export class Outbox {
+  readonly deadLetters: DeadLetters
   readonly #storage: DurableObjectStorage
   readonly #owner: Owner
-  readonly #createEpoch: () => string
+  readonly #createId: () => string
   #envelopeBytes = 0
 
   /** Brings the tables up to date and settles the epoch. */
-  constructor(storage: DurableObjectStorage, owner: Owner, createEpoch: () => string) {
+  constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
     this.#storage = storage
     this.#owner = owner
-    this.#createEpoch = createEpoch
-    this.#open()
+    this.#createId = createId
+    this.deadLetters = new DeadLetters(storage)
+    this.open()
   }
 
-  /** The identity under which the next event is written. */
-  get identity(): Identity {
-    const { ns, source, epoch } = this.#state()
-    return { ns, source, epoch }
+  /** Makes the tables where they are not there, as after `deleteAll`: then a new life begins, with its own epoch. */
+  open(): void {
+    if (this.#envelopeBytes > 0 && this.#exists()) return
+    this.#storage.transactionSync(() => {
+      migrate(this.#storage, '_cdc_migrations', migrations)
+      this.#settleEpoch()
+    })
+    const state = this.state()
+    if (state === undefined) throw new Error('I9: an open outbox has a state')
+    this.#envelopeBytes = envelopeBytes(state)
   }
 
-  /** How many events wait for the pipeline to accept them. Reads two rows, however many there are. */
-  get pendingEvents(): number {
-    if (!this.#exists()) return 0
-    const { ackedLSN, lastLSN } = this.#position()
-    return lastLSN - ackedLSN
+  /** Nothing where the storage was emptied under the living object: then there is nothing to deliver either. */
+  state(): OutboxState | undefined {
+    if (!this.#exists()) return undefined
+    const [row] = this.#storage.sql.exec('SELECT * FROM _cdc_state').toArray()
+    return row === undefined ? undefined : parseState(row)
+  }
+
+  /** What waits for the pipeline to accept it. Reads two rows, however much it is. */
+  backlog(): Backlog {
+    if (!this.#exists()) return { events: 0, bytes: 0, lastLSN: 0 }
+    const { ackedLSN, ackedBytes, lastLSN, lastBytes } = this.#position()
+    return { events: lastLSN - ackedLSN, bytes: lastBytes - ackedBytes, lastLSN }
+  }
+
+  /** When the oldest pending event was committed, in milliseconds since 1970. Reads two rows. */
+  oldestPendingMs(): number | undefined {
+    const [row] = this.#storage.sql
+      .exec<{ time: number }>(
+        `SELECT time FROM _cdc_outbox WHERE lsn > (SELECT acked_lsn FROM _cdc_state) ORDER BY lsn LIMIT 1`,
+      )
+      .toArray()
+    return row?.time
   }
 
   /**
    * Writes a transaction's events, as part of the SQLite transaction that is open.
    *
-   * @returns whether nothing was pending before: then no alarm is due, and the caller sets one in the same transaction.
+   * @returns what waited before: where it was nothing, no alarm is due, and the caller sets one in the same transaction.
+   * @throws {CDCError} `outbox-full`, which rolls the transaction back.
    */
-  append(transaction: OutboxTransaction): { wasIdle: boolean } {
+  append(transaction: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
     try {
-      return this.#appendRows(transaction)
+      return this.#appendRows(transaction, limits)
     } catch (error) {
       if (this.#exists()) throw error
-      // Somebody emptied the storage under the living object. A new life begins, with its own epoch.
-      this.#open()
-      return this.#appendRows(transaction)
+      // Somebody emptied the storage under the living object.
+      this.open()
+      return this.#appendRows(transaction, limits)
     }
   }
 
   /**
-   * Takes the batch that is to be sent now and notes the attempt: the one in flight if there is one, else the next
-   * rows within the limits. Costs one row written, however large the batch is.
+   * Takes the batch that is to be sent now and notes the attempt: the one in flight if there is one, else the next rows
+   * within the limits, or half of what is suspect. Costs one row written, however large the batch is.
    */
-  takeBatch(limits: BatchLimits): Batch | undefined {
-    if (!this.#exists()) return undefined
+  takeBatch(limits: BatchLimits, nowMs: number): Batch | undefined {
+    const state = this.state()
+    if (state === undefined) return undefined
     return this.#storage.transactionSync(() => {
-      const state = this.#state()
-      const isRetry = state.batchLSN > state.ackedLSN
-      const rows = isRetry ? this.#rows(state.ackedLSN, state.batchLSN) : this.#nextRows(state.ackedLSN, limits)
-      const lastLSN = rows.at(-1)?.lsn
-      if (lastLSN === undefined) return undefined
-      const retries = isRetry ? state.batchAttempts : 0
-      this.#storage.sql.exec('UPDATE _cdc_state SET batch_lsn = ?, batch_attempts = ?', lastLSN, retries + 1)
-      return createBatch(state, rows, retries)
+      const { ackedLSN, batchLSN, attemptsBegun } = state
+      const isRetry = batchLSN > ackedLSN
+      const lastLSN = isRetry ? batchLSN : this.#chooseRange(state, limits)
+      const rows = this.rows(ackedLSN + 1, lastLSN)
+      if (rows.length === 0) return undefined
+      this.#storage.sql.exec(
+        `UPDATE _cdc_state SET batch_lsn = ?, attempts_begun = ?, attempts_ended = ?, first_attempt = ?`,
+        lastLSN,
+        isRetry ? attemptsBegun + 1 : 1,
+        isRetry ? state.attemptsEnded : 0,
+        isRetry ? state.firstAttemptMs : nowMs,
+      )
+      return createBatch(state, rows, { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 })
     })
   }
 
-  /** Notes that the pipeline accepted a batch: its rows go, and the log goes on after it. */
-  acknowledge(batch: Batch): void {
-    if (!this.#exists()) return
-    this.#storage.transactionSync(() => {
-      const { epoch, ackedLSN } = this.#state()
-      // An answer to a batch of a former life says nothing about this one.
-      if (!batch.key.includes(`/${epoch}/`) || batch.lastLSN <= ackedLSN) return
-      this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', batch.lastLSN)
-      this.#storage.sql.exec('UPDATE _cdc_state SET acked_lsn = ?, batch_lsn = 0, batch_attempts = 0', batch.lastLSN)
+  /** Notes that the pipeline accepted a batch, and prunes what has been kept for long enough. */
+  acknowledge(batch: Batch, retention: RetentionLimits, nowMs: number): void {
+    this.#onAnswer(batch, (state) => {
+      const { lastLSN } = batch
+      const ackedBytes = this.#bytesAt(lastLSN) ?? state.ackedBytes
+      const prunedBytes = this.#prune(lastLSN, state.prunedBytes, {
+        bytesBelow: ackedBytes - retention.retentionBytes,
+        timeBelowMs: nowMs - retention.retentionMs,
+      })
+      this.#storage.sql.exec(
+        `UPDATE _cdc_state SET acked_lsn = ?, acked_bytes = ?, pruned_bytes = ?, suspect_lsn = ?, ${NO_BATCH}, last_error = NULL`,
+        lastLSN,
+        ackedBytes,
+        prunedBytes,
+        state.suspectLSN > lastLSN ? state.suspectLSN : 0,
+      )
     })
   }
 
-  #open(): void {
-    this.#storage.transactionSync(() => {
-      migrate(this.#storage, '_cdc_migrations', migrations)
-      this.#settleEpoch()
-    })
-    this.#envelopeBytes = envelopeBytes(this.#state())
-  }
-
-  #settleEpoch(): void {
-    const [row] = this.#storage.sql.exec('SELECT * FROM _cdc_state').toArray()
-    if (row === undefined) return this.#beginEpoch({ ns: requireNs(this.#owner), ackedLSN: 0 })
-    const state = parseState(row)
-    const isPending = this.#position().lastLSN > state.ackedLSN
-    if (decideEpoch({ ...state, isPending }, this.#owner) === 'begins')
-      this.#beginEpoch({ ns: this.#owner.ns ?? state.ns, ackedLSN: state.ackedLSN })
-  }
-
-  #beginEpoch({ ns, ackedLSN }: { ns: string; ackedLSN: number }): void {
-    const { object, source } = this.#owner
-    this.#storage.sql.exec(
-      `INSERT OR REPLACE INTO _cdc_state (id, object, ns, source, epoch, acked_lsn, batch_lsn, batch_attempts)
-       VALUES (1, ?, ?, ?, ?, ?, 0, 0)`,
-      object ?? null,
-      ns,
-      source,
-      this.#createEpoch(),
-      ackedLSN,
+  /** Notes that an attempt ended without acceptance: the outcome is unknown, and the same batch goes again. */
+  noteFailure(batch: Batch, error: string, nextAttemptMs: number): void {
+    this.#onAnswer(batch, () =>
+      this.#storage.sql.exec(
+        'UPDATE _cdc_state SET attempts_ended = attempts_begun, last_error = ?, next_attempt = ?',
+        error,
+        nextAttemptMs,
+      ),
     )
   }
 
-  #appendRows({ txid, timeMs, events }: OutboxTransaction): { wasIdle: boolean } {
+  /** Notes that some event of the batch is bad: the next batches are halves of it, until that one stands alone. */
+  suspect(batch: Pick<Batch, 'epoch' | 'lastLSN'>, error: string): void {
+    this.#onAnswer(batch, () =>
+      this.#storage.sql.exec(
+        `UPDATE _cdc_state SET suspect_lsn = ?, ${NO_BATCH}, last_error = ?`,
+        batch.lastLSN,
+        error,
+      ),
+    )
+  }
+
+  /**
+   * Makes a dead letter of the event that stands alone in the batch, and puts a `cdc.dead_letter` event in its place,
+   * so that its LSN still reaches the pipeline and the log has no hole (I3).
+   */
+  bury(batch: Pick<Batch, 'epoch' | 'lastLSN'>, reason: string, nowMs: number): void {
+    this.#onAnswer(batch, (state) => {
+      const lsn = batch.lastLSN
+      const [row] = this.rows(lsn, lsn)
+      if (row === undefined) throw new Error(`I3: the event of LSN ${lsn} is gone before it was accepted`)
+      const contents = readContents(row)
+      const index = contents.length - 1 - (row.lsn - lsn)
+      const refused = contents[index]
+      if (refused === undefined) throw new Error(`I2: the row that ends at LSN ${row.lsn} does not hold LSN ${lsn}`)
+      const { txid, time } = row
+      this.deadLetters.add({
+        lsn,
+        txid,
+        timeMs: time,
+        event: refused,
+        reason,
+        attempts: state.attemptsBegun,
+        firstAttemptMs: state.firstAttemptMs,
+        lastAttemptMs: nowMs,
+      })
+      contents[index] = {
+        id: this.#createId(),
+        type: DEAD_LETTER_TYPE,
+        data: { id: refused.id, type: refused.type, reason },
+      }
+      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', JSON.stringify(contents), row.lsn)
+      this.#storage.sql.exec(`UPDATE _cdc_state SET ${NO_BATCH}, last_error = ?`, reason)
+    })
+  }
+
+  /** The type of the event of an LSN, or nothing where it is not in the log. */
+  typeAt(lsn: number): string | undefined {
+    const [row] = this.rows(lsn, lsn)
+    return row && readContents(row).at(lsn - row.lsn - 1)?.type
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.#storage.sql.exec('UPDATE _cdc_state SET paused = ?', isPaused ? 1 : 0)
+  }
+
+  /** The rows that hold the LSNs of a range, both ends included; of at most `limit` rows, the first. */
+  rows(firstLSN: number, lastLSN: number, limit = Number.MAX_SAFE_INTEGER): OutboxRow[] {
+    // The row that holds `lastLSN` may end after it: it is the first one that does not end before.
+    return this.#storage.sql
+      .exec<OutboxRow>(
+        `SELECT * FROM _cdc_outbox
+         WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)
+         ORDER BY lsn LIMIT ?3`,
+        firstLSN,
+        lastLSN,
+        limit,
+      )
+      .toArray()
+  }
+
+  #settleEpoch(): void {
+    const state = this.state()
+    if (state === undefined) return this.#beginEpoch(requireNs(this.#owner))
     const { ackedLSN, lastLSN } = this.#position()
-    let lsn = lastLSN
+    if (decideEpoch({ ...state, isPending: lastLSN > ackedLSN }, this.#owner) === 'begins')
+      this.#beginEpoch(this.#owner.ns ?? state.ns, state)
+  }
+
+  #beginEpoch(ns: string, before?: OutboxState): void {
+    const { object = null, source } = this.#owner
+    this.#storage.sql.exec(
+      `INSERT OR REPLACE INTO _cdc_state (
+         id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
+         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn
+       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0)`,
+      object,
+      ns,
+      source,
+      this.#createId(),
+      (before?.ackedLSN ?? 0) + 1,
+      before?.ackedLSN ?? 0,
+      before?.ackedBytes ?? 0,
+      before?.prunedBytes ?? 0,
+      before?.isPaused ? 1 : 0,
+    )
+  }
+
+  #appendRows({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
+    const { ackedLSN, ackedBytes, lastLSN, lastBytes } = this.#position()
+    let [lsn, bytes] = [lastLSN, lastBytes]
     for (const row of splitRows(events, this.#envelopeBytes)) {
       lsn += row.count
+      bytes += row.bytes
       this.#storage.sql.exec(
         'INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events) VALUES (?, ?, ?, ?, ?, ?)',
         lsn,
         row.count,
-        row.bytes,
+        bytes,
         txid,
         timeMs,
         row.events,
       )
     }
-    return { wasIdle: lastLSN === ackedLSN }
+    const before = { events: lastLSN - ackedLSN, bytes: lastBytes - ackedBytes, lastLSN }
+    const after = { events: lsn - ackedLSN, bytes: bytes - ackedBytes, lastLSN: lsn }
+    checkBacklog(before, after, limits)
+    return { before, after }
   }
 
   /**
-   * LSN of the last event ever written, beside the last acknowledged one. Both are read, never remembered: a counter
-   * in memory would not follow a rollback, and the rows alone would begin again at 1 once they are all gone.
+   * Where the log ends, and up to where it was accepted. Read, never remembered: a counter in memory would not follow a
+   * rollback, and the rows alone would begin again at 1 once they are all gone.
    */
-  #position(): { ackedLSN: number; lastLSN: number } {
+  #position(): Position {
     return this.#storage.sql
-      .exec<{ ackedLSN: number; lastLSN: number }>(
-        `SELECT acked_lsn AS ackedLSN, max(acked_lsn, coalesce((SELECT max(lsn) FROM _cdc_outbox), 0)) AS lastLSN
-         FROM _cdc_state`,
+      .exec<Position>(
+        `SELECT acked_lsn AS ackedLSN, acked_bytes AS ackedBytes,
+           max(acked_lsn, coalesce(lsn, 0)) AS lastLSN, coalesce(bytes, acked_bytes) AS lastBytes
+         FROM _cdc_state LEFT JOIN (SELECT lsn, bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1)`,
       )
       .one()
-  }
-
-  #state(): OutboxState {
-    return parseState(this.#storage.sql.exec('SELECT * FROM _cdc_state').one())
   }
 
   #exists(): boolean {
     return this.#storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0
   }
 
-  #rows(afterLSN: number, lastLSN: number): OutboxRow[] {
-    return this.#storage.sql
-      .exec<OutboxRow>('SELECT * FROM _cdc_outbox WHERE lsn > ? AND lsn <= ? ORDER BY lsn', afterLSN, lastLSN)
-      .toArray()
+  /** The last LSN of the next batch. */
+  #chooseRange({ ackedLSN, ackedBytes, suspectLSN }: OutboxState, limits: BatchLimits): number {
+    if (suspectLSN > ackedLSN) return ackedLSN + Math.ceil((suspectLSN - ackedLSN) / 2)
+    let lastLSN = ackedLSN
+    const select = 'SELECT lsn, bytes FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn LIMIT ?'
+    for (const { lsn, bytes } of this.#storage.sql.exec<{ lsn: number; bytes: number }>(
+      select,
+      ackedLSN,
+      limits.batchEventsMax,
+    )) {
+      const isWithin = lsn - ackedLSN <= limits.batchEventsMax && bytes - ackedBytes <= limits.batchBytesMax
+      if (!isWithin && lastLSN > ackedLSN) break
+      lastLSN = lsn
+    }
+    return lastLSN
   }
 
-  #nextRows(afterLSN: number, { batchEventsMax, batchBytesMax }: BatchLimits): OutboxRow[] {
-    const rows: OutboxRow[] = []
-    let events = 0
-    let bytes = 0
-    const select = 'SELECT * FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn LIMIT ?'
-    for (const row of this.#storage.sql.exec<OutboxRow>(select, afterLSN, batchEventsMax)) {
-      events += row.count
-      bytes += row.bytes
-      if (rows.length > 0 && (events > batchEventsMax || bytes > batchBytesMax)) break
-      rows.push(row)
+  /** The running total of bytes at the last row that lies whole within the LSNs up to one. */
+  #bytesAt(lsn: number): number | undefined {
+    const [row] = this.#storage.sql
+      .exec<{ bytes: number }>('SELECT bytes FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn DESC LIMIT 1', lsn)
+      .toArray()
+    return row?.bytes
+  }
+
+  /** Deletes delivered rows from the oldest on while they are too old or too many. @returns the new running total. */
+  #prune(ackedLSN: number, prunedBytes: number, below: { bytesBelow: number; timeBelowMs: number }): number {
+    let [lsn, bytes] = [0, prunedBytes]
+    for (const row of this.#storage.sql.exec<{ lsn: number; bytes: number; time: number }>(
+      'SELECT lsn, bytes, time FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn LIMIT ?',
+      ackedLSN,
+      PRUNED_ROWS_MAX,
+    )) {
+      if (row.time > below.timeBelowMs && bytes >= below.bytesBelow) break
+      ;[lsn, bytes] = [row.lsn, row.bytes]
     }
-    return rows
+    if (lsn > 0) this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', lsn)
+    return bytes
+  }
+
+  /** Does what an answer means, unless it answers a batch of a former life or one that was answered already. */
+  #onAnswer({ epoch, lastLSN }: Pick<Batch, 'epoch' | 'lastLSN'>, change: (state: OutboxState) => unknown): void {
+    const state = this.state()
+    if (state === undefined || state.epoch !== epoch || state.batchLSN !== lastLSN) return
+    this.#storage.transactionSync(() => void change(state))
   }
 }
+
+const NO_BATCH = 'batch_lsn = 0, attempts_begun = 0, attempts_ended = 0, first_attempt = 0, next_attempt = 0'
 
 function requireNs(owner: Owner): string {
   const ns = owner.ns ?? owner.object
@@ -218,90 +377,32 @@ function requireNs(owner: Owner): string {
   )
 }
 
-/** Cuts a transaction's events into rows that stay below SQLite's row limit and the limit of a batch. */
-function splitRows(
-  events: readonly EncodedEvent[],
-  envelope: number,
-): { count: number; bytes: number; events: string }[] {
-  const rows: EncodedEvent[][] = []
-  let rowBytes = 0
-  for (const event of events) {
-    const row = rows.at(-1)
-    rowBytes += event.bytes + envelope
-    if (row !== undefined && row.length < ROW_EVENTS_MAX && rowBytes <= ROW_BYTES_MAX) row.push(event)
-    else {
-      rows.push([event])
-      rowBytes = event.bytes + envelope
-    }
-  }
-  return rows.map((row) => ({
-    count: row.length,
-    bytes: row.reduce((sum, event) => sum + event.bytes + envelope, 0),
-    events: `[${row.map((event) => event.json).join(',')}]`,
-  }))
+/** A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise. */
+function checkBacklog(before: Backlog, after: Backlog, { maxBacklogEvents, maxBacklogBytes }: BacklogLimits): void {
+  if (before.events === 0 || (after.events <= maxBacklogEvents && after.bytes <= maxBacklogBytes)) return
+  throw new CDCError(
+    'outbox-full',
+    `transaction: ${before.events} events (${before.bytes} bytes) wait for the pipeline, the limits are ` +
+      `${maxBacklogEvents} (maxBacklogEvents) and ${maxBacklogBytes} (maxBacklogBytes); try again when it has taken some`,
+    { retryable: true },
+  )
 }
 
-/** UTF-8 bytes that a record has beyond its event's content, at most. */
-function envelopeBytes({ ns, source, epoch }: Identity): number {
-  const envelope = {
-    ns,
-    source,
-    epoch,
-    lsn: Number.MAX_SAFE_INTEGER,
-    txid: epoch,
-    timestamp: new Date(0).toISOString(),
-    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, retries: Number.MAX_SAFE_INTEGER },
-  }
-  return utf8.encode(JSON.stringify(envelope)).byteLength
-}
-
-function createBatch(identity: Identity, rows: readonly OutboxRow[], retries: number): Batch {
-  const events = rows.flatMap((row) => readRow(identity, row))
-  const first = events[0]
-  const last = events.at(-1)
-  if (first === undefined || last === undefined) throw new Error('I4: a batch holds at least one event')
+/** Puts the events of a range together as the batch that goes over the wire. */
+export function createBatch(
+  { ns, source, epoch }: Identity,
+  rows: readonly OutboxRow[],
+  { first, last, retries }: { first: number; last: number; retries: number },
+): Batch {
+  const events = rows.flatMap((row) => readRow({ ns, source, epoch }, row, first, last))
+  const [firstLSN, lastLSN] = [events[0]?.lsn, events.at(-1)?.lsn]
+  if (firstLSN === undefined || lastLSN === undefined) throw new Error('I4: a batch holds at least one event')
   return {
-    firstLSN: first.lsn,
-    lastLSN: last.lsn,
-    key: `${identity.ns}/${identity.source}/${identity.epoch}/${first.lsn}-${last.lsn}`,
+    firstLSN,
+    lastLSN,
+    key: `${ns}/${source}/${epoch}/${firstLSN}-${lastLSN}`,
+    epoch,
     retries,
     records: events.map((event) => toRecord(retries === 0 ? event : { ...event, _meta: { ...event._meta, retries } })),
   }
-}
-
-/** Gives a row's events back in full: what the row and the state say is put back into each. */
-function readRow({ ns, source, epoch }: Identity, row: OutboxRow): CommittedEvent[] {
-  const contents: unknown = JSON.parse(row.events)
-  if (!Array.isArray(contents) || contents.length !== row.count)
-    throw new Error(`I2: the row that ends at LSN ${row.lsn} does not hold its ${row.count} events`)
-  const timestamp = new Date(row.time).toISOString()
-  return contents.map((content: EventContent, index) => ({
-    ...content,
-    timestamp: content.timestamp ?? timestamp,
-    ns,
-    txid: row.txid,
-    lsn: row.lsn - row.count + 1 + index,
-    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch },
-  }))
-}
-
-const stateSchema = z
-  .object({
-    object: z.string().nullable(),
-    ns: z.string(),
-    source: z.string(),
-    epoch: z.string(),
-    acked_lsn: z.number(),
-    batch_lsn: z.number(),
-    batch_attempts: z.number(),
-  })
-  .transform(({ acked_lsn, batch_lsn, batch_attempts, ...rest }) => ({
-    ...rest,
-    ackedLSN: acked_lsn,
-    batchLSN: batch_lsn,
-    batchAttempts: batch_attempts,
-  }))
-
-function parseState(row: Record<string, SqlStorageValue>): OutboxState {
-  return stateSchema.parse(row)
 }

@@ -1,13 +1,19 @@
-// The outbox's two tables. drizzle-kit makes the SQL in migrations/ from this file (`npm run migrations`).
+// The library's tables in an object. drizzle-kit makes the SQL in migrations/ from this file (`npm run migrations`).
 
-import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
-/** One row is one committed transaction, so a transaction costs one billed row however many events it has. */
+/**
+ * The log. One row is one committed transaction, so a transaction costs one billed row however many events it has.
+ * Rows up to `acked_lsn` were delivered, and are kept for inspection and replay until they are pruned.
+ */
 export const cdcOutbox = sqliteTable('_cdc_outbox', {
   /** LSN of the transaction's last event. The first is `lsn - count + 1`. */
   lsn: integer('lsn').primaryKey(),
   count: integer('count').notNull(),
-  /** UTF-8 bytes of the events as records on the wire, at most: what batches are measured by. */
+  /**
+   * UTF-8 bytes on the wire, at most, of all events ever written up to this row's last. A running total, so that the
+   * size of any range, of the backlog and of what is retained is the difference of two rows.
+   */
   bytes: integer('bytes').notNull(),
   txid: text('txid').notNull(),
   /** When the transaction committed, in milliseconds since 1970. */
@@ -24,10 +30,50 @@ export const cdcState = sqliteTable('_cdc_state', {
   ns: text('ns').notNull(),
   source: text('source').notNull(),
   epoch: text('epoch').notNull(),
-  /** Everything up to this LSN was accepted by the pipeline. */
+  /** First LSN of the epoch. */
+  epochLSN: integer('epoch_lsn').notNull(),
+  /** Everything up to this LSN was accepted by the pipeline, and `bytes` of the last row that was accepted whole. */
   ackedLSN: integer('acked_lsn').notNull(),
+  ackedBytes: integer('acked_bytes').notNull(),
+  /** `bytes` of the last row that was pruned. */
+  prunedBytes: integer('pruned_bytes').notNull(),
+  /** 1 while the relay is paused. */
+  paused: integer('paused').notNull(),
   /** Last LSN of the batch in flight, which begins after `acked_lsn`; 0 where none is. */
   batchLSN: integer('batch_lsn').notNull(),
-  /** How often the batch in flight was begun to be sent. */
-  batchAttempts: integer('batch_attempts').notNull(),
+  /** Attempts to send that batch that were begun, and of these the ones whose end was seen. */
+  attemptsBegun: integer('attempts_begun').notNull(),
+  attemptsEnded: integer('attempts_ended').notNull(),
+  /** When the first of them was begun, and when the next is due, in milliseconds since 1970; 0 where there is none. */
+  firstAttempt: integer('first_attempt').notNull(),
+  nextAttempt: integer('next_attempt').notNull(),
+  lastError: text('last_error'),
+  /** Up to this LSN, after `acked_lsn`, there is an event that the pipeline refuses; 0 where none is known. */
+  suspectLSN: integer('suspect_lsn').notNull(),
 })
+
+/** Events that the pipeline refused for what they are. In the log, a `cdc.dead_letter` event has taken their place. */
+export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
+  lsn: integer('lsn').primaryKey(),
+  txid: text('txid').notNull(),
+  time: integer('time').notNull(),
+  /** JSON of the event's content. */
+  event: text('event').notNull(),
+  reason: text('reason').notNull(),
+  attempts: integer('attempts').notNull(),
+  firstAttempt: integer('first_attempt').notNull(),
+  lastAttempt: integer('last_attempt').notNull(),
+})
+
+/** The user's alarms by name: the platform has one alarm for each object, and these share it with the relay. */
+export const cdcAlarm = sqliteTable(
+  '_cdc_alarm',
+  {
+    name: text('name').primaryKey(),
+    /** When it is due, in milliseconds since 1970, and when it was asked for: they differ while it is tried again. */
+    due: integer('due').notNull(),
+    scheduled: integer('scheduled').notNull(),
+    retries: integer('retries').notNull(),
+  },
+  (table) => [index('_cdc_alarm_due').on(table.due)],
+)

@@ -1,25 +1,37 @@
-// How events leave: alarm → take a batch → send → acknowledge → next. Keeps I3 (nothing leaves before the pipeline
-// accepted it), I4 (one batch in flight, a retry is the same batch) and I6 (an alarm is due while anything is pending).
+// The loop that runs the machine: it reads where the relay stands, asks the machine, and does what it says. Keeps I3,
+// I4 and I6 together with it.
 
 import { CDCError } from '../error.ts'
-import type { Batch, BatchLimits, Outbox } from '../outbox/outbox.ts'
+import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
+import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
+import type { OutboxState } from '../outbox/state.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import { type BackoffLimits, retryDelayMs } from './backoff.ts'
+import { readFailure } from './failure.ts'
+import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
 /** The relay's share of the object's options. Times are in milliseconds. */
-export interface RelayLimits extends BatchLimits, BackoffLimits {
-  /** How long a first event waits for others to travel with it. */
-  readonly lingerMs: number
+export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
   /** How long the pipeline may take to answer before the outcome counts as unknown. */
   readonly sendTimeoutMs: number
-  /** How soon an alarm comes back whose run was cut off by the end of the runtime. */
-  readonly recoveryMs: number
+  /** After so many batches, or so long, an alarm's run ends and the next one goes on. */
+  readonly maxBatchesPerAlarm: number
+  readonly maxMsPerAlarm: number
+}
+
+/** The object's one alarm, as the relay may use it. */
+export interface RelayAlarm {
+  /** Makes it due at a time, or earlier. Part of the transaction that is open, if there is one. */
+  arm(atMs: number): void
+  /** Says that the relay does not need it. */
+  disarm(): void
+  /** When it is due, in milliseconds since 1970. */
+  get(): Promise<number | null>
 }
 
 export interface RelayParts {
-  readonly storage: DurableObjectStorage
   readonly outbox: Outbox
   readonly pipeline: Pipeline
+  readonly alarm: RelayAlarm
   readonly limits: RelayLimits
   readonly now: () => number
   readonly random: () => number
@@ -27,64 +39,144 @@ export interface RelayParts {
 
 export class Relay {
   readonly #parts: RelayParts
+  /** The batch on its way. */
+  #batch: Batch | undefined
+  /** The run that is going on, and what is sent apart from it: one waits for the other. */
+  #draining: Promise<void> | undefined
+  #apart: Promise<void> | undefined
 
   constructor(parts: RelayParts) {
     this.#parts = parts
   }
 
-  /** Makes the alarm due for the first pending event. Part of the transaction that is open, so both happen or neither. */
-  schedule(): void {
-    const { storage, limits, now } = this.#parts
-    // Not awaited: inside a synchronous transaction it is written at once, and its failure is the commit's failure.
-    void storage.setAlarm(now() + limits.lingerMs)
+  /** Makes an alarm due for what a transaction is about to commit, as part of it (I6). */
+  committed(before: Backlog, after: Backlog): void {
+    const { batchEventsMax, batchBytesMax } = this.#parts.limits
+    const isFull = ({ events, bytes }: Backlog): boolean => events >= batchEventsMax || bytes >= batchBytesMax
+    const wasIdle = before.events === 0
+    const becameFull = isFull(after) && !isFull(before)
+    // The usual case, in which nothing follows and there is no need to look: its alarm is due already.
+    if (wasIdle || becameFull) this.#dispatch({ name: 'committed', wasIdle, becameFull })
   }
 
   /** Makes an alarm due where events are pending and none is, whatever has happened before (I6). */
-  async heal(): Promise<void> {
-    const { storage, outbox, now } = this.#parts
-    if (outbox.pendingEvents === 0) return
-    const alarm = await storage.getAlarm()
-    // An alarm in the past counts as missing: the platform has one case in which such an alarm never fires.
-    if (alarm === null || alarm <= now()) await storage.setAlarm(now())
+  async wake(): Promise<void> {
+    this.#dispatch({ name: 'woke', alarmMs: await this.#parts.alarm.get() })
   }
 
-  /**
-   * Drains the outbox. Never throws: the platform drops an alarm for good after seven failed runs.
-   *
-   * @param scheduledTime when this alarm was due, as the platform says, in milliseconds since 1970.
-   */
-  async run(scheduledTime: number): Promise<void> {
-    const { storage, limits, now } = this.#parts
-    // Armed before anything can fail. Never for the very millisecond of the running alarm: that one would be lost.
-    await storage.setAlarm(Math.max(now() + limits.recoveryMs, scheduledTime + 1))
-    const delayMs = await this.#drain()
-    if (delayMs === undefined) await this.#rest()
-    else await storage.setAlarm(Math.max(now() + delayMs, scheduledTime + 1))
+  pause(): void {
+    this.#dispatch({ name: 'pause' })
   }
 
-  /** @returns the delay until the next attempt, or nothing once the outbox is empty. */
-  async #drain(): Promise<number | undefined> {
-    const { outbox, limits, random } = this.#parts
-    let failures = 1
+  resume(): void {
+    this.#dispatch({ name: 'resume', isPending: this.#parts.outbox.backlog().events > 0 })
+  }
+
+  /** When the relay needs the alarm next, in milliseconds since 1970; nothing while it does not. */
+  dueMs(): number | undefined {
+    const { limits, now } = this.#parts
+    const { name, nextAttemptMs } = this.#state()
+    if (name === 'waiting') return Math.max(nextAttemptMs, now() + limits.lingerMs)
+    return name === 'sending' ? now() + limits.recoveryMs : undefined
+  }
+
+  /** Drains the outbox, as the alarm does, or at once for a flush. Never throws. One run goes on at a time. */
+  run(options: { isForced: boolean }): Promise<void> {
+    this.#draining ??= this.#drainAfter(this.#apart, options).finally(() => (this.#draining = undefined))
+    return this.#draining
+  }
+
+  /** Sends records that are not the log's next, such as those of a replay, while no batch is on its way (I4). */
+  async sendApart(batch: Batch): Promise<void> {
+    while (this.#draining !== undefined || this.#apart !== undefined) await (this.#draining ?? this.#apart)
+    const sending = this.#send(batch)
+    const settled = sending.catch(() => undefined).finally(() => (this.#apart = undefined))
+    this.#apart = settled
+    await sending
+  }
+
+  async #drainAfter(apart: Promise<void> | undefined, options: { isForced: boolean }): Promise<void> {
+    await apart
+    await this.#drain(options)
+  }
+
+  async #drain({ isForced }: { isForced: boolean }): Promise<void> {
+    const { limits, now } = this.#parts
+    const endMs = now() + limits.maxMsPerAlarm
     try {
-      for (let batch = outbox.takeBatch(limits); batch !== undefined; batch = outbox.takeBatch(limits)) {
-        failures = batch.retries + 1
-        await this.#send(batch)
-        outbox.acknowledge(batch)
+      let goesOn = this.#dispatch({ name: 'due', isForced })
+      for (let batches = 1; goesOn && this.#batch !== undefined; batches++) {
+        const hasTime = batches < limits.maxBatchesPerAlarm && now() < endMs
+        goesOn = this.#dispatch(await this.#attempt(this.#batch, hasTime))
       }
-      return undefined
     } catch (error) {
-      // The outcome is unknown, whatever the error says: the pipeline may have accepted. The same batch goes again.
-      console.warn(`relay: attempt ${failures} failed: ${error instanceof Error ? error.message : String(error)}`)
-      return retryDelayMs(failures, random(), limits)
+      // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
+      console.error(`relay: ${error instanceof Error ? error.message : String(error)}`)
+      this.#parts.alarm.arm(now() + limits.retryDelayMsMax)
+    } finally {
+      this.#batch = undefined
     }
   }
 
-  async #rest(): Promise<void> {
-    const { storage, outbox } = this.#parts
-    // Nothing is awaited between the look and the deletion, so no commit can come between them.
-    if (outbox.pendingEvents === 0) await storage.deleteAlarm()
-    else await storage.setAlarm(this.#parts.now() + this.#parts.limits.lingerMs)
+  async #attempt(batch: Batch, hasTime: boolean): Promise<RelayEvent> {
+    try {
+      await this.#send(batch)
+      const { lastLSN } = this.#parts.outbox.backlog()
+      return { name: 'accepted', isLast: batch.lastLSN >= lastLSN, hasTime }
+    } catch (error) {
+      const failure = readFailure(error)
+      console.warn(`relay: ${batch.key} ${failure.name}: ${failure.reason}`)
+      return failure
+    }
+  }
+
+  /** @returns whether a batch is on its way now. */
+  #dispatch(event: RelayEvent): boolean {
+    const { limits, now, random } = this.#parts
+    const { effects } = transition(this.#state(), event, { nowMs: now(), random: random(), times: limits })
+    const batch = this.#batch
+    if (event.name === 'accepted' || event.name === 'failed' || event.name === 'refused') this.#batch = undefined
+    for (const effect of effects) this.#take(effect, batch)
+    return effects.some((effect) => effect.do === 'send')
+  }
+
+  #take(effect: RelayEffect, batch: Batch | undefined): void {
+    const { outbox, alarm, limits, now } = this.#parts
+    switch (effect.do) {
+      case 'arm':
+        return alarm.arm(effect.atMs)
+      case 'disarm':
+        return alarm.disarm()
+      case 'send':
+        this.#batch = outbox.takeBatch(limits, now())
+        return undefined
+      case 'acknowledge':
+        return batch && outbox.acknowledge(batch, limits, now())
+      case 'note failure':
+        return batch && outbox.noteFailure(batch, effect.reason, effect.nextAttemptMs)
+      case 'suspect':
+        return outbox.suspect(batch ?? batchInFlight(outbox.state()), effect.reason)
+      case 'bury':
+        return outbox.bury(batch ?? batchInFlight(outbox.state()), effect.reason, now())
+      case 'pause':
+      case 'resume':
+        return outbox.setPaused(effect.do === 'pause')
+    }
+  }
+
+  #state(): RelayState {
+    const { outbox } = this.#parts
+    const state = outbox.state()
+    const isSending = this.#batch !== undefined
+    const batchEvents = state !== undefined && state.batchLSN > state.ackedLSN ? state.batchLSN - state.ackedLSN : 0
+    return {
+      name: nameOf({ isSending, isPaused: state?.isPaused ?? false, isPending: outbox.backlog().events > 0 }),
+      batchEvents,
+      failures: state?.attemptsEnded ?? 0,
+      cutOff: (state?.attemptsBegun ?? 0) - (state?.attemptsEnded ?? 0) - (isSending ? 1 : 0),
+      isDeadLetter: batchEvents === 1 && outbox.typeAt(state?.batchLSN ?? 0) === DEAD_LETTER_TYPE,
+      nextAttemptMs: state?.nextAttemptMs ?? 0,
+    }
   }
 
   async #send(batch: Batch): Promise<void> {
@@ -103,4 +195,15 @@ export class Relay {
       clearTimeout(timer)
     }
   }
+}
+
+function nameOf(facts: { isSending: boolean; isPaused: boolean; isPending: boolean }): RelayState['name'] {
+  if (facts.isSending) return facts.isPaused ? 'stopping' : 'sending'
+  if (facts.isPaused) return 'paused'
+  return facts.isPending ? 'waiting' : 'idle'
+}
+
+/** The batch that was cut off with the runtime: what is known of it is in the state. */
+function batchInFlight(state: OutboxState | undefined): Pick<Batch, 'epoch' | 'lastLSN'> {
+  return { epoch: state?.epoch ?? '', lastLSN: state?.batchLSN ?? 0 }
 }

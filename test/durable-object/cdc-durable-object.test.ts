@@ -3,7 +3,7 @@ import { runInDurableObject } from 'cloudflare:test'
 import { CDCDurableObject, type CDCOptions, type CDCState, ExactlyOnceContext } from 'durable-outbox'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { describe, expect, it } from 'vitest'
-import { acceptedRecords } from '../fake-pipeline.ts'
+import { acceptedRecords } from 'durable-outbox/testing'
 import { failureOf } from '../notes.ts'
 import type { Plain } from '../worker.ts'
 

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { acceptedBatches, type Fate, nextFates } from '../fake-pipeline.ts'
+import { acceptedRecords, assertLog, type Fate, landed, nextFates } from 'durable-outbox/testing'
 import { drain, failureOf, inNotes } from '../notes.ts'
 
 /** What happens to an object: a transaction that commits or fails, the end of its life in memory, or an alarm. */
@@ -100,15 +100,11 @@ it('[I2] [I3] [I4] gives committed events the LSNs 1 to n in their order, whatev
       await drain(name)
 
       // Batches may come twice, after a lost answer; the first coming of each LSN makes the log.
-      const batches = acceptedBatches(name)
-      const log = new Map<number, unknown>()
-      for (const record of batches.flat()) {
-        if (log.has(record.lsn)) expect(log.get(record.lsn)).toEqual(record.data)
-        else log.set(record.lsn, record.data)
-      }
-      expect([...log.keys()]).toEqual(committed.map((_, index) => index + 1))
-      expect([...log.values()]).toEqual(committed.map((n) => ({ n })))
-      expect(new Set(batches.flat().map((record) => record.epoch)).size).toBeLessThanOrEqual(1)
+      const records = acceptedRecords(name)
+      expect([...new Set(records.map((record) => record.lsn))]).toEqual(committed.map((_, index) => index + 1))
+      expect(landed(name).map((record) => record.data)).toEqual(committed.map((n) => ({ n })))
+      assertLog(name, { events: committed.length })
+      expect(new Set(records.map((record) => record.epoch)).size).toBeLessThanOrEqual(1)
     }),
     { numRuns: 60 },
   )

@@ -3,7 +3,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { ExactlyOnceContext } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
 import { migrate } from '../../src/sqlite/migrate.ts'
-import { acceptedRecords } from '../fake-pipeline.ts'
+import { acceptedRecords } from 'durable-outbox/testing'
 import { drain, failureOf, inNotes } from '../notes.ts'
 import type { Plain } from '../worker.ts'
 

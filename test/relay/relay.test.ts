@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { describe, expect, it, vi } from 'vitest'
-import { acceptedBatches, acceptedRecords, attemptedBatches, type Fate, nextFates } from '../fake-pipeline.ts'
+import { acceptedBatches, acceptedRecords, attemptedBatches, type Fate, nextFates } from 'durable-outbox/testing'
 import { drain, inNotes } from '../notes.ts'
 
 /** Commits each number as a transaction of its own. */

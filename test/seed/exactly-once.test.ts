@@ -5,7 +5,7 @@ import { runInDurableObject } from 'cloudflare:test'
 import { sql } from 'drizzle-orm'
 import { ExactlyOnceContext } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
-import { acceptedRecords } from '../fake-pipeline.ts'
+import { acceptedRecords } from 'durable-outbox/testing'
 import { failureOf } from '../notes.ts'
 import type { Plain } from '../worker.ts'
 

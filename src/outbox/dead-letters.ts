@@ -1,0 +1,84 @@
+// Events that the pipeline refused for what they are, each with its reason, until somebody redrives or discards them.
+
+import type { EventContent } from '../event/create-event.ts'
+
+/** A refused event and how it came to that. Times are in milliseconds since 1970. */
+export interface DeadLetter {
+  readonly lsn: number
+  readonly txid: string
+  readonly timeMs: number
+  readonly event: EventContent
+  readonly reason: string
+  readonly attempts: number
+  readonly firstAttemptMs: number
+  readonly lastAttemptMs: number
+}
+
+type Row = {
+  lsn: number
+  txid: string
+  time: number
+  event: string
+  reason: string
+  attempts: number
+  first_attempt: number
+  last_attempt: number
+}
+
+export class DeadLetters {
+  readonly #storage: DurableObjectStorage
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage
+  }
+
+  add({ lsn, txid, timeMs, event, reason, attempts, firstAttemptMs, lastAttemptMs }: DeadLetter): void {
+    this.#storage.sql.exec(
+      `INSERT INTO _cdc_dead_letter (lsn, txid, time, event, reason, attempts, first_attempt, last_attempt)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      lsn,
+      txid,
+      timeMs,
+      JSON.stringify(event),
+      reason,
+      attempts,
+      firstAttemptMs,
+      lastAttemptMs,
+    )
+  }
+
+  /** The dead letters of LSNs from `fromLSN` on, in LSN order, at most `limit` of them. */
+  list(fromLSN: number, limit: number): DeadLetter[] {
+    return this.#storage.sql
+      .exec<Row>('SELECT * FROM _cdc_dead_letter WHERE lsn >= ? ORDER BY lsn LIMIT ?', fromLSN, limit)
+      .toArray()
+      .map(readRow)
+  }
+
+  get(lsn: number): DeadLetter | undefined {
+    const [letter] = this.list(lsn, 1)
+    return letter?.lsn === lsn ? letter : undefined
+  }
+
+  remove(lsn: number): void {
+    this.#storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE lsn = ?', lsn)
+  }
+
+  /** Reads each of them: they are few, or there is more to worry about than the cost of counting. */
+  count(): number {
+    return this.#storage.sql.exec<{ count: number }>('SELECT count(*) AS count FROM _cdc_dead_letter').one().count
+  }
+}
+
+function readRow(row: Row): DeadLetter {
+  return {
+    lsn: row.lsn,
+    txid: row.txid,
+    timeMs: row.time,
+    event: JSON.parse(row.event) as EventContent,
+    reason: row.reason,
+    attempts: row.attempts,
+    firstAttemptMs: row.first_attempt,
+    lastAttemptMs: row.last_attempt,
+  }
+}

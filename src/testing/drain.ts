@@ -1,0 +1,40 @@
+import { CDCError } from '../error.ts'
+import type { EventRecord } from '../event/record.ts'
+import { takeAccepted } from './received.ts'
+
+export interface DrainOptions {
+  /** How many alarms may run before one that is due again is an error. Default: 100. */
+  readonly alarmsMax?: number
+  /** The ns of the object, where `configure()` gives one. Default: the object's name, else its id. */
+  readonly ns?: string
+}
+
+/**
+ * Runs the object's alarm, due or not yet, until none is set: its outbox is empty then.
+ *
+ * @returns what the fake pipeline accepted since the last drain of this ns, as often as it arrived.
+ * @throws {CDCError} `invalid-config` outside of Cloudflare's test runner.
+ * @throws {Error} where an alarm is still set after `alarmsMax`: the pipeline keeps failing, or an alarm sets itself.
+ */
+export async function drain(
+  stub: Pick<DurableObjectStub, 'id' | 'name'>,
+  { alarmsMax = 100, ns = stub.name ?? stub.id.name ?? stub.id.toString() }: DrainOptions = {},
+): Promise<EventRecord[]> {
+  const { runDurableObjectAlarm } = await importRunner()
+  for (let alarms = 0; alarms <= alarmsMax; alarms++)
+    if (!(await runDurableObjectAlarm(stub as DurableObjectStub))) return takeAccepted(ns)
+  throw new Error(`drain: an alarm of ${ns} is still set after ${alarmsMax} alarms`)
+}
+
+/**
+ * Imported only here, and only when it is used: `cloudflare:test` exists in the test runner alone, and a Worker that
+ * exports `FakePipeline` loads outside of it too, under `wrangler dev` for one.
+ */
+async function importRunner(): Promise<typeof import('cloudflare:test')> {
+  try {
+    return await import('cloudflare:test')
+  } catch (cause) {
+    const problem = 'drain: cloudflare:test is not there; drain works inside @cloudflare/vitest-pool-workers'
+    throw new CDCError('invalid-config', problem, { cause })
+  }
+}

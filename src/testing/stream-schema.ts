@@ -1,0 +1,83 @@
+// What a stream of Basin Pipelines (Cloudflare Pipelines) does to a record that doesn't fit its schema: it accepts it,
+// and drops it later without a word to the sender. The kinds of errors are the ones that its metrics name.
+
+import { EVENTS_SCHEMA } from './stream-schema.generated.ts'
+
+/** The schema of a stream, as `wrangler basin pipelines streams create --schema-file` reads it. */
+export interface StreamSchema {
+  readonly fields: readonly StreamField[]
+}
+
+/** One column. A timestamp is an RFC 3339 string, or a whole number of its unit since 1970. */
+export type StreamField =
+  | { readonly name: string; readonly type: 'string' | 'int64' | 'json'; readonly required: boolean }
+  | { readonly name: string; readonly type: 'timestamp'; readonly unit: 'microsecond'; readonly required: boolean }
+
+/** Why a record was dropped, in the words of Basin's metrics. */
+export type DropKind = 'missing_field' | 'null_value' | 'type_mismatch' | 'parse_failure'
+
+/** Why a record doesn't fit. `field` is missing where the record is no object at all. */
+export interface Misfit {
+  readonly kind: DropKind
+  readonly field?: string
+  /** For people: `lsn is a string, and the stream wants int64`. */
+  readonly reason: string
+}
+
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
+
+/** Says why a record that came out of JSON doesn't fit the stream, or nothing if it does. */
+export function findMisfit(record: unknown): Misfit | undefined {
+  if (!isJsonObject(record))
+    return { kind: 'parse_failure', reason: `the record is ${describe(record)}, not an object` }
+  for (const field of EVENTS_SCHEMA.fields) {
+    const misfit = fieldMisfit(field, record[field.name])
+    if (misfit !== undefined) return misfit
+  }
+  return undefined
+}
+
+/**
+ * A record with the columns of the stream and nothing else. What Basin does with a field that it has no column for is
+ * not documented, beyond that it is no error; a field that nobody can read afterwards is shown as what it is, lost.
+ */
+export function takeColumns(record: object): Record<string, unknown> {
+  const columns = new Set(EVENTS_SCHEMA.fields.map((field) => field.name))
+  return Object.fromEntries(Object.entries(record).filter(([name]) => columns.has(name)))
+}
+
+function fieldMisfit(field: StreamField, value: unknown): Misfit | undefined {
+  const { name, required } = field
+  if (value === undefined)
+    return required ? { kind: 'missing_field', field: name, reason: `${name} is missing` } : undefined
+  if (value === null) return required ? { kind: 'null_value', field: name, reason: `${name} is null` } : undefined
+  if (fits(field, value)) return undefined
+  const reason = `${name} is ${describe(value)}, and the stream wants ${field.type}`
+  return { kind: 'type_mismatch', field: name, reason }
+}
+
+function fits({ type }: StreamField, value: unknown): boolean {
+  switch (type) {
+    case 'string':
+      return typeof value === 'string'
+    case 'int64':
+      return Number.isSafeInteger(value)
+    case 'json':
+      return true
+    case 'timestamp':
+      return typeof value === 'string'
+        ? RFC_3339.test(value) && !Number.isNaN(Date.parse(value))
+        : Number.isSafeInteger(value)
+  }
+}
+
+function isJsonObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value === 'number' || typeof value === 'boolean') return `${value}`
+  if (typeof value === 'string') return `the string ${JSON.stringify(value.slice(0, 40))}`
+  return Array.isArray(value) ? 'an array' : `an ${typeof value}`
+}

@@ -1,0 +1,153 @@
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
+import { acceptedRecords, nextFates } from 'durable-outbox/testing'
+import { describe, expect, it } from 'vitest'
+import { failureOf, inNotes } from '../notes.ts'
+import { configurations } from '../worker.ts'
+
+const HOUR_MS = 3_600_000
+
+/** A clock that a test moves, for the object of that name. */
+function clock(name: string): { nowMs: number } {
+  const time = { nowMs: Date.now() }
+  configurations.set(name, { now: () => time.nowMs })
+  return time
+}
+
+function alarm(name: string): Promise<boolean> {
+  return runDurableObjectAlarm(env.NOTES.getByName(name))
+}
+
+describe('this.alarms', () => {
+  it('runs each alarm once when it is due, with what the platform tells an alarm', async () => {
+    const time = clock('two')
+    const first = time.nowMs + HOUR_MS
+    await inNotes('two', ({ timers }) => {
+      timers.set('first', first)
+      timers.set('second', new Date(first + HOUR_MS))
+    })
+    time.nowMs = first
+    await alarm('two')
+    expect(await inNotes('two', (notes) => [notes.ran, notes.timers.list().map(({ name }) => name)])).toEqual([
+      [{ name: 'first', info: { scheduledTime: first, retryCount: 0, isRetry: false } }],
+      ['second'],
+    ])
+    time.nowMs = first + HOUR_MS
+    await alarm('two')
+    expect(await inNotes('two', (notes) => [notes.ran.length, notes.timers.list()])).toEqual([2, []])
+    expect(await alarm('two')).toBe(false)
+  })
+
+  it('gets, replaces and deletes alarms by name', async () => {
+    const time = clock('names')
+    await inNotes('names', async ({ ctx, timers }) => {
+      timers.set('a', time.nowMs + HOUR_MS)
+      timers.set('a', time.nowMs + 2 * HOUR_MS)
+      expect(timers.get('a')?.getTime()).toBe(time.nowMs + 2 * HOUR_MS)
+      expect(timers.get('b')).toBeUndefined()
+      expect([timers.delete('b'), timers.delete('a'), timers.delete('a')]).toEqual([false, true, false])
+      expect(await ctx.storage.getAlarm()).toBeNull()
+    })
+  })
+
+  it('[I1] are part of a transaction', async () => {
+    const time = clock('rolled-back')
+    await inNotes('rolled-back', async ({ ctx, timers }) => {
+      await failureOf(() =>
+        ctx.transaction(() => {
+          timers.set('a', time.nowMs + HOUR_MS)
+          throw new Error('on purpose')
+        }),
+      )
+      expect(timers.list()).toEqual([])
+      expect(await ctx.storage.getAlarm()).toBeNull()
+    })
+  })
+
+  it('tries a failing alarm again after 2 s, 4 s, … 64 s, as the platform does, and then drops it', async () => {
+    const time = clock('failing')
+    const start = time.nowMs + HOUR_MS
+    await inNotes('failing', ({ timers }) => timers.set('fails', start))
+    time.nowMs = start
+    const delays: number[] = []
+    for (let runs = 0; await alarm('failing'); runs++) {
+      const due = await inNotes('failing', (notes) =>
+        notes.ctx.storage.sql.exec<{ due: number }>('SELECT due FROM _cdc_alarm').toArray(),
+      )
+      const [next] = due
+      if (next === undefined) break
+      delays.push((next.due - time.nowMs) / 1_000)
+      time.nowMs = next.due
+    }
+    expect(delays).toEqual([2, 4, 8, 16, 32, 64])
+    const ran = await inNotes('failing', (notes) => notes.ran.map(({ info }) => info))
+    expect(ran.map(({ retryCount }) => retryCount)).toEqual([0, 1, 2, 3, 4, 5, 6])
+    expect(new Set(ran.map(({ scheduledTime }) => scheduledTime))).toEqual(new Set([start]))
+  })
+
+  it('[I6] delay the relay neither by failing nor by being far off, nor the reverse', async () => {
+    const time = clock('both')
+    await inNotes('both', ({ ctx, timers }) => {
+      timers.set('far off', time.nowMs + 100 * HOUR_MS)
+      timers.set('fails', time.nowMs + HOUR_MS)
+      ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
+    })
+    time.nowMs += 2 * HOUR_MS
+    await alarm('both')
+    expect(acceptedRecords('both')).toHaveLength(1)
+    expect(await inNotes('both', (notes) => notes.ran.map(({ name }) => name))).toEqual(['fails'])
+
+    nextFates('both', 'reject')
+    await inNotes('both', ({ ctx, timers }) => {
+      timers.set('on time', time.nowMs + HOUR_MS)
+      ctx.transactionSync((tx) => tx.emit({ type: 'B' }))
+    })
+    time.nowMs += HOUR_MS
+    await alarm('both')
+    expect(await inNotes('both', (notes) => notes.ran.map(({ name }) => name))).toContain('on time')
+    expect(await inNotes('both', (notes) => notes.ctx.storage.getAlarm())).not.toBeNull()
+  })
+
+  it('leave a handler behind that hangs, and run it again later', async () => {
+    const time = clock('hanging')
+    configurations.set('hanging', { now: () => time.nowMs, maxMsPerAlarm: 20 })
+    await inNotes('hanging', ({ timers }) => timers.set('hangs', time.nowMs + HOUR_MS))
+    time.nowMs += HOUR_MS
+    await alarm('hanging')
+    expect(await inNotes('hanging', (notes) => notes.timers.list().map(({ name }) => name))).toEqual(['hangs'])
+    await evictDurableObject(env.NOTES.getByName('hanging'))
+    time.nowMs += 2 * HOUR_MS
+    await alarm('hanging')
+    expect(await inNotes('hanging', (notes) => notes.ran.map(({ name }) => name))).toEqual(['hangs'])
+  })
+
+  it('let a handler set alarms', async () => {
+    const time = clock('setting')
+    await inNotes('setting', ({ timers }) => timers.set('again', time.nowMs + HOUR_MS))
+    time.nowMs += HOUR_MS
+    await alarm('setting')
+    expect(await inNotes('setting', (notes) => notes.timers.list().map(({ name }) => name))).toEqual(['again later'])
+  })
+
+  it('survive deleteAll under the living object', async () => {
+    const time = clock('emptied-alarms')
+    await inNotes('emptied-alarms', async ({ ctx, timers }) => {
+      timers.set('a', time.nowMs + HOUR_MS)
+      await ctx.storage.deleteAll()
+      timers.set('b', time.nowMs + HOUR_MS)
+      expect(timers.list().map(({ name }) => name)).toEqual(['b'])
+    })
+  })
+
+  it.each<[string, unknown]>([
+    ['', 0],
+    ['a\0', 0],
+    ['a', Number.NaN],
+    ['a', -1],
+    ['a', new Date('never')],
+    ['x'.repeat(1_025), 0],
+  ])('refuse %j at %s', async (name, when) => {
+    const failure = await inNotes('bad-alarms', ({ timers }) => failureOf(() => timers.set(name, when as number)))
+    expect(failure.code).toBe('invalid-argument')
+  })
+})

@@ -1,0 +1,110 @@
+import { env } from 'cloudflare:workers'
+import { evictDurableObject } from 'cloudflare:test'
+import * as fc from 'fast-check'
+import { acceptedRecords, nextFates } from 'durable-outbox/testing'
+import { describe, expect, it } from 'vitest'
+import { drain, inNotes } from '../notes.ts'
+
+/** Commits each group of types as a transaction of its own. */
+function write(name: string, ...groups: string[][]): Promise<void> {
+  return inNotes(name, (notes) => {
+    for (const types of groups) notes.ctx.transactionSync((tx) => tx.emitBatch(types.map((type) => ({ type }))))
+  })
+}
+
+async function deadLettersOf(name: string) {
+  using outbox = await env.NOTES.getByName(name).outbox
+  return (await outbox.deadLetters()).items
+}
+
+describe('an event that the pipeline refuses', () => {
+  it('[I3] becomes a dead letter, and all behind it flows on', async () => {
+    await write('one-bad', ['A'], ['B', 'Poison', 'C'], ['D'])
+    const records = await drain('one-bad')
+    expect(records.map(({ lsn, type }) => [lsn, type])).toEqual([
+      [1, 'A'],
+      [2, 'B'],
+      [3, 'cdc.dead_letter'],
+      [4, 'C'],
+      [5, 'D'],
+    ])
+    const [letter] = await deadLettersOf('one-bad')
+    expect(letter).toMatchObject({
+      lsn: 3,
+      reason: 'there is poison in it',
+      attempts: 1,
+      event: { lsn: 3, type: 'Poison', ns: 'one-bad', _meta: { epoch: records[0]?.epoch } },
+    })
+    expect(records[2]?.data).toEqual({ id: letter?.id, type: 'Poison', reason: 'there is poison in it' })
+    expect(records[2]?.id).not.toBe(letter?.id)
+    expect(records[2]?.txid).toBe(records[1]?.txid)
+  })
+
+  it('[I3] is found in a batch of a thousand with few attempts', async () => {
+    const types = Array.from({ length: 1_000 }, (_, n) => (n === 700 ? 'Poison' : 'A'))
+    await write('needle', types)
+    const records = await drain('needle')
+    expect(records.map((record) => record.lsn)).toEqual(types.map((_, n) => n + 1))
+    expect(records[700]?.type).toBe('cdc.dead_letter')
+    expect(await deadLettersOf('needle')).toHaveLength(1)
+  })
+
+  it('[I2] [I3] leaves the log whole, wherever the bad ones are and whatever else goes wrong', async () => {
+    let runs = 0
+    const groups = fc.array(fc.array(fc.constantFrom('A', 'A', 'Poison'), { minLength: 1, maxLength: 6 }), {
+      minLength: 1,
+      maxLength: 4,
+    })
+    const faults = fc.array(fc.constantFrom('accept' as const, 'reject' as const, 'lose-answer' as const))
+    await fc.assert(
+      fc.asyncProperty(groups, faults, fc.boolean(), async (script, fates, isEvicted) => {
+        const name = `poison-${runs++}`
+        const types = script.flat()
+        nextFates(name, ...fates)
+        await write(name, ...script)
+        if (isEvicted) await evictDurableObject(env.NOTES.getByName(name))
+        await drainThrough(name)
+
+        const log = new Map(acceptedRecords(name).map((record) => [record.lsn, record.type]))
+        expect([...log.keys()].toSorted((a, b) => a - b)).toEqual(types.map((_, n) => n + 1))
+        for (const [n, type] of types.entries())
+          expect(log.get(n + 1)).toBe(type === 'Poison' ? 'cdc.dead_letter' : type)
+        const letters = (await deadLettersOf(name)).map((letter) => letter.lsn)
+        expect(letters).toEqual(types.flatMap((type, n) => (type === 'Poison' ? [n + 1] : [])))
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  it('is told apart from a pipeline that is away', async () => {
+    nextFates('away', 'reject', 'reject', 'reject', 'reject')
+    await write('away', ['A'])
+    for (let attempt = 0; attempt < 5; attempt++) await drainOnce('away')
+    expect(acceptedRecords('away').map((record) => record.type)).toEqual(['A'])
+    expect(await deadLettersOf('away')).toEqual([])
+  })
+})
+
+describe('a batch that the runtime dies of', () => {
+  it('[I3] becomes a dead letter after three attempts whose end nobody saw', async () => {
+    await write('killer', ['A'])
+    // What an attempt leaves behind that was cut off: it was begun, and never ended.
+    await inNotes('killer', (notes) =>
+      notes.ctx.storage.sql.exec('UPDATE _cdc_state SET batch_lsn = 1, attempts_begun = 3, first_attempt = 1'),
+    )
+    expect((await drain('killer')).map((record) => record.type)).toEqual(['cdc.dead_letter'])
+    const [letter] = await deadLettersOf('killer')
+    expect(letter).toMatchObject({ lsn: 1, attempts: 3, reason: 'the runtime ended 3 times while it was sent' })
+  })
+})
+
+async function drainOnce(name: string): Promise<number> {
+  using outbox = await env.NOTES.getByName(name).outbox
+  return (await outbox.flush()).pendingEvents
+}
+
+/** Flushes through all faults that are still to come. */
+async function drainThrough(name: string): Promise<void> {
+  for (let flushes = 0; flushes < 100; flushes++) if ((await drainOnce(name)) === 0) return
+  throw new Error(`${name}: events are pending after 100 flushes`)
+}
