@@ -9,7 +9,12 @@ export default defineConfig({
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
-        test: { name: 'workerd', include: ['test/**/*.test.ts'], exclude: ['test/**/*.node.test.ts'], testTimeout: 60_000 },
+        test: {
+          name: 'workerd',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/**/*.node.test.ts'],
+          testTimeout: 60_000,
+        },
       },
       {
         resolve: { tsconfigPaths: true },

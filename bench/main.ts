@@ -2,12 +2,14 @@
 // does not hold. With --json the last line of stdout is an array of measurements.
 
 import { parseArgs } from 'node:util'
+import { commitFigures } from './commit.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
+import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
-const figures: readonly Figure[] = [...rowsFigures]
+const figures: readonly Figure[] = [...commitFigures, ...rowsFigures, ...relayFigures]
 
 const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)

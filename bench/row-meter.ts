@@ -9,8 +9,9 @@ const UNCOUNTED = ['put', 'delete', 'deleteAll'] as const
 /** Counts everything that is written through this `ctx.storage` from now on, by this object and by the library in it. */
 export class RowMeter {
   /** Kept until they are asked, because a statement goes on writing while its rows are read. */
-  readonly #statements: { name: string; result: { readonly rowsWritten: number } }[] = []
+  readonly #statements: { name: string; result: { readonly rowsWritten: number; readonly rowsRead: number } }[] = []
   #alarms: RowCount = {}
+  #rowsRead = 0
 
   constructor(storage: DurableObjectStorage) {
     this.#watchStatements(storage.sql)
@@ -22,8 +23,19 @@ export class RowMeter {
   take(): RowCount {
     const count = this.#alarms
     this.#alarms = {}
-    for (const { name, result } of this.#statements.splice(0)) add(count, name, result.rowsWritten)
+    for (const { name, result } of this.#statements.splice(0)) {
+      add(count, name, result.rowsWritten)
+      this.#rowsRead += result.rowsRead
+    }
     return count
+  }
+
+  /** The rows read since the last time. */
+  takeRead(): number {
+    this.take()
+    const rowsRead = this.#rowsRead
+    this.#rowsRead = 0
+    return rowsRead
   }
 
   #watchStatements(sql: SqlStorage): void {

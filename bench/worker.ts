@@ -2,12 +2,19 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { Hono } from 'hono'
+import type { CommitLoad, CommitObject } from './commit-object.ts'
+import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
 import type { Load, RowsObject } from './rows-object.ts'
 
+export { BacklogObject, RelayObject } from './relay-object.ts'
+export { CommitObject } from './commit-object.ts'
 export { RowsObject } from './rows-object.ts'
 
 interface Bindings {
+  COMMIT: DurableObjectNamespace<CommitObject>
   ROWS: DurableObjectNamespace<RowsObject>
+  RELAY: DurableObjectNamespace<RelayObject>
+  BACKLOG: DurableObjectNamespace<BacklogObject>
 }
 
 /** Takes no time of its own, so that figures are about the outbox and the relay. */
@@ -17,8 +24,23 @@ export class AcceptingPipeline extends WorkerEntrypoint {
 
 const app = new Hono<{ Bindings: Bindings }>()
 
+app.post('/commit/:object', async (c) => {
+  return c.json(await c.env.COMMIT.getByName(c.req.param('object')).run(await c.req.json<CommitLoad>()))
+})
+
 app.post('/rows/:object', async (c) => {
   return c.json(await c.env.ROWS.getByName(c.req.param('object')).run(await c.req.json<Load>()))
+})
+
+app.post('/drain/:object', async (c) => {
+  return c.json(await c.env.RELAY.getByName(c.req.param('object')).compare(await c.req.json<DrainLoad>()))
+})
+app.post('/backlog/fill/:object', async (c) => {
+  await c.env.BACKLOG.getByName(c.req.param('object')).fill(await c.req.json<BacklogLoad>())
+  return c.json({})
+})
+app.post('/backlog/drain/:object', async (c) => {
+  return c.json(await c.env.BACKLOG.getByName(c.req.param('object')).drain())
 })
 
 export default app

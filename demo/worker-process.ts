@@ -10,16 +10,19 @@ const root = join(import.meta.dirname, '..')
 export class WorkerProcess {
   readonly #state: string
   readonly #port: number
+  readonly #vars: Readonly<Record<string, string>>
   #child: ChildProcess | undefined
   #output = ''
 
-  private constructor(state: string, port: number) {
+  private constructor(state: string, port: number, vars: Readonly<Record<string, string>>) {
     this.#state = state
     this.#port = port
+    this.#vars = vars
   }
 
-  static async start(state: string): Promise<WorkerProcess> {
-    const worker = new WorkerProcess(state, await freePort())
+  /** @param vars variables of the Worker's environment, beside those of wrangler.toml. */
+  static async start(state: string, vars: Readonly<Record<string, string>> = {}): Promise<WorkerProcess> {
+    const worker = new WorkerProcess(state, await freePort(), vars)
     await worker.start()
     return worker
   }
@@ -31,8 +34,10 @@ export class WorkerProcess {
   /** Starts it on the same port and state as before, and waits until it answers. */
   async start(): Promise<void> {
     const args = ['dev', '--ip', '127.0.0.1', '--port', String(this.#port), '--inspector-port', '0']
+    const vars = Object.entries(this.#vars).flatMap(([name, value]) => ['--var', `${name}:${value}`])
+    const state = ['--persist-to', this.#state, '--show-interactive-dev-session=false']
     this.#output = ''
-    this.#child = spawn('wrangler', [...args, '--persist-to', this.#state, '--show-interactive-dev-session=false'], {
+    this.#child = spawn('wrangler', [...args, ...state, ...vars], {
       cwd: root,
       // A group of its own, so that workerd, which is wrangler's child, dies in the same moment.
       detached: true,

@@ -4,7 +4,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { DocumentStore, ExactlyOnceContext, type OutboxAdmin } from 'durable-outbox'
 
 /** Stands for the framework's class. It knows nothing of an outbox. */
-export class Agent extends DurableObject {
+class Agent extends DurableObject {
   protected greeting(): string {
     return 'Hello'
   }

@@ -4,6 +4,7 @@
 import type * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
+import { hasPlainFields, isPlainText } from './plain-event.ts'
 import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
@@ -20,12 +21,15 @@ const TYPE_OF_OP: Readonly<Record<Operation, string>> = {
   r: 'cdc.read',
 }
 
-const eventInputSchema = unifiedEventSchema
+/** What may be emitted. */
+export const eventInputSchema = unifiedEventSchema
   .omit({ ns: true, lsn: true, txid: true, _meta: true })
   .partial({ id: true, type: true, timestamp: true })
 
+type GivenEvent = z.infer<typeof eventInputSchema>
+
 /** What an event says by itself; the rest stands once in the row of its transaction. */
-export type EventContent = z.infer<typeof eventInputSchema> & {
+export type EventContent = GivenEvent & {
   id: string
   type: string
   /** LSN under which the event was refused before it was sent again under this one. */
@@ -33,6 +37,8 @@ export type EventContent = z.infer<typeof eventInputSchema> & {
 }
 
 const utf8 = new TextEncoder()
+/** Room for the JSON of most events, so that counting their bytes allocates nothing. */
+const scratch = new Uint8Array(4_096)
 
 /**
  * Checks what was emitted and encodes it.
@@ -41,24 +47,32 @@ const utf8 = new TextEncoder()
  * @throws {CDCError} `event-invalid` where a field is wrong, `event-too-large` beyond `EVENT_BYTES_MAX`.
  */
 export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
-  const content = createContent(input, createId, attribution)
-  const json = JSON.stringify(content)
-  const bytes = utf8.encode(json).byteLength
+  if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
+  const merged: Record<string, unknown> = { ...attribution, ...input }
+  const given = hasPlainFields(merged) ? merged : parse(input, attribution)
+  const { id = createId(), type = typeOf(given.op) } = given
+  const json = JSON.stringify({ ...given, id, type } satisfies EventContent)
+  if (!isPlainText(json)) parse(input, attribution)
+  const bytes = byteLength(json)
   if (bytes > EVENT_BYTES_MAX)
     throw new CDCError(
       'event-too-large',
       `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
     )
-  return { id: content.id, json, bytes }
+  return { id, json, bytes }
 }
 
-function createContent(input: EventInput, createId: () => string, attribution: Attribution): EventContent {
-  if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
+/** What the schema says, in its words. A field that is undefined counts as absent. */
+function parse(input: EventInput, attribution: Attribution): GivenEvent {
   const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
   const parsed = eventInputSchema.safeParse({ ...attribution, ...given })
   if (!parsed.success) throw invalid(parsed.error.issues.map(describeIssue).join('; '), parsed.error)
-  const { id = createId(), type = typeOf(parsed.data.op), ...rest } = parsed.data
-  return { id, type, ...rest }
+  return parsed.data
+}
+
+function byteLength(text: string): number {
+  const { read, written } = utf8.encodeInto(text, scratch)
+  return read === text.length ? written : utf8.encode(text).byteLength
 }
 
 function typeOf(op: Operation | undefined): string {

@@ -2,7 +2,7 @@
 // identity (source, epoch, lsn) at the top level, where SQL can reach it.
 
 import * as z from 'zod'
-import { type CommittedEvent, eventFields } from './unified-event.ts'
+import { eventFields } from './unified-event.ts'
 
 /** What a pipeline receives for each event. Fields that an event does not have are left out. */
 export const eventRecordSchema = z.object({
@@ -33,15 +33,3 @@ export const eventRecordSchema = z.object({
   }),
 })
 export type EventRecord = z.infer<typeof eventRecordSchema>
-
-/** Flattens an event for the wire. */
-export function toRecord(event: CommittedEvent): EventRecord {
-  const { correlationId, _meta, ...rest } = event
-  return {
-    ...rest,
-    ...(correlationId === undefined ? {} : { correlation_id: correlationId }),
-    source: _meta.source,
-    epoch: _meta.epoch,
-    _meta,
-  }
-}

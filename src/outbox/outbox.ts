@@ -3,12 +3,12 @@
 
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
-import { type EventRecord, toRecord } from '../event/record.ts'
+import type { EventRecord } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { decideEpoch, type Identity, type Owner } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
-import { envelopeBytes, type OutboxRow, readContents, readRow, splitRows } from './log.ts'
+import { envelopeBytes, type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
 import { migrations } from './migrations.generated.ts'
 import { type OutboxState, parseState } from './state.ts'
 
@@ -135,11 +135,16 @@ export class Outbox {
     const state = this.state()
     if (state === undefined) return undefined
     return this.#storage.transactionSync(() => {
-      const { ackedLSN, batchLSN, attemptsBegun } = state
+      const { ackedLSN, batchLSN, suspectLSN, attemptsBegun } = state
       const isRetry = batchLSN > ackedLSN
-      const lastLSN = isRetry ? batchLSN : this.#chooseRange(state, limits)
-      const rows = this.rows(ackedLSN + 1, lastLSN)
-      if (rows.length === 0) return undefined
+      const fixedLSN = isRetry
+        ? batchLSN
+        : suspectLSN > ackedLSN
+          ? ackedLSN + Math.ceil((suspectLSN - ackedLSN) / 2)
+          : 0
+      const rows = fixedLSN > 0 ? this.rows(ackedLSN + 1, fixedLSN) : this.#nextRows(state, limits)
+      const lastLSN = fixedLSN > 0 ? fixedLSN : rows.at(-1)?.lsn
+      if (lastLSN === undefined || rows.length === 0) return undefined
       this.#storage.sql.exec(
         `UPDATE _cdc_state SET batch_lsn = ?, attempts_begun = ?, attempts_ended = ?, first_attempt = ?`,
         lastLSN,
@@ -318,21 +323,16 @@ export class Outbox {
     return this.#storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0
   }
 
-  /** The last LSN of the next batch. */
-  #chooseRange({ ackedLSN, ackedBytes, suspectLSN }: OutboxState, limits: BatchLimits): number {
-    if (suspectLSN > ackedLSN) return ackedLSN + Math.ceil((suspectLSN - ackedLSN) / 2)
-    let lastLSN = ackedLSN
-    const select = 'SELECT lsn, bytes FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn LIMIT ?'
-    for (const { lsn, bytes } of this.#storage.sql.exec<{ lsn: number; bytes: number }>(
-      select,
-      ackedLSN,
-      limits.batchEventsMax,
-    )) {
-      const isWithin = lsn - ackedLSN <= limits.batchEventsMax && bytes - ackedBytes <= limits.batchBytesMax
-      if (!isWithin && lastLSN > ackedLSN) break
-      lastLSN = lsn
+  /** The rows of the next batch, whole ones. */
+  #nextRows({ ackedLSN, ackedBytes }: OutboxState, { batchEventsMax, batchBytesMax }: BatchLimits): OutboxRow[] {
+    const rows: OutboxRow[] = []
+    const select = 'SELECT * FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn LIMIT ?'
+    for (const row of this.#storage.sql.exec<OutboxRow>(select, ackedLSN, batchEventsMax)) {
+      const isWithin = row.lsn - ackedLSN <= batchEventsMax && row.bytes - ackedBytes <= batchBytesMax
+      if (!isWithin && rows.length > 0) break
+      rows.push(row)
     }
-    return lastLSN
+    return rows
   }
 
   /** The running total of bytes at the last row that lies whole within the LSNs up to one. */
@@ -345,17 +345,19 @@ export class Outbox {
 
   /** Deletes delivered rows from the oldest on while they are too old or too many. @returns the new running total. */
   #prune(ackedLSN: number, prunedBytes: number, below: { bytesBelow: number; timeBelowMs: number }): number {
-    let [lsn, bytes] = [0, prunedBytes]
-    for (const row of this.#storage.sql.exec<{ lsn: number; bytes: number; time: number }>(
+    let [prunedLSN, total] = [0, prunedBytes]
+    const oldest = this.#storage.sql.exec(
       'SELECT lsn, bytes, time FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn LIMIT ?',
       ackedLSN,
       PRUNED_ROWS_MAX,
-    )) {
-      if (row.time > below.timeBelowMs && bytes >= below.bytesBelow) break
-      ;[lsn, bytes] = [row.lsn, row.bytes]
+    )
+    for (const [lsn, bytes, time] of oldest.raw<[number, number, number]>()) {
+      if (time > below.timeBelowMs && total >= below.bytesBelow) break
+      prunedLSN = lsn
+      total = bytes
     }
-    if (lsn > 0) this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', lsn)
-    return bytes
+    if (prunedLSN > 0) this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', prunedLSN)
+    return total
   }
 
   /** Does what an answer means, unless it answers a batch of a former life or one that was answered already. */
@@ -394,15 +396,8 @@ export function createBatch(
   rows: readonly OutboxRow[],
   { first, last, retries }: { first: number; last: number; retries: number },
 ): Batch {
-  const events = rows.flatMap((row) => readRow({ ns, source, epoch }, row, first, last))
-  const [firstLSN, lastLSN] = [events[0]?.lsn, events.at(-1)?.lsn]
+  const records = readRecords({ ns, source, epoch }, rows, { first, last, retries })
+  const [firstLSN, lastLSN] = [records[0]?.lsn, records.at(-1)?.lsn]
   if (firstLSN === undefined || lastLSN === undefined) throw new Error('I4: a batch holds at least one event')
-  return {
-    firstLSN,
-    lastLSN,
-    key: `${ns}/${source}/${epoch}/${firstLSN}-${lastLSN}`,
-    epoch,
-    retries,
-    records: events.map((event) => toRecord(retries === 0 ? event : { ...event, _meta: { ...event._meta, retries } })),
-  }
+  return { firstLSN, lastLSN, key: `${ns}/${source}/${epoch}/${firstLSN}-${lastLSN}`, epoch, retries, records }
 }

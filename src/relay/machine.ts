@@ -26,7 +26,7 @@ export interface RelayState {
 }
 
 /** What happens to a relay. */
-export interface RelayEvents {
+interface RelayEvents {
   /** A transaction with events is about to commit. */
   committed: { wasIdle: boolean; becameFull: boolean }
   /** The object came to life, and its alarm is due at that time, or none is. */
@@ -42,7 +42,7 @@ export interface RelayEvents {
   resume: { isPending: boolean }
 }
 
-export type RelayEventName = keyof RelayEvents
+type RelayEventName = keyof RelayEvents
 export type RelayEvent = { [Name in RelayEventName]: { name: Name } & RelayEvents[Name] }[RelayEventName]
 
 export type RelayEffect =

@@ -10,11 +10,14 @@ export type NsChoice = string | typeof ALL_NS
 /** How a send fails: own properties of the `Error` that is thrown. RPC carries them, and not the class. */
 export interface Failure {
   readonly message: string
+  /** `CDCError` together with `retryable: false` is a refusal of the batch, as are the statuses 400, 413 and 422. */
+  readonly name?: string
   readonly code?: string
   readonly retryable?: boolean
   /** A status as HTTP has it: 413, 429 … */
   readonly status?: number
-  readonly retryAfterMs?: number
+  /** In seconds, as in HTTP. */
+  readonly retryAfter?: number
 }
 
 /**

@@ -16,6 +16,11 @@ let accepted: EventRecord[][] = []
 let dropped: DroppedRecord[] = []
 const drained = new Map<string, number>()
 
+/** How many sends have arrived, of all objects. */
+export function countAttempts(): number {
+  return attempted.length
+}
+
 /** Notes that a batch has arrived, whatever becomes of it. */
 export function noteAttempt(batch: unknown[]): void {
   attempted.push(batch)

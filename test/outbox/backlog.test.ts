@@ -13,6 +13,18 @@ function emit(name: string, count: number, data: Record<string, unknown> = {}): 
   )
 }
 
+/** How an object refuses one event more. Inside it, as the runtime prints what leaves it as an error. */
+function refusalOf(name: string, body: string): Promise<{ code?: string; message: string }> {
+  return inNotes(name, (notes) =>
+    failureOf(() =>
+      notes.ctx.transactionSync((tx) => {
+        tx.execute("INSERT INTO notes (text) VALUES ('refused')")
+        tx.emit({ type: 'A', data: { body } })
+      }),
+    ),
+  )
+}
+
 function rowsOf(name: string): Promise<number[]> {
   return inNotes(name, (notes) =>
     notes.ctx.storage.sql
@@ -27,7 +39,7 @@ describe('back-pressure', () => {
     configurations.set('full', { maxBacklogEvents: 4 })
     await emit('full', 3)
     await emit('full', 1)
-    const failure = await inNotes('full', () => failureOf(() => emitInside('full', 1)))
+    const failure = await refusalOf('full', '')
     expect(failure).toMatchObject({ code: 'outbox-full' })
     expect(failure.message).toContain('maxBacklogEvents')
     expect(await inNotes('full', (notes) => notes.notes().length)).toBe(2)
@@ -39,7 +51,7 @@ describe('back-pressure', () => {
   it('[I7] refuses a transaction beyond maxBacklogBytes', async () => {
     configurations.set('full-bytes', { maxBacklogBytes: 10_000 })
     await emit('full-bytes', 1, { body: 'x'.repeat(9_000) })
-    const failure = await inNotes('full-bytes', () => failureOf(() => emitInside('full-bytes', 1, 'x'.repeat(2_000))))
+    const failure = await refusalOf('full-bytes', 'x'.repeat(2_000))
     expect(failure).toMatchObject({ code: 'outbox-full' })
   })
 
@@ -48,21 +60,6 @@ describe('back-pressure', () => {
     await emit('large-one', 10)
     expect(await drain('large-one')).toHaveLength(10)
   })
-
-  /** Inside one request, so that the error does not leave the object, where the runtime would print it. */
-  function emitInside(name: string, count: number, body = ''): Promise<void> {
-    return inNotes(name, (notes) => {
-      const failure = failureOf(() =>
-        notes.ctx.transactionSync((tx) => {
-          tx.execute("INSERT INTO notes (text) VALUES ('refused')")
-          tx.emitBatch(Array.from({ length: count }, () => ({ type: 'A', data: { body } })))
-        }),
-      )
-      return failure.then(({ code, message }) => {
-        throw Object.assign(new Error(message), { code })
-      })
-    })
-  }
 })
 
 describe('retention', () => {

@@ -2,6 +2,9 @@ import { env } from 'cloudflare:workers'
 import { assertLog, drain, nextFates, setFate } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import { failureOf, inNotes } from '../notes.ts'
+import { configurations } from '../worker.ts'
+
+const HOUR_MS = 3_600_000
 
 function write(name: string, ...numbers: number[]): Promise<void> {
   return inNotes(name, (notes) => {
@@ -37,6 +40,20 @@ describe('drain', () => {
     expect(failure.message).toBe('drain: an alarm of full is still set after 3 alarms')
     setFate('full', 'accept')
     expect(numbersOf(await drain(stub))).toEqual([1])
+  })
+
+  it('runs named alarms that are due, sends what is pending, and leaves those of a later time', async () => {
+    const time = { nowMs: Date.now() }
+    configurations.set('named', { now: () => time.nowMs })
+    await write('named', 1)
+    await inNotes('named', ({ timers }) => {
+      timers.set('later', time.nowMs + 2 * HOUR_MS)
+      timers.set('due', time.nowMs + HOUR_MS)
+    })
+    time.nowMs += HOUR_MS
+    expect(numbersOf(await drain(env.NOTES.getByName('named')))).toEqual([1])
+    expect(await inNotes('named', (notes) => notes.timers.list().map(({ name }) => name))).toEqual(['later'])
+    expect(await drain(env.NOTES.getByName('named'))).toEqual([])
   })
 
   it('needs no more alarms than it may have', async () => {

@@ -123,8 +123,11 @@ describe.each(Object.entries(ways))('%s', (_, create) => {
     ['reject', 'reject', [{ message: 'the pipeline refused' }], [[1, 2]]],
     [
       'reject with an error',
-      { do: 'reject', error: { message: 'too large', retryable: false, status: 413, retryAfterMs: 7, code: 'e' } },
-      [{ message: 'too large', retryable: false, status: 413, retryAfterMs: 7, code: 'e' }],
+      {
+        do: 'reject',
+        error: { message: 'too large', retryable: false, status: 413, retryAfter: 7, name: 'CDCError', code: 'e' },
+      },
+      [{ message: 'too large', retryable: false, status: 413, retryAfter: 7, name: 'CDCError', code: 'e' }],
       [[1, 2]],
     ],
     [
@@ -342,11 +345,12 @@ describe('an object whose pipeline', () => {
 
   it('answers late gives up, and its batch arrives all the same', async () => {
     await inNotes('late', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'N' })))
-    nextFates('late', { do: 'delay', ms: 200 })
+    // Later than the object's sendTimeoutMs, and the end of the test waits for it.
+    nextFates('late', { do: 'delay', ms: 1_500 })
     await runDurableObjectAlarm(env.NOTES.getByName('late'))
     expect(acceptedBatches('late')).toEqual([])
     await drain('late')
-    await vi.waitFor(() => expect(lsns(acceptedBatches('late'))).toEqual([[1], [1]]))
+    await vi.waitFor(() => expect(lsns(acceptedBatches('late'))).toEqual([[1], [1]]), { timeout: 30_000 })
   })
 })
 

@@ -1,0 +1,121 @@
+// How fast the relay drains: the whole of it, as a ratio to what no relay could do without, and over growing backlogs.
+
+import { readdirSync, readFileSync } from 'node:fs'
+import * as z from 'zod'
+import type { Figure } from './figure.ts'
+import type { BacklogLoad, DrainLoad } from './relay-object.ts'
+import { callWorker } from './workerd.ts'
+
+const ROUNDS = 9
+/** So few that the rounds together stay within the default retention, as a relay's first day does. */
+const DRAINED_EVENTS = 10_000
+
+/** The sizes over which the curve is drawn. The last against the first says whether it is flat. */
+const BACKLOGS = [10_000, 100_000, 1_000_000]
+const BACKLOG_EVENTS_PER_TRANSACTION = 10
+
+const drainTimesSchema = z.object({ relayMs: z.array(z.number()), bareMs: z.array(z.number()) })
+const backlogTimesSchema = z.object({ ms: z.number(), rowsRead: z.number() })
+
+/** What draining a backlog took. */
+interface Drained {
+  readonly events: number
+  readonly eventsPerSecond: number
+  readonly rowsReadPerEvent: number
+  /** Resident memory of the runtime at the end, in MB; nothing where the system does not say. */
+  readonly memoryMB: number | undefined
+}
+
+let curve: Promise<Drained[]> | undefined
+
+export const relayFigures: readonly Figure[] = [
+  {
+    name: 'relay.drain.ratio',
+    unit: 'events/s of the relay to those of read + parse + send, one event a transaction',
+    goal: { atLeast: 0.8 },
+    measure: () => measureDrain('relay.drain.ratio', 1),
+  },
+  {
+    name: 'relay.drain.batch10.ratio',
+    unit: 'the same, ten events a transaction',
+    goal: { atLeast: 0.8 },
+    measure: () => measureDrain('relay.drain.batch10.ratio', 10),
+  },
+  {
+    name: 'relay.backlog.rate.ratio',
+    unit: 'events/s out of a backlog of 1,000,000 events to those out of 10,000',
+    goal: { atLeast: 0.7 },
+    measure: () => compareEnds((drained) => drained.eventsPerSecond),
+  },
+  {
+    name: 'relay.backlog.rows_read.ratio',
+    unit: 'rows read per event out of a backlog of 1,000,000 events to those out of 10,000',
+    goal: { atMost: 1.2 },
+    measure: () => compareEnds((drained) => drained.rowsReadPerEvent),
+  },
+  {
+    name: 'relay.backlog.memory.ratio',
+    unit: 'memory of the runtime after a backlog of 1,000,000 events to that after 100,000',
+    goal: { atMost: 2 },
+    measure: async () => {
+      const [, middle, last] = await (curve ??= drawCurve())
+      return (last?.memoryMB ?? Number.NaN) / (middle?.memoryMB ?? Number.NaN)
+    },
+  },
+]
+
+async function measureDrain(name: string, eventsPerTransaction: number): Promise<number> {
+  const load: DrainLoad = { events: DRAINED_EVENTS, eventsPerTransaction, rounds: ROUNDS }
+  const { relayMs, bareMs } = drainTimesSchema.parse(await callWorker(`/drain/${name}`, load))
+  const ratios = relayMs.map((ms, round) => (bareMs[round] ?? Number.NaN) / ms)
+  const microseconds = (times: number[]): string => ((median(times) * 1_000) / DRAINED_EVENTS).toFixed(2)
+  console.error(
+    `${name}: ${microseconds(relayMs)} µs an event, bare ${microseconds(bareMs)} µs; ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}`,
+  )
+  return median(ratios)
+}
+
+async function compareEnds(value: (drained: Drained) => number): Promise<number> {
+  const drained = await (curve ??= drawCurve())
+  const [first, last] = [drained[0], drained.at(-1)]
+  return first === undefined || last === undefined ? Number.NaN : value(last) / value(first)
+}
+
+async function drawCurve(): Promise<Drained[]> {
+  const drained: Drained[] = []
+  for (const events of BACKLOGS) {
+    const load: BacklogLoad = { events, eventsPerTransaction: BACKLOG_EVENTS_PER_TRANSACTION }
+    console.error(`relay.backlog: ${events} events`)
+    await callWorker(`/backlog/fill/${events}`, load)
+    const { ms, rowsRead } = backlogTimesSchema.parse(await callWorker(`/backlog/drain/${events}`, {}))
+    drained.push({
+      events,
+      eventsPerSecond: (events / ms) * 1_000,
+      rowsReadPerEvent: rowsRead / events,
+      memoryMB: workerdMemoryMB(),
+    })
+  }
+  for (const { events, eventsPerSecond, rowsReadPerEvent, memoryMB } of drained)
+    console.error(
+      `relay.backlog: ${events} events: ${Math.round(eventsPerSecond)} events/s, ${rowsReadPerEvent.toFixed(3)} rows read an event, ${memoryMB ?? '?'} MB`,
+    )
+  return drained
+}
+
+/** Resident memory of the workerd that this process has started, where there is a /proc to ask. */
+function workerdMemoryMB(): number | undefined {
+  try {
+    const sizes = readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'))
+      .filter((status) => /^Name:\s+workerd/m.test(status) && status.includes(`PPid:\t${process.pid}\n`))
+      .map((status) => Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1_024)
+    return sizes.length === 0 ? undefined : Math.round(Math.max(...sizes))
+  } catch {
+    return undefined
+  }
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}
