@@ -11,6 +11,7 @@ export type CDCErrorCode =
   | 'migration-failed'
   | 'not-found'
   | 'outbox-full'
+  | 'pipeline-failed'
   | 'pipeline-timeout'
   | 'record-invalid'
   | 'schema-newer'

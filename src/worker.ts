@@ -4,6 +4,7 @@
 import { Hono } from 'hono'
 import type { Customers } from '../examples/customers.ts'
 import type { Command, Films } from '../examples/films.ts'
+import { outboxRoutes } from './admin/index.ts'
 
 export { Customers } from '../examples/customers.ts'
 export { Films } from '../examples/films.ts'
@@ -40,5 +41,13 @@ app.get('/films/:object', async (c) => {
   return c.json(await c.env.FILMS.getByName(c.req.param('object')).page(Number(c.req.query('offset') ?? 0)))
 })
 app.get('/films/:object/ledger', async (c) => c.json(await c.env.FILMS.getByName(c.req.param('object')).ledger()))
+
+app.route(
+  '/admin/outbox',
+  outboxRoutes<Bindings>((env, className, object) => {
+    if (className === 'customers') return env.CUSTOMERS.getByName(object)
+    return className === 'films' ? env.FILMS.getByName(object) : undefined
+  }),
+)
 
 export default app

@@ -70,13 +70,16 @@ function plain(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
-/**
- * The text of a cell. Control characters are shown instead of sent: what an event holds was written by somebody else,
- * and must not be able to drive the terminal.
- */
 function cell(value: Json): string {
-  if (value === null) return 'NULL'
-  return plain(value).replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => JSON_ESCAPES[char] ?? escaped(char))
+  return value === null ? 'NULL' : printable(plain(value))
+}
+
+/**
+ * Shows control characters instead of sending them: what an event holds was written by somebody else, and must not be
+ * able to drive the terminal.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => JSON_ESCAPES[char] ?? escaped(char))
 }
 
 const JSON_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }

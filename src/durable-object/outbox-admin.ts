@@ -8,7 +8,7 @@ import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
-import { createBatch, type Outbox } from '../outbox/outbox.ts'
+import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import type { Transaction } from './transaction.ts'
@@ -16,8 +16,9 @@ import type { Transaction } from './transaction.ts'
 /** Events that one call of `list` or `deadLetters` returns, and that one call of `redrive` or `discard` changes. */
 export const PAGE_EVENTS_MAX = 1_000
 const PAGE_EVENTS = 100
-/** Rows of the log that one call reads, at most, however few of their events are asked for. */
+/** What one call reads of the log, at most, however few of its events are asked for. An RPC call carries 32 MB. */
 const PAGE_ROWS_MAX = 1_000
+const PAGE_BYTES_MAX = 8_000_000
 
 const lsnSchema = z.int().positive()
 const limitSchema = z.int().positive().max(PAGE_EVENTS_MAX).default(PAGE_EVENTS)
@@ -161,7 +162,10 @@ export class OutboxAdmin extends RpcTarget {
     const state = this.#state()
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
-    const rows = this.#parts.outbox.rows(first, Math.min(last, Number.MAX_SAFE_INTEGER), PAGE_ROWS_MAX)
+    const { rows, isLast } = this.#parts.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
+      rowsMax: PAGE_ROWS_MAX,
+      bytesMax: PAGE_BYTES_MAX,
+    })
     const items: ListedEvent[] = []
     for (const row of rows)
       for (const event of readRow(state, row, first, last)) {
@@ -170,7 +174,7 @@ export class OutboxAdmin extends RpcTarget {
         items.push({ ...forRPC(event), status: event.lsn > state.ackedLSN ? 'pending' : 'delivered' })
       }
     const lastRow = rows.at(-1)
-    return rows.length < PAGE_ROWS_MAX || lastRow === undefined ? { items } : { items, nextLSN: lastRow.lsn + 1 }
+    return isLast || lastRow === undefined ? { items } : { items, nextLSN: lastRow.lsn + 1 }
   }
 
   /** One event of the log; nothing where it never was, or is not kept any more. */
@@ -257,20 +261,34 @@ export class OutboxAdmin extends RpcTarget {
    * receiver that lost some.
    *
    * @returns how many were sent, and `nextLSN` where the range goes on.
-   * @throws {CDCError} `not-found` where the first of them is not kept any more; or what the pipeline throws.
+   * @throws {CDCError} `not-found` where the first of them is not kept any more, `pipeline-failed` with its reason.
    */
   async replay(range: { fromLSN: number; toLSN: number }): Promise<{ replayed: number; nextLSN?: number }> {
     const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
-    const { outbox, relay, limits } = this.#parts
+    const { outbox, limits } = this.#parts
     const state = this.#state()
-    const last = Math.min(toLSN, state.ackedLSN, fromLSN + limits.batchEventsMax - 1)
-    const rows = last < fromLSN ? [] : outbox.rows(fromLSN, last)
+    const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.batchEventsMax - 1)
+    const pageLimits = { rowsMax: limits.batchEventsMax, bytesMax: limits.batchBytesMax / 2 }
+    const rows = lastLSN < fromLSN ? [] : outbox.page(fromLSN, lastLSN, pageLimits).rows
+    const last = Math.min(lastLSN, rows.at(-1)?.lsn ?? 0)
     const [oldest] = rows
     if (oldest === undefined || fromLSN < state.epochLSN || oldest.lsn - oldest.count + 1 > fromLSN)
       throw new CDCError('not-found', `replay: LSN ${fromLSN} was not delivered in this epoch, or is not kept any more`)
-    await relay.sendApart(createBatch(state, rows, { first: fromLSN, last, retries: 0 }))
+    await this.#sendApart(createBatch(state, rows, { first: fromLSN, last, retries: 0 }))
     const isDone = last >= toLSN || last >= state.ackedLSN
     return { replayed: last - fromLSN + 1, ...(!isDone && { nextLSN: last + 1 }) }
+  }
+
+  async #sendApart(batch: Batch): Promise<void> {
+    try {
+      await this.#parts.relay.sendApart(batch)
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
+        retryable: true,
+        cause,
+      })
+    }
   }
 
   #choose(choice: unknown, method: string): { letters: DeadLetter[]; nextLSN?: number } {

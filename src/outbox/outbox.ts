@@ -37,6 +37,12 @@ export interface RetentionLimits {
   readonly retentionBytes: number
 }
 
+/** What bounds a page of the log: rows, and characters of JSON. */
+export interface PageLimits {
+  readonly rowsMax: number
+  readonly bytesMax: number
+}
+
 /** A range of the log on its way to the pipeline. A retry has the same range, key and records, but for `retries`. */
 export interface Batch {
   readonly firstLSN: number
@@ -241,19 +247,32 @@ export class Outbox {
     this.#storage.sql.exec('UPDATE _cdc_state SET paused = ?', isPaused ? 1 : 0)
   }
 
-  /** The rows that hold the LSNs of a range, both ends included; of at most `limit` rows, the first. */
-  rows(firstLSN: number, lastLSN: number, limit = Number.MAX_SAFE_INTEGER): OutboxRow[] {
+  /** The rows that hold the LSNs of a range, both ends included. */
+  rows(firstLSN: number, lastLSN: number): OutboxRow[] {
+    return [...this.#select(firstLSN, lastLSN)]
+  }
+
+  /** The first of these rows, at least one and few enough to be held at once. */
+  page(firstLSN: number, lastLSN: number, { rowsMax, bytesMax }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
+    const rows: OutboxRow[] = []
+    let bytes = 0
+    for (const row of this.#select(firstLSN, lastLSN)) {
+      bytes += row.events.length
+      if (rows.length > 0 && (rows.length === rowsMax || bytes > bytesMax)) return { rows, isLast: false }
+      rows.push(row)
+    }
+    return { rows, isLast: true }
+  }
+
+  #select(firstLSN: number, lastLSN: number): SqlStorageCursor<OutboxRow> {
     // The row that holds `lastLSN` may end after it: it is the first one that does not end before.
-    return this.#storage.sql
-      .exec<OutboxRow>(
-        `SELECT * FROM _cdc_outbox
-         WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)
-         ORDER BY lsn LIMIT ?3`,
-        firstLSN,
-        lastLSN,
-        limit,
-      )
-      .toArray()
+    return this.#storage.sql.exec<OutboxRow>(
+      `SELECT * FROM _cdc_outbox
+       WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)
+       ORDER BY lsn`,
+      firstLSN,
+      lastLSN,
+    )
   }
 
   #settleEpoch(): void {

@@ -1,0 +1,104 @@
+// When the runtime dies: in the midst of a known phase of the work, while it starts, or at any moment.
+
+import type { Client } from './client.ts'
+import { type Activity, type Phase, PHASES } from './phases.ts'
+import { between, type Random, shuffle } from './random.ts'
+import type { Runtime } from './runtime.ts'
+
+/** Where a kill is to fall, and how long the runtime lives before it is looked for. */
+export interface Kill {
+  readonly at: Phase | 'starting' | 'random'
+  readonly afterMs: number
+}
+
+/** Where a kill fell. For one at random, what was seen a moment before. */
+export interface Fallen {
+  readonly at: Kill['at']
+  readonly seen: Activity | undefined
+}
+
+/** A phase that is rare may not come at all; then the kill falls at random. */
+const TRAP_TIMEOUT_MS = 5_000
+const POLL_MS = 15
+/** `wrangler dev` answers after about two seconds; the objects' alarms fire before. */
+const STARTING_MS_MIN = 400
+const STARTING_MS_MAX = 2_500
+
+/** Every ten kills fall once into each phase, once into a start, and once anywhere. */
+export function planKills(random: Random, kills: number, lifeMs: number): Kill[] {
+  const plan: Kill[] = []
+  const places: Kill['at'][] = [...phasesOf(), 'starting', 'random']
+  while (plan.length < kills)
+    for (const at of shuffle(random, places)) plan.push({ at, afterMs: afterMs(random, at, lifeMs) })
+  return plan.slice(0, kills)
+}
+
+/** Starts the runtime, lets it live for a while, and kills it. */
+export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
+  if (kill.at !== 'starting') {
+    await runtime.start()
+    return strike(kill, runtime, client)
+  }
+  runtime.launch()
+  await pause(kill.afterMs)
+  await runtime.kill()
+  return { at: 'starting', seen: undefined }
+}
+
+/** Kills the runtime that is there. */
+export async function strike({ at, afterMs }: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
+  await pause(afterMs)
+  const isHeld = isPhase(at) && (await isCaught(at, client))
+  const seen = await client.activity()
+  await runtime.kill()
+  const activity = seen.kind === 'answer' ? seen.body : undefined
+  // Only what was still held at the last look fell there for sure.
+  return { at: isHeld && activity?.held === at ? at : 'random', seen: activity }
+}
+
+/** How many kills fell where, in words, for the summary. */
+export function describeKills(fallen: readonly Fallen[]): string[] {
+  const phases = phasesOf().map((phase) => `${count(fallen, (kill) => kill.at === phase)} ${PHASES[phase]}`)
+  const random = fallen.filter((kill) => kill.at === 'random')
+  const attempts = count(random, ({ seen }) => (seen?.attempts ?? 0) > 0)
+  const puts = count(random, ({ seen }) => (seen?.puts ?? 0) > 0)
+  const transactions = count(random, ({ seen }) => (seen?.transactions ?? 0) > 0)
+  return [
+    ...phases,
+    `${count(fallen, (kill) => kill.at === 'starting')} while the runtime started`,
+    `${random.length} at random (a relay attempt was open in ${attempts}, a put of the lake in ${puts}, ` +
+      `an async transaction in ${transactions})`,
+  ]
+}
+
+async function isCaught(phase: Phase, client: Client): Promise<boolean> {
+  await client.setTrap(phase)
+  for (const deadline = Date.now() + TRAP_TIMEOUT_MS; Date.now() < deadline; await pause(POLL_MS)) {
+    const reply = await client.activity()
+    if (reply.kind === 'answer' && reply.body.held === phase) return true
+  }
+  return false
+}
+
+function phasesOf(): Phase[] {
+  const phases: Phase[] = []
+  for (const phase in PHASES) if (isPhase(phase)) phases.push(phase)
+  return phases
+}
+
+function isPhase(name: string): name is Phase {
+  return name in PHASES
+}
+
+function afterMs(random: Random, at: Kill['at'], lifeMs: number): number {
+  if (at === 'starting') return between(random, STARTING_MS_MIN, STARTING_MS_MAX)
+  return between(random, Math.round(lifeMs * 0.1), Math.round(lifeMs * 1.9))
+}
+
+function count<T>(items: readonly T[], predicate: (item: T) => boolean): number {
+  return items.filter((item) => predicate(item)).length
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

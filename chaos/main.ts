@@ -1,0 +1,202 @@
+// npm run chaos -- [--kills 25] [--seconds N] [--seed N] [--objects 12] [--json]: workerd is killed again and again while
+// clients work and the pipeline misbehaves; then everything that was ever committed must be in the table, once, in order.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { SingleBar } from 'cli-progress'
+import * as z from 'zod'
+import { check, type Verdict, type Witness } from './check.ts'
+import { Client } from './client.ts'
+import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
+import { Load } from './load.ts'
+import { between, createRandom } from './random.ts'
+import { Runtime } from './runtime.ts'
+import { readTable } from './table.ts'
+
+/** Without --seconds: how long the runtime lives between two kills, on average and beyond its start. */
+const LIFE_MS = 900
+/** A start of `wrangler dev`, roughly: what --seconds has to be reduced by. */
+const START_MS = 2_500
+/** A retry waits for 400 ms at most; when nothing lands for so long, nothing more will. */
+const STALL_MS = 12_000
+const DRAIN_MS_MAX = 90_000
+
+const count = z.coerce.number().int()
+const optionsSchema = z.object({
+  kills: count.min(1).default(25),
+  seconds: count.min(1).optional(),
+  seed: count.min(0).default(() => Math.floor(Math.random() * 1_000_000_000)),
+  objects: count.min(1).default(12),
+  json: z.boolean().default(false),
+})
+
+const { values: flags } = parseArgs({
+  options: {
+    kills: { type: 'string' },
+    seconds: { type: 'string' },
+    seed: { type: 'string' },
+    objects: { type: 'string' },
+    json: { type: 'boolean' },
+  },
+})
+const options = optionsSchema.parse(flags)
+const startedMs = Date.now()
+const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-chaos-'))
+const bar = new SingleBar({
+  format: 'chaos {bar} {value}/{total} kills | {acknowledged} acknowledged | {landed} landed | {note}',
+  hideCursor: true,
+  noTTYOutput: true,
+  notTTYSchedule: 5_000,
+  stream: process.stderr,
+})
+const progress = { acknowledged: 0, landed: 0, note: '' }
+
+// Stopped by hand: nobody will look at the state.
+process.once('exit', (code) => code === 130 && rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  bar.stop()
+  console.error(error)
+  console.error(`chaos: broken off; seed ${options.seed}, state in ${directory}`)
+  process.exitCode = 1
+}
+// Whatever still runs ends with this process.
+process.exit()
+
+async function main(): Promise<number> {
+  const runtime = await Runtime.build(directory, options.seed)
+  const client = new Client(runtime.url)
+  bar.start(options.kills, 0, progress)
+  const watch = setInterval(() => void showLanded(client), 500)
+  const run = await torment(runtime, client)
+  clearInterval(watch)
+  show('reading the table')
+  const rows = await readTable(runtime.state, join(directory, 'table'))
+  const verdict = check(run.load.told, run.witnesses, rows)
+  bar.stop()
+  report(verdict, run)
+  const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
+  if (isGood) await rm(directory, { recursive: true, force: true, maxRetries: 3 })
+  else console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
+  if (options.json) console.log(JSON.stringify(outcome(verdict, run.fallen.length)))
+  return isGood ? 0 : 1
+}
+
+interface Run {
+  readonly load: Load
+  readonly fallen: readonly Fallen[]
+  readonly witnesses: readonly Witness[]
+  readonly faults: Readonly<Record<string, number>>
+  readonly commits: number
+}
+
+/** Load and kills, the drain, and the objects' own word at the end. */
+async function torment(runtime: Runtime, client: Client): Promise<Run> {
+  const objects = Array.from({ length: options.objects }, (_, index) => `warehouse-${index + 1}`)
+  const random = createRandom(options.seed, 'kills')
+  const fallen: Fallen[] = []
+  const load = new Load({
+    seed: options.seed,
+    objects,
+    client,
+    onAcknowledged: (operations) => (progress.acknowledged += operations),
+  })
+  for (const kill of planKills(random, options.kills - 1, lifeMs())) {
+    fallen.push(await carryOut(kill, runtime, client))
+    bar.increment(1, { note: fallen.at(-1)?.at ?? '' })
+  }
+  await runtime.start()
+  await pause(lifeMs())
+  await load.stop()
+
+  // The last kill leaves events behind that must land though nobody asks any object for anything.
+  const ledgers = await Promise.all(objects.map((object) => client.ledger(object)))
+  fallen.push(await strike({ at: 'random', afterMs: between(random, 0, 100) }, runtime, client))
+  bar.increment(1, { note: 'draining' })
+  await runtime.start()
+  const expected = ledgers.flat().reduce((sum, entry) => sum + entry.events.length, 0)
+  const { version } = await drain(client, expected)
+  const witnesses: Witness[] = []
+  for (const object of objects)
+    witnesses.push({ object, ledger: await client.ledger(object), stock: await client.stock(object) })
+  const faults = await client.faults()
+  await runtime.kill()
+  return { load, fallen, witnesses, faults, commits: version }
+}
+
+/** Waits until all has landed, or nothing more does, and until batches that are late on purpose have come. */
+async function drain(client: Client, expected: number): Promise<{ version: number }> {
+  const deadline = Date.now() + DRAIN_MS_MAX
+  let lastChangeMs = Date.now()
+  for (let before = -1; ; await pause(100)) {
+    const lake = await client.lake()
+    const activity = await client.activity()
+    if (lake.landedEvents !== before) lastChangeMs = Date.now()
+    before = lake.landedEvents
+    progress.landed = lake.landedEvents
+    const isQuiet = activity.kind === 'answer' && activity.body.ghosts + activity.body.attempts === 0
+    if (lake.landedEvents >= expected && lake.bufferedEvents === 0 && isQuiet) return lake
+    if (Date.now() > deadline || Date.now() - lastChangeMs > STALL_MS) return lake
+  }
+}
+
+function lifeMs(): number {
+  if (options.seconds === undefined) return LIFE_MS
+  return Math.max(200, (options.seconds * 1_000) / options.kills - START_MS)
+}
+
+async function showLanded(client: Client): Promise<void> {
+  const lake = await client.lakeOnce()
+  if (lake.kind === 'answer') progress.landed = lake.body.landedEvents
+  bar.update(progress)
+}
+
+function show(note: string): void {
+  bar.update({ ...progress, note })
+}
+
+function outcome(verdict: Verdict, kills: number) {
+  const { acknowledged, committed, landed, lost, duplicated, outOfOrder, gaps } = verdict
+  return {
+    kills,
+    acknowledged,
+    committed,
+    landed,
+    lost,
+    duplicated,
+    out_of_order: outOfOrder,
+    gaps,
+    seed: options.seed,
+  }
+}
+
+function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: Run): void {
+  const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`)
+  const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
+  say(`\n${fallen.length} times kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
+  for (const line of describeKills(fallen)) say(`  ${line}`)
+  const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
+  say(`Faults between the objects and the table: ${list.join(', ')}`)
+  for (const [complaint, times] of load.complaints) say(`  ${times} × a client heard: ${complaint}`)
+  say(
+    `${verdict.acknowledged} operations acknowledged, ${verdict.refused} refused on purpose, ${verdict.unknown} never ` +
+      `answered; ${verdict.committed} committed, with ${verdict.expected} events; ${verdict.landed} landed, ` +
+      `in ${commits} commits`,
+  )
+  say(
+    `${verdict.lost} lost, ${verdict.duplicated} duplicated, ${verdict.outOfOrder} out of order, ${verdict.gaps} gaps; ` +
+      `${Math.round((Date.now() - startedMs) / 1_000)} s`,
+  )
+  for (const { object, stock } of waiting)
+    say(`  ${object}: ${stock.pendingRows} rows wait, alarm ${stock.alarm}, ${stock.deadLetters} dead letters`)
+  for (const problem of verdict.problems) say(`  ${problem}`)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

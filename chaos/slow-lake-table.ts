@@ -1,0 +1,83 @@
+// The lake's table over a bucket that takes its time, fails, and loses answers.
+
+import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { during, passThrough } from './activity.ts'
+import type { ChaosEnv } from './env.ts'
+import { between, createRandom, type Random } from './random.ts'
+
+const FAILURES = 0.02
+const EVICTIONS = 0.008
+
+/** A lake that was evicted must not meet the same faults in the same order again, or it would never get past them. */
+let constructed = 0
+
+export class SlowLakeTable extends LakeTable {
+  constructor(ctx: DurableObjectState, env: ChaosEnv) {
+    constructed += 1
+    const random = createRandom(env.SEED, 'bucket', env.LIFE, constructed)
+    const faults: Faults = {
+      random,
+      count: (fault) => env.FAULT_LOG.getByName('faults').count(fault),
+      evict: () => ctx.abort('evicted on purpose'),
+    }
+    super(ctx, { ...env, LAKE_BUCKET: slowBucket(env.LAKE_BUCKET, faults) })
+  }
+
+  protected override configure(): LakeLimits {
+    return { ...super.configure(), rollMs: 200, commitEventsMax: 3_000, snapshotsKept: 20 }
+  }
+}
+
+interface Faults {
+  readonly random: Random
+  readonly count: (fault: string) => Promise<void>
+  readonly evict: () => void
+}
+
+function slowBucket(bucket: R2Bucket, faults: Faults): R2Bucket {
+  return new Proxy(bucket, {
+    get(target, property) {
+      if (property === 'put')
+        return (...args: Parameters<R2Bucket['put']>) => during('puts', () => put(target, args, faults))
+      const value: unknown = Reflect.get(target, property)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}
+
+async function put(
+  bucket: R2Bucket,
+  args: Parameters<R2Bucket['put']>,
+  { random, count, evict }: Faults,
+): Promise<R2Object | null> {
+  const [key] = args
+  const fault = random()
+  await passBefore(key)
+  await scheduler.wait(between(random, 1, 30))
+  if (fault < FAILURES) {
+    await count('put failed')
+    throw new Error(`put ${key} failed on purpose`)
+  }
+  if (fault < FAILURES + EVICTIONS) {
+    await count('lake evicted during a put')
+    // Nobody waits for it: it may be stored after the next life of the lake has begun.
+    void bucket.put(...args).catch(() => undefined)
+    evict()
+  }
+  const stored = await bucket.put(...args)
+  if (isMetadata(key)) await passThrough('lake-after-metadata')
+  if (fault > 1 - FAILURES) {
+    await count('answer to a put lost')
+    throw new Error(`the answer to put ${key} was lost on purpose`)
+  }
+  return stored
+}
+
+async function passBefore(key: string): Promise<void> {
+  if (isMetadata(key)) await passThrough('lake-before-metadata')
+  else await passThrough(key.endsWith('version-hint.text') ? 'lake-hint' : 'lake-files')
+}
+
+function isMetadata(key: string): boolean {
+  return key.endsWith('.metadata.json')
+}

@@ -1,0 +1,136 @@
+// Reads the Iceberg table without a line of the library: the bucket through wrangler, the manifests with avsc, the data
+// files with DuckDB. Format: https://iceberg.apache.org/spec/
+
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DuckDBInstance } from '@duckdb/node-api'
+import avsc from 'avsc'
+import { getPlatformProxy } from 'wrangler'
+import * as z from 'zod'
+
+const rowSchema = z.object({
+  id: z.string(),
+  ns: z.string(),
+  source: z.string(),
+  epoch: z.string(),
+  lsn: z.coerce.number(),
+  txid: z.string(),
+  type: z.string(),
+  op: z.string().nullable(),
+  table_url: z.string().nullable(),
+  key: z.string().nullable(),
+  before: z.string().nullable(),
+  after: z.string().nullable(),
+  data: z.string().nullable(),
+  correlation_id: z.string().nullable(),
+})
+
+/** A row of the table, as far as it is checked. */
+export type Row = z.infer<typeof rowSchema>
+
+const metadataSchema = z.object({
+  location: z.string(),
+  'current-snapshot-id': z.number(),
+  snapshots: z.array(
+    z.object({
+      'snapshot-id': z.number(),
+      'manifest-list': z.string(),
+      summary: z.looseObject({ 'total-records': z.coerce.number() }),
+    }),
+  ),
+})
+const manifestFileSchema = z.object({ manifest_path: z.string() })
+const manifestEntrySchema = z.object({
+  status: z.number(),
+  data_file: z.object({ file_path: z.string(), record_count: z.number() }),
+})
+
+/** In an entry of a manifest: the file is not part of the table any more. */
+const STATUS_DELETED = 2
+const METADATA_PREFIX = 'cdc/events/metadata/v'
+const METADATA_KEY = /\/v(\d+)\.metadata\.json$/
+
+/** All rows of the table's current snapshot. Files that it names go through `directory`. */
+export async function readTable(state: string, directory: string): Promise<Row[]> {
+  process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
+  await mkdir(directory, { recursive: true })
+  const configPath = join(directory, 'wrangler.json')
+  await writeFile(configPath, JSON.stringify({ r2_buckets: [{ binding: 'BUCKET', bucket_name: 'lake' }] }))
+  const persist = { path: join(state, 'v3') }
+  const { env, dispose } = await getPlatformProxy<{ BUCKET: R2Bucket }>({ configPath, persist, envFiles: [] })
+  try {
+    return await readRows(await download(env.BUCKET, directory))
+  } finally {
+    await dispose()
+  }
+}
+
+/** @returns local paths of the current snapshot's data files, and how many rows they must have together. */
+async function download(bucket: R2Bucket, directory: string): Promise<{ files: string[]; rows: number }> {
+  const key = await newestMetadata(bucket)
+  if (key === undefined) return { files: [], rows: 0 }
+  const metadata = metadataSchema.parse(JSON.parse((await read(bucket, key)).toString()))
+  const snapshot = metadata.snapshots.find((each) => each['snapshot-id'] === metadata['current-snapshot-id'])
+  if (snapshot === undefined) throw new Error(`${key} does not name its current snapshot`)
+  const entries = await readEntries(bucket, snapshot['manifest-list'])
+  const files: string[] = []
+  for (const { data_file: file } of entries) {
+    const path = join(directory, `${files.length}.parquet`)
+    await writeFile(path, await read(bucket, keyOf(file.file_path)))
+    files.push(path)
+  }
+  const rows = entries.reduce((sum, entry) => sum + entry.data_file.record_count, 0)
+  const total = snapshot.summary['total-records']
+  if (rows !== total) throw new Error(`${key}: the manifests count ${rows} rows, the snapshot ${total}`)
+  return { files, rows }
+}
+
+async function readEntries(bucket: R2Bucket, manifestList: string): Promise<z.infer<typeof manifestEntrySchema>[]> {
+  const manifests = z.array(manifestFileSchema).parse(await decode(await read(bucket, keyOf(manifestList))))
+  const entries: z.infer<typeof manifestEntrySchema>[] = []
+  for (const { manifest_path: path } of manifests)
+    entries.push(...z.array(manifestEntrySchema).parse(await decode(await read(bucket, keyOf(path)))))
+  return entries.filter((entry) => entry.status !== STATUS_DELETED)
+}
+
+async function newestMetadata(bucket: R2Bucket): Promise<string | undefined> {
+  const versions: number[] = []
+  let page: R2Objects | undefined
+  do {
+    page = await bucket.list({ prefix: METADATA_PREFIX, ...(page?.truncated ? { cursor: page.cursor } : {}) })
+    versions.push(...page.objects.map(({ key }) => Number(METADATA_KEY.exec(key)?.[1] ?? 0)))
+  } while (page.truncated)
+  const newest = Math.max(0, ...versions)
+  return newest === 0 ? undefined : `${METADATA_PREFIX}${newest}.metadata.json`
+}
+
+async function readRows({ files, rows }: { files: readonly string[]; rows: number }): Promise<Row[]> {
+  if (files.length === 0) return []
+  const connection = await (await DuckDBInstance.create(':memory:')).connect()
+  const paths = files.map((path) => `'${path.replaceAll("'", "''")}'`).join(', ')
+  const columns = Object.keys(rowSchema.shape).map((name) => `"${name}"`)
+  const sql = `SELECT ${columns.join(', ')} FROM read_parquet([${paths}], hive_partitioning = false)`
+  const answer = await connection.runAndReadAll(sql)
+  const read = z.array(rowSchema).parse(answer.getRowObjectsJson())
+  if (read.length !== rows) throw new Error(`the data files hold ${read.length} rows, the manifests say ${rows}`)
+  return read
+}
+
+async function decode(bytes: Buffer): Promise<unknown[]> {
+  const decoder = new avsc.streams.BlockDecoder()
+  decoder.end(bytes)
+  const records: unknown[] = []
+  for await (const record of decoder) records.push(record)
+  return records
+}
+
+async function read(bucket: R2Bucket, key: string): Promise<Buffer> {
+  const object = await bucket.get(key)
+  if (object === null) throw new Error(`the table names ${key}, and the bucket does not have it`)
+  return Buffer.from(await object.arrayBuffer())
+}
+
+/** `s3://<bucket>/<key>` */
+function keyOf(path: string): string {
+  return new URL(path).pathname.slice(1)
+}

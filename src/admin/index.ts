@@ -1,0 +1,1 @@
+export { type OutboxCalls, type OutboxHolder, outboxRoutes } from './outbox-routes.ts'

@@ -1,0 +1,115 @@
+// The admin RPC over HTTP, for what is no Worker: `POST /<class>/<object>/<method>`, with the argument as the JSON body.
+
+import { Hono, type HonoRequest } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { CDCError } from '../error.ts'
+import { jsonProblem } from '../event/json.ts'
+import { errorResponse } from './error-response.ts'
+import { requireToken } from './token.ts'
+
+/** Enough for the largest sensible argument, a thousand ids. */
+const BODY_BYTES_MAX = 64 * 1024
+
+/** The calls of `OutboxAdmin`. The outbox checks every argument itself, so here they may be anything. */
+export interface OutboxCalls {
+  stats(): unknown
+  list(query: unknown): unknown
+  get(lsn: unknown): unknown
+  flush(): unknown
+  pause(): unknown
+  resume(): unknown
+  deadLetters(query: unknown): unknown
+  redrive(choice: unknown): unknown
+  discard(choice: unknown): unknown
+  replay(range: unknown): unknown
+}
+
+/** What has an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
+export interface OutboxHolder {
+  readonly outbox: OutboxCalls | PromiseLike<OutboxCalls & Disposable>
+}
+
+type Call = (outbox: OutboxCalls, argument: unknown) => unknown
+
+/** All that can be reached. The name in the URL is looked up here, and never on an object. */
+const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
+  ['stats', (outbox) => outbox.stats()],
+  ['list', (outbox, query = {}) => outbox.list(query)],
+  ['get', (outbox, lsn) => outbox.get(lsn)],
+  ['flush', (outbox) => outbox.flush()],
+  ['pause', (outbox) => outbox.pause()],
+  ['resume', (outbox) => outbox.resume()],
+  ['deadLetters', (outbox, query = {}) => outbox.deadLetters(query)],
+  ['redrive', (outbox, choice = {}) => outbox.redrive(choice)],
+  ['discard', (outbox, choice = {}) => outbox.discard(choice)],
+  ['replay', (outbox, range = {}) => outbox.replay(range)],
+])
+
+/**
+ * A hono app for the outboxes of a Worker's objects, to be mounted where the `durable-outbox` command looks for it:
+ * `app.route('/admin/outbox', outboxRoutes(find))`.
+ *
+ * A request needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and while that variable is empty all are
+ * refused. The answer is the call's result as JSON, `null` where it has none. A refusal is
+ * `{ error: string, code: string, retryable: boolean }` with the status that says the same.
+ *
+ * @param find gives the object's stub; nothing where there is no such class, or its outbox is nobody's business.
+ */
+export function outboxRoutes<Env extends object>(
+  find: (env: Env, className: string, object: string) => OutboxHolder | undefined,
+): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>()
+  app.onError(errorResponse)
+  app.use(requireToken)
+  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: refuseBody }))
+  app.post('/:class/:object/:method', async (c) => {
+    const { class: className, object, method } = c.req.param()
+    const call = calls.get(method)
+    if (call === undefined)
+      throw new CDCError('not-found', `admin: there is no ${method}; there are ${[...calls.keys()].join(', ')}`)
+    const argument = await readArgument(c.req)
+    const holder = find(c.env, className, object)
+    if (holder === undefined) throw new CDCError('not-found', `admin: there is no outbox of ${className}/${object}`)
+    return Response.json((await callOutbox(holder, (outbox) => call(outbox, argument))) ?? null)
+  })
+  app.all('*', (c) => {
+    if (c.req.method !== 'POST') throw new HTTPException(405, { message: 'admin: every call is a POST' })
+    throw new CDCError('not-found', 'admin: the path is /<class>/<object>/<method>, with / in a name written as %2F')
+  })
+  return app
+}
+
+/** Gives the stub of the outbox back after the call: it would keep its object in memory. */
+async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => unknown): Promise<unknown> {
+  const outbox = await holder.outbox
+  try {
+    return await run(outbox)
+  } finally {
+    if (Symbol.dispose in outbox) outbox[Symbol.dispose]()
+  }
+}
+
+function refuseBody(): never {
+  throw new HTTPException(413, { message: `admin: the body is over ${BODY_BYTES_MAX} bytes` })
+}
+
+/** @returns nothing where the body is empty. */
+async function readArgument(request: HonoRequest): Promise<unknown> {
+  const text = await request.text()
+  if (text === '') return undefined
+  if (!/^application\/json\s*(?:;|$)/i.test(request.header('content-type') ?? ''))
+    throw new HTTPException(415, { message: 'admin: send the body as JSON, with content-type: application/json' })
+  const argument = parseJSON(text)
+  const problem = jsonProblem(argument)
+  if (problem !== undefined) throw new CDCError('invalid-argument', `admin: the body: ${problem}`)
+  return argument
+}
+
+function parseJSON(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new CDCError('invalid-argument', 'admin: the body is not JSON')
+  }
+}
