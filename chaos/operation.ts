@@ -26,7 +26,7 @@ export const operationSchema = z.object({
 })
 
 /** An event that the warehouse emitted, as plain SQL notes it beside the mutation. The token is unique. */
-export const ledgerEventSchema = z.object({
+const ledgerEventSchema = z.object({
   type: z.string(),
   op: z.string().nullable(),
   table: z.string().nullable(),

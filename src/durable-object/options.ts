@@ -46,6 +46,7 @@ const limitsSchema = z
     retryDelayMsMin: milliseconds.default(500),
     retryDelayMsMax: milliseconds.default(60_000),
     sendTimeoutMs: milliseconds.positive().default(30_000),
+    survivalMs: milliseconds.positive().default(2_000),
     recoveryMs: milliseconds.positive().default(5_000),
     maxBatchesPerAlarm: z.int().positive().default(1_000),
     maxMsPerAlarm: milliseconds.positive().default(60_000),

@@ -192,6 +192,11 @@ export class Outbox {
     )
   }
 
+  /** Notes that the runtime has outlived an attempt for a while: whatever ends it now, it is not this batch. */
+  noteSurvival(batch: Batch): void {
+    this.#onAnswer(batch, () => this.#storage.sql.exec('UPDATE _cdc_state SET attempts_ended = attempts_begun'))
+  }
+
   /** Notes that some event of the batch is bad: the next batches are halves of it, until that one stands alone. */
   suspect(batch: Pick<Batch, 'epoch' | 'lastLSN'>, error: string): void {
     this.#onAnswer(batch, () =>

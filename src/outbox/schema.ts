@@ -41,7 +41,7 @@ export const cdcState = sqliteTable('_cdc_state', {
   paused: integer('paused').notNull(),
   /** Last LSN of the batch in flight, which begins after `acked_lsn`; 0 where none is. */
   batchLSN: integer('batch_lsn').notNull(),
-  /** Attempts to send that batch that were begun, and of these the ones whose end was seen. */
+  /** Attempts to send that batch that were begun, and of these the ones whose end the runtime saw, or outlived. */
   attemptsBegun: integer('attempts_begun').notNull(),
   attemptsEnded: integer('attempts_ended').notNull(),
   /** When the first of them was begun, and when the next is due, in milliseconds since 1970; 0 where there is none. */

@@ -13,6 +13,8 @@ import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, tr
 export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
   /** How long the pipeline may take to answer before the outcome counts as unknown. */
   readonly sendTimeoutMs: number
+  /** A batch that has been on its way for so long is not what ends the runtime, should that end. */
+  readonly survivalMs: number
   /** After so many batches, or so long, an alarm's run ends and the next one goes on. */
   readonly maxBatchesPerAlarm: number
   readonly maxMsPerAlarm: number
@@ -119,6 +121,7 @@ export class Relay {
   }
 
   async #attempt(batch: Batch, hasTime: boolean): Promise<RelayEvent> {
+    const survival = setTimeout(() => this.#parts.outbox.noteSurvival(batch), this.#parts.limits.survivalMs)
     try {
       await this.#send(batch)
       const { lastLSN } = this.#parts.outbox.backlog()
@@ -127,6 +130,8 @@ export class Relay {
       const failure = readFailure(error)
       console.warn(`relay: ${batch.key} ${failure.name}: ${failure.reason}`)
       return failure
+    } finally {
+      clearTimeout(survival)
     }
   }
 

@@ -1,9 +1,10 @@
 import { env } from 'cloudflare:workers'
-import { evictDurableObject } from 'cloudflare:test'
+import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import * as fc from 'fast-check'
 import { acceptedRecords, nextFates } from 'durable-outbox/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { drain, inNotes } from '../notes.ts'
+import { configurations } from '../worker.ts'
 
 /** Commits each group of types as a transaction of its own. */
 function write(name: string, ...groups: string[][]): Promise<void> {
@@ -95,6 +96,20 @@ describe('a batch that the runtime dies of', () => {
     expect((await drain('killer')).map((record) => record.type)).toEqual(['cdc.dead_letter'])
     const [letter] = await deadLettersOf('killer')
     expect(letter).toMatchObject({ lsn: 1, attempts: 3, reason: 'the runtime ended 3 times while it was sent' })
+  })
+})
+
+describe('a batch that the runtime outlives', () => {
+  it('[I3] is not what the runtime dies of, however often that happens to it', async () => {
+    configurations.set('survivor', { survivalMs: 10, sendTimeoutMs: 60_000 })
+    await write('survivor', ['A'])
+    nextFates('survivor', 'hang')
+    void runDurableObjectAlarm(env.NOTES.getByName('survivor'))
+    const attempts = () =>
+      inNotes('survivor', (notes) =>
+        notes.ctx.storage.sql.exec('SELECT attempts_begun AS begun, attempts_ended AS ended FROM _cdc_state').one(),
+      )
+    await vi.waitFor(async () => expect(await attempts()).toEqual({ begun: 1, ended: 1 }), { timeout: 20_000 })
   })
 })
 
