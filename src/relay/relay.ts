@@ -124,8 +124,7 @@ export class Relay {
     const survival = setTimeout(() => this.#parts.outbox.noteSurvival(batch), this.#parts.limits.survivalMs)
     try {
       await this.#send(batch)
-      const { lastLSN } = this.#parts.outbox.backlog()
-      return { name: 'accepted', isLast: batch.lastLSN >= lastLSN, hasTime }
+      return { name: 'accepted', isLast: this.#isLast(batch), hasTime }
     } catch (error) {
       const failure = readFailure(error)
       console.warn(`relay: ${batch.key} ${failure.name}: ${failure.reason}`)
@@ -133,6 +132,14 @@ export class Relay {
     } finally {
       clearTimeout(survival)
     }
+  }
+
+  /** Whether nothing is pending but the batch: of this life, as the storage may have been emptied meanwhile. */
+  #isLast({ epoch, lastLSN }: Batch): boolean {
+    const { outbox } = this.#parts
+    const state = outbox.state()
+    const batchEvents = state?.epoch === epoch && state.batchLSN === lastLSN ? lastLSN - state.ackedLSN : 0
+    return outbox.backlog().events === batchEvents
   }
 
   /** @returns whether a batch is on its way now. */

@@ -124,6 +124,17 @@ describe('alarm', () => {
     await vi.waitFor(() => expect(lsns(acceptedRecords('stuck'))).toEqual([1]))
   })
 
+  it('[I6] is due for a new life that began while a batch of the old one was on its way', async () => {
+    await write('reborn', 1, 2, 3)
+    nextFates('reborn', { do: 'delay', ms: 100 })
+    const draining = runDurableObjectAlarm(env.NOTES.getByName('reborn'))
+    await vi.waitFor(() => expect(attemptedBatches('reborn')).toHaveLength(1))
+    await inNotes('reborn', (notes) => notes.ctx.storage.deleteAll())
+    await write('reborn', 4)
+    await draining
+    expect(acceptedRecords('reborn').map((record) => record.data)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+  })
+
   it('[I6] survives storage that is emptied while a batch is on its way', async () => {
     await write('emptied-meanwhile', 1)
     nextFates('emptied-meanwhile', 'hang')
