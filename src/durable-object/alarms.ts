@@ -40,6 +40,17 @@ export interface AlarmsParts {
 /** Alarms by name, beside the relay's: `this.alarms.set('trial-ends', date)`, and then `onAlarm('trial-ends')`. */
 export class Alarms {
   readonly #parts: AlarmsParts
+  /** Whether there is anything to wake for. */
+  get isEmpty(): boolean {
+    return this.#nextDueMs() === undefined
+  }
+
+  /** Makes the platform's alarm due where named ones are set and it is missing, or stuck in the past. */
+  async heal(): Promise<void> {
+    const alarmMs = await this.#parts.storage.getAlarm()
+    if (!this.isEmpty && (alarmMs === null || alarmMs <= this.#parts.now())) this.#rearm()
+  }
+
   /** When the alarm that runs now was due. */
   #runningMs = 0
 

@@ -89,7 +89,7 @@ export class ExactlyOnceContext implements Transactions {
       now,
       commit: (change) => this.#commitEncoded(change),
     })
-    if (this.#outbox.backlog().events > 0) void state?.blockConcurrencyWhile(() => this.#relay.wake())
+    if (this.#outbox.backlog().events > 0 || !this.alarms.isEmpty) void state?.blockConcurrencyWhile(() => this.#heal())
   }
 
   async transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
@@ -135,6 +135,12 @@ export class ExactlyOnceContext implements Transactions {
     const named = this.alarms.runDue()
     // Where no named alarm is due, it is the relay's, whatever the clock says: a clock that steps back stalls nothing.
     await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
+  }
+
+  /** Whatever has become of the platform's alarm, it is due again when something waits for it (I6). */
+  async #heal(): Promise<void> {
+    if (this.#outbox.backlog().events > 0) await this.#relay.wake()
+    await this.alarms.heal()
   }
 
   async #within(work: Promise<void>): Promise<void> {

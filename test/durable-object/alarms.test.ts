@@ -129,6 +129,16 @@ describe('this.alarms', () => {
     expect(await inNotes('setting', (notes) => notes.timers.list().map(({ name }) => name))).toEqual(['again later'])
   })
 
+  it('are due again when the object wakes and the platform has lost its alarm', async () => {
+    const time = clock('lost')
+    await inNotes('lost', async ({ ctx, timers }) => {
+      timers.set('a', time.nowMs + HOUR_MS)
+      await ctx.storage.deleteAlarm()
+    })
+    await evictDurableObject(env.NOTES.getByName('lost'))
+    expect(await inNotes('lost', (notes) => notes.ctx.storage.getAlarm())).toBe(time.nowMs + HOUR_MS)
+  })
+
   it('survive deleteAll under the living object', async () => {
     const time = clock('emptied-alarms')
     await inNotes('emptied-alarms', async ({ ctx, timers }) => {
