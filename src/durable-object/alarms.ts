@@ -81,6 +81,7 @@ export class Alarms {
 
   /** When the alarm was set to run; nothing where there is none of this name. */
   get(name: string): Date | undefined {
+    this.#parts.openTables()
     const [row] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', name)
     return row && new Date(row.scheduled)
   }
@@ -97,6 +98,7 @@ export class Alarms {
 
   /** All alarms, the next first. */
   list(): { name: string; time: Date; retryCount: number }[] {
+    this.#parts.openTables()
     return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name').map((row) => ({
       name: row.name,
       time: new Date(row.scheduled),
@@ -120,6 +122,7 @@ export class Alarms {
 
   /** Runs the named alarms that are due, all at once, each at least once. Never rejects. @returns nothing if none is. */
   runDue(): Promise<void> | undefined {
+    if (this.isEmpty) return undefined
     const { storage, now, recoveryMs } = this.#parts
     const rows = this.#sql<AlarmRow>(
       'SELECT * FROM _cdc_alarm WHERE due <= ? ORDER BY due, name LIMIT ?',

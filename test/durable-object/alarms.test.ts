@@ -141,9 +141,13 @@ describe('this.alarms', () => {
 
   it('survive deleteAll under the living object', async () => {
     const time = clock('emptied-alarms')
-    await inNotes('emptied-alarms', async ({ ctx, timers }) => {
+    await inNotes('emptied-alarms', async (notes) => {
+      const { ctx, timers } = notes
       timers.set('a', time.nowMs + HOUR_MS)
       await ctx.storage.deleteAll()
+      expect([timers.list(), timers.get('a'), timers.delete('a')]).toEqual([[], undefined, false])
+      await ctx.storage.deleteAll()
+      await notes.alarm()
       timers.set('b', time.nowMs + HOUR_MS)
       expect(timers.list().map(({ name }) => name)).toEqual(['b'])
     })
