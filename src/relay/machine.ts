@@ -108,7 +108,9 @@ const table: { readonly [Name in RelayStateName]: Row } = {
     resume: stay,
   },
   sending: {
-    committed: stay,
+    // Nothing was pending although a batch is on its way: the storage was emptied, its alarm with it, and a new life began.
+    committed: (state, event, surroundings) =>
+      event.wasIdle ? ['sending', arm(surroundings.nowMs + surroundings.times.lingerMs)] : stay(state),
     woke: stay,
     due: stay,
     accepted: (_, { isLast, hasTime }, { nowMs }) => {
