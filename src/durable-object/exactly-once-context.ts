@@ -68,6 +68,7 @@ export class ExactlyOnceContext implements Transactions {
     const state = '$client' in db ? undefined : db
     this.storage = '$client' in db ? db.$client : db.storage
     const { pipeline, ns, source, limits, onAlarm, now, random } = resolveOptions(options, 'DO')
+    this.#followRollbacks()
     this.#now = now
     this.#limits = limits
     this.#createId = createIdFactory(now)
@@ -176,10 +177,51 @@ export class ExactlyOnceContext implements Transactions {
       parts,
       isAsync,
       outer,
-      eventsBefore: parts.unit.events.length,
-      hasCommitted: false,
     }
     return this.#open
+  }
+
+  /**
+   * Makes every rollback inside a transaction take the events with it that were emitted since, as SQLite takes what was
+   * written since: also one of the platform's own transactions, or drizzle's, that is caught (I1).
+   */
+  #followRollbacks(): void {
+    const { storage } = this
+    const transactionSync = storage.transactionSync.bind(storage)
+    const transaction = storage.transaction.bind(storage)
+    storage.transactionSync = (callback) => {
+      const takeBack = this.#markEvents()
+      try {
+        return transactionSync(callback)
+      } catch (error) {
+        takeBack()
+        throw error
+      }
+    }
+    storage.transaction = (callback) =>
+      transaction(async (txn) => {
+        const takeBack = this.#markEvents()
+        const rollback = txn.rollback.bind(txn)
+        txn.rollback = () => {
+          takeBack()
+          rollback()
+        }
+        try {
+          return await callback(txn)
+        } catch (error) {
+          takeBack()
+          throw error
+        }
+      })
+  }
+
+  /** @returns what takes back the events that are emitted from here on. */
+  #markEvents(): () => void {
+    const events = this.#open?.parts.unit.events
+    const length = events?.length ?? 0
+    return () => {
+      if (events !== undefined) events.length = length
+    }
   }
 
   /** Only the outermost transaction writes, when all is done: so LSNs follow the order of commits and leave no gap. */
@@ -196,12 +238,9 @@ export class ExactlyOnceContext implements Transactions {
       const { before, after } = this.#outbox.append(transaction, this.#limits)
       this.#relay.committed(before, after)
     }
-    scope.hasCommitted = true
   }
 
   #end(scope: Scope): void {
-    // SQLite has rolled back what a failed nested transaction wrote; its events go with it.
-    if (!scope.hasCommitted) scope.parts.unit.events.length = scope.eventsBefore
     scope.tx.end()
     // One that was not awaited may have been closed with its outer one: then it is not in the chain any more.
     if (this.#isOpen(scope)) this.#open = scope.outer
@@ -219,8 +258,6 @@ interface Scope {
   readonly parts: TransactionParts
   readonly isAsync: boolean
   readonly outer: Scope | undefined
-  readonly eventsBefore: number
-  hasCommitted: boolean
 }
 
 function refusePromise(result: unknown): void {

@@ -309,6 +309,62 @@ describe('transactionSync', () => {
   })
 })
 
+describe('a rollback inside a transaction that goes on', () => {
+  it.each<[string, Run]>([
+    [
+      "of the platform's transactionSync",
+      (notes, callback) => notes.ctx.storage.transactionSync(() => notes.ctx.transactionSync(callback)),
+    ],
+    [
+      "of the platform's transaction",
+      (notes, callback) => notes.ctx.storage.transaction(async () => notes.ctx.transactionSync(callback)),
+    ],
+    [
+      "of drizzle's transaction",
+      (notes, callback) =>
+        notes.ctx.transactionSync((tx) => tx.db.transaction(() => notes.ctx.transactionSync(callback))),
+    ],
+  ])('[I1] takes the events with it, %s', async (_, run) => {
+    const name = freshName()
+    await inNotes(name, (notes) =>
+      notes.ctx.transaction(async (tx) => {
+        step(tx, 'mutation first')
+        await failureOf(() =>
+          run(notes, (inner) => {
+            step(inner, 'mutation first')
+            throw new Error('on purpose')
+          }),
+        )
+        await failureOf(async () => {
+          await run(notes, (inner) => step(inner, 'mutation first'))
+          throw new Error('after the inner one has ended well')
+        })
+      }),
+    )
+    expect(await outcome(name)).toEqual({ notes: ['one', 'one'], events: [1, 2] })
+  })
+
+  it('[I1] takes the events of an inner transaction with it that had ended well', async () => {
+    const name = freshName()
+    await inNotes(name, (notes) =>
+      notes.ctx.transaction(async (tx) => {
+        step(tx, 'mutation first')
+        await failureOf(() =>
+          notes.ctx.storage.transactionSync(() => {
+            notes.ctx.transactionSync((inner) => step(inner, 'mutation first'))
+            throw new Error('on purpose')
+          }),
+        )
+        await notes.ctx.storage.transaction(async (txn) => {
+          notes.ctx.transactionSync((inner) => step(inner, 'mutation first'))
+          txn.rollback()
+        })
+      }),
+    )
+    expect(await outcome(name)).toEqual({ notes: ['one'], events: [1] })
+  })
+})
+
 describe('attribution', () => {
   it('gives its fields to all events inside that have none of their own, those of stores too', async () => {
     const name = freshName()
