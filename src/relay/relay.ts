@@ -53,10 +53,8 @@ export class Relay {
 
   /** Makes an alarm due for what a transaction is about to commit, as part of it (I6). */
   committed(before: Backlog, after: Backlog): void {
-    const { batchEventsMax, batchBytesMax } = this.#parts.limits
-    const isFull = ({ events, bytes }: Backlog): boolean => events >= batchEventsMax || bytes >= batchBytesMax
     const wasIdle = before.events === 0
-    const becameFull = isFull(after) && !isFull(before)
+    const becameFull = this.#isFull(after) && !this.#isFull(before)
     // The usual case, in which nothing follows and there is no need to look: its alarm is due already.
     if (wasIdle || becameFull) this.#dispatch({ name: 'committed', wasIdle, becameFull })
   }
@@ -74,12 +72,17 @@ export class Relay {
     this.#dispatch({ name: 'resume', isPending: this.#parts.outbox.backlog().events > 0 })
   }
 
-  /** When the relay needs the alarm next, in milliseconds since 1970; nothing while it does not. */
+  /**
+   * When the relay needs the alarm next, in milliseconds since 1970; nothing while it does not. Told from what is stored,
+   * so that asking does not put it off.
+   */
   dueMs(): number | undefined {
-    const { limits, now } = this.#parts
+    const { outbox, limits, now } = this.#parts
     const { name, nextAttemptMs } = this.#state()
-    if (name === 'waiting') return Math.max(nextAttemptMs, now() + limits.lingerMs)
-    return name === 'sending' ? now() + limits.recoveryMs : undefined
+    if (name === 'sending') return now() + limits.recoveryMs
+    if (name !== 'waiting') return undefined
+    if (nextAttemptMs > 0) return nextAttemptMs
+    return this.#isFull(outbox.backlog()) ? now() : (outbox.oldestPendingMs() ?? now()) + limits.lingerMs
   }
 
   /** Drains the outbox, as the alarm does, or at once for a flush. Never throws. One run goes on at a time. */
@@ -132,6 +135,12 @@ export class Relay {
     } finally {
       clearTimeout(survival)
     }
+  }
+
+  /** Whether there is a batch that need not wait for more. */
+  #isFull({ events, bytes }: Backlog): boolean {
+    const { batchEventsMax, batchBytesMax } = this.#parts.limits
+    return events >= batchEventsMax || bytes >= batchBytesMax
   }
 
   /** Whether nothing is pending but the batch: of this life, as the storage may have been emptied meanwhile. */

@@ -108,6 +108,19 @@ describe('this.alarms', () => {
     expect(await inNotes('both', (notes) => notes.ctx.storage.getAlarm())).not.toBeNull()
   })
 
+  it('[I6] do not put the relay off when they are set while it lingers', async () => {
+    const time = clock('lingering')
+    await inNotes('lingering', async ({ ctx, timers }) => {
+      ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
+      const due = await ctx.storage.getAlarm()
+      time.nowMs += HOUR_MS / 2
+      timers.set('later', time.nowMs + 10 * HOUR_MS)
+      expect(await ctx.storage.getAlarm()).toBe(due)
+      timers.delete('later')
+      expect(await ctx.storage.getAlarm()).toBe(due)
+    })
+  })
+
   it('leave a handler behind that hangs, and run it again later', async () => {
     const time = clock('hanging')
     configurations.set('hanging', { now: () => time.nowMs, maxMsPerAlarm: 20 })
