@@ -12,9 +12,15 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.node.test.ts'],
+          exclude: ['test/**/*.node.test.ts', 'test/model/**'],
           testTimeout: 60_000,
         },
+      },
+      {
+        // Random scripts, new ones each time, for a minute: `npm run model`, and not a part of `npm test`.
+        plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
+        resolve: { tsconfigPaths: true },
+        test: { name: 'model', include: ['test/model/**/*.test.ts'], testTimeout: 600_000 },
       },
       {
         resolve: { tsconfigPaths: true },
