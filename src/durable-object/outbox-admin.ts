@@ -211,18 +211,9 @@ export class OutboxAdmin extends RpcTarget {
 
   /** The events that the pipeline refused and nobody has redriven or discarded, in LSN order. */
   deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
-    const { from, to = Infinity, limit, ...match } = parse(deadLettersSchema, query, 'deadLetters')
     const state = this.#state()
-    const letters = this.#parts.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
-    const items: ListedDeadLetter[] = []
-    for (const letter of letters) {
-      if (letter.lsn > to) return { items }
-      if (!matches(letter.event, match)) continue
-      if (items.length === limit) return { items, nextLSN: letter.lsn }
-      items.push(listed(state, letter))
-    }
-    const last = letters.at(-1)
-    return letters.length < PAGE_ROWS_MAX || last === undefined ? { items } : { items, nextLSN: last.lsn + 1 }
+    const { items, ...rest } = this.#findDeadLetters(parse(deadLettersSchema, query, 'deadLetters'))
+    return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
   /**
@@ -232,19 +223,19 @@ export class OutboxAdmin extends RpcTarget {
    * @returns how many, and `nextLSN` where there may be more.
    */
   redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { letters, nextLSN } = this.#choose(choice, 'redrive')
+    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, choice, 'redrive'))
     if (letters.length > 0)
       this.#parts.commit(() => {
         for (const { lsn } of letters) this.#parts.outbox.deadLetters.remove(lsn)
         return letters.map(({ lsn, event }) => encode({ ...event, redrivenFrom: lsn }))
       })
-    return { redriven: letters.length, ...(nextLSN !== undefined && { nextLSN }) }
+    return { redriven: letters.length, ...rest }
   }
 
   /** Drops dead letters for good. A `cdc.dead_letter_discarded` event says which and why, and lands like any other. */
   discard(choice: DeadLetterChoice & { reason: string }): { discarded: number; nextLSN?: number } {
-    const { reason, ...rest } = parse(discardSchema, choice, 'discard')
-    const { letters, nextLSN } = this.#choose(rest, 'discard')
+    const { reason, ...which } = parse(discardSchema, choice, 'discard')
+    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, which, 'discard'))
     if (letters.length > 0)
       this.#parts.commit((tx) => {
         for (const { lsn, event } of letters) {
@@ -253,7 +244,7 @@ export class OutboxAdmin extends RpcTarget {
         }
         return []
       })
-    return { discarded: letters.length, ...(nextLSN !== undefined && { nextLSN }) }
+    return { discarded: letters.length, ...rest }
   }
 
   /**
@@ -291,19 +282,18 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #choose(choice: unknown, method: string): { letters: DeadLetter[]; nextLSN?: number } {
-    const { ids, from, to = Infinity, limit, all: _, ...match } = parse(chosenSchema, choice, method)
+  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: DeadLetterMatch): Page<DeadLetter> {
     const scanned = this.#parts.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
-    const letters: DeadLetter[] = []
+    const items: DeadLetter[] = []
     for (const letter of scanned) {
-      if (letter.lsn > to) return { letters }
+      if (letter.lsn > to) return { items }
       if (ids !== undefined && !ids.includes(letter.event.id)) continue
       if (!matches(letter.event, match)) continue
-      if (letters.length === limit) return { letters, nextLSN: letter.lsn }
-      letters.push(letter)
+      if (items.length === limit) return { items, nextLSN: letter.lsn }
+      items.push(letter)
     }
     const last = scanned.at(-1)
-    return scanned.length < PAGE_ROWS_MAX || last === undefined ? { letters } : { letters, nextLSN: last.lsn + 1 }
+    return scanned.length < PAGE_ROWS_MAX || last === undefined ? { items } : { items, nextLSN: last.lsn + 1 }
   }
 
   #state(): OutboxState {
@@ -348,6 +338,8 @@ function describeBatch(state: OutboxState): NonNullable<OutboxStats['inFlight']>
     ...(nextAttemptMs > 0 && { nextAttempt: new Date(nextAttemptMs).toISOString() }),
   }
 }
+
+type DeadLetterMatch = z.output<typeof deadLettersSchema> & { ids?: string[] | undefined }
 
 type MatchedField = 'type' | 'store' | 'table' | 'key'
 type Match = { [Field in MatchedField]?: EventContent[Field] | undefined }
