@@ -6,10 +6,11 @@ import { commitFigures } from './commit.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
+import { storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
-const figures: readonly Figure[] = [...commitFigures, ...rowsFigures, ...relayFigures]
+const figures: readonly Figure[] = [...commitFigures, ...rowsFigures, ...relayFigures, ...storesFigures]
 
 const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)

@@ -5,16 +5,19 @@ import { Hono } from 'hono'
 import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
 import type { Load, RowsObject } from './rows-object.ts'
+import type { StoresObject, StoreTask } from './stores-object.ts'
 
 export { BacklogObject, RelayObject } from './relay-object.ts'
 export { CommitObject } from './commit-object.ts'
 export { RowsObject } from './rows-object.ts'
+export { StoresObject } from './stores-object.ts'
 
 interface Bindings {
   COMMIT: DurableObjectNamespace<CommitObject>
   ROWS: DurableObjectNamespace<RowsObject>
   RELAY: DurableObjectNamespace<RelayObject>
   BACKLOG: DurableObjectNamespace<BacklogObject>
+  STORES: DurableObjectNamespace<StoresObject>
 }
 
 /** Takes no time of its own, so that figures are about the outbox and the relay. */
@@ -41,6 +44,10 @@ app.post('/backlog/fill/:object', async (c) => {
 })
 app.post('/backlog/drain/:object', async (c) => {
   return c.json(await c.env.BACKLOG.getByName(c.req.param('object')).drain())
+})
+
+app.post('/stores/:object', async (c) => {
+  return c.json(await c.env.STORES.getByName(c.req.param('object')).run(await c.req.json<StoreTask>()))
 })
 
 export default app

@@ -1,6 +1,12 @@
 export type { AlarmHandler, Alarms, NamedAlarmInfo } from './durable-object/alarms.ts'
 export { CDCDurableObject, type CDCState } from './durable-object/cdc-durable-object.ts'
-export { ExactlyOnceContext, type SyncResult, type Transactions } from './durable-object/exactly-once-context.ts'
+export type { AttachedStore, SnapshotPage, StoreSQL } from './durable-object/attached-stores.ts'
+export {
+  ExactlyOnceContext,
+  type StoreContext,
+  type SyncResult,
+  type Transactions,
+} from './durable-object/exactly-once-context.ts'
 export type { CDCOptions } from './durable-object/options.ts'
 export {
   type DeadLetterChoice,
@@ -30,10 +36,5 @@ export {
   unifiedEventSchema,
 } from './event/unified-event.ts'
 export type { Pipeline } from './pipeline/pipeline.ts'
-export {
-  type Document,
-  type DocumentFields,
-  DocumentStore,
-  type StoreContext,
-} from './stores/document/document-store.ts'
+export { type Document, type DocumentFields, DocumentStore } from './stores/document/document-store.ts'
 export { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX, type DocumentWhere } from './stores/document/query.ts'

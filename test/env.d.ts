@@ -6,6 +6,7 @@ declare namespace Cloudflare {
     LAKE_TABLE: DurableObjectNamespace<import('./worker.ts').SlowLakeTable>
     NOTES: DurableObjectNamespace<import('./worker.ts').Notes>
     TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>
+    STORES: DurableObjectNamespace<import('./worker.ts').Stores>
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>
   }
 }

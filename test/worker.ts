@@ -111,3 +111,13 @@ export default {
     return new Response(null, { status: 404 })
   },
 }
+
+/** An object without data of its own, in which a test makes the stores that it is about. */
+export class Stores extends CDCDurableObject {
+  /** Public here, for the tests. */
+  declare ctx: CDCState
+
+  protected override configure(): CDCOptions {
+    return { lingerMs: NEVER_MS, ...configurations.get(this.ctx.id.name ?? '') }
+  }
+}

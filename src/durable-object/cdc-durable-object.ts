@@ -1,12 +1,14 @@
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
-import { ExactlyOnceContext, type Transactions } from './exactly-once-context.ts'
+import { ExactlyOnceContext, type StoreContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from './outbox-admin.ts'
 
-/** The platform's `ctx` with two methods more. */
-export interface CDCState<Props = {}> extends DurableObjectState<Props>, Transactions {}
+/** The platform's `ctx` with transactions that take events along. */
+export interface CDCState<Props = {}> extends DurableObjectState<Props>, StoreContext {
+  readonly storage: DurableObjectStorage
+}
 
 /**
  * A Durable Object with an outbox: what `this.ctx.transaction` changes and the events that it emits commit together,
@@ -37,6 +39,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
+      attach: { value: this.#context.attach.bind(this.#context) },
     })
   }
 

@@ -7,6 +7,7 @@ import type { Attribution } from '../event/unified-event.ts'
 import { type BacklogLimits, Outbox } from '../outbox/outbox.ts'
 import { Relay, type RelayLimits } from '../relay/relay.ts'
 import { Alarms } from './alarms.ts'
+import { type AttachedStore, AttachedStores, type StoreSQL } from './attached-stores.ts'
 import { OutboxAdmin } from './outbox-admin.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
 import { Transaction, type TransactionParts } from './transaction.ts'
@@ -34,6 +35,13 @@ export interface Transactions {
   transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T
 }
 
+/** What a store needs of its object: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
+export interface StoreContext extends Transactions {
+  readonly storage: DurableObjectStorage
+  /** Called by a store in its constructor: makes its tables, and makes it known for snapshots. */
+  attach(store: AttachedStore): StoreSQL
+}
+
 /** What `drizzle(ctx.storage)` returns, as far as it matters here. */
 export interface DrizzleDatabase {
   readonly $client: DurableObjectStorage
@@ -45,7 +53,7 @@ export interface DrizzleDatabase {
  * `CDCDurableObject` has one inside. A class that extends something else makes its own, in its constructor, and hands
  * its `alarm(info)` on to `context.alarm(info)`.
  */
-export class ExactlyOnceContext implements Transactions {
+export class ExactlyOnceContext implements StoreContext {
   readonly storage: DurableObjectStorage
   /** Alarms by name, beside the relay's own: the platform gives an object only one. */
   readonly alarms: Alarms
@@ -56,6 +64,7 @@ export class ExactlyOnceContext implements Transactions {
   readonly #limits: RelayLimits & BacklogLimits
   readonly #now: () => number
   readonly #createId: () => string
+  readonly #stores: AttachedStores
   /** The innermost transaction that is open now. */
   #open: Scope | undefined
 
@@ -69,6 +78,7 @@ export class ExactlyOnceContext implements Transactions {
     this.storage = '$client' in db ? db.$client : db.storage
     const { pipeline, ns, source, limits, onAlarm, now, random } = resolveOptions(options, 'DO')
     this.#followRollbacks()
+    this.#stores = new AttachedStores(this.storage)
     this.#now = now
     this.#limits = limits
     this.#createId = createIdFactory(now)
@@ -123,6 +133,10 @@ export class ExactlyOnceContext implements Transactions {
         this.#end(scope)
       }
     })
+  }
+
+  attach(store: AttachedStore): StoreSQL {
+    return this.#stores.attach(store)
   }
 
   /**

@@ -4,7 +4,7 @@ import type { SQL } from 'drizzle-orm'
 import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
 import { CDCError } from '../error.ts'
-import { type EncodedEvent, encodeEvent } from '../event/create-event.ts'
+import { type EncodedEvent, encodeChange, encodeEvent, type StoreChange } from '../event/create-event.ts'
 import type { Attribution, EventInput } from '../event/unified-event.ts'
 import { checkBindings } from './bindings.ts'
 
@@ -63,6 +63,19 @@ export class Transaction {
     const encoded = events.map((event) => this.#encode(event))
     for (const event of encoded) this.#parts.unit.events.push(event)
     return encoded.map((event) => event.id)
+  }
+
+  /**
+   * Emits what a store did, as `emit` does, but for rows that are JSON text already.
+   *
+   * @internal
+   */
+  emitChange(change: StoreChange): string {
+    this.#assertOpen('emitChange')
+    const { unit, createId, attribution } = this.#parts
+    const encoded = encodeChange(change, createId, attribution)
+    unit.events.push(encoded)
+    return encoded.id
   }
 
   /**

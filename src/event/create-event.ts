@@ -53,13 +53,43 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   const { id = createId(), type = typeOf(given.op) } = given
   const json = JSON.stringify({ ...given, id, type } satisfies EventContent)
   if (!isPlainText(json)) parse(input, attribution)
+  return { id, json, bytes: checkedLength(json) }
+}
+
+/** A change whose rows are JSON text already: stores keep a row as this text, and have checked it. */
+export interface StoreChange extends Required<Pick<EventInput, 'op' | 'store' | 'table' | 'key'>> {
+  readonly before?: string | undefined
+  readonly after?: string | undefined
+  readonly data?: string | undefined
+}
+
+/** Encodes what a store did. The JSON of rows is taken as it is. @throws {CDCError} like `encodeEvent`. */
+export function encodeChange(
+  { op, store, table, key, before, after, data }: StoreChange,
+  createId: () => string,
+  attribution: Attribution,
+): EncodedEvent {
+  const id = createId()
+  const names = JSON.stringify({ ...attribution, id, type: TYPE_OF_OP[op], op, store, table, key })
+  let json = names.slice(0, -1)
+  if (before !== undefined) json += `,"before":${before}`
+  if (after !== undefined) json += `,"after":${after}`
+  if (data !== undefined) json += `,"data":${data}`
+  json += '}'
+  // What is not plainly good, the schema decides about.
+  if (key === '' || key.length > NAME_LENGTH_MAX || !isPlainText(json))
+    parse(JSON.parse(json) as EventInput, attribution)
+  return { id, json, bytes: checkedLength(json) }
+}
+
+/** @returns UTF-8 bytes. */
+function checkedLength(json: string): number {
   const bytes = byteLength(json)
-  if (bytes > EVENT_BYTES_MAX)
-    throw new CDCError(
-      'event-too-large',
-      `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
-    )
-  return { id, json, bytes }
+  if (bytes <= EVENT_BYTES_MAX) return bytes
+  throw new CDCError(
+    'event-too-large',
+    `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
+  )
 }
 
 /** What the schema says, in its words. A field that is undefined counts as absent. */

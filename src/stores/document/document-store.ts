@@ -2,15 +2,11 @@
 // document and its change event commit together.
 
 import { ulid } from 'ulid'
-import type { Transactions } from '../../durable-object/exactly-once-context.ts'
+import type { AttachedStore, SnapshotPage, StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
 import { CDCError } from '../../error.ts'
 import { jsonProblem } from '../../event/json.ts'
 import { type DocumentQuery, type DocumentWhere, selectDocuments, whereClause } from './query.ts'
-
-/** What a store needs of its object: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
-export interface StoreContext extends Transactions {
-  readonly storage: DurableObjectStorage
-}
 
 /** What the store adds to each document. */
 export interface DocumentFields {
@@ -32,8 +28,10 @@ type Fields = Record<string, unknown>
  * customers = new DocumentStore<Customer>(this.ctx, 'Customer')
  * customers.create({ name: 'Alice' })
  */
-export class DocumentStore<T extends object> {
+export class DocumentStore<T extends object> implements AttachedStore {
+  readonly name: string
   readonly #ctx: StoreContext
+  readonly #sql: StoreSQL
   readonly #type: string
   readonly #table: string
 
@@ -50,10 +48,33 @@ export class DocumentStore<T extends object> {
     this.#ctx = ctx
     this.#type = type
     this.#table = `"document_${type}"`
+    this.name = `document/${type}`
+    this.#sql = ctx.attach(this)
+  }
+
+  createTables(sql: SqlStorage): void {
     // WITHOUT ROWID, because an index for the text key would be a second billed row for each document.
-    ctx.storage.sql.exec(
-      `CREATE TABLE IF NOT EXISTS ${this.#table} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`,
-    )
+    sql.exec(`CREATE TABLE IF NOT EXISTS ${this.#table} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`)
+  }
+
+  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
+    const rows = this.#sql
+      .exec<{ id: string; document: string }>(
+        `SELECT id, document FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`,
+        after ?? '',
+        rowsMax,
+      )
+      .toArray()
+    return {
+      events: rows.map(({ id, document }) => ({
+        op: 'r',
+        store: 'document',
+        table: this.#type,
+        key: id,
+        after: JSON.parse(document) as Fields,
+      })),
+      next: rows.length < rowsMax ? undefined : rows.at(-1)?.id,
+    }
   }
 
   /**
@@ -71,7 +92,7 @@ export class DocumentStore<T extends object> {
           'already-exists',
           `${this.#type}.create: there is a document ${$id} already; update it instead`,
         )
-      this.#ctx.storage.sql.exec(`INSERT INTO ${this.#table} VALUES (?, ?)`, $id, JSON.stringify(document))
+      this.#sql.exec(`INSERT INTO ${this.#table} VALUES (?, ?)`, $id, JSON.stringify(document))
       tx.emit({ op: 'c', store: 'document', table: this.#type, key: $id, after: document })
     })
     return document as Document<T>
@@ -97,7 +118,7 @@ export class DocumentStore<T extends object> {
       if (JSON.stringify(after) === JSON.stringify(before)) return before
       after.$version = before.$version + 1
       after.$updatedAt = new Date().toISOString()
-      this.#ctx.storage.sql.exec(`UPDATE ${this.#table} SET document = ? WHERE id = ?`, JSON.stringify(after), $id)
+      this.#sql.exec(`UPDATE ${this.#table} SET document = ? WHERE id = ?`, JSON.stringify(after), $id)
       tx.emit({ op: 'u', store: 'document', table: this.#type, key: $id, before, after })
       return after
     })
@@ -109,7 +130,7 @@ export class DocumentStore<T extends object> {
     return this.#ctx.transactionSync((tx) => {
       const before = this.#find($id)
       if (before === undefined) return false
-      this.#ctx.storage.sql.exec(`DELETE FROM ${this.#table} WHERE id = ?`, $id)
+      this.#sql.exec(`DELETE FROM ${this.#table} WHERE id = ?`, $id)
       tx.emit({ op: 'd', store: 'document', table: this.#type, key: $id, before })
       return true
     })
@@ -122,20 +143,19 @@ export class DocumentStore<T extends object> {
    */
   query(query: DocumentQuery<T> = {}): Document<T>[] {
     const { sql, params } = selectDocuments(this.#table, query)
-    const rows = this.#ctx.storage.sql.exec<{ document: string }>(sql, ...params).toArray()
+    const rows = this.#sql.exec<{ document: string }>(sql, ...params).toArray()
     return rows.map((row) => JSON.parse(row.document) as Document<T>)
   }
 
   /** How many documents have these fields. */
   count(where: DocumentWhere<T> = {}): number {
     const { sql, params } = whereClause(where)
-    return this.#ctx.storage.sql
-      .exec<{ count: number }>(`SELECT count(*) AS count FROM ${this.#table} ${sql}`, ...params)
-      .one().count
+    return this.#sql.exec<{ count: number }>(`SELECT count(*) AS count FROM ${this.#table} ${sql}`, ...params).one()
+      .count
   }
 
   #find($id: string): (Fields & DocumentFields) | undefined {
-    const [row] = this.#ctx.storage.sql
+    const [row] = this.#sql
       .exec<{ document: string }>(`SELECT document FROM ${this.#table} WHERE id = ?`, $id)
       .toArray()
     return row === undefined ? undefined : (JSON.parse(row.document) as Fields & DocumentFields)

@@ -1,0 +1,46 @@
+// Time of a store's mutations against the same SQL without events, and the rows that they write.
+
+import * as z from 'zod'
+import type { Figure } from './figure.ts'
+import type { StoreTask } from './stores-object.ts'
+import { callWorker } from './workerd.ts'
+
+const STORES = ['document']
+
+const LOAD = { rounds: 11, turns: 10, rows: 500, rowsPerBatch: 100 }
+const ROWS_PER_ROUND = LOAD.turns * LOAD.rows
+
+const sidesSchema = z.object({ bare: z.number().positive(), captured: z.number().positive() })
+const timesSchema = z.object({ rounds: z.array(sidesSchema), rowsWritten: sidesSchema })
+
+export const storesFigures: readonly Figure[] = STORES.flatMap((store): Figure[] => [
+  {
+    name: `store.${store}.single.ratio`,
+    unit: '× the time of the same SQL without events, one row a transaction',
+    goal: { atMost: 2 },
+    measure: () => measureRatio(store, 'single'),
+  },
+  {
+    name: `store.${store}.batch.ratio`,
+    unit: `× the time of the same SQL without events, ${LOAD.rowsPerBatch} rows a transaction`,
+    goal: { atMost: 1.6 },
+    measure: () => measureRatio(store, 'batch'),
+  },
+])
+
+/** The median over the rounds of one side's time against the other's. */
+async function measureRatio(store: string, kind: StoreTask['kind']): Promise<number> {
+  const task: StoreTask = { store, kind, ...LOAD }
+  const { rounds, rowsWritten } = timesSchema.parse(await callWorker(`/stores/${store}-${kind}`, task))
+  const ratios = rounds.map(({ bare, captured }) => captured / bare)
+  const perRow = (side: 'bare' | 'captured'): string =>
+    `${((median(rounds.map((times) => times[side])) * 1_000) / ROWS_PER_ROUND).toFixed(1)} µs and ${rowsWritten[side].toFixed(2)} rows written a row`
+  console.error(
+    `store.${store}.${kind}: ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; ${perRow('captured')}; without events ${perRow('bare')}`,
+  )
+  return median(ratios)
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
+}

@@ -1,0 +1,62 @@
+// The stores of an object, as its outbox knows them: by name, for snapshots, and so that their tables outlive `deleteAll`.
+
+import type { EventInput } from '../event/unified-event.ts'
+
+/** What a store tells the object that it belongs to. */
+export interface AttachedStore {
+  /** `<kind>/<table>`, such as `document/Customer`. One of it in an object. */
+  readonly name: string
+  /** Makes its tables where they are not there. */
+  createTables(sql: SqlStorage): void
+  /**
+   * Its present rows as `r` events, page by page in a fixed order, each row as it is now.
+   *
+   * @param after where the page before ended; nothing for the first.
+   */
+  readRows(after: string | undefined, rowsMax: number): SnapshotPage
+}
+
+export interface SnapshotPage {
+  readonly events: readonly EventInput[]
+  /** Where this page ended; nothing where it was the last one. */
+  readonly next: string | undefined
+}
+
+/** The object's SQLite, with the store's tables in it whatever has happened to the storage. */
+export type StoreSQL = Pick<SqlStorage, 'exec'>
+
+export class AttachedStores {
+  readonly #stores = new Map<string, AttachedStore>()
+  readonly #sql: SqlStorage
+  #isEmptied = false
+
+  constructor(storage: DurableObjectStorage) {
+    this.#sql = storage.sql
+    const deleteAll = storage.deleteAll.bind(storage)
+    storage.deleteAll = (...args) => {
+      this.#isEmptied = true
+      return deleteAll(...args)
+    }
+  }
+
+  attach(store: AttachedStore): StoreSQL {
+    this.#stores.set(store.name, store)
+    store.createTables(this.#sql)
+    const exec: SqlStorage['exec'] = (query, ...bindings) => {
+      this.open()
+      return this.#sql.exec(query, ...bindings)
+    }
+    return { exec }
+  }
+
+  get(name: string): AttachedStore | undefined {
+    return this.#stores.get(name)
+  }
+
+  /** Makes the tables again after `deleteAll`: not at once, so that an object that is left alone then stays empty. */
+  open(): void {
+    if (!this.#isEmptied) return
+    this.#isEmptied = false
+    for (const store of this.#stores.values()) store.createTables(this.#sql)
+  }
+}
