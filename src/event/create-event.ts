@@ -77,8 +77,8 @@ export function encodeChange(
   if (data !== undefined) json += `,"data":${data}`
   json += '}'
   // What is not plainly good, the schema decides about.
-  if (key === '' || key.length > NAME_LENGTH_MAX || !isPlainText(json))
-    parse(JSON.parse(json) as EventInput, attribution)
+  const isPlain = hasPlainFields({ ...attribution, key }) && isPlainText(json)
+  if (!isPlain) parse(JSON.parse(json) as EventInput, attribution)
   return { id, json, bytes: checkedLength(json) }
 }
 
