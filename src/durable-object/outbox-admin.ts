@@ -192,7 +192,8 @@ export class OutboxAdmin extends RpcTarget {
     if (outbox.backlog().events > 0 && this.#state().lastError === null) await relay.run({ isForced: true })
     const { ackedLSN, isPaused, lastError } = this.#state()
     return {
-      delivered: ackedLSN - before,
+      // Less than before where the storage was emptied meanwhile.
+      delivered: Math.max(0, ackedLSN - before),
       pendingEvents: outbox.backlog().events,
       deadLetters: outbox.deadLetters.count(),
       isPaused,
@@ -227,7 +228,10 @@ export class OutboxAdmin extends RpcTarget {
     if (letters.length > 0)
       this.#parts.commit(() => {
         for (const { lsn } of letters) this.#parts.outbox.deadLetters.remove(lsn)
-        return letters.map(({ lsn, event }) => encode({ ...event, redrivenFrom: lsn }))
+        // What happened keeps its time, however late it is sent.
+        return letters.map(({ lsn, event, timeMs }) =>
+          encode({ timestamp: new Date(timeMs).toISOString(), ...event, redrivenFrom: lsn }),
+        )
       })
     return { redriven: letters.length, ...rest }
   }

@@ -379,10 +379,15 @@ export class Outbox {
     return total
   }
 
-  /** Does what an answer means, unless it answers a batch of a former life or one that was answered already. */
-  #onAnswer({ epoch, lastLSN }: Pick<Batch, 'epoch' | 'lastLSN'>, change: (state: OutboxState) => unknown): void {
+  /** Whether a batch waits for its answer: not one of a former life, nor one that was answered already. */
+  isInFlight(batch: Pick<Batch, 'epoch' | 'lastLSN'>): boolean {
+    return isBatchOf(this.state(), batch)
+  }
+
+  /** Does what an answer means, where the batch still waits for it. */
+  #onAnswer(batch: Pick<Batch, 'epoch' | 'lastLSN'>, change: (state: OutboxState) => unknown): void {
     const state = this.state()
-    if (state === undefined || state.epoch !== epoch || state.batchLSN !== lastLSN) return
+    if (!isBatchOf(state, batch)) return
     this.#storage.transactionSync(() => void change(state))
   }
 }
@@ -400,6 +405,13 @@ const APPEND_ROW = `
   )
   RETURNING lsn AS lastLSN, bytes AS lastBytes,
     (SELECT acked_lsn FROM _cdc_state) AS ackedLSN, (SELECT acked_bytes FROM _cdc_state) AS ackedBytes`
+
+function isBatchOf(
+  state: OutboxState | undefined,
+  { epoch, lastLSN }: Pick<Batch, 'epoch' | 'lastLSN'>,
+): state is OutboxState {
+  return state?.epoch === epoch && state.batchLSN === lastLSN
+}
 
 const NO_BATCH = 'batch_lsn = 0, attempts_begun = 0, attempts_ended = 0, first_attempt = 0, next_attempt = 0'
 

@@ -8,11 +8,14 @@ const REFUSING_STATUS: readonly unknown[] = [400, 413, 422]
 /** A pipeline that asks for more than an hour is tried again after an hour. */
 const RETRY_AFTER_MS_MAX = 3_600_000
 
+/** How an attempt to send ended without acceptance. */
+export type Failure = Extract<RelayEvent, { name: 'failed' | 'refused' }>
+
 /**
  * Tells a refusal of the batch from a failure of the attempt. A refusal is a `CDCError` that says `retryable: false`,
  * or any error with the `status` 400, 413 or 422. A failure may say `retryAfter`, in seconds.
  */
-export function readFailure(error: unknown): Extract<RelayEvent, { name: 'failed' | 'refused' }> {
+export function readFailure(error: unknown): Failure {
   const reason = error instanceof Error ? error.message : String(error)
   const { name, retryable, status, retryAfter } = Object(error) as Record<string, unknown>
   if ((name === 'CDCError' && retryable === false) || REFUSING_STATUS.includes(status))

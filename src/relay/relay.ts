@@ -6,7 +6,7 @@ import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import { readFailure } from './failure.ts'
+import { type Failure, readFailure } from './failure.ts'
 import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
 /** The relay's share of the object's options. Times are in milliseconds. */
@@ -82,7 +82,9 @@ export class Relay {
     if (name === 'sending') return now() + limits.recoveryMs
     if (name !== 'waiting') return undefined
     if (nextAttemptMs > 0) return nextAttemptMs
-    return this.#isFull(outbox.backlog()) ? now() : (outbox.oldestPendingMs() ?? now()) + limits.lingerMs
+    // Not later than after the linger from now, should the clock have stepped back since.
+    const oldestMs = Math.min(outbox.oldestPendingMs() ?? now(), now())
+    return this.#isFull(outbox.backlog()) ? now() : oldestMs + limits.lingerMs
   }
 
   /** Drains the outbox, as the alarm does, or at once for a flush. Never throws. One run goes on at a time. */
@@ -112,7 +114,8 @@ export class Relay {
       let goesOn = this.#dispatch({ name: 'due', isForced })
       for (let batches = 1; goesOn && this.#batch !== undefined; batches++) {
         const hasTime = batches < limits.maxBatchesPerAlarm && now() < endMs
-        goesOn = this.#dispatch(await this.#attempt(this.#batch, hasTime))
+        const answer = await this.#attempt(this.#batch)
+        goesOn = this.#dispatch(this.#meaningOf(answer, this.#batch, hasTime))
       }
     } catch (error) {
       // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
@@ -123,11 +126,12 @@ export class Relay {
     }
   }
 
-  async #attempt(batch: Batch, hasTime: boolean): Promise<RelayEvent> {
+  /** @returns how it failed, or nothing where the pipeline accepted it. */
+  async #attempt(batch: Batch): Promise<Failure | undefined> {
     const survival = setTimeout(() => this.#parts.outbox.noteSurvival(batch), this.#parts.limits.survivalMs)
     try {
       await this.#send(batch)
-      return { name: 'accepted', isLast: this.#isLast(batch), hasTime }
+      return undefined
     } catch (error) {
       const failure = readFailure(error)
       console.warn(`relay: ${batch.key} ${failure.name}: ${failure.reason}`)
@@ -143,12 +147,14 @@ export class Relay {
     return events >= batchEventsMax || bytes >= batchBytesMax
   }
 
-  /** Whether nothing is pending but the batch: of this life, as the storage may have been emptied meanwhile. */
-  #isLast({ epoch, lastLSN }: Batch): boolean {
+  /** What an answer says to the relay: nothing where the storage was emptied meanwhile, and with it what was answered. */
+  #meaningOf(failure: Failure | undefined, batch: Batch, hasTime: boolean): RelayEvent {
     const { outbox } = this.#parts
-    const state = outbox.state()
-    const batchEvents = state?.epoch === epoch && state.batchLSN === lastLSN ? lastLSN - state.ackedLSN : 0
-    return outbox.backlog().events === batchEvents
+    if (!outbox.isInFlight(batch)) {
+      this.#batch = undefined
+      return { name: 'due', isForced: false }
+    }
+    return failure ?? { name: 'accepted', isLast: outbox.backlog().lastLSN === batch.lastLSN, hasTime }
   }
 
   /** @returns whether a batch is on its way now. */

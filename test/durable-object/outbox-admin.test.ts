@@ -227,6 +227,7 @@ describe('dead letters', () => {
     expect((await outbox.deadLetters()).items).toEqual([])
     const record = (await drain('redrive')).at(-1)
     expect(record).toMatchObject({ lsn: 4, id: letter.id, type: 'Mended', _meta: { redrivenFrom: 2 } })
+    expect(record?.timestamp).toBe(letter.event.timestamp)
   })
 
   it('are redriven in bulk, as many as the limit says', async () => {

@@ -147,4 +147,14 @@ describe('alarm', () => {
     const records = await drain('emptied-meanwhile')
     expect(records.map((record) => record.data)).toEqual([{ n: 2 }])
   })
+
+  it('[I6] sets no alarm for a batch that failed after its storage was emptied', async () => {
+    await write('emptied-then-failed', 1)
+    nextFates('emptied-then-failed', 'hang')
+    const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied-then-failed'))
+    await vi.waitFor(() => expect(attemptedBatches('emptied-then-failed')).toHaveLength(1))
+    await inNotes('emptied-then-failed', (notes) => notes.ctx.storage.deleteAll())
+    await draining
+    expect(await alarmOf('emptied-then-failed')).toBeNull()
+  })
 })
