@@ -21,7 +21,8 @@ const CUT_OFF = /^the runtime ended/
 /** Checks an event against the entry of its LSN: it is that event, or the record of the dead letter that it became. */
 export function checkEvent(seen: Seen, entry: Entry, life: Life): void {
   const isRecord = seen.type === 'cdc.dead_letter'
-  const { timeMs, redrivenFrom } = entry
+  const { redrivenFrom } = entry
+  const timeMs = isRecord ? entry.timeMs : (entry.happenedMs ?? entry.timeMs)
   if (isRecord && entry.refusal === undefined)
     throw new Error(`I3: LSN ${seen.lsn} is the record of a dead letter, and there is none`)
   entry.txid ??= seen.txid

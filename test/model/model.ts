@@ -12,6 +12,8 @@ export interface Entry {
   readonly type: string
   readonly data: Record<string, unknown>
   readonly timeMs: number
+  /** When it happened, where it was committed again since. */
+  readonly happenedMs?: number
   readonly redrivenFrom?: number
   id?: string
   txid?: string
@@ -41,7 +43,7 @@ export interface NumberedEvent {
 }
 
 export type Outcome = 'committed' | 'on purpose' | 'outbox-full'
-type Draft = Pick<Entry, 'type' | 'data' | 'redrivenFrom' | 'id'>
+type Draft = Pick<Entry, 'type' | 'data' | 'happenedMs' | 'redrivenFrom' | 'id'>
 type Committed = { notes: string[]; rows: Draft[][] }
 
 export class Model {

@@ -306,8 +306,15 @@ async function judgeInside(notes: Notes, how: 'redrive' | 'discard', ids: string
   throw new Error(`${how} failed: ${message}`)
 }
 
-function redriven({ lsn, id = '', type, data }: Entry): Pick<Entry, 'type' | 'data' | 'redrivenFrom' | 'id'> {
-  return { id, type, data, redrivenFrom: lsn }
+function redriven({
+  lsn,
+  id = '',
+  type,
+  data,
+  timeMs,
+  happenedMs = timeMs,
+}: Entry): Pick<Entry, 'type' | 'data' | 'happenedMs' | 'redrivenFrom' | 'id'> {
+  return { id, type, data, happenedMs, redrivenFrom: lsn }
 }
 
 function discarded({ lsn, id, type }: Entry): Pick<Entry, 'type' | 'data'> {
