@@ -77,13 +77,13 @@ export class ExactlyOnceContext implements StoreContext {
     const state = '$client' in db ? undefined : db
     this.storage = '$client' in db ? db.$client : db.storage
     const { pipeline, ns, source, limits, onAlarm, now, random } = resolveOptions(options, 'DO')
-    this.#followRollbacks()
     this.#stores = new AttachedStores(this.storage)
     this.#now = now
     this.#limits = limits
     this.#createId = createIdFactory(now)
     const owner = { object: state?.id.toString(), ns: ns ?? state?.id.name, source }
     this.#outbox = new Outbox(this.storage, owner, this.#createId)
+    this.#followRollbacks()
     this.alarms = new Alarms({
       storage: this.storage,
       now,
@@ -183,7 +183,8 @@ export class ExactlyOnceContext implements StoreContext {
     const parts = {
       storage: this.storage,
       unit: outer?.parts.unit ?? { txid: this.#createId(), events: [] },
-      attribution: { ...outer?.parts.attribution, ...attribution },
+      attribution:
+        attribution === undefined ? (outer?.parts.attribution ?? {}) : { ...outer?.parts.attribution, ...attribution },
       createId: this.#createId,
     }
     this.#open = {
@@ -234,6 +235,7 @@ export class ExactlyOnceContext implements StoreContext {
     const events = this.#open?.parts.unit.events
     const length = events?.length ?? 0
     return () => {
+      this.#outbox.forgetBacklog()
       if (events !== undefined) events.length = length
     }
   }

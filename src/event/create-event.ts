@@ -4,7 +4,7 @@
 import type * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
-import { hasPlainFields, isPlainText } from './plain-event.ts'
+import { hasPlainFields, isPlainEvent, isPlainText } from './plain-event.ts'
 import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
@@ -36,6 +36,8 @@ export type EventContent = GivenEvent & {
   redrivenFrom?: number
 }
 
+const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof Attribution)[]
+
 const utf8 = new TextEncoder()
 /** Room for the JSON of most events, so that counting their bytes allocates nothing. */
 const scratch = new Uint8Array(4_096)
@@ -48,12 +50,20 @@ const scratch = new Uint8Array(4_096)
  */
 export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
   if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
-  const merged: Record<string, unknown> = { ...attribution, ...input }
-  const given = hasPlainFields(merged) ? merged : parse(input, attribution)
+  const isPlain = isPlainEvent(input) && hasPlainFields(attribution)
+  const given: GivenEvent = isPlain ? input : parse(input, attribution)
   const { id = createId(), type = typeOf(given.op) } = given
-  const json = JSON.stringify({ ...given, id, type } satisfies EventContent)
-  if (!isPlainText(json)) parse(input, attribution)
-  return { id, json, bytes: checkedLength(json) }
+  // The event becomes text as it is, and what it lacks is put before that: a copy would cost as much as the text.
+  let added = ''
+  if (given.id === undefined) added += `"id":"${id}",`
+  if (given.type === undefined) added += `"type":"${type}",`
+  for (const name of ATTRIBUTION_FIELDS)
+    if (attribution[name] !== undefined && given[name] === undefined)
+      added += `"${name}":${JSON.stringify(attribution[name])},`
+  const text = JSON.stringify(given)
+  if (!isPlainText(text) || !isPlainText(added)) parse(input, attribution)
+  // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
+  return { id, json: `{${added}${text.slice(1)}`, bytes: checkedBytes(byteLength(text) + byteLength(added)) }
 }
 
 /** A change whose rows are JSON text already: stores keep a row as this text, and have checked it. */
@@ -71,25 +81,15 @@ export function encodeChange(
 ): EncodedEvent {
   const id = createId()
   const names = JSON.stringify({ ...attribution, id, type: TYPE_OF_OP[op], op, store, table, key })
-  let json = names.slice(0, -1)
-  if (before !== undefined) json += `,"before":${before}`
-  if (after !== undefined) json += `,"after":${after}`
-  if (data !== undefined) json += `,"data":${data}`
-  json += '}'
+  let rows = ''
+  if (before !== undefined) rows += `,"before":${before}`
+  if (after !== undefined) rows += `,"after":${after}`
+  if (data !== undefined) rows += `,"data":${data}`
+  const json = `${names.slice(0, -1)}${rows}}`
   // What is not plainly good, the schema decides about.
-  const isPlain = hasPlainFields({ ...attribution, key }) && isPlainText(json)
+  const isPlain = hasPlainFields({ ...attribution, key }) && [names, before, after, data].every(isPlainText)
   if (!isPlain) parse(JSON.parse(json) as EventInput, attribution)
-  return { id, json, bytes: checkedLength(json) }
-}
-
-/** @returns UTF-8 bytes. */
-function checkedLength(json: string): number {
-  const bytes = byteLength(json)
-  if (bytes <= EVENT_BYTES_MAX) return bytes
-  throw new CDCError(
-    'event-too-large',
-    `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
-  )
+  return { id, json, bytes: checkedBytes(byteLength(names) + byteLength(rows)) }
 }
 
 /** What the schema says, in its words. A field that is undefined counts as absent. */
@@ -100,7 +100,17 @@ function parse(input: EventInput, attribution: Attribution): GivenEvent {
   return parsed.data
 }
 
+function checkedBytes(bytes: number): number {
+  if (bytes <= EVENT_BYTES_MAX) return bytes
+  throw new CDCError(
+    'event-too-large',
+    `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
+  )
+}
+
+/** In UTF-8. */
 function byteLength(text: string): number {
+  if (text === '') return 0
   const { read, written } = utf8.encodeInto(text, scratch)
   return read === text.length ? written : utf8.encode(text).byteLength
 }

@@ -22,14 +22,19 @@ const isField: ReadonlyMap<string, (value: unknown) => boolean> = new Map(
   } satisfies Record<keyof EventInput, (value: unknown) => boolean>),
 )
 
+/** Whether it is an object literal all of whose fields are good, but for its characters. */
+export function isPlainEvent(event: EventInput): boolean {
+  return Object.getPrototypeOf(event) === Object.prototype && hasPlainFields(event)
+}
+
 /** Whether every field is good, but for its characters: those are in its JSON, for `isPlainText`. */
-export function hasPlainFields(event: Record<string, unknown>): event is Partial<EventInput> {
-  for (const name in event) if (isField.get(name)?.(event[name]) !== true) return false
+export function hasPlainFields(event: object): event is Partial<EventInput> {
+  for (const name in event) if (isField.get(name)?.(event[name as keyof typeof event]) !== true) return false
   return true
 }
 
 /** Whether no string in this JSON holds a NUL or half a surrogate pair: `JSON.stringify` escapes both as `\u`. */
-export function isPlainText(json: string): boolean {
+export function isPlainText(json = ''): boolean {
   return !json.includes('\\u')
 }
 

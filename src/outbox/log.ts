@@ -20,22 +20,21 @@ const utf8 = new TextEncoder()
 
 /** Cuts a transaction's events into rows that stay below SQLite's row limit and the limit of a batch. */
 export function splitRows(events: readonly EncodedEvent[], envelope: number): RowContent[] {
-  const rows: EncodedEvent[][] = []
-  let rowBytes = 0
-  for (const event of events) {
-    const row = rows.at(-1)
-    rowBytes += event.bytes + envelope
-    if (row !== undefined && row.length < ROW_EVENTS_MAX && rowBytes <= ROW_BYTES_MAX) row.push(event)
-    else {
-      rows.push([event])
-      rowBytes = event.bytes + envelope
+  const rows: { count: number; bytes: number; events: string }[] = []
+  let row = { count: 0, bytes: 0, events: '' }
+  for (const { json, bytes } of events) {
+    const rowBytes = row.bytes + bytes + envelope
+    const isFull = row.count === ROW_EVENTS_MAX || rowBytes > ROW_BYTES_MAX
+    if (row.count === 0 || isFull) {
+      row = { count: 1, bytes: bytes + envelope, events: json }
+      rows.push(row)
+    } else {
+      row.count += 1
+      row.bytes = rowBytes
+      row.events += `,${json}`
     }
   }
-  return rows.map((row) => ({
-    count: row.length,
-    bytes: row.reduce((sum, event) => sum + event.bytes + envelope, 0),
-    events: `[${row.map((event) => event.json).join(',')}]`,
-  }))
+  return rows.map(({ count, bytes, events: list }) => ({ count, bytes, events: `[${list}]` }))
 }
 
 /** UTF-8 bytes that a record has beyond its event's content, at most. */

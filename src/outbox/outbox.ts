@@ -70,6 +70,8 @@ export class Outbox {
   readonly #owner: Owner
   readonly #createId: () => string
   #envelopeBytes = 0
+  /** What waits, as the last transaction left it; nothing where something else has happened since. */
+  #backlog: Backlog | undefined
 
   /** Brings the tables up to date and settles the epoch. */
   constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
@@ -83,6 +85,7 @@ export class Outbox {
   /** Makes the tables where they are not there, as after `deleteAll`: then a new life begins, with its own epoch. */
   open(): void {
     if (this.#envelopeBytes > 0 && this.#exists()) return
+    this.#backlog = undefined
     this.#storage.transactionSync(() => {
       migrate(this.#storage, '_cdc_migrations', migrations)
       this.#settleEpoch()
@@ -119,6 +122,7 @@ export class Outbox {
    * Writes a transaction's events, as part of the SQLite transaction that is open.
    *
    * @returns what waited before: where it was nothing, no alarm is due, and the caller sets one in the same transaction.
+   *   Remembered from one transaction to the next, as reading it costs as much as appending.
    * @throws {CDCError} `outbox-full`, which rolls the transaction back.
    */
   append(transaction: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
@@ -308,25 +312,25 @@ export class Outbox {
 
   #appendRows({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
     const rows = splitRows(events, this.#envelopeBytes)
-    let position: Position | undefined
-    for (const row of rows)
-      position = this.#storage.sql
-        .exec<Position>(APPEND_ROW, row.count, row.count, row.bytes, txid, timeMs, row.events)
-        .one()
-    if (position === undefined) throw new Error('I1: only a transaction with events is appended')
-    const after = backlogOf(position)
-    const before = {
-      events: after.events - events.length,
-      bytes: after.bytes - rows.reduce((sum, row) => sum + row.bytes, 0),
-      lastLSN: after.lastLSN - events.length,
+    const before = this.#backlog ?? backlogOf(this.#position())
+    const after = {
+      events: before.events + events.length,
+      bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
+      lastLSN: before.lastLSN + events.length,
     }
     checkBacklog(before, after, limits)
+    for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
+    this.#backlog = after
     return { before, after }
   }
 
+  /** Called when something was rolled back: what waits is read again then. */
+  forgetBacklog(): void {
+    this.#backlog = undefined
+  }
+
   /**
-   * Where the log ends, and up to where it was accepted. Read, never remembered: a counter in memory would not follow a
-   * rollback, and the rows alone would begin again at 1 once they are all gone.
+   * Where the log ends, and up to where it was accepted: the rows alone would begin again at 1 once they are all gone.
    */
   #position(): Position {
     return this.#storage.sql
@@ -388,23 +392,22 @@ export class Outbox {
   #onAnswer(batch: Pick<Batch, 'epoch' | 'lastLSN'>, change: (state: OutboxState) => unknown): void {
     const state = this.state()
     if (!isBatchOf(state, batch)) return
+    this.#backlog = undefined
     this.#storage.transactionSync(() => void change(state))
   }
 }
 
 /**
- * Appends a row where the log ends, and says where it ends now. One statement: it finds the end by itself, because this
- * is what every transaction of the user pays for.
+ * Appends a row where the log ends. The statement finds the end by itself: a counter in memory could be wrong after a
+ * rollback. It returns nothing, as a row that is returned costs half as much as the row that is written.
  */
 const APPEND_ROW = `
   INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events) VALUES (
-    ? + max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), (SELECT acked_lsn FROM _cdc_state)),
-    ?,
-    ? + coalesce((SELECT bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1), (SELECT acked_bytes FROM _cdc_state)),
-    ?, ?, ?
-  )
-  RETURNING lsn AS lastLSN, bytes AS lastBytes,
-    (SELECT acked_lsn FROM _cdc_state) AS ackedLSN, (SELECT acked_bytes FROM _cdc_state) AS ackedBytes`
+    ?1 + max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), (SELECT acked_lsn FROM _cdc_state)),
+    ?1,
+    ?2 + coalesce((SELECT bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1), (SELECT acked_bytes FROM _cdc_state)),
+    ?3, ?4, ?5
+  )`
 
 function isBatchOf(
   state: OutboxState | undefined,
