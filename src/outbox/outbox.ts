@@ -272,15 +272,21 @@ export class Outbox {
     return { rows, isLast: true }
   }
 
-  #select(firstLSN: number, lastLSN: number): SqlStorageCursor<OutboxRow> {
+  #select(firstLSN: number, lastLSN: number): Iterable<OutboxRow> {
     // The row that holds `lastLSN` may end after it: it is the first one that does not end before.
-    return this.#storage.sql.exec<OutboxRow>(
-      `SELECT * FROM _cdc_outbox
-       WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)
-       ORDER BY lsn`,
+    return this.#read(
+      'WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2) ORDER BY lsn',
       firstLSN,
       lastLSN,
     )
+  }
+
+  /** Reads rows as arrays, because the runtime takes twice as long to make an object of each. */
+  *#read(clause: string, ...params: number[]): Iterable<OutboxRow> {
+    const rows = this.#storage.sql
+      .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
+      .raw<[number, number, number, string, number, string]>()
+    for (const [lsn, count, bytes, txid, time, events] of rows) yield { lsn, count, bytes, txid, time, events }
   }
 
   #settleEpoch(): void {
@@ -349,8 +355,7 @@ export class Outbox {
   /** The rows of the next batch, whole ones. */
   #nextRows({ ackedLSN, ackedBytes }: OutboxState, { batchEventsMax, batchBytesMax }: BatchLimits): OutboxRow[] {
     const rows: OutboxRow[] = []
-    const select = 'SELECT * FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn LIMIT ?'
-    for (const row of this.#storage.sql.exec<OutboxRow>(select, ackedLSN, batchEventsMax)) {
+    for (const row of this.#read('WHERE lsn > ? ORDER BY lsn LIMIT ?', ackedLSN, batchEventsMax)) {
       const isWithin = row.lsn - ackedLSN <= batchEventsMax && row.bytes - ackedBytes <= batchBytesMax
       if (!isWithin && rows.length > 0) break
       rows.push(row)
