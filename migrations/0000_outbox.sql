@@ -45,3 +45,11 @@ CREATE TABLE `_cdc_state` (
 	`last_error` text,
 	`suspect_lsn` integer NOT NULL
 );
+--> statement-breakpoint
+CREATE TABLE `_cdc_transaction` (
+	`id` integer PRIMARY KEY NOT NULL,
+	`txid` text NOT NULL,
+	`time` integer NOT NULL,
+	`fields` text NOT NULL,
+	`envelope_bytes` integer NOT NULL
+);

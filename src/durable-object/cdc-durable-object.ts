@@ -39,6 +39,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
+      capture: { value: this.#context.capture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },
     })
   }

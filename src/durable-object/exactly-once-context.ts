@@ -1,5 +1,8 @@
 // A transaction whose changes and events commit together (I1), on its own or inside CDCDurableObject.
 
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { Capture, type CurrentTransaction } from '../capture/capture.ts'
+import type { CaptureOptions } from '../capture/captured-table.ts'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
@@ -40,6 +43,13 @@ export interface StoreContext extends Transactions {
   readonly storage: DurableObjectStorage
   /** Called by a store in its constructor: makes its tables, and makes it known for snapshots. */
   attach(store: AttachedStore): StoreSQL
+  /**
+   * Captures a table of the object's own, drizzle's or plain: from now on no write to it can bypass the outbox, however
+   * it is made. To be called whenever the object wakes, in its constructor.
+   *
+   * @throws {CDCError} `not-found` where there is no such table, `invalid-argument` for options that don't fit it.
+   */
+  capture(table: string | SQLiteTable, options?: CaptureOptions): void
 }
 
 /** What `drizzle(ctx.storage)` returns, as far as it matters here. */
@@ -65,8 +75,12 @@ export class ExactlyOnceContext implements StoreContext {
   readonly #now: () => number
   readonly #createId: () => string
   readonly #stores: AttachedStores
+  readonly #capture: Capture
   /** The innermost transaction that is open now. */
   #open: Scope | undefined
+  /** How deep we are in transactions of the platform, ours among them, and the txid of what is written there. */
+  #depth = 0
+  #platformTxid: string | undefined
 
   /**
    * @param db the object's `ctx`; or a drizzle database over its storage, which doesn't know the object's name, so that
@@ -83,7 +97,6 @@ export class ExactlyOnceContext implements StoreContext {
     this.#createId = createIdFactory(now)
     const owner = { object: state?.id.toString(), ns: ns ?? state?.id.name, source }
     this.#outbox = new Outbox(this.storage, owner, this.#createId)
-    this.#followRollbacks()
     this.alarms = new Alarms({
       storage: this.storage,
       now,
@@ -98,8 +111,19 @@ export class ExactlyOnceContext implements StoreContext {
       relay: this.#relay,
       limits,
       now,
+      captured: () => this.#capture.status(),
       commit: (change) => this.#commitEncoded(change),
     })
+    this.#capture = new Capture({
+      storage: this.storage,
+      outbox: this.#outbox,
+      limits,
+      now,
+      transaction: () => this.#currentTransaction(),
+      committed: (before, after) => this.#relay.committed(before, after),
+      attach: (store) => this.#stores.attach(store),
+    })
+    this.#followRollbacks()
     if (this.#outbox.backlog().events > 0 || !this.alarms.isEmpty) void state?.blockConcurrencyWhile(() => this.#heal())
   }
 
@@ -137,6 +161,10 @@ export class ExactlyOnceContext implements StoreContext {
 
   attach(store: AttachedStore): StoreSQL {
     return this.#stores.attach(store)
+  }
+
+  capture(table: string | SQLiteTable, options: CaptureOptions = {}): void {
+    this.#capture.add(table, options)
   }
 
   /**
@@ -206,11 +234,14 @@ export class ExactlyOnceContext implements StoreContext {
     const transaction = storage.transaction.bind(storage)
     storage.transactionSync = (callback) => {
       const takeBack = this.#markEvents()
+      this.#depth += 1
       try {
         return transactionSync(callback)
       } catch (error) {
         takeBack()
         throw error
+      } finally {
+        this.#leave()
       }
     }
     storage.transaction = (callback) =>
@@ -221,13 +252,29 @@ export class ExactlyOnceContext implements StoreContext {
           takeBack()
           rollback()
         }
+        this.#depth += 1
         try {
           return await callback(txn)
         } catch (error) {
           takeBack()
           throw error
+        } finally {
+          this.#leave()
         }
       })
+  }
+
+  #leave(): void {
+    this.#depth -= 1
+    if (this.#depth === 0) this.#platformTxid = undefined
+  }
+
+  /** What a captured write belongs to: our transaction, one of the platform's, or one of its own. */
+  #currentTransaction(): CurrentTransaction {
+    if (this.#open !== undefined) return { ...this.#open.parts.attribution, txid: this.#open.parts.unit.txid }
+    if (this.#depth === 0) return { txid: this.#createId() }
+    this.#platformTxid ??= this.#createId()
+    return { txid: this.#platformTxid }
   }
 
   /** @returns what takes back the events that are emitted from here on. */
@@ -236,6 +283,7 @@ export class ExactlyOnceContext implements StoreContext {
     const length = events?.length ?? 0
     return () => {
       this.#outbox.forgetBacklog()
+      this.#capture.forgetStamp()
       if (events !== undefined) events.length = length
     }
   }

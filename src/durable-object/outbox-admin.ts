@@ -102,6 +102,8 @@ export interface OutboxStats {
   retainedBytes: number
   deadLetters: number
   isPaused: boolean
+  /** By captured table: `live`, or why what is written to it is not captured as it must be. */
+  captured: Record<string, string>
   /** The batch that was begun and is not accepted yet. */
   inFlight?: { firstLSN: number; lastLSN: number; attempts: number; since: string; nextAttempt?: string }
   lastError?: string
@@ -121,6 +123,7 @@ export interface OutboxAdminParts {
   readonly relay: Relay
   readonly limits: RelayLimits
   readonly now: () => number
+  readonly captured: () => Record<string, string>
   /** Appends events that are already made, in a transaction of their own, together with what the callback does. */
   readonly commit: (change: (tx: Transaction) => readonly EncodedEvent[]) => void
 }
@@ -151,6 +154,7 @@ export class OutboxAdmin extends RpcTarget {
       retainedBytes: state.ackedBytes - state.prunedBytes,
       deadLetters: outbox.deadLetters.count(),
       isPaused: state.isPaused,
+      captured: this.#parts.captured(),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }

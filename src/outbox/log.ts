@@ -52,11 +52,27 @@ export function envelopeBytes({ ns, source, epoch }: Identity): number {
   return utf8.encode(JSON.stringify(envelope)).byteLength
 }
 
+/** As a trigger writes it: with `blobs` where values are BLOBs in hexadecimal, as SQL knows no base64. */
+type StoredContent = EventContent & { blobs?: true }
+
 /** The contents of a row's events, in LSN order. */
 export function readContents(row: OutboxRow): EventContent[] {
   const contents: unknown = JSON.parse(row.events)
   if (!Array.isArray(contents) || contents.length !== row.count) throw wrongCount(row)
+  for (const content of contents as StoredContent[]) if (content.blobs === true) decodeBlobs(content)
   return contents
+}
+
+function decodeBlobs(content: StoredContent): void {
+  delete content.blobs
+  for (const row of [content.before, content.after]) if (row !== undefined) decodeRow(row)
+}
+
+/** Puts base64 where a row holds a BLOB as `{ $hex }`. */
+export function decodeRow(row: Record<string, unknown>): void {
+  for (const [column, value] of Object.entries(row))
+    if (typeof value === 'object' && value !== null && '$hex' in value && typeof value.$hex === 'string')
+      row[column] = Uint8Array.fromHex(value.$hex).toBase64()
 }
 
 function wrongCount({ lsn, count }: OutboxRow): Error {
@@ -80,7 +96,7 @@ export function readRecords(
   { first, last, retries }: { first: number; last: number; retries: number },
 ): EventRecord[] {
   const parsed: unknown = JSON.parse(`[${rows.map((row) => row.events).join(',')}]`)
-  const contents = Array.isArray(parsed) ? (parsed as EventContent[][]) : []
+  const contents = Array.isArray(parsed) ? (parsed as StoredContent[][]) : []
   const _meta = { schemaVersion: SCHEMA_VERSION, source, epoch, ...(retries > 0 && { retries }) }
   const records: EventRecord[] = []
   let [time, timestamp] = [Number.NaN, '']
@@ -90,6 +106,7 @@ export function readRecords(
     if (row.time !== time) [time, timestamp] = [row.time, new Date(row.time).toISOString()]
     let lsn = row.lsn - row.count
     for (const content of events) {
+      if (content.blobs === true) decodeBlobs(content)
       lsn += 1
       if (lsn >= first && lsn <= last)
         records.push(completeRecord(content, { timestamp, ns, source, epoch, lsn, txid: row.txid, _meta }))

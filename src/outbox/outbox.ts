@@ -69,7 +69,8 @@ export class Outbox {
   readonly #storage: DurableObjectStorage
   readonly #owner: Owner
   readonly #createId: () => string
-  #envelopeBytes = 0
+  /** UTF-8 bytes that a record has beyond its event, at most; 0 before the outbox is open. */
+  envelopeBytes = 0
   /** What waits, as the last transaction left it; nothing where something else has happened since. */
   #backlog: Backlog | undefined
 
@@ -84,7 +85,7 @@ export class Outbox {
 
   /** Makes the tables where they are not there, as after `deleteAll`: then a new life begins, with its own epoch. */
   open(): void {
-    if (this.#envelopeBytes > 0 && this.#exists()) return
+    if (this.envelopeBytes > 0 && this.#exists()) return
     this.#backlog = undefined
     this.#storage.transactionSync(() => {
       migrate(this.#storage, '_cdc_migrations', migrations)
@@ -92,7 +93,7 @@ export class Outbox {
     })
     const state = this.state()
     if (state === undefined) throw new Error('I9: an open outbox has a state')
-    this.#envelopeBytes = envelopeBytes(state)
+    this.envelopeBytes = envelopeBytes(state)
   }
 
   /** Nothing where the storage was emptied under the living object: then there is nothing to deliver either. */
@@ -317,17 +318,26 @@ export class Outbox {
   }
 
   #appendRows({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
-    const rows = splitRows(events, this.#envelopeBytes)
-    const before = this.#backlog ?? backlogOf(this.#position())
+    const rows = splitRows(events, this.envelopeBytes)
+    const before = this.latestBacklog()
     const after = {
       events: before.events + events.length,
       bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
       lastLSN: before.lastLSN + events.length,
     }
-    checkBacklog(before, after, limits)
+    // A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise.
+    if (before.events > 0) checkBacklog(after, limits)
     for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
     this.#backlog = after
     return { before, after }
+  }
+
+  /**
+   * What waits, as remembered. While triggers append, it may be more by now than is said here: then it is read again
+   * from time to time.
+   */
+  latestBacklog(): Backlog {
+    return (this.#backlog ??= backlogOf(this.#position()))
   }
 
   /** Called when something was rolled back: what waits is read again then. */
@@ -436,12 +446,12 @@ function requireNs(owner: Owner): string {
   )
 }
 
-/** A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise. */
-function checkBacklog(before: Backlog, after: Backlog, { maxBacklogEvents, maxBacklogBytes }: BacklogLimits): void {
-  if (before.events === 0 || (after.events <= maxBacklogEvents && after.bytes <= maxBacklogBytes)) return
+/** @throws {CDCError} `outbox-full` where more than the limits would wait. */
+export function checkBacklog({ events, bytes }: Backlog, { maxBacklogEvents, maxBacklogBytes }: BacklogLimits): void {
+  if (events <= maxBacklogEvents && bytes <= maxBacklogBytes) return
   throw new CDCError(
     'outbox-full',
-    `transaction: ${before.events} events (${before.bytes} bytes) wait for the pipeline, the limits are ` +
+    `transaction: ${events} events (${bytes} bytes) would wait for the pipeline, the limits are ` +
       `${maxBacklogEvents} (maxBacklogEvents) and ${maxBacklogBytes} (maxBacklogBytes); try again when it has taken some`,
     { retryable: true },
   )

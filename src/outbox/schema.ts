@@ -52,6 +52,21 @@ export const cdcState = sqliteTable('_cdc_state', {
   suspectLSN: integer('suspect_lsn').notNull(),
 })
 
+/**
+ * One row: the transaction that captured writes belong to now. A trigger cannot be told anything but through a table,
+ * so this is written once in each transaction that writes to a captured table.
+ */
+export const cdcTransaction = sqliteTable('_cdc_transaction', {
+  id: integer('id').primaryKey(),
+  txid: text('txid').notNull(),
+  /** In milliseconds since 1970. */
+  time: integer('time').notNull(),
+  /** Further fields of its events, as JSON that follows another field: `,"actor":"User/nathan"`. */
+  fields: text('fields').notNull(),
+  /** UTF-8 bytes that a record has beyond its event, at most. */
+  envelopeBytes: integer('envelope_bytes').notNull(),
+})
+
 /** Events that the pipeline refused for what they are. In the log, a `cdc.dead_letter` event has taken their place. */
 export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lsn: integer('lsn').primaryKey(),
