@@ -26,6 +26,16 @@ CREATE TABLE `_cdc_outbox` (
 	`events` text NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `_cdc_snapshot` (
+	`name` text PRIMARY KEY NOT NULL,
+	`position` text,
+	`chunk` integer NOT NULL,
+	`rows` integer NOT NULL,
+	`started` integer NOT NULL,
+	`ended` integer NOT NULL,
+	`error` text
+);
+--> statement-breakpoint
 CREATE TABLE `_cdc_state` (
 	`id` integer PRIMARY KEY NOT NULL,
 	`object` text,

@@ -38,3 +38,10 @@ export {
 export type { Pipeline } from './pipeline/pipeline.ts'
 export { type Document, type DocumentFields, DocumentStore } from './stores/document/document-store.ts'
 export { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX, type DocumentWhere } from './stores/document/query.ts'
+export type { CaptureOptions } from './capture/captured-table.ts'
+export { SNAPSHOT_CHUNK_MAX, type SnapshotProgress } from './durable-object/snapshots.ts'
+export {
+  type DrizzleMigrations,
+  type RelationalOptions,
+  RelationalStore,
+} from './stores/relational/relational-store.ts'

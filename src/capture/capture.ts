@@ -131,7 +131,7 @@ export class Capture {
   /** Changes a table without the triggers, which would not let it lose a column, and then puts them in again. */
   #alter<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
     return this.#parts.storage.transactionSync(() => {
-      for (const table of this.#tables.values()) uninstall(this.#rawSQL, table.tableName)
+      for (const name of this.#capturedNames()) uninstall(this.#rawSQL, name)
       const result = this.#exec<Row>(query, ...bindings)
       this.#install()
       return result

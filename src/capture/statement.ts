@@ -5,7 +5,7 @@ export interface StatementKind {
   readonly mayWrite: boolean
   /** Whether it may change a table's columns, or take its triggers away. */
   readonly changesSchema: boolean
-  /** Whether it is one `ALTER`, for which the triggers must be out of the way. */
+  /** Whether it is one `ALTER` of such a table, for which the triggers must be out of the way. */
   readonly isAlter: boolean
 }
 
@@ -17,11 +17,12 @@ export function classify(query: string, watched: readonly string[]): StatementKi
   const text = query.replace(COMMENTS, '')
   // Of several statements in one text, any may be any.
   const isOne = !/;\s*\S/.test(text)
-  const isRead = isOne && READS.test(text)
   const lower = text.toLowerCase()
+  const mentionsWatched = watched.some((name) => lower.includes(name.replaceAll('"', '""')))
+  const isRead = isOne && READS.test(text)
   return {
-    mayWrite: !isRead && watched.some((name) => lower.includes(name.replaceAll('"', '""'))),
+    mayWrite: !isRead && mentionsWatched,
     changesSchema: !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text),
-    isAlter: isOne && /^ALTER\b/i.test(text),
+    isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
   }
 }

@@ -24,6 +24,8 @@ const RETRY_DELAY_MS = 2_000
 /** Alarms that one object may have, and that are run at once. */
 const ALARMS_MAX = 1_000
 const ALARMS_AT_ONCE = 100
+/** What the names of the library's own alarms begin with. */
+export const OWN_PREFIX = 'cdc.'
 
 export interface AlarmsParts {
   readonly storage: DurableObjectStorage
@@ -66,10 +68,22 @@ export class Alarms {
    */
   set(name: string, when: Date | number): void {
     const due = Number(when)
-    if (name === '' || name.length > NAME_LENGTH_MAX || !isCleanText(name))
-      throw new CDCError('invalid-argument', `alarms.set: a name has 1 to ${NAME_LENGTH_MAX} characters and no NUL`)
+    if (name === '' || name.length > NAME_LENGTH_MAX || !isCleanText(name) || name.startsWith(OWN_PREFIX))
+      throw new CDCError(
+        'invalid-argument',
+        `alarms.set: a name has 1 to ${NAME_LENGTH_MAX} characters, no NUL, and does not begin with ${OWN_PREFIX}`,
+      )
     if (!Number.isSafeInteger(due) || due < 0)
       throw new CDCError('invalid-argument', `alarms.set: ${String(when)} is not a time; give a Date or milliseconds`)
+    this.#set(name, due)
+  }
+
+  /** Sets an alarm of the library's own, which nobody else sees. */
+  setOwn(name: string, due: number): void {
+    this.#set(OWN_PREFIX + name, due)
+  }
+
+  #set(name: string, due: number): void {
     this.#parts.storage.transactionSync(() => {
       this.#parts.openTables()
       this.#sql('INSERT OR REPLACE INTO _cdc_alarm (name, due, scheduled, retries) VALUES (?, ?, ?, 0)', name, due, due)
@@ -99,11 +113,13 @@ export class Alarms {
   /** All alarms, the next first. */
   list(): { name: string; time: Date; retryCount: number }[] {
     this.#parts.openTables()
-    return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name').map((row) => ({
-      name: row.name,
-      time: new Date(row.scheduled),
-      retryCount: row.retries,
-    }))
+    return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name')
+      .filter((row) => !row.name.startsWith(OWN_PREFIX))
+      .map((row) => ({
+        name: row.name,
+        time: new Date(row.scheduled),
+        retryCount: row.retries,
+      }))
   }
 
   /** The platform's alarm for the relay: due when the relay says, or earlier where a named one is. */

@@ -53,6 +53,10 @@ export class AttachedStores {
     return this.#stores.get(name)
   }
 
+  names(): string[] {
+    return [...this.#stores.keys()]
+  }
+
   /** Makes the tables again after `deleteAll`: not at once, so that an object that is left alone then stays empty. */
   open(): void {
     if (!this.#isEmptied) return

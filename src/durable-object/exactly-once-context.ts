@@ -9,10 +9,11 @@ import { createIdFactory } from '../event/id.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import { type BacklogLimits, Outbox } from '../outbox/outbox.ts'
 import { Relay, type RelayLimits } from '../relay/relay.ts'
-import { Alarms } from './alarms.ts'
+import { Alarms, OWN_PREFIX } from './alarms.ts'
 import { type AttachedStore, AttachedStores, type StoreSQL } from './attached-stores.ts'
 import { OutboxAdmin } from './outbox-admin.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
+import { Snapshots } from './snapshots.ts'
 import { Transaction, type TransactionParts } from './transaction.ts'
 
 /** Refuses, at compile time, a callback that returns a promise where only a synchronous one is atomic. */
@@ -57,6 +58,9 @@ export interface DrizzleDatabase {
   readonly $client: DurableObjectStorage
 }
 
+const SNAPSHOT = 'snapshot'
+const SNAPSHOT_ALARM = OWN_PREFIX + SNAPSHOT
+
 /**
  * An outbox over one Durable Object's database.
  *
@@ -76,6 +80,7 @@ export class ExactlyOnceContext implements StoreContext {
   readonly #createId: () => string
   readonly #stores: AttachedStores
   readonly #capture: Capture
+  readonly #snapshots: Snapshots
   /** The innermost transaction that is open now. */
   #open: Scope | undefined
   /** How deep we are in transactions of the platform, ours among them, and the txid of what is written there. */
@@ -100,17 +105,26 @@ export class ExactlyOnceContext implements StoreContext {
     this.alarms = new Alarms({
       storage: this.storage,
       now,
-      handler: onAlarm,
+      handler: (name, info) => (name === SNAPSHOT_ALARM ? this.#snapshots.run() : onAlarm(name, info)),
       recoveryMs: limits.recoveryMs,
       relayDueMs: () => this.#relay.dueMs(),
       openTables: () => this.#outbox.open(),
     })
     this.#relay = new Relay({ outbox: this.#outbox, pipeline, alarm: this.alarms.forRelay, limits, now, random })
+    this.#snapshots = new Snapshots({
+      storage: this.storage,
+      stores: this.#stores,
+      now,
+      transactionSync: (callback) => this.transactionSync(callback),
+      openTables: () => this.#outbox.open(),
+      wakeAt: (atMs) => this.alarms.setOwn(SNAPSHOT, atMs),
+    })
     this.outbox = new OutboxAdmin({
       outbox: this.#outbox,
       relay: this.#relay,
       limits,
       now,
+      snapshots: this.#snapshots,
       captured: () => this.#capture.status(),
       commit: (change) => this.#commitEncoded(change),
     })

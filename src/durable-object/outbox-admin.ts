@@ -11,6 +11,7 @@ import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
+import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from './snapshots.ts'
 import type { Transaction } from './transaction.ts'
 
 /** Events that one call of `list` or `deadLetters` returns, and that one call of `redrive` or `discard` changes. */
@@ -48,6 +49,10 @@ const chosenSchema = z
     },
   )
 const discardSchema = z.looseObject({ reason: z.string().min(1).max(1_000) })
+const snapshotSchema = z.strictObject({
+  store: eventFields.table,
+  chunk: z.int().positive().max(SNAPSHOT_CHUNK_MAX).default(SNAPSHOT_CHUNK),
+})
 const replaySchema = z
   .strictObject({ fromLSN: lsnSchema, toLSN: lsnSchema })
   .refine(({ fromLSN, toLSN }) => fromLSN <= toLSN, { error: 'fromLSN is above toLSN' })
@@ -104,6 +109,8 @@ export interface OutboxStats {
   isPaused: boolean
   /** By captured table: `live`, or why what is written to it is not captured as it must be. */
   captured: Record<string, string>
+  /** The snapshots that were ever begun, the latest of each store. */
+  snapshots: SnapshotProgress[]
   /** The batch that was begun and is not accepted yet. */
   inFlight?: { firstLSN: number; lastLSN: number; attempts: number; since: string; nextAttempt?: string }
   lastError?: string
@@ -123,6 +130,7 @@ export interface OutboxAdminParts {
   readonly relay: Relay
   readonly limits: RelayLimits
   readonly now: () => number
+  readonly snapshots: Snapshots
   readonly captured: () => Record<string, string>
   /** Appends events that are already made, in a transaction of their own, together with what the callback does. */
   readonly commit: (change: (tx: Transaction) => readonly EncodedEvent[]) => void
@@ -155,6 +163,7 @@ export class OutboxAdmin extends RpcTarget {
       deadLetters: outbox.deadLetters.count(),
       isPaused: state.isPaused,
       captured: this.#parts.captured(),
+      snapshots: this.#parts.snapshots.list(),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
@@ -238,6 +247,21 @@ export class OutboxAdmin extends RpcTarget {
         )
       })
     return { redriven: letters.length, ...rest }
+  }
+
+  /**
+   * Emits the present rows of a store or a captured table as `r` events, a chunk at a time over alarms, while writes go
+   * on: for a table that already holds rows when its capture begins, or a reader that begins anew. Goes on after the end
+   * of the runtime; `stats()` says how far it has come.
+   *
+   * @param store `<kind>/<table>`, such as `document/Customer`, or the table alone, or the store itself.
+   * @param options.chunk rows of one transaction, 500 unless told, at most 1,000.
+   * @throws {CDCError} `not-found`, `invalid-argument`.
+   */
+  snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
+    const name = typeof store === 'string' ? store : store.name
+    const { chunk } = parse(snapshotSchema, { ...options, store: name }, 'snapshot')
+    return this.#parts.snapshots.start(name, chunk)
   }
 
   /** Drops dead letters for good. A `cdc.dead_letter_discarded` event says which and why, and lands like any other. */

@@ -67,6 +67,21 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   envelopeBytes: integer('envelope_bytes').notNull(),
 })
 
+/** The snapshots that were begun: how far each has come. */
+export const cdcSnapshot = sqliteTable('_cdc_snapshot', {
+  /** `<kind>/<table>` of the store. */
+  name: text('name').primaryKey(),
+  /** Where the last chunk ended; NULL before the first. */
+  position: text('position'),
+  /** Rows of a chunk, and rows that were read. */
+  chunk: integer('chunk').notNull(),
+  rows: integer('rows').notNull(),
+  /** In milliseconds since 1970; `ended` is 0 while it goes on. */
+  started: integer('started').notNull(),
+  ended: integer('ended').notNull(),
+  error: text('error'),
+})
+
 /** Events that the pipeline refused for what they are. In the log, a `cdc.dead_letter` event has taken their place. */
 export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lsn: integer('lsn').primaryKey(),

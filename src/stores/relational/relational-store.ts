@@ -1,0 +1,105 @@
+// Relational tables through drizzle, with every write captured: by drizzle's builders, by raw SQL, by a cascade.
+
+import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
+import { getTableConfig, type SQLiteColumn, type SQLiteTable } from 'drizzle-orm/sqlite-core'
+import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
+import type { CaptureOptions } from '../../capture/captured-table.ts'
+import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
+import { CDCError } from '../../error.ts'
+import { migrate, type Migration } from '../../sqlite/migrate.ts'
+
+/** drizzle-kit's `migrations.js` for the driver `durable-sqlite`. */
+export interface DrizzleMigrations {
+  readonly journal: { readonly entries: readonly { readonly idx: number; readonly tag: string }[] }
+  readonly migrations: Readonly<Record<string, string>>
+}
+
+export interface RelationalOptions<Tables> {
+  /** Makes and changes the tables: what drizzle-kit generated, or SQL in the order in which it is to be run, each once. */
+  readonly migrations?: DrizzleMigrations | readonly string[]
+  /** By table, what events show of it. Default: all columns. */
+  readonly capture?: { readonly [Name in keyof Tables]?: CaptureOptions }
+}
+
+type Database<Tables extends Record<string, unknown>> = DrizzleSqliteDODatabase<Tables>
+
+const MIGRATIONS_TABLE = 'relational_migrations'
+
+/**
+ * @example
+ * const airports = sqliteTable('airports', { code: text('code').primaryKey(), city: text('city').notNull() })
+ * class Travel extends CDCDurableObject {
+ *   tables = new RelationalStore(this.ctx, { airports }, { migrations: ['CREATE TABLE airports (…)'] })
+ *   add(code: string, city: string) {
+ *     return this.tables.insert(airports).values({ code, city }).returning().get()
+ *   }
+ * }
+ */
+export class RelationalStore<Tables extends Record<string, SQLiteTable>> {
+  /** drizzle over the object's SQLite, with the tables as its schema. Use it synchronously: `.run()`, `.all()`, `.get()`. */
+  readonly db: Database<Tables>
+
+  /**
+   * Runs the migrations that are new, and captures the tables.
+   *
+   * @throws {CDCError} `migration-failed` or `schema-newer`; `not-found` where a table is not there afterwards;
+   *   `invalid-argument` for capture options that don't fit.
+   */
+  constructor(ctx: StoreContext, tables: Tables, options: RelationalOptions<Tables> = {}) {
+    this.db = drizzle(ctx.storage, { schema: tables })
+    if (options.migrations !== undefined) migrate(ctx.storage, MIGRATIONS_TABLE, listMigrations(options.migrations))
+    const captures = new Map(Object.entries<CaptureOptions | undefined>(options.capture ?? {}))
+    for (const [name, table] of Object.entries(tables)) ctx.capture(table, captures.get(name))
+  }
+
+  get insert(): Database<Tables>['insert'] {
+    return this.db.insert.bind(this.db)
+  }
+
+  get update(): Database<Tables>['update'] {
+    return this.db.update.bind(this.db)
+  }
+
+  get delete(): Database<Tables>['delete'] {
+    return this.db.delete.bind(this.db)
+  }
+
+  get select(): Database<Tables>['select'] {
+    return this.db.select.bind(this.db)
+  }
+
+  /**
+   * Inserts a row, or updates the one that has its primary key.
+   *
+   * @returns the row as it is now.
+   * @throws {CDCError} `invalid-argument` where the table has no primary key.
+   */
+  upsert<Table extends Tables[keyof Tables]>(table: Table, row: InferInsertModel<Table>): InferSelectModel<Table> {
+    const target = primaryKey(table)
+    if (target.length === 0)
+      throw new CDCError('invalid-argument', `upsert: ${getTableConfig(table).name} has no primary key; use insert`)
+    const rows: unknown = this.db.insert(table).values(row).onConflictDoUpdate({ target, set: row }).returning().all()
+    // drizzle's types do not follow a table that is a type parameter.
+    const [upserted] = rows as InferSelectModel<Table>[]
+    if (upserted === undefined) throw new Error('upsert: SQLite returns the row')
+    return upserted
+  }
+}
+
+function primaryKey(table: SQLiteTable): SQLiteColumn[] {
+  const { columns, primaryKeys } = getTableConfig(table)
+  return primaryKeys[0]?.columns ?? columns.filter((column) => column.primary)
+}
+
+function listMigrations(migrations: DrizzleMigrations | readonly string[]): Migration[] {
+  if (isList(migrations)) return migrations.map((sql, index) => ({ name: `${index + 1}`, sql }))
+  return migrations.journal.entries.map(({ idx, tag }) => {
+    const sql = migrations.migrations[`m${String(idx).padStart(4, '0')}`]
+    if (sql === undefined) throw new CDCError('migration-failed', `RelationalStore: the migration ${tag} is missing`)
+    return { name: tag, sql }
+  })
+}
+
+function isList(migrations: DrizzleMigrations | readonly string[]): migrations is readonly string[] {
+  return Array.isArray(migrations)
+}
