@@ -17,9 +17,6 @@ const airports = sqliteTable('airports', columns)
 
 export function relationalLoad(ctx: StoreContext): StoreLoad {
   const { sql } = ctx.storage
-  const createTable = (name: string): string =>
-    `CREATE TABLE IF NOT EXISTS ${name} (code TEXT PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL,
-       state TEXT NOT NULL, latitude REAL NOT NULL, longitude REAL NOT NULL, flights INTEGER NOT NULL) WITHOUT ROWID`
   sql.exec(createTable('bare_airports'))
   const store = new RelationalStore(ctx, { airports }, { migrations: [createTable('airports')] })
   const bare = drizzle(ctx.storage)
@@ -59,4 +56,9 @@ function airportOf(index: number): typeof airports.$inferInsert {
     longitude: -89.23450472,
     flights: index % 1_000,
   }
+}
+
+function createTable(name: string): string {
+  return `CREATE TABLE IF NOT EXISTS ${name} (code TEXT PRIMARY KEY, name TEXT NOT NULL, city TEXT NOT NULL,
+    state TEXT NOT NULL, latitude REAL NOT NULL, longitude REAL NOT NULL, flights INTEGER NOT NULL) WITHOUT ROWID`
 }

@@ -23,6 +23,7 @@ export interface OutboxCalls {
   redrive(choice: unknown): unknown
   discard(choice: unknown): unknown
   replay(range: unknown): unknown
+  snapshot(store: unknown, options: unknown): unknown
 }
 
 /** What has an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
@@ -44,6 +45,7 @@ const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
   ['redrive', (outbox, choice = {}) => outbox.redrive(choice)],
   ['discard', (outbox, choice = {}) => outbox.discard(choice)],
   ['replay', (outbox, range = {}) => outbox.replay(range)],
+  ['snapshot', (outbox, argument) => snapshot(outbox, argument)],
 ])
 
 /**
@@ -78,6 +80,12 @@ export function outboxRoutes<Env extends object>(
     throw new CDCError('not-found', 'admin: the path is /<class>/<object>/<method>, with / in a name written as %2F')
   })
   return app
+}
+
+/** `{ store, chunk? }` */
+function snapshot(outbox: OutboxCalls, argument: unknown): unknown {
+  const { store, ...options } = Object(argument) as { store?: unknown }
+  return outbox.snapshot(store, options)
 }
 
 /** Gives the stub of the outbox back after the call: it would keep its object in memory. */

@@ -24,6 +24,7 @@ Looks after the outbox of one object of a Worker that mounts outboxRoutes at /ad
   dead-letters      the events that the pipeline refused: [filter] [--limit <n>] [--all-pages]
   redrive           send dead letters again: --id <id> (repeatable), a filter, or --all; [--limit <n>]
   discard           drop dead letters for good: --reason <text>, and a choice as for redrive
+  snapshot <store>  emit the present rows of a store or captured table, such as document/Customer: [--chunk <n>]
   replay            send delivered events again: --from-lsn <lsn> --to-lsn <lsn>
 
 A filter is any of --type, --store, --table, --key, and --from and --to, which are LSNs. list and dead-letters print a
@@ -55,6 +56,7 @@ const OPTIONS = {
   reason: { type: 'string' },
   'from-lsn': { type: 'string' },
   'to-lsn': { type: 'string' },
+  chunk: { type: 'string' },
   url: { type: 'string' },
   token: { type: 'string' },
   json: { type: 'boolean' },
@@ -96,6 +98,7 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
   ['redrive', { options: CHOICE, run: (on) => settle(on, 'redrive', 'redriven') }],
   ['discard', { options: [...CHOICE, 'reason'], run: (on) => settle(on, 'discard', 'discarded') }],
   ['replay', { options: ['from-lsn', 'to-lsn'], run: replay }],
+  ['snapshot', { options: ['chunk'], operand: 'store', run: snapshot }],
 ])
 
 export const outboxCommand: Command = {
@@ -233,6 +236,15 @@ async function replay(on: Invocation): Promise<ExitCode> {
   return countUp(on, 'replayed', (fromLSN = range.fromLSN) =>
     on.client.call(on.target, 'replay', { ...range, fromLSN }),
   )
+}
+
+async function snapshot({ client, target, values, operand, io }: Invocation): Promise<ExitCode> {
+  const { chunk } = values
+  const argument = { store: operand, ...(chunk !== undefined && { chunk: wholeNumber('--chunk', chunk) }) }
+  const progress = readAnswer(z.looseObject({ name: z.string() }), await client.call(target, 'snapshot', argument))
+  if (values.json) writeAnswer(progress, io.stdout)
+  else io.stdout(`begun: ${printable(progress.name)}; "stats" says how far it has come\n`)
+  return 0
 }
 
 /** Repeats a call that comes in pages, and prints how many it did in all, also where it could not end. */

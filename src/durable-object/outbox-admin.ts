@@ -259,8 +259,8 @@ export class OutboxAdmin extends RpcTarget {
    * @throws {CDCError} `not-found`, `invalid-argument`.
    */
   snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
-    const name = typeof store === 'string' ? store : store.name
-    const { chunk } = parse(snapshotSchema, { ...options, store: name }, 'snapshot')
+    const given = { ...options, store: Object(store).name ?? store }
+    const { store: name, chunk } = parse(snapshotSchema, given, 'snapshot')
     return this.#parts.snapshots.start(name, chunk)
   }
 

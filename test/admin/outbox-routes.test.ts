@@ -116,6 +116,7 @@ describe('every call', () => {
 
     expect(await call('calls', 'deadLetters')).toMatchObject({ items: [{ lsn: 3, reason: 'there is poison in it' }] })
     expect(await call('calls', 'replay', { fromLSN: 1, toLSN: 2 })).toEqual({ replayed: 2 })
+    expect(await call('calls', 'snapshot', { store: 'Draft', chunk: 10 })).toMatchObject({ name: 'document/Draft' })
     expect(await call('calls', 'redrive', { type: 'Poison' })).toEqual({ redriven: 1 })
     await drain('calls')
     expect(await call('calls', 'discard', { all: true, reason: 'poison' })).toEqual({ discarded: 1 })
@@ -195,6 +196,8 @@ describe('a request that makes no sense', () => {
     ['redrive', '[]'],
     ['discard', '{"all":true}'],
     ['replay', '{"fromLSN":2,"toLSN":1}'],
+    ['snapshot', ''],
+    ['snapshot', '{"store":"Draft","chunk":0}'],
   ])('is refused by the outbox: %s %s', async (method, body) => {
     expect(await post(`/notes/a/${method}`, body)).toMatchObject({ status: 400, body: { code: 'invalid-argument' } })
   })

@@ -297,6 +297,17 @@ describe('dead letters', () => {
   })
 })
 
+describe('snapshot', () => {
+  it('begins one', async () => {
+    const { stdout } = await act(['snapshot', 'document/Customer', '--chunk', '100'], {
+      name: 'document/Customer',
+      rows: 0,
+    })
+    expect(stdout).toContain('begun: document/Customer')
+    expect(calls.map((call) => call.argument)).toEqual([{ store: 'document/Customer', chunk: 100 }])
+  })
+})
+
 describe('replay', () => {
   it('goes on until the range is done', async () => {
     const { stdout } = await act(
@@ -396,6 +407,7 @@ describe('a command line that makes no sense', () => {
     [['customers/acme', 'get'], 'get needs one more word: get <lsn>'],
     [['customers/acme', 'get', '-1'], 'outbox --help'],
     [['customers/acme', 'replay', '--from-lsn', '1'], 'replay needs --from-lsn <lsn> and --to-lsn <lsn>'],
+    [['customers/acme', 'snapshot'], 'snapshot needs one more word: snapshot <store>'],
     [['customers/acme', 'stats', '--url', 'localhost:8787'], '--url localhost:8787 is not an http or https URL'],
     [['customers/acme', 'stats', '--url', 'https://a:b@example.com'], '--url is more than the address of a Worker'],
   ])('exits with 2: %s', async (args, error) => {
