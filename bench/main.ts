@@ -3,14 +3,25 @@
 
 import { parseArgs } from 'node:util'
 import { commitFigures } from './commit.ts'
+import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
+import { graphFigures } from './graph.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
+import { searchFigures } from './search.ts'
 import { storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
-const figures: readonly Figure[] = [...commitFigures, ...rowsFigures, ...relayFigures, ...storesFigures]
+const figures: readonly Figure[] = [
+  ...commitFigures,
+  ...rowsFigures,
+  ...relayFigures,
+  ...storesFigures,
+  ...documentQueryFigures,
+  ...graphFigures,
+  ...searchFigures,
+]
 
 const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)

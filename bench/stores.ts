@@ -5,7 +5,7 @@ import type { Figure } from './figure.ts'
 import type { StoreTask } from './stores-object.ts'
 import { callWorker } from './workerd.ts'
 
-const STORES = ['document', 'relational']
+const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector']
 
 const LOAD = { rounds: 11, turns: 10, rows: 500, rowsPerBatch: 100 }
 const ROWS_PER_ROUND = LOAD.turns * LOAD.rows

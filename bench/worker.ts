@@ -3,13 +3,19 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import type { CommitLoad, CommitObject } from './commit-object.ts'
+import type { DocumentQueryObject } from './document-query-object.ts'
+import type { GraphObject, WalkTask } from './graph-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
 import type { Load, RowsObject } from './rows-object.ts'
+import type { SearchLoad, SearchObject } from './search-object.ts'
 import type { StoresObject, StoreTask } from './stores-object.ts'
 
 export { BacklogObject, RelayObject } from './relay-object.ts'
 export { CommitObject } from './commit-object.ts'
+export { DocumentQueryObject } from './document-query-object.ts'
+export { GraphObject } from './graph-object.ts'
 export { RowsObject } from './rows-object.ts'
+export { SearchObject } from './search-object.ts'
 export { StoresObject } from './stores-object.ts'
 
 interface Bindings {
@@ -17,6 +23,9 @@ interface Bindings {
   ROWS: DurableObjectNamespace<RowsObject>
   RELAY: DurableObjectNamespace<RelayObject>
   BACKLOG: DurableObjectNamespace<BacklogObject>
+  DOCUMENTS: DurableObjectNamespace<DocumentQueryObject>
+  GRAPH: DurableObjectNamespace<GraphObject>
+  SEARCH: DurableObjectNamespace<SearchObject>
   STORES: DurableObjectNamespace<StoresObject>
 }
 
@@ -48,6 +57,21 @@ app.post('/backlog/drain/:object', async (c) => {
 
 app.post('/stores/:object', async (c) => {
   return c.json(await c.env.STORES.getByName(c.req.param('object')).run(await c.req.json<StoreTask>()))
+})
+
+app.post('/documents/fill/:object', async (c) => {
+  await c.env.DOCUMENTS.getByName(c.req.param('object')).fill(await c.req.json<number>())
+  return c.json({})
+})
+app.post('/documents/query/:object', async (c) => {
+  return c.json(await c.env.DOCUMENTS.getByName(c.req.param('object')).measure())
+})
+app.post('/graph/:object', async (c) => {
+  return c.json(await c.env.GRAPH.getByName(c.req.param('object')).run(await c.req.json<WalkTask>()))
+})
+
+app.post('/search/:object', async (c) => {
+  return c.json(await c.env.SEARCH.getByName(c.req.param('object')).run(await c.req.json<SearchLoad>()))
 })
 
 export default app

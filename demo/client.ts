@@ -2,17 +2,34 @@
 // the objects take as what it is, the same command.
 
 import * as z from 'zod'
-import type { Assignment } from './films.ts'
+import type { DatasetStore } from '../examples/datasets.ts'
 
 /** The lake's status, as far as the demo looks at it. */
 const statusSchema = z.object({ landedEvents: z.number(), bufferedEvents: z.number() })
 
 const ledgerSchema = z.array(z.object({ command: z.string(), op: z.enum(['c', 'u', 'd']), film: z.string() }))
 const pageSchema = z.array(z.looseObject({ $id: z.string() }))
+const changeSchema = z.looseObject({
+  store: z.string(),
+  table: z.string(),
+  op: z.enum(['c', 'u', 'd', 'r']),
+  key: z.string(),
+  after: z.record(z.string(), z.unknown()).optional(),
+})
+const storePageSchema = z.object({ events: z.array(changeSchema), next: z.string().optional() })
 const answerSchema = z.object({ failed: z.array(z.string()) })
 
 export type Ledger = z.infer<typeof ledgerSchema>
 export type StoredFilm = z.infer<typeof pageSchema>[number]
+
+/** A change, as an event or a row of the table says it. */
+export type Change = z.infer<typeof changeSchema>
+
+/** Commands for one object, in their order, and where they are sent. */
+export interface Assignment {
+  readonly path: string
+  readonly commands: readonly object[]
+}
 
 const COMMANDS_PER_REQUEST = 20
 const REQUESTS_AT_ONCE = 8
@@ -60,11 +77,23 @@ export class Client {
     }
   }
 
-  async #carryOut({ object, commands }: Assignment, onAnswer: (commands: number) => void): Promise<string[]> {
+  /** What a store of an object holds, as its rows would be read into the log. */
+  async rows(object: string, store: DatasetStore): Promise<Change[]> {
+    const rows: Change[] = []
+    for (let after = ''; ;) {
+      const query = after === '' ? '' : `?after=${encodeURIComponent(after)}`
+      const { events, next } = storePageSchema.parse(await this.#request(`/datasets/${object}/${store}${query}`))
+      rows.push(...events)
+      if (next === undefined) return rows
+      after = next
+    }
+  }
+
+  async #carryOut({ path, commands }: Assignment, onAnswer: (commands: number) => void): Promise<string[]> {
     const failed: string[] = []
     for (let index = 0; index < commands.length; index += COMMANDS_PER_REQUEST) {
       const part = commands.slice(index, index + COMMANDS_PER_REQUEST)
-      failed.push(...answerSchema.parse(await this.#post(`/films/${object}`, part)).failed)
+      failed.push(...answerSchema.parse(await this.#post(path, part)).failed)
       onAnswer(part.length)
     }
     return failed

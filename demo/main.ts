@@ -5,10 +5,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { MultiBar, type SingleBar } from 'cli-progress'
-import { Client } from './client.ts'
+import { type Assignment, Client } from './client.ts'
+import { assignDatasets } from './datasets.ts'
 import { assign, expectedOf, readFilms } from './films.ts'
 import { openTable, type OpenTable } from './lake.ts'
-import { compareWithStores, proveLog, type SourceProof } from './proof.ts'
+import { compareWithDatasets, compareWithStores, proveLog, type SourceProof } from './proof.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 const STATE = join(import.meta.dirname, '../.wrangler/demo')
@@ -33,7 +34,12 @@ const { values: options } = parseArgs({ options: { json: { type: 'boolean', defa
 const say = (text: string): void => void (options.json ? process.stderr : process.stdout).write(`${text}\n`)
 
 const started = performance.now()
-const assignments = assign(readFilms())
+const films = assign(readFilms())
+const datasets = assignDatasets()
+const assignments: readonly Assignment[] = [
+  ...datasets.map(({ object, commands }) => ({ path: `/datasets/${object}`, commands })),
+  ...films.map(({ object, commands }) => ({ path: `/films/${object}`, commands })),
+]
 await rm(STATE, { recursive: true, force: true })
 say('Starting the Worker in workerd (wrangler dev), with its state in .wrangler/demo')
 const worker = await WorkerProcess.start(STATE)
@@ -48,17 +54,20 @@ try {
 
 async function run(worker: WorkerProcess): Promise<{ outcome: Outcome; problems: string[] }> {
   const client = new Client(worker.url)
-  const expected = expectedOf(assignments)
-  const mutations = expected.mutations + CUSTOMERS.length
-  const events = expected.events + 2 * CUSTOMERS.length
+  const expected = expectedOf(films)
+  const changes = sum(datasets, (dataset) => dataset.mutations)
+  const mutations = expected.mutations + CUSTOMERS.length + changes
+  const events = expected.events + 2 * CUSTOMERS.length + changes
   const failed = await load(worker, client, events)
 
   const table = await openTable(STATE, () => undefined)
   const log = await proveLog(table.query)
-  const objects = assignments.map(({ object }) => object)
+  const filmObjects = films.map(({ object }) => object)
+  const datasetObjects = datasets.map(({ object }) => object)
   const problems = [
     ...checkFailures(failed),
-    ...(await compareWithStores(table.query, client, objects)),
+    ...(await compareWithStores(table.query, client, filmObjects)),
+    ...(await compareWithDatasets(table.query, client, datasetObjects)),
     ...checkLog(log, events),
   ]
   if (!options.json) await show(table, log)
@@ -121,7 +130,7 @@ async function watchLanding(client: Client, events: number, bar: SingleBar): Pro
 
 /** The commands that fail on purpose, and no others, said so. */
 function checkFailures(failed: readonly string[]): string[] {
-  const intended = assignments.flatMap(({ commands }) => commands.filter((command) => command.do === 'fail'))
+  const intended = films.flatMap(({ commands }) => commands.filter((command) => command.do === 'fail'))
   const missing = intended.filter(({ id }) => !failed.includes(id))
   return missing.length === 0 && failed.length === intended.length
     ? []

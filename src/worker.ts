@@ -3,15 +3,18 @@
 
 import { Hono } from 'hono'
 import type { Customers } from '../examples/customers.ts'
+import type { DatasetCommand, Datasets } from '../examples/datasets.ts'
 import type { Command, Films } from '../examples/films.ts'
 import { outboxRoutes } from './admin/index.ts'
 
 export { Customers } from '../examples/customers.ts'
+export { Datasets } from '../examples/datasets.ts'
 export { Films } from '../examples/films.ts'
 
 interface Bindings {
   CUSTOMERS: DurableObjectNamespace<Customers>
   FILMS: DurableObjectNamespace<Films>
+  DATASETS: DurableObjectNamespace<Datasets>
 }
 
 const HELP = `durable-outbox
@@ -42,11 +45,23 @@ app.get('/films/:object', async (c) => {
 })
 app.get('/films/:object/ledger', async (c) => c.json(await c.env.FILMS.getByName(c.req.param('object')).ledger()))
 
+app.post('/datasets/:object', async (c) => {
+  const commands = await c.req.json<DatasetCommand[]>()
+  await c.env.DATASETS.getByName(c.req.param('object')).apply(commands)
+  return c.json({ failed: [] })
+})
+app.get('/datasets/:object/:store', async (c) => {
+  const { object, store } = c.req.param()
+  const page = await c.env.DATASETS.getByName(object).page(store, c.req.query('after'))
+  return c.body(page, 200, { 'content-type': 'application/json' })
+})
+
 app.route(
   '/admin/outbox',
   outboxRoutes<Bindings>((env, className, object) => {
     if (className === 'customers') return env.CUSTOMERS.getByName(object)
-    return className === 'films' ? env.FILMS.getByName(object) : undefined
+    if (className === 'films') return env.FILMS.getByName(object)
+    return className === 'datasets' ? env.DATASETS.getByName(object) : undefined
   }),
 )
 

@@ -1,10 +1,18 @@
 import type { StoreContext } from 'durable-outbox'
+import { columnarLoad } from './columnar.ts'
 import { documentLoad } from './document.ts'
+import { graphLoad } from './graph.ts'
 import type { StoreLoad } from './load.ts'
 import { relationalLoad } from './relational.ts'
+import { timeSeriesLoad } from './timeseries.ts'
+import { vectorLoad } from './vector.ts'
 
 /** How each store is loaded, by its name in the figures. */
 export const storeLoads: Readonly<Record<string, (ctx: StoreContext) => StoreLoad>> = {
   document: documentLoad,
+  graph: graphLoad,
   relational: relationalLoad,
+  columnar: columnarLoad,
+  timeseries: timeSeriesLoad,
+  vector: vectorLoad,
 }

@@ -28,12 +28,15 @@ export type StoreSQL = Pick<SqlStorage, 'exec'>
 export class AttachedStores {
   readonly #stores = new Map<string, AttachedStore>()
   readonly #sql: SqlStorage
+  /** Whether `deleteAll` has been called, and whether the tables were not made again since. */
+  #wasEmptied = false
   #isEmptied = false
 
   constructor(storage: DurableObjectStorage) {
     this.#sql = storage.sql
     const deleteAll = storage.deleteAll.bind(storage)
     storage.deleteAll = (...args) => {
+      this.#wasEmptied = true
       this.#isEmptied = true
       return deleteAll(...args)
     }
@@ -47,6 +50,11 @@ export class AttachedStores {
       return this.#sql.exec(query, ...bindings)
     }
     return { exec }
+  }
+
+  /** Called when something was rolled back: that the tables were made again may have been part of it. */
+  forget(): void {
+    this.#isEmptied = this.#wasEmptied
   }
 
   get(name: string): AttachedStore | undefined {

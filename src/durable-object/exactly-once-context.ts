@@ -247,12 +247,13 @@ export class ExactlyOnceContext implements StoreContext {
     const transactionSync = storage.transactionSync.bind(storage)
     const transaction = storage.transaction.bind(storage)
     storage.transactionSync = (callback) => {
-      const takeBack = this.#markEvents()
+      const events = this.#open?.parts.unit.events
+      const count = events?.length ?? 0
       this.#depth += 1
       try {
         return transactionSync(callback)
       } catch (error) {
-        takeBack()
+        this.#takeBack(events, count)
         throw error
       } finally {
         this.#leave()
@@ -260,17 +261,18 @@ export class ExactlyOnceContext implements StoreContext {
     }
     storage.transaction = (callback) =>
       transaction(async (txn) => {
-        const takeBack = this.#markEvents()
+        const events = this.#open?.parts.unit.events
+        const count = events?.length ?? 0
         const rollback = txn.rollback.bind(txn)
         txn.rollback = () => {
-          takeBack()
+          this.#takeBack(events, count)
           rollback()
         }
         this.#depth += 1
         try {
           return await callback(txn)
         } catch (error) {
-          takeBack()
+          this.#takeBack(events, count)
           throw error
         } finally {
           this.#leave()
@@ -291,15 +293,12 @@ export class ExactlyOnceContext implements StoreContext {
     return { txid: this.#platformTxid }
   }
 
-  /** @returns what takes back the events that are emitted from here on. */
-  #markEvents(): () => void {
-    const events = this.#open?.parts.unit.events
-    const length = events?.length ?? 0
-    return () => {
-      this.#outbox.forgetBacklog()
-      this.#capture.forgetStamp()
-      if (events !== undefined) events.length = length
-    }
+  /** Takes back the events of a transaction that came after the first so many. */
+  #takeBack(events: EncodedEvent[] | undefined, count: number): void {
+    this.#outbox.forgetBacklog()
+    this.#capture.forgetStamp()
+    this.#stores.forget()
+    if (events !== undefined) events.length = count
   }
 
   /** Only the outermost transaction writes, when all is done: so LSNs follow the order of commits and leave no gap. */

@@ -57,13 +57,15 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   let added = ''
   if (given.id === undefined) added += `"id":"${id}",`
   if (given.type === undefined) added += `"type":"${type}",`
+  let attributed = ''
   for (const name of ATTRIBUTION_FIELDS)
     if (attribution[name] !== undefined && given[name] === undefined)
-      added += `"${name}":${JSON.stringify(attribution[name])},`
+      attributed += `"${name}":${JSON.stringify(attribution[name])},`
   const text = JSON.stringify(given)
-  if (!isPlainText(text) || !isPlainText(added)) parse(input, attribution)
+  if (!isPlainText(text) || !isPlainText(attributed)) parse(input, attribution)
   // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
-  return { id, json: `{${added}${text.slice(1)}`, bytes: checkedBytes(byteLength(text) + byteLength(added)) }
+  const bytes = checkedBytes(added.length + byteLength(attributed) + byteLength(text))
+  return { id, json: `{${added}${attributed}${text.slice(1)}`, bytes }
 }
 
 /** A change whose rows are JSON text already: stores keep a row as this text, and have checked it. */

@@ -1,70 +1,97 @@
 // Documents with an id in the object's own SQLite. Each call is one transaction, or part of the open one, in which the
-// document and its change event commit together.
+// documents and their change events commit together.
 
-import { ulid } from 'ulid'
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../../durable-object/attached-stores.ts'
+import type * as z from 'zod'
+import type { AttachedStore, SnapshotPage } from '../../durable-object/attached-stores.ts'
 import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
+import type { Transaction } from '../../durable-object/transaction.ts'
 import { CDCError } from '../../error.ts'
-import { jsonProblem } from '../../event/json.ts'
-import { type DocumentQuery, type DocumentWhere, selectDocuments, whereClause } from './query.ts'
+import type { StoreChange } from '../../event/create-event.ts'
+import { createIdFactory } from '../../event/id.ts'
+import type { Attribution } from '../../event/unified-event.ts'
+import { type DocumentChanges, parseChanges } from './changes.ts'
+import { Columns, quoteName } from './columns.ts'
+import {
+  checkId,
+  checkNames,
+  decodeDocument,
+  type Document,
+  type EncodedDocument,
+  encodeDocument,
+  type Fields,
+  isPlainObject,
+  isSameJSON,
+  ownFields,
+} from './document.ts'
+import { batchBudget, checkBatch, DocumentRows } from './document-rows.ts'
+import { checkIndexes, settleIndexes } from './indexes.ts'
+import type { DocumentPath } from './path.ts'
+import type { DocumentQuery } from './query.ts'
+import type { DocumentWhere } from './where.ts'
 
-/** What the store adds to each document. */
-export interface DocumentFields {
-  /** Given at creation, else a ULID. */
-  $id: string
-  /** 1 at creation, one more with each change. */
-  $version: number
-  /** ISO 8601, UTC. */
-  $createdAt: string
-  $updatedAt: string
+export interface DocumentStoreOptions<T, Input = T> {
+  /**
+   * Paths by which queries are to find documents quickly: by a value, a range of values, or an order. At most `INDEXES_MAX`.
+   * Each costs one billed row whenever a document is created or changed, whatever changes in it, and none when it is deleted.
+   *
+   * One that is new is built as the object wakes, for one billed row a document; one that is gone is dropped.
+   */
+  indexes?: readonly DocumentPath<T>[]
+  /**
+   * Checks the fields of a document whenever they are created or changed, and gives their type. What it returns is kept,
+   * and checked again with the next change; so defaults are fine, and transformations that can't be repeated are not.
+   */
+  schema?: z.ZodType<T, Input>
 }
-
-export type Document<T> = T & DocumentFields
-
-type Fields = Record<string, unknown>
 
 /**
  * @example
- * customers = new DocumentStore<Customer>(this.ctx, 'Customer')
- * customers.create({ name: 'Alice' })
+ * customers = new DocumentStore<Customer>(this.ctx, 'Customer', { indexes: ['address.city'] })
+ * customers.create({ name: 'Alice', address: { city: 'Paris' } })
+ * customers.query({ where: { 'address.city': 'Paris' }, orderBy: '-$createdAt', limit: 10 })
  */
-export class DocumentStore<T extends object> implements AttachedStore {
+export class DocumentStore<T extends object, Input = T> implements AttachedStore {
   readonly name: string
   readonly #ctx: StoreContext
-  readonly #sql: StoreSQL
   readonly #type: string
   readonly #table: string
+  readonly #indexes: readonly string[]
+  readonly #schema: z.ZodType<T, Input> | undefined
+  readonly #rows: DocumentRows
+  readonly #createId = createIdFactory(Date.now)
 
   /**
-   * @param type what the documents are, and the `table` of their events: letters, digits and `_`.
-   * @throws {CDCError} `invalid-argument` for another name.
+   * @param type what the documents are, and the `table` of their events: letters, digits and `_`. An object has one store
+   *   of a type.
+   * @throws {CDCError} `invalid-argument` for another name, or for paths that can't be indexed.
    */
-  constructor(ctx: StoreContext, type: string) {
+  constructor(ctx: StoreContext, type: string, { indexes = [], schema }: DocumentStoreOptions<T, Input> = {}) {
     if (!/^[A-Za-z]\w{0,63}$/.test(type))
       throw new CDCError(
         'invalid-argument',
         `DocumentStore: type must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(type)}`,
       )
+    checkIndexes(indexes)
+    const columns = new Columns(indexes)
+    this.name = `document/${type}`
     this.#ctx = ctx
     this.#type = type
-    this.#table = `"document_${type}"`
-    this.name = `document/${type}`
-    this.#sql = ctx.attach(this)
+    this.#table = `document_${type}`
+    this.#indexes = indexes
+    this.#schema = schema
+    this.#rows = new DocumentRows(ctx.attach(this), this.#table, columns)
   }
 
   createTables(sql: SqlStorage): void {
     // WITHOUT ROWID, because an index for the text key would be a second billed row for each document.
-    sql.exec(`CREATE TABLE IF NOT EXISTS ${this.#table} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`)
+    sql.exec(
+      `CREATE TABLE IF NOT EXISTS ${quoteName(this.#table)} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`,
+    )
+    settleIndexes(sql, this.#table, this.#indexes)
   }
 
   readRows(after: string | undefined, rowsMax: number): SnapshotPage {
-    const rows = this.#sql
-      .exec<{ id: string; document: string }>(
-        `SELECT id, document FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`,
-        after ?? '',
-        rowsMax,
-      )
-      .toArray()
+    const { rows, isLast } = this.#rows.next(after ?? '', rowsMax)
     return {
       events: rows.map(({ id, document }) => ({
         op: 'r',
@@ -73,7 +100,7 @@ export class DocumentStore<T extends object> implements AttachedStore {
         key: id,
         after: JSON.parse(document) as Fields,
       })),
-      next: rows.length < rowsMax ? undefined : rows.at(-1)?.id,
+      next: isLast ? undefined : rows.at(-1)?.id,
     }
   }
 
@@ -82,92 +109,247 @@ export class DocumentStore<T extends object> implements AttachedStore {
    *
    * @throws {CDCError} `already-exists` where its `$id` is taken, `invalid-argument` where it isn't plain JSON.
    */
-  create(input: T & { $id?: string }): Document<T> {
-    const now = new Date().toISOString()
-    const { $id = ulid(), ...fields } = input as Fields & { $id?: string }
-    const document = { ...this.#checkFields(fields, 'create'), $id, $version: 1, $createdAt: now, $updatedAt: now }
-    this.#ctx.transactionSync((tx) => {
-      if (this.#find($id) !== undefined)
-        throw new CDCError(
-          'already-exists',
-          `${this.#type}.create: there is a document ${$id} already; update it instead`,
-        )
-      this.#sql.exec(`INSERT INTO ${this.#table} VALUES (?, ?)`, $id, JSON.stringify(document))
-      tx.emit({ op: 'c', store: 'document', table: this.#type, key: $id, after: document })
+  create(input: Input & { $id?: string }, attribution?: Attribution): Document<T> {
+    const caller = this.#caller('create')
+    const created = this.#encodeNew(input, isoNow(), caller)
+    this.#ctx.transactionSync((tx) => this.#insert(tx, created, caller), attribution)
+    return created.document as Document<T>
+  }
+
+  /** Adds documents, all or none, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`. @throws {CDCError} like `create`. */
+  createMany(inputs: readonly (Input & { $id?: string })[], attribution?: Attribution): Document<T>[] {
+    const caller = this.#caller('createMany')
+    checkBatch(inputs.length, caller)
+    const budget = batchBudget(caller)
+    const now = isoNow()
+    const created = inputs.map((input) => {
+      const encoded = this.#encodeNew(input, now, caller)
+      budget.take(encoded.text)
+      return encoded
     })
-    return document as Document<T>
+    this.#ctx.transactionSync((tx) => {
+      this.#rows.insertMany(created, caller)
+      for (const { document, text } of created) this.#emit(tx, { op: 'c', key: document.$id, after: text })
+    }, attribution)
+    return created.map(({ document }) => document as Document<T>)
   }
 
   /** @returns the document, or nothing where there is none. */
   get($id: string): Document<T> | undefined {
-    return this.#find($id) as Document<T> | undefined
+    return this.#rows.find($id)?.document as Document<T> | undefined
   }
 
   /**
-   * Sets the fields given and keeps the others; a field that is `undefined` stays as it is. Where nothing changes,
-   * nothing is written and no event is emitted.
+   * Sets what is given and keeps the rest: `{ name: 'Alice', 'address.city': 'Paris' }`. Where nothing changes, nothing is
+   * written and no event is emitted.
    *
-   * @throws {CDCError} `not-found` where there is no such document, `invalid-argument` where a value isn't plain JSON.
+   * @throws {CDCError} `not-found` where there is no such document, `invalid-argument` where a path leads into something
+   *   that has no fields, or a value isn't plain JSON.
    */
-  update($id: string, changes: Partial<T>): Document<T> {
-    const fields = this.#checkFields(changes, 'update')
+  update($id: string, changes: DocumentChanges<T>, attribution?: Attribution): Document<T> {
+    const caller = this.#caller('update')
+    return this.#change($id, parseChanges(changes, caller), caller, attribution)
+  }
+
+  /**
+   * Does what `update` does if the document is still of a version.
+   *
+   * @returns nothing, and changes nothing, where it is of another one, or gone.
+   */
+  updateIfVersion(
+    $id: string,
+    changes: DocumentChanges<T>,
+    $version: number,
+    attribution?: Attribution,
+  ): Document<T> | undefined {
+    const caller = this.#caller('updateIfVersion')
+    const change = parseChanges(changes, caller)
     const updated = this.#ctx.transactionSync((tx) => {
-      const before = this.#find($id)
-      if (before === undefined) throw new CDCError('not-found', `${this.#type}.update: there is no document ${$id}`)
-      const after = { ...before, ...fields }
-      if (JSON.stringify(after) === JSON.stringify(before)) return before
-      after.$version = before.$version + 1
-      after.$updatedAt = new Date().toISOString()
-      this.#sql.exec(`UPDATE ${this.#table} SET document = ? WHERE id = ?`, JSON.stringify(after), $id)
-      tx.emit({ op: 'u', store: 'document', table: this.#type, key: $id, before, after })
-      return after
-    })
-    return updated as Document<T>
+      const before = this.#rows.find($id)
+      return before?.document.$version === $version ? this.#rewrite(tx, before, change, caller) : undefined
+    }, attribution)
+    return updated?.document as Document<T> | undefined
+  }
+
+  /**
+   * Updates every document that a filter lets through, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`.
+   *
+   * @returns how many were changed by it.
+   * @throws {CDCError} `invalid-argument` where there are more, and like `update`; then none is changed.
+   */
+  updateMany(where: DocumentWhere<T>, changes: DocumentChanges<T>, attribution?: Attribution): number {
+    const caller = this.#caller('updateMany')
+    const change = parseChanges(changes, caller)
+    return this.#ctx.transactionSync((tx) => {
+      const budget = batchBudget(caller)
+      const now = isoNow()
+      const revisions = this.#rows.match(where, caller).flatMap(({ document: before }) => {
+        const after = this.#revise(decodeDocument(before), change, now, caller)
+        if (after === undefined) return []
+        budget.take(before)
+        budget.take(after.text)
+        return [{ before, after }]
+      })
+      this.#rows.updateMany(revisions.map(({ after }) => after))
+      for (const { before, after } of revisions)
+        this.#emit(tx, { op: 'u', key: after.document.$id, before, after: after.text })
+      return revisions.length
+    }, attribution)
+  }
+
+  /**
+   * Gives a document other fields than it had. It keeps `$id` and `$createdAt`. Where they are the same, nothing happens.
+   *
+   * @throws {CDCError} `not-found` where there is no such document, `invalid-argument` where it isn't plain JSON.
+   */
+  replace($id: string, input: Input, attribution?: Attribution): Document<T> {
+    const caller = this.#caller('replace')
+    const fields = checkNames(plainFields(input, caller), caller)
+    return this.#change($id, () => fields, caller, attribution)
+  }
+
+  /**
+   * Creates a document where there is none of this id, and otherwise sets the fields given and keeps the others.
+   *
+   * @throws {CDCError} `invalid-argument` where it isn't plain JSON.
+   */
+  upsert($id: string, input: Input, attribution?: Attribution): Document<T> {
+    const caller = this.#caller('upsert')
+    const fields = checkNames(plainFields(input, caller), caller)
+    const upserted = this.#ctx.transactionSync((tx) => {
+      const before = this.#rows.find($id)
+      return before === undefined
+        ? this.#insert(tx, this.#encodeNew({ ...fields, $id }, isoNow(), caller), caller)
+        : this.#rewrite(tx, before, (own) => ({ ...own, ...fields }), caller)
+    }, attribution)
+    return upserted.document as Document<T>
   }
 
   /** @returns whether there was such a document. Where there was none, no event is emitted. */
-  delete($id: string): boolean {
-    return this.#ctx.transactionSync((tx) => {
-      const before = this.#find($id)
-      if (before === undefined) return false
-      this.#sql.exec(`DELETE FROM ${this.#table} WHERE id = ?`, $id)
-      tx.emit({ op: 'd', store: 'document', table: this.#type, key: $id, before })
-      return true
-    })
+  delete($id: string, attribution?: Attribution): boolean {
+    return this.#delete($id, undefined, attribution)
+  }
+
+  /** Deletes a document if it is still of a version. @returns whether it did. */
+  deleteIfVersion($id: string, $version: number, attribution?: Attribution): boolean {
+    return this.#delete($id, $version, attribution)
   }
 
   /**
-   * Finds documents by equal fields, in pages. `{ where: { year: 1998 }, orderBy: '-rating', limit: 10 }`.
+   * Deletes every document that a filter lets through, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`.
    *
-   * @throws {CDCError} `invalid-argument` for a limit beyond `DOCUMENTS_PER_PAGE_MAX` or a value that can't be compared.
+   * @returns how many there were.
+   * @throws {CDCError} `invalid-argument` where there are more; then none is deleted.
+   */
+  deleteMany(where: DocumentWhere<T>, attribution?: Attribution): number {
+    const caller = this.#caller('deleteMany')
+    return this.#ctx.transactionSync((tx) => {
+      const deleted = this.#rows.match(where, caller)
+      this.#rows.deleteMany(deleted.map(({ id }) => id))
+      for (const { id, document } of deleted) this.#emit(tx, { op: 'd', key: id, before: document })
+      return deleted.length
+    }, attribution)
+  }
+
+  /**
+   * Finds documents, page by page.
+   *
+   * @example
+   * films.query({ where: { year: { $gte: 1990, $lt: 2000 }, 'director.name': 'Mike Leigh' }, orderBy: '-rating', limit: 10 })
+   * @throws {CDCError} `invalid-argument` for a limit beyond `DOCUMENTS_PER_PAGE_MAX` or a filter that can't be.
    */
   query(query: DocumentQuery<T> = {}): Document<T>[] {
-    const { sql, params } = selectDocuments(this.#table, query)
-    const rows = this.#sql.exec<{ document: string }>(sql, ...params).toArray()
-    return rows.map((row) => JSON.parse(row.document) as Document<T>)
+    return this.#rows.page(query, this.#caller('query')).map((text) => JSON.parse(text) as Document<T>)
   }
 
-  /** How many documents have these fields. */
+  /** All documents in the order of `$id`, page by page. @param options.after the `$id` of the last one of the page before. */
+  list({ after, ...rest }: { after?: string | undefined; limit?: number } = {}): Document<T>[] {
+    const where = after === undefined ? {} : { $id: { $gt: after } }
+    const texts = this.#rows.page<unknown>({ ...rest, where }, this.#caller('list'))
+    return texts.map((text) => JSON.parse(text) as Document<T>)
+  }
+
+  /** How many documents a filter lets through. */
   count(where: DocumentWhere<T> = {}): number {
-    const { sql, params } = whereClause(where)
-    return this.#sql.exec<{ count: number }>(`SELECT count(*) AS count FROM ${this.#table} ${sql}`, ...params).one()
-      .count
+    return this.#rows.count(where, this.#caller('count'))
   }
 
-  #find($id: string): (Fields & DocumentFields) | undefined {
-    const [row] = this.#sql
-      .exec<{ document: string }>(`SELECT document FROM ${this.#table} WHERE id = ?`, $id)
-      .toArray()
-    return row === undefined ? undefined : (JSON.parse(row.document) as Fields & DocumentFields)
+  #change($id: string, change: Change, caller: string, attribution?: Attribution): Document<T> {
+    const changed = this.#ctx.transactionSync((tx) => {
+      const before = this.#rows.find($id)
+      if (before === undefined) throw new CDCError('not-found', `${caller}: there is no document ${$id}`)
+      return this.#rewrite(tx, before, change, caller)
+    }, attribution)
+    return changed.document as Document<T>
   }
 
-  /** The fields that are given, once it is sure that they are plain JSON and none of them is the store's own. */
-  #checkFields(fields: Fields, method: string): Fields {
-    const problem = jsonProblem(fields)
-    const reserved = Object.keys(fields).find((field) => field.startsWith('$'))
-    if (problem !== undefined) throw new CDCError('invalid-argument', `${this.#type}.${method}: ${problem}`)
-    if (reserved !== undefined)
-      throw new CDCError('invalid-argument', `${this.#type}.${method}: ${reserved} is the store's own; leave it out`)
-    return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+  #delete($id: string, $version?: number, attribution?: Attribution): boolean {
+    return this.#ctx.transactionSync((tx) => {
+      const before = this.#rows.delete($id, $version)
+      if (before !== undefined) this.#emit(tx, { op: 'd', key: $id, before })
+      return before !== undefined
+    }, attribution)
   }
+
+  #insert(tx: Transaction, created: EncodedDocument, caller: string): EncodedDocument {
+    this.#rows.insert(created, caller)
+    this.#emit(tx, { op: 'c', key: created.document.$id, after: created.text })
+    return created
+  }
+
+  #rewrite(tx: Transaction, before: EncodedDocument, change: Change, caller: string): EncodedDocument {
+    const after = this.#revise(before, change, isoNow(), caller)
+    if (after === undefined) return before
+    this.#rows.update(after)
+    this.#emit(tx, { op: 'u', key: after.document.$id, before: before.text, after: after.text })
+    return after
+  }
+
+  #emit(tx: Transaction, { op, key, before, after }: Pick<StoreChange, 'op' | 'key' | 'before' | 'after'>): void {
+    tx.emitChange({ op, store: 'document', table: this.#type, key, before, after })
+  }
+
+  #encodeNew(input: unknown, now: string, caller: string): EncodedDocument {
+    const { $id = this.#createId(), ...given } = plainFields(input, caller)
+    checkId($id, caller)
+    const fields = this.#checked(given, caller)
+    return encodeDocument({ ...fields, $id, $version: 1, $createdAt: now, $updatedAt: now }, caller)
+  }
+
+  /** The next version of a document; nothing where it would say the same. */
+  #revise({ document }: EncodedDocument, change: Change, now: string, caller: string): EncodedDocument | undefined {
+    const own = ownFields(document)
+    const fields = this.#checked(change(own), caller)
+    if (isSameJSON(own, fields)) return undefined
+    const { $id, $version, $createdAt } = document
+    return encodeDocument({ ...fields, $id, $version: $version + 1, $createdAt, $updatedAt: now }, caller)
+  }
+
+  #checked(fields: Fields, caller: string): Fields {
+    if (this.#schema === undefined) return checkNames(fields, caller)
+    const parsed = this.#schema.safeParse(fields)
+    if (parsed.success) return checkNames(plainFields(parsed.data, caller), caller)
+    const problems = parsed.error.issues.map(({ path, message }) =>
+      [path.join('.'), message].filter(Boolean).join(': '),
+    )
+    throw new CDCError('invalid-argument', `${caller}: ${problems.join('; ')}`, { cause: parsed.error })
+  }
+
+  /** How errors begin. */
+  #caller(method: string): string {
+    return `${this.#type}.${method}`
+  }
+}
+
+/** From the fields of a document to what they are to become. */
+type Change = (own: Fields) => Fields
+
+/** What a batch changes, it changes at one time. */
+function isoNow(): string {
+  return new Date().toISOString()
+}
+
+function plainFields(input: unknown, caller: string): Fields {
+  if (isPlainObject(input)) return input
+  throw new CDCError('invalid-argument', `${caller}: a document must be a plain object`)
 }

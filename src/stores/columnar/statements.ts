@@ -1,0 +1,190 @@
+// The statements that read: from what is asked to SQL, and from what comes of it to values.
+
+import { type ColumnType, decode } from './column.ts'
+import { type ColumnarPage, COLUMNAR_ROWS_PER_PAGE_MAX } from './query.ts'
+import { Scan, type Selection, type Source } from './scan.ts'
+import { invalid } from './schema.ts'
+
+const ROWS_PER_PAGE = 100
+
+/** A statement, and the name and type of each value of its rows. */
+export interface Reading {
+  readonly sql: string
+  readonly params: readonly string[]
+  readonly fields: readonly Field[]
+}
+
+interface Field {
+  readonly name: string
+  /** Nothing for a value of any type, from inside JSON. */
+  readonly type: ColumnType | undefined
+}
+
+interface Query extends Selection, ColumnarPage {
+  readonly columns?: readonly string[]
+  readonly orderBy?: string
+  readonly order?: 'asc' | 'desc'
+}
+
+interface Aggregation extends Selection, ColumnarPage {
+  readonly metrics: readonly string[]
+  readonly groupBy?: string | readonly string[]
+}
+
+/** The rows of a selection: JSON of each value, and after them the place of the row. */
+export function selectRows(source: Source, query: Query): Reading {
+  const { columns = [...source.columns.keys()], orderBy, order = 'asc' } = query
+  const scan = new Scan(source, query)
+  const page = pageClause(query, ROWS_PER_PAGE, source.method)
+  if (order !== 'asc' && order !== 'desc')
+    throw invalid(source.method, `order must be asc or desc, not ${JSON.stringify(order)}`)
+  const ordering = orderBy === undefined ? '' : `ORDER BY ${scan.scalarOf(orderBy)} ${order}, chunk.partition, row`
+  const values = columns.map((path) => scan.jsonOf(path))
+  return {
+    sql: `SELECT ${[...values, 'chunk.first + cell.key AS row'].join(', ')} ${scan.from()} ${ordering} ${page}`,
+    params: scan.params,
+    fields: columns.map((name) => ({ name, type: scan.typeOf(name) })),
+  }
+}
+
+/** How many rows a selection has. Without conditions, the heads of the chunks know. */
+export function countRows(source: Source, selection: Selection): Reading {
+  const scan = new Scan(source, selection)
+  const sql = scan.isWhole ? `SELECT coalesce(sum(count), 0) ${scan.fromHeads()}` : `SELECT count(*) ${scan.from()}`
+  return { sql, params: scan.params, fields: [{ name: 'count', type: 'integer' }] }
+}
+
+/** One row for each group, or just one. */
+export function aggregateRows(source: Source, aggregation: Aggregation): Reading {
+  const { metrics, groupBy } = aggregation
+  const scan = new Scan(source, aggregation)
+  const groups = groupBy === undefined ? [] : [groupBy].flat()
+  const parsed = metrics.map((metric) => parseMetric(metric, source.method))
+  const paths = [...new Set([...groups, ...parsed.flatMap(({ path }) => path ?? [])])]
+  const inner = paths.map((path, index) => `${scan.scalarOf(path)} AS v${index}`)
+  const outer = parsed.map(({ operation, path }) => {
+    if (path === undefined) return 'count(*)'
+    const value = `v${paths.indexOf(path)}`
+    if (operation === 'min' || operation === 'max') return `${operation}(${value})`
+    const type = scan.typeOf(path)
+    if (type !== undefined && type !== 'number' && type !== 'integer')
+      throw invalid(source.method, `${operation}:${path}: there is no ${operation} of values of type ${type}`)
+    const number = type === undefined ? `CASE WHEN typeof(${value}) <> 'text' THEN ${value} END` : value
+    // total, because sum fails where whole numbers grow beyond 64 bits.
+    return operation === 'sum' ? `total(${number})` : `avg(${number})`
+  })
+  const keys = groups.map((path) => `v${paths.indexOf(path)}`)
+  // LIMIT -1 keeps SQLite from merging the two SELECTs: then it would sort whole columns instead of their values.
+  const rows = `SELECT ${inner.join(', ') || '1'} ${scan.from()} LIMIT -1`
+  const grouping =
+    keys.length === 0
+      ? ''
+      : `GROUP BY ${keys.join(', ')} ORDER BY ${keys.join(', ')} ${pageClause(aggregation, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`
+  return {
+    sql: `SELECT ${[...keys, ...outer].join(', ')} FROM (${rows}) ${grouping}`,
+    params: scan.params,
+    fields: [
+      ...groups.map((name) => ({ name, type: scan.typeOf(name) })),
+      ...parsed.map(({ name, operation, path }) => ({
+        name,
+        type: path === undefined || operation === 'sum' || operation === 'avg' ? undefined : scan.typeOf(path),
+      })),
+    ],
+  }
+}
+
+/** What is known of one column, read value by value. */
+export function summarizeColumn(source: Source, path: string, partition: string | undefined): Reading {
+  const scan = new Scan(source, { partition })
+  const value = scan.valueOf(path)
+  const type = scan.typeOf(path)
+  const bounds = type === 'json' ? ['NULL', 'NULL'] : ['min(v)', 'max(v)']
+  return {
+    sql: `SELECT count(*), count(*) - count(v), ${bounds.join(', ')}, count(DISTINCT v) FROM (SELECT ${value} AS v ${scan.from()} LIMIT -1)`,
+    params: scan.params,
+    fields: [
+      { name: 'count', type: 'integer' },
+      { name: 'nullCount', type: 'integer' },
+      { name: 'min', type },
+      { name: 'max', type },
+      { name: 'cardinality', type: 'integer' },
+    ],
+  }
+}
+
+/** The partitions, read from the heads of the chunks. */
+export function selectPartitions(source: Source, page: ColumnarPage): Reading {
+  return {
+    sql: `SELECT partition, sum(count), count(*) FROM ${source.table} GROUP BY partition ORDER BY partition
+      ${pageClause(page, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`,
+    params: [],
+    fields: PARTITION_FIELDS,
+  }
+}
+
+/** The partitions in which a comparison can succeed, with the bounds of the column there. */
+export function findPartitions(source: Source, { path, op, value }: PathComparison, page: ColumnarPage): Reading {
+  const operator = OPERATORS.get(op)
+  if (operator === undefined)
+    throw invalid(
+      source.method,
+      `there is no operator ${JSON.stringify(op)}; there are ${[...OPERATORS.keys()].join(' ')}`,
+    )
+  const scan = new Scan(source, {})
+  const type = scan.typeOf(path)
+  return {
+    sql: `SELECT partition, sum(count), count(*), ${scan.boundsOf(path).join(', ')} FROM ${source.table}
+      GROUP BY partition HAVING max(${scan.chunkTestOf(path, operator, value)}) ORDER BY partition
+      ${pageClause(page, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`,
+    params: scan.params,
+    fields: [...PARTITION_FIELDS, { name: 'min', type }, { name: 'max', type }],
+  }
+}
+
+const PARTITION_FIELDS: readonly Field[] = [
+  { name: 'id', type: 'string' },
+  { name: 'count', type: 'integer' },
+  { name: 'chunks', type: 'integer' },
+]
+
+interface PathComparison {
+  readonly path: string
+  readonly op: string
+  readonly value: unknown
+}
+
+const OPERATORS: ReadonlyMap<string, string> = new Map([
+  ['=', '$eq'],
+  ['>', '$gt'],
+  ['>=', '$gte'],
+  ['<', '$lt'],
+  ['<=', '$lte'],
+])
+
+/** A row of a statement, by the names of its fields. */
+export function decodeRow({ fields }: Reading, values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {}
+  for (const [index, { name, type }] of fields.entries())
+    row[name] = type === undefined ? values[index] : decode(type, values[index])
+  return row
+}
+
+function pageClause({ limit, offset = 0 }: ColumnarPage, defaultLimit: number, method: string): string {
+  const rows = limit ?? defaultLimit
+  if (!Number.isInteger(rows) || rows < 1 || rows > COLUMNAR_ROWS_PER_PAGE_MAX)
+    throw invalid(method, `limit must be 1 to ${COLUMNAR_ROWS_PER_PAGE_MAX}, not ${rows}`)
+  if (!Number.isSafeInteger(offset) || offset < 0)
+    throw invalid(method, `offset must be a whole number from 0, not ${offset}`)
+  return `LIMIT ${rows} OFFSET ${offset}`
+}
+
+function parseMetric(metric: string, method: string): { name: string; operation: string; path?: string } {
+  if (metric === 'count') return { name: metric, operation: metric }
+  const [, operation, path] = /^(sum|avg|min|max):(.+)$/s.exec(metric) ?? []
+  if (operation === undefined || path === undefined)
+    throw invalid(
+      method,
+      `${JSON.stringify(metric)} is no metric; say count, sum:column, avg:column, min:column or max:column`,
+    )
+  return { name: metric, operation, path }
+}

@@ -1,0 +1,83 @@
+// A path names a field of a document, or with dots a field inside other fields: `address.city`. Arrays are values: no path
+// leads into one.
+
+import { CDCError } from '../../error.ts'
+import { NAME_LENGTH_MAX } from '../../event/limits.ts'
+import type { DocumentFields, Fields } from './document.ts'
+
+/** Every path of a document, of up to five fields. */
+export type DocumentPath<T> = PathOf<T & DocumentFields>
+
+/** What a document has at a path. */
+export type ValueAt<T, Path extends string> = Path extends keyof T
+  ? T[Path]
+  : Path extends `${infer Field}.${infer Rest}`
+    ? Field extends keyof T
+      ? ValueAt<NonNullable<T[Field]>, Rest>
+      : never
+    : never
+
+export type PathOf<T, Levels extends unknown[] = []> = {
+  [Field in keyof T & string]: Levels['length'] extends 4
+    ? Field
+    : NonNullable<T[Field]> extends readonly unknown[]
+      ? Field
+      : NonNullable<T[Field]> extends object
+        ? Field | `${Field}.${PathOf<NonNullable<T[Field]>, [...Levels, unknown]>}`
+        : Field
+}[keyof T & string]
+
+/** @throws {CDCError} `invalid-argument` for an empty path, one with an empty part, or one that is too long. */
+export function parsePath(path: string, caller: string): readonly string[] {
+  const fields = path.split('.')
+  if (path.length <= NAME_LENGTH_MAX && !fields.includes('')) return fields
+  throw new CDCError(
+    'invalid-argument',
+    `${caller}: a path is names of fields with dots between them, of at most ${NAME_LENGTH_MAX} characters, ` +
+      `not ${JSON.stringify(path.slice(0, 100))}`,
+  )
+}
+
+/**
+ * SQLite's name for a path. Each field is quoted, so that whatever it holds is part of its name.
+ *
+ * @throws {CDCError} `invalid-argument` for a name that SQLite can't find so: one that JSON writes with an escape.
+ */
+export function jsonPath(path: string, caller: string): string {
+  const fields = parsePath(path, caller)
+  const escaped = fields.find((field) => JSON.stringify(field) !== `"${field}"`)
+  if (escaped === undefined) return `$${fields.map((field) => `."${field}"`).join('')}`
+  throw new CDCError(
+    'invalid-argument',
+    `${caller}: ${JSON.stringify(escaped)} can't be searched for: a quote, a backslash or a control character is in it`,
+  )
+}
+
+/** What a document has at a path; nothing where the path ends before. */
+export function valueAt(document: object, path: readonly string[]): unknown {
+  let value: unknown = document
+  for (const field of path) value = isFields(value) && Object.hasOwn(value, field) ? value[field] : undefined
+  return value
+}
+
+/**
+ * A copy with another value at a path. Fields on the way that are absent or null become objects.
+ *
+ * @throws {CDCError} `invalid-argument` where the path leads into something else than an object.
+ */
+export function withValueAt(document: Fields, path: readonly string[], value: unknown, caller: string): Fields {
+  const [field = '', ...rest] = path
+  if (rest.length === 0) return { ...document, [field]: value }
+  const inner = (Object.hasOwn(document, field) ? document[field] : null) ?? {}
+  if (!isFields(inner))
+    throw new CDCError(
+      'invalid-argument',
+      `${caller}: ${field} is ${Array.isArray(inner) ? 'an array' : `a ${typeof inner}`}, so it has no field ${rest[0]}; ` +
+        `set ${field} as a whole`,
+    )
+  return { ...document, [field]: withValueAt(inner, rest, value, caller) }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

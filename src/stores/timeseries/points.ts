@@ -1,0 +1,116 @@
+// The points of one store: a table of values by series and time.
+
+import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoredPoint, StoredValue } from './point.ts'
+import { distinctCTE } from './sql.ts'
+
+/** A stretch of one series: all its points from one time to another, both included. */
+export type PointRange = { key: string; from: number; to: number; count: number }
+
+type PointRow = { key: string; timestamp: number; value: StoredValue }
+
+export class Points {
+  readonly #sql: StoreSQL
+  readonly #table: string
+
+  constructor(sql: StoreSQL, table: string) {
+    this.#sql = sql
+    this.#table = table
+  }
+
+  /** @returns whether it is new: otherwise there is a point of that series and time already, and it stays as it is. */
+  insert({ key, timestamp, value }: StoredPoint): boolean {
+    const insert = `INSERT INTO ${this.#table} VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
+    return this.#sql.exec(insert, key, timestamp, value).rowsWritten > 0
+  }
+
+  /**
+   * Inserts points that are all new, at most `POINTS_PER_STATEMENT`. Their values are bound, because SQLite reads the
+   * smallest and the largest numbers of JSON text a little differently from how they were written.
+   *
+   * @returns whether they all were new: otherwise SQLite has taken back those that were.
+   */
+  insertNew(points: readonly StoredPoint[]): boolean {
+    try {
+      this.#sql.exec(
+        `INSERT INTO ${this.#table} VALUES ${points.map(() => '(?, ?, ?)').join()}`,
+        ...points.flatMap(({ key, timestamp, value }) => [key, timestamp, value]),
+      )
+      return true
+    } catch {
+      // Whatever else was wrong shows again where they are inserted one by one.
+      return false
+    }
+  }
+
+  update({ key, timestamp, value }: StoredPoint): void {
+    this.#sql.exec(`UPDATE ${this.#table} SET value = ? WHERE key = ? AND timestamp = ?`, value, key, timestamp)
+  }
+
+  /** The last point of a series until a time. */
+  lastUntil(key: string, timeMs: number): PointRow | undefined {
+    return this.#sql
+      .exec<PointRow>(
+        `SELECT * FROM ${this.#table} WHERE key = ? AND timestamp <= ? ORDER BY timestamp DESC LIMIT 1`,
+        key,
+        timeMs,
+      )
+      .toArray()[0]
+  }
+
+  /** The first points of a series in a time, both ends included. */
+  range(key: string, startMs: number, endMs: number, rowsMax: number): PointRow[] {
+    return this.#sql
+      .exec<PointRow>(
+        `SELECT * FROM ${this.#table} WHERE key = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp LIMIT ?`,
+        key,
+        startMs,
+        endMs,
+        rowsMax,
+      )
+      .toArray()
+  }
+
+  /** All points in the order of series and time, from behind one on. */
+  after(key: string, timestamp: number, rowsMax: number): PointRow[] {
+    return this.#sql
+      .exec<PointRow>(
+        `SELECT * FROM ${this.#table} WHERE (key, timestamp) > (?, ?) ORDER BY key, timestamp LIMIT ?`,
+        key,
+        timestamp,
+        rowsMax,
+      )
+      .toArray()
+  }
+
+  /** What the series have before a time: of those that have something, the first ones in the order of their keys. */
+  rangesBefore(timeMs: number, rowsMax: number): PointRange[] {
+    return this.#sql
+      .exec<PointRange>(
+        `WITH RECURSIVE ${distinctCTE('series', 'key', this.#table)}
+         SELECT points.key, min(timestamp) AS "from", max(timestamp) AS "to", count(*) AS count
+         FROM series CROSS JOIN ${this.#table} AS points ON points.key = series.key
+         WHERE timestamp < ? GROUP BY 1 ORDER BY 1 LIMIT ?`,
+        timeMs,
+        rowsMax,
+      )
+      .toArray()
+  }
+
+  /** Deletes what all series up to a key have before a time. */
+  deleteBefore(timeMs: number, lastKey: string): void {
+    this.#sql.exec(
+      `WITH RECURSIVE ${distinctCTE('series', 'key', this.#table)}
+       DELETE FROM ${this.#table} WHERE key IN series AND key <= ? AND timestamp < ?`,
+      lastKey,
+      timeMs,
+    )
+  }
+}
+
+export function createPoints(sql: SqlStorage, table: string): void {
+  // The key is all that is looked for, and WITHOUT ROWID it is the table itself: one billed row for each point.
+  sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (
+    key TEXT, timestamp INTEGER, value REAL NOT NULL, PRIMARY KEY (key, timestamp)
+  ) WITHOUT ROWID`)
+}

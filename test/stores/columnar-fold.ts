@@ -1,0 +1,95 @@
+// What a reader of the log makes of the events of columnar stores, from nothing else; and how the tests see such a store.
+
+import { env } from 'cloudflare:workers'
+import { runInDurableObject } from 'cloudflare:test'
+import type { ColumnarStore, UnifiedEvent } from 'durable-outbox'
+import * as z from 'zod'
+import type { Stores } from '../worker.ts'
+
+type Row = Record<string, unknown>
+
+/** Rows by their number, by partition. Values are JSON; a row has no nulls. */
+export type FoldedPartitions = Map<string, Row[]>
+
+const batchSchema = z.strictObject({
+  partition: z.string(),
+  first: z.int().nonnegative(),
+  count: z.int().positive(),
+  types: z.record(z.string(), z.string()),
+  columns: z.record(z.string(), z.array(z.unknown())),
+})
+
+/**
+ * Folds batches, and chunks of a snapshot, which look alike: each says what the rows of a partition are, from a number
+ * on. So it does no harm that a snapshot says again what a batch has said.
+ */
+export function foldColumnar(
+  events: Iterable<Pick<UnifiedEvent, 'op' | 'store' | 'table' | 'key' | 'after'>>,
+  partitions: FoldedPartitions = new Map(),
+): FoldedPartitions {
+  for (const { op, store, key, after } of events) {
+    if (store !== 'columnar') continue
+    const { partition, first, count, types, columns } = batchSchema.parse(after)
+    if (op !== 'c' && op !== 'r') throw new Error(`${op} is no operation of a columnar store`)
+    if (key !== `${partition}/${first}`) throw new Error(`${key} is not the key of ${partition}/${first}`)
+    if (Object.keys(types).join() !== Object.keys(columns).join())
+      throw new Error(`${key}: types are not those of columns`)
+    const rows = partitions.get(partition) ?? []
+    partitions.set(partition, rows)
+    for (let index = 0; index < count; index += 1) rows[first + index] = rowAt(columns, index)
+    if (rows.includes(undefined as never)) throw new Error(`${key} leaves a gap`)
+    for (const values of Object.values(columns))
+      if (values.length !== count) throw new Error(`${key}: a column has ${values.length} values for ${count} rows`)
+  }
+  return partitions
+}
+
+function rowAt(columns: Record<string, unknown[]>, index: number): Row {
+  const values = Object.entries(columns).map(([name, column]) => [name, column[index]] as const)
+  return Object.fromEntries(values.filter(([, value]) => value !== null))
+}
+
+/** Runs code inside an object, as one of its requests. */
+export function inStores<T>(name: string, run: (object: Stores) => T | Promise<T>): Promise<T> {
+  return runInDurableObject<Stores, T>(env.STORES.getByName(name), run)
+}
+
+/** Everything that the object's outbox holds, in the order of LSNs. */
+export function logOf(object: Stores) {
+  const events = []
+  for (let from: number | undefined = 1; from !== undefined;) {
+    const { items, nextLSN } = object.outbox.list({ from, limit: 1_000 })
+    events.push(...items)
+    from = nextLSN
+  }
+  return events
+}
+
+/** Everything that a store says in snapshots, or what comes after a place, from pages of so many rows. */
+export function snapshotOf<T extends object>(store: ColumnarStore<T>, rowsMax: number, after?: string) {
+  const events = []
+  for (let place = after, isFirst = true; isFirst || place !== undefined; isFirst = false) {
+    const page = store.readRows(place, rowsMax)
+    events.push(...page.events)
+    place = page.next
+  }
+  return events
+}
+
+/** Every row of a store as the fold has them, read with queries. */
+export function contentOf<T extends object>(store: ColumnarStore<T>): FoldedPartitions {
+  const partitions: FoldedPartitions = new Map()
+  for (const { id } of store.listPartitions()) {
+    const rows: Row[] = []
+    for (let offset = 0; offset === rows.length; offset += 1_000)
+      rows.push(...store.query({ partition: id, limit: 1_000, offset }).map(plain))
+    partitions.set(id, rows)
+  }
+  return partitions
+}
+
+/** A row as JSON and without nulls. */
+export function plain(row: object): Row {
+  const json = JSON.parse(JSON.stringify(row)) as Row
+  return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null))
+}
