@@ -36,12 +36,12 @@ const migrations = [
      PRIMARY KEY (origin, destination)) WITHOUT ROWID`,
 ]
 
-export type Airport = typeof airports.$inferInsert
-export type Route = typeof routes.$inferInsert
+type Airport = typeof airports.$inferInsert
+type Route = typeof routes.$inferInsert
 export type Flight = { date: string; delay: number; distance: number; origin: string; destination: string }
-export type Price = { key: string; timestamp: string; value: number }
+type Price = { key: string; timestamp: string; value: number }
 export type Penguin = { id: string; content: string; embedding: number[]; metadata: Record<string, string | null> }
-export type Acquaintance = { from: string; to: string; type: string; data: { scenes: number } }
+type Acquaintance = { from: string; to: string; type: string; data: { scenes: number } }
 
 /** What a client asks for. The id is the client's own: a command that was carried out already changes nothing. */
 export type DatasetCommand = { id: string } & (

@@ -24,7 +24,7 @@ interface Mutation<Store> {
 }
 
 /** A mutation of an object's store. */
-export interface Case {
+interface Case {
   readonly title: string
   readonly emits: readonly string[]
   /** Makes the store, as an object's constructor does. */

@@ -126,7 +126,7 @@ describe('search', () => {
     ['an unknown field', { filters: {} }, 'unknown field filters'],
   ])('refuses %s', async (kind, fields, message) => {
     await withVectors(`refuses ${kind}`, async (vectors) => {
-      const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], ...fields } as VectorSearch<Topic>))
+      const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], ...fields }))
       expect(failure.code).toBe('invalid-argument')
       expect(failure.message).toContain(message)
     })
@@ -221,7 +221,7 @@ describe('filter', () => {
     ['many fields', Object.fromEntries(Array.from({ length: 41 }, (_, index) => [`f${index}`, 1])), 'the limit is 40'],
   ])('refuses %s', async (_, filter, message) => {
     await withVectors('bad filter', async (vectors) => {
-      const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], filter } as VectorSearch<Topic>))
+      const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], filter }))
       expect(failure.code).toBe('invalid-argument')
       expect(failure.message).toContain(message)
     })

@@ -414,7 +414,7 @@ it('[I1] emits a log from which its rows can be rebuilt, and holds what a simple
         const folded = foldRows(events as Parameters<typeof foldRows>[0]).get('vector/vectors') ?? new Map()
         const snapshot = foldRows(snapshotOf(vectors, 2) as Parameters<typeof foldRows>[0]).get('vector/vectors')
         expect(snapshot ?? new Map()).toEqual(folded)
-        expect([...folded.keys()].toSorted()).toEqual([...model.keys()].toSorted())
+        expect(new Set(folded.keys())).toEqual(new Set(model.keys()))
         for (const [key, row] of folded)
           expect(row).toEqual({ metadata: model.get(key)?.metadata, dimension: 3, contentHash: expect.any(String) })
       })
