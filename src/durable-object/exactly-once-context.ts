@@ -259,25 +259,34 @@ export class ExactlyOnceContext implements StoreContext {
         this.#leave()
       }
     }
-    storage.transaction = (callback) =>
-      transaction(async (txn) => {
-        const events = this.#open?.parts.unit.events
-        const count = events?.length ?? 0
-        const rollback = txn.rollback.bind(txn)
-        txn.rollback = () => {
-          this.#takeBack(events, count)
-          rollback()
-        }
-        this.#depth += 1
-        try {
-          return await callback(txn)
-        } catch (error) {
-          this.#takeBack(events, count)
-          throw error
-        } finally {
-          this.#leave()
-        }
-      })
+    storage.transaction = async (callback) => {
+      try {
+        return await transaction((txn) => this.#follow(txn, callback))
+      } catch (error) {
+        // Only now has the platform rolled back; what was read in between is not so any more.
+        this.#takeBack(undefined, 0)
+        throw error
+      }
+    }
+  }
+
+  async #follow<T>(txn: DurableObjectTransaction, callback: (txn: DurableObjectTransaction) => Promise<T>): Promise<T> {
+    const events = this.#open?.parts.unit.events
+    const count = events?.length ?? 0
+    const rollback = txn.rollback.bind(txn)
+    txn.rollback = () => {
+      this.#takeBack(events, count)
+      rollback()
+    }
+    this.#depth += 1
+    try {
+      return await callback(txn)
+    } catch (error) {
+      this.#takeBack(events, count)
+      throw error
+    } finally {
+      this.#leave()
+    }
   }
 
   #leave(): void {

@@ -3,7 +3,7 @@
 
 import type * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { EVENT_BYTES_MAX } from './limits.ts'
+import { EVENT_BYTES_MAX, NAME_LENGTH_MAX } from './limits.ts'
 import { hasPlainFields, isPlainEvent, isPlainText } from './plain-event.ts'
 import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
 
@@ -76,22 +76,50 @@ export interface StoreChange extends Required<Pick<EventInput, 'op' | 'store' | 
 }
 
 /** Encodes what a store did. The JSON of rows is taken as it is. @throws {CDCError} like `encodeEvent`. */
-export function encodeChange(
-  { op, store, table, key, before, after, data }: StoreChange,
-  createId: () => string,
-  attribution: Attribution,
-): EncodedEvent {
+export function encodeChange(change: StoreChange, createId: () => string, attribution: Attribution): EncodedEvent {
   const id = createId()
-  const names = JSON.stringify({ ...attribution, id, type: TYPE_OF_OP[op], op, store, table, key })
-  let rows = ''
-  if (before !== undefined) rows += `,"before":${before}`
-  if (after !== undefined) rows += `,"after":${after}`
-  if (data !== undefined) rows += `,"data":${data}`
-  const json = `${names.slice(0, -1)}${rows}}`
+  const names = namesOf(change)
+  const key = JSON.stringify(change.key)
+  let bytes = names.bytes + id.length + byteLength(key)
+  let isPlain = change.key !== '' && change.key.length <= NAME_LENGTH_MAX && isPlainText(key)
+  let json = `${names.json}"id":"${id}","key":${key}`
+  for (const name of ROW_FIELDS) {
+    const row = change[name]
+    if (row === undefined) continue
+    json += `,"${name}":${row}`
+    bytes += byteLength(row) + name.length
+    isPlain &&= isPlainText(row)
+  }
+  for (const name of ATTRIBUTION_FIELDS) {
+    const given = attribution[name]
+    if (given === undefined) continue
+    const text = JSON.stringify(given)
+    json += `,"${name}":${text}`
+    bytes += byteLength(text) + name.length
+    isPlain &&= isPlainText(text) && hasPlainFields(attribution)
+  }
+  json += '}'
   // What is not plainly good, the schema decides about.
-  const isPlain = hasPlainFields({ ...attribution, key }) && [names, before, after, data].every(isPlainText)
-  if (!isPlain) parse(JSON.parse(json) as EventInput, attribution)
-  return { id, json, bytes: checkedBytes(byteLength(names) + byteLength(rows)) }
+  if (!isPlain) parse(JSON.parse(json) as EventInput, {})
+  return { id, json, bytes: checkedBytes(bytes) }
+}
+
+const ROW_FIELDS = ['before', 'after', 'data'] as const
+/** Bytes of the punctuation between an event's fields, at most. */
+const PUNCTUATION_BYTES = 64
+
+/** The beginning of an event's JSON: what is the same for all events of a table. It is made once for each. */
+const knownNames = new Map<string, { readonly json: string; readonly bytes: number }>()
+const KNOWN_NAMES_MAX = 1_000
+
+function namesOf({ op, store, table }: StoreChange): { readonly json: string; readonly bytes: number } {
+  const name = op + store + table
+  const known = knownNames.get(name)
+  if (known !== undefined) return known
+  const json = `${JSON.stringify({ type: TYPE_OF_OP[op], op, store, table }).slice(0, -1)},`
+  const names = { json, bytes: byteLength(json) + PUNCTUATION_BYTES }
+  if (knownNames.size < KNOWN_NAMES_MAX) knownNames.set(name, names)
+  return names
 }
 
 /** What the schema says, in its words. A field that is undefined counts as absent. */
