@@ -98,9 +98,11 @@ describe('wrangler.toml', () => {
   })
 })
 
-describe('README.md', () => {
-  it('shows the example that runs', () => {
-    const readme = readFileSync(join(root, 'README.md'), 'utf8')
-    expect(readme).toContain(readFileSync(join(root, 'examples/customers.ts'), 'utf8'))
+describe('what is written', () => {
+  it.each([
+    ['README.md', 'examples/customers.ts'],
+    ['docs/stores.md', 'examples/project.ts'],
+  ])('%s shows %s, which runs', (document, example) => {
+    expect(readFileSync(join(root, document), 'utf8')).toContain(readFileSync(join(root, example), 'utf8'))
   })
 })

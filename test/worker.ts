@@ -13,6 +13,7 @@ import { fakePipeline } from 'durable-outbox/testing'
 import { faultyBucket } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
+export { Project } from '../examples/project.ts'
 export { Lake } from 'durable-outbox/lake'
 export { FakePipeline } from 'durable-outbox/testing'
 
