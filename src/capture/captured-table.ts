@@ -5,16 +5,8 @@ import { is } from 'drizzle-orm'
 import type { AttachedStore, SnapshotPage, StoreSQL } from '../durable-object/attached-stores.ts'
 import { CDCError } from '../error.ts'
 import { decodeRow } from '../outbox/log.ts'
-import {
-  type CapturedColumns,
-  checkFunction,
-  hasBlobSQL,
-  keyColumns,
-  keySQL,
-  MASK,
-  quoteName,
-  rowSQL,
-} from './row-sql.ts'
+import { quoteName } from '../sqlite/quote.ts'
+import { type CapturedColumns, checkFunction, hasBlobSQL, keyColumns, keySQL, MASK, rowSQL } from './row-sql.ts'
 import { type ColumnKind, readTable, type TableInfo } from './table.ts'
 import { createTriggers, type Trigger, TRIGGER_PREFIX } from './triggers.ts'
 

@@ -2,7 +2,8 @@
 
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
-import { quoteText, RAISED } from '../outbox/captured.ts'
+import { RAISED } from '../outbox/captured.ts'
+import { jsonPathOf, quoteName, quoteText, unsayableField } from '../sqlite/quote.ts'
 import type { ColumnKind, TableInfo } from './table.ts'
 
 /** What of a table is captured, and how. */
@@ -44,10 +45,11 @@ export function rowSQL(row: string, { columns, kinds, redactions }: CapturedColu
 }
 
 function jsonPath(column: string): string {
-  if (!column.includes('"')) return `$."${column}"`
+  if (unsayableField([column]) === undefined) return jsonPathOf([column])
   throw new CDCError(
     'invalid-argument',
-    `capture: the column ${column} has a quote in its name, and is not one of the first ${COLUMNS_PER_CALL}; exclude it`,
+    `capture: the column ${column} has a quote, a backslash or a control character in its name, and is not one of the ` +
+      `first ${COLUMNS_PER_CALL}; exclude it`,
   )
 }
 
@@ -80,10 +82,6 @@ export function keySQL(row: string, table: TableInfo, isChecked: boolean): strin
 /** The columns of a row's key. */
 export function keyColumns(row: string, { key }: TableInfo): string[] {
   return key.length === 0 ? [`${row}.rowid`] : key.map((column) => `${row}.${quoteName(column)}`)
-}
-
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 /** Refuses what is not the name of a function, and so could be any SQL. */

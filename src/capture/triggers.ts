@@ -1,7 +1,8 @@
 // The triggers of a captured table, as SQL: whatever writes to it, each changed row appends its event to the log.
 
-import { appendEventSQL, quoteText } from '../outbox/captured.ts'
-import { type CapturedColumns, hasBlobSQL, keyColumns, keySQL, quoteName, rowSQL } from './row-sql.ts'
+import { appendEventSQL } from '../outbox/captured.ts'
+import { quoteName, quoteText } from '../sqlite/quote.ts'
+import { type CapturedColumns, hasBlobSQL, keyColumns, keySQL, rowSQL } from './row-sql.ts'
 import type { TableInfo } from './table.ts'
 
 export interface Trigger {

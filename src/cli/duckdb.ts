@@ -4,6 +4,7 @@
 import type { DuckDBConnection, DuckDBType, DuckDBValue, DuckDBValueConverter, Json } from '@duckdb/node-api'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
+import { quoteName, quoteText } from '../sqlite/quote.ts'
 import { importOptional } from './command.ts'
 import type { LocalTable } from './local-lake.ts'
 
@@ -57,24 +58,16 @@ async function showTable(connection: DuckDBConnection, table: LocalTable): Promi
 }
 
 function emptyTable({ columns }: LocalTable): string {
-  const nulls = columns.map(({ name, type }) => `CAST(NULL AS ${DUCKDB_TYPES[type]}) AS ${identifier(name)}`)
+  const nulls = columns.map(({ name, type }) => `CAST(NULL AS ${DUCKDB_TYPES[type]}) AS ${quoteName(name)}`)
   return `SELECT ${nulls.join(', ')} WHERE false`
 }
 
 function scan({ columns, files }: LocalTable): string {
   const fields = columns.map(
-    ({ id, name, type }) => `${id}: {name: ${literal(name)}, type: '${DUCKDB_TYPES[type]}', default_value: NULL}`,
+    ({ id, name, type }) => `${id}: {name: ${quoteText(name)}, type: '${DUCKDB_TYPES[type]}', default_value: NULL}`,
   )
-  return `SELECT * FROM read_parquet([${files.map(literal).join(', ')}],
+  return `SELECT * FROM read_parquet([${files.map(quoteText).join(', ')}],
     hive_partitioning = false, schema = MAP {${fields.join(', ')}})`
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
-}
-
-function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
 }
 
 /** DuckDB's own answer to SQL of comments alone is "Error in native callback". */

@@ -6,6 +6,7 @@ import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
+import { utf8Bytes } from '../event/utf8.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
@@ -336,11 +337,9 @@ export class OutboxAdmin extends RpcTarget {
   }
 }
 
-const utf8 = new TextEncoder()
-
 function encode(content: EventContent): EncodedEvent {
   const json = JSON.stringify(content)
-  return { id: content.id, json, bytes: utf8.encode(json).byteLength }
+  return { id: content.id, json, bytes: utf8Bytes(json) }
 }
 
 /** It was read from JSON, so that is what it holds. */

@@ -6,6 +6,7 @@ import { CDCError } from '../error.ts'
 import { EVENT_BYTES_MAX, NAME_LENGTH_MAX } from './limits.ts'
 import { hasPlainFields, isPlainEvent, isPlainText } from './plain-event.ts'
 import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
+import { utf8Bytes } from './utf8.ts'
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
 export interface EncodedEvent {
@@ -38,10 +39,6 @@ export type EventContent = GivenEvent & {
 
 const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof Attribution)[]
 
-const utf8 = new TextEncoder()
-/** Room for the JSON of most events, so that counting their bytes allocates nothing. */
-const scratch = new Uint8Array(4_096)
-
 /**
  * Checks what was emitted and encodes it.
  *
@@ -64,7 +61,7 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   const text = JSON.stringify(given)
   if (!isPlainText(text) || !isPlainText(attributed)) parse(input, attribution)
   // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
-  const bytes = checkedBytes(added.length + byteLength(attributed) + byteLength(text))
+  const bytes = checkedBytes(added.length + utf8Bytes(attributed) + utf8Bytes(text))
   return { id, json: `{${added}${attributed}${text.slice(1)}`, bytes }
 }
 
@@ -80,14 +77,14 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
   const id = createId()
   const names = namesOf(change)
   const key = JSON.stringify(change.key)
-  let bytes = names.bytes + id.length + byteLength(key)
+  let bytes = names.bytes + id.length + utf8Bytes(key)
   let isPlain = change.key !== '' && change.key.length <= NAME_LENGTH_MAX && isPlainText(key)
   let json = `${names.json}"id":"${id}","key":${key}`
   for (const name of ROW_FIELDS) {
     const row = change[name]
     if (row === undefined) continue
     json += `,"${name}":${row}`
-    bytes += byteLength(row) + name.length
+    bytes += utf8Bytes(row) + name.length
     isPlain &&= isPlainText(row)
   }
   for (const name of ATTRIBUTION_FIELDS) {
@@ -95,7 +92,7 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
     if (given === undefined) continue
     const text = JSON.stringify(given)
     json += `,"${name}":${text}`
-    bytes += byteLength(text) + name.length
+    bytes += utf8Bytes(text) + name.length
     isPlain &&= isPlainText(text) && hasPlainFields(attribution)
   }
   json += '}'
@@ -117,7 +114,7 @@ function namesOf({ op, store, table }: StoreChange): { readonly json: string; re
   const known = knownNames.get(name)
   if (known !== undefined) return known
   const json = `${JSON.stringify({ type: TYPE_OF_OP[op], op, store, table }).slice(0, -1)},`
-  const names = { json, bytes: byteLength(json) + PUNCTUATION_BYTES }
+  const names = { json, bytes: utf8Bytes(json) + PUNCTUATION_BYTES }
   if (knownNames.size < KNOWN_NAMES_MAX) knownNames.set(name, names)
   return names
 }
@@ -136,13 +133,6 @@ function checkedBytes(bytes: number): number {
     'event-too-large',
     `emit: event is ${megabytes(bytes)}, the limit is ${megabytes(EVENT_BYTES_MAX)}; put the body in R2 and emit its key`,
   )
-}
-
-/** In UTF-8. */
-function byteLength(text: string): number {
-  if (text === '') return 0
-  const { read, written } = utf8.encodeInto(text, scratch)
-  return read === text.length ? written : utf8.encode(text).byteLength
 }
 
 function typeOf(op: Operation | undefined): string {

@@ -38,9 +38,15 @@ function arrayProblem(array: unknown[], path: string, depth: number): string | u
   return undefined
 }
 
+/** Whether all that it holds is certain to be in its fields. */
+export function isPlainObject(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}
+
 function objectProblem(object: object, path: string, depth: number): string | undefined {
-  const prototype: unknown = Object.getPrototypeOf(object)
-  if (prototype !== Object.prototype && prototype !== null)
+  if (!isPlainObject(object))
     return `${path || 'value'} is a ${object.constructor.name}, not a plain object; convert it first`
   for (const [key, child] of Object.entries(object)) {
     if (!isCleanText(key)) return `a key under ${path || 'the top'} holds a NUL or half a surrogate pair`

@@ -1,6 +1,7 @@
 // The verdict of the schema without its price. In workerd, where zod may not compile, an event costs it a third of what
 // an insert costs. Here a good event is recognised by its fields; whatever is not recognised, the schema decides about.
 
+import { isPlainObject } from './json.ts'
 import { EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './limits.ts'
 import { eventFields, type EventInput } from './unified-event.ts'
 
@@ -14,10 +15,10 @@ const isField: ReadonlyMap<string, (value: unknown) => boolean> = new Map(
     store: isOneOf(eventFields.store.options),
     table: isName,
     key: isName,
-    before: isPlainObject,
-    after: isPlainObject,
+    before: isPlainField,
+    after: isPlainField,
     actor: isName,
-    data: isPlainObject,
+    data: isPlainField,
     visibility: isOneOf(eventFields.visibility.options),
   } satisfies Record<keyof EventInput, (value: unknown) => boolean>),
 )
@@ -46,7 +47,7 @@ function isOneOf(options: readonly unknown[]): (value: unknown) => boolean {
   return (value) => options.includes(value)
 }
 
-function isPlainObject(value: unknown): boolean {
+function isPlainField(value: unknown): boolean {
   return typeof value === 'object' && !Array.isArray(value) && value !== null && isPlain(value, 0)
 }
 
@@ -73,10 +74,9 @@ function hasPlainElements(array: readonly unknown[], depth: number): boolean {
 }
 
 function hasPlainValues(object: object, depth: number): boolean {
-  const prototype: unknown = Object.getPrototypeOf(object)
-  if (prototype !== Object.prototype && prototype !== null) return false
+  if (!isPlainObject(object)) return false
   for (const key in object) {
-    const child: unknown = object[key as keyof typeof object]
+    const child = object[key]
     if (child !== undefined && !isPlain(child, depth + 1)) return false
   }
   return true

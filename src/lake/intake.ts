@@ -3,6 +3,7 @@
 
 import { CDCError } from '../error.ts'
 import { type EventRecord, eventRecordSchema } from '../event/record.ts'
+import { utf8Bytes } from '../event/utf8.ts'
 import { contains, type LSNRange } from './ranges.ts'
 
 /** UTF-8 bytes of one run's records as JSON. The platform documents 2 MB for a SQLite row. */
@@ -20,8 +21,6 @@ export interface Run extends Origin, LSNRange {
   /** JSON array of the records. */
   readonly records: string
 }
-
-const utf8 = new TextEncoder()
 
 /** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */
 export function parseRecords(records: unknown): EventRecord[] {
@@ -47,7 +46,7 @@ export function newRuns(origin: Origin, records: readonly EventRecord[], taken: 
     const run = runs.at(-1)
     if (contains(taken, record.lsn) || run?.last === record.lsn) continue
     const json = JSON.stringify(record)
-    const bytes = utf8.encode(json).byteLength + 1
+    const bytes = utf8Bytes(json) + 1
     if (run !== undefined && run.last + 1 === record.lsn && run.bytes + bytes <= RUN_BYTES_MAX) {
       run.last = record.lsn
       run.bytes += bytes

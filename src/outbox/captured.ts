@@ -1,6 +1,7 @@
 // How a trigger appends to the log: in SQL, one row for each event, with the same LSNs, ids and sizes as `append` gives.
 
 import { EVENT_BYTES_MAX } from '../event/limits.ts'
+import { quoteText } from '../sqlite/quote.ts'
 
 /** What begins the message of an error that a trigger raises; the error's code follows, and then what to do. */
 export const RAISED = 'durable-outbox/'
@@ -25,9 +26,4 @@ SELECT max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), acked_lsn) + 1, 1,
 FROM (SELECT acked_lsn, acked_bytes, txid, time, envelope_bytes,
   '{"id":"' || substr(txid, 1, 10) || hex(randomblob(8)) || '"' || fields || ${content} || '}' AS event
   FROM _cdc_state, _cdc_transaction LIMIT 1 OFFSET 0);`
-}
-
-/** A string as SQL writes it. */
-export function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }

@@ -3,6 +3,7 @@
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import type { EventRecord } from '../event/record.ts'
 import { type CommittedEvent, SCHEMA_VERSION } from '../event/unified-event.ts'
+import { utf8Bytes } from '../event/utf8.ts'
 import type { Identity } from './identity.ts'
 import { ROW_BYTES_MAX, ROW_EVENTS_MAX } from './limits.ts'
 
@@ -15,8 +16,6 @@ export interface RowContent {
   readonly bytes: number
   readonly events: string
 }
-
-const utf8 = new TextEncoder()
 
 /** Cuts a transaction's events into rows that stay below SQLite's row limit and the limit of a batch. */
 export function splitRows(events: readonly EncodedEvent[], envelope: number): RowContent[] {
@@ -49,7 +48,7 @@ export function envelopeBytes({ ns, source, epoch }: Identity): number {
     timestamp: new Date(0).toISOString(),
     _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, retries: largest, redrivenFrom: largest },
   }
-  return utf8.encode(JSON.stringify(envelope)).byteLength
+  return utf8Bytes(JSON.stringify(envelope))
 }
 
 /** As a trigger writes it: with `blobs` where values are BLOBs in hexadecimal, as SQL knows no base64. */

@@ -1,7 +1,9 @@
 // Rows that are inserted together, whichever way round they came: as rows, or as columns already.
 
 import { type Column, type Columns, type ColumnType, type Encoded, encoders, refusal, typeOfValue } from './column.ts'
-import { addColumns, invalid } from './schema.ts'
+import { isPlainObject } from '../../event/json.ts'
+import { invalid } from '../checks.ts'
+import { addColumns } from './schema.ts'
 
 /** Rows of one batch. */
 export const COLUMNAR_BATCH_ROWS_MAX = 100_000
@@ -111,10 +113,4 @@ function fromColumns(columns: Record<string, unknown>, method: string): Batch {
     valuesOf: (name) => arrays.get(name) ?? [],
     rowAt: (index) => Object.fromEntries(names.map((name) => [name, arrays.get(name)?.[index]])),
   }
-}
-
-function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
 }

@@ -32,15 +32,8 @@ import type {
   RangePredicate,
 } from './query.ts'
 import type { Source } from './scan.ts'
-import {
-  addColumns,
-  type ColumnarSchema,
-  invalid,
-  isZod,
-  parseColumns,
-  stringifyColumns,
-  typesOfSchema,
-} from './schema.ts'
+import { checkStoreName, invalid } from '../checks.ts'
+import { addColumns, type ColumnarSchema, isZod, parseColumns, stringifyColumns, typesOfSchema } from './schema.ts'
 import {
   aggregateRows,
   countRows,
@@ -91,11 +84,7 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
    * @throws {CDCError} `invalid-argument` for another name.
    */
   constructor(ctx: StoreContext, table: string, options: ColumnarOptions<T> = {}) {
-    if (!/^[A-Za-z]\w{0,63}$/.test(table))
-      throw new CDCError(
-        'invalid-argument',
-        `ColumnarStore: table must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(table)}`,
-      )
+    checkStoreName('ColumnarStore', 'table', table)
     this.#ctx = ctx
     this.#table = table
     this.#options = options

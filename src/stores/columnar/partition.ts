@@ -3,7 +3,7 @@
 import { isCleanText } from '../../event/json.ts'
 import type { Batch, EncodedBatch } from './batch.ts'
 import type { Column, Encoded } from './column.ts'
-import { invalid } from './schema.ts'
+import { invalid } from '../checks.ts'
 
 /** UTF-16 units of the id of a partition. */
 export const COLUMNAR_PARTITION_LENGTH_MAX = 1_000

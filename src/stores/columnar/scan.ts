@@ -5,7 +5,7 @@
 import type { Bound } from './chunk.ts'
 import { type Column, type Columns, type ColumnType, encoders, refusal, typeOfValue } from './column.ts'
 import { COLUMNAR_IN_VALUES_MAX } from './query.ts'
-import { invalid } from './schema.ts'
+import { invalid } from '../checks.ts'
 
 /** Values that a statement compares with, and paths that it goes along inside JSON, together. SQLite binds 100. */
 const PARAMETERS_MAX = 90

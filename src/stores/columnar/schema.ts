@@ -1,7 +1,7 @@
 // Which columns there are: those of a schema, or whatever the rows bring, each of the type of its first value.
 
 import * as z from 'zod'
-import { CDCError } from '../../error.ts'
+import { invalid } from '../checks.ts'
 import { isCleanText } from '../../event/json.ts'
 import type { Column, Columns, ColumnType } from './column.ts'
 
@@ -77,10 +77,6 @@ export function addColumns(columns: Columns, added: Iterable<readonly [string, C
       `${types.size} columns, the limit is ${COLUMNAR_COLUMNS_MAX}; put what belongs together into one object`,
     )
   return toColumns(types)
-}
-
-export function invalid(method: string, problem: string): CDCError {
-  return new CDCError('invalid-argument', `${method}: ${problem}`)
 }
 
 function toColumns(types: Iterable<readonly [string, ColumnType]>): Columns {

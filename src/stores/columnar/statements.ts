@@ -3,7 +3,7 @@
 import { type ColumnType, decode } from './column.ts'
 import { type ColumnarPage, COLUMNAR_ROWS_PER_PAGE_MAX } from './query.ts'
 import { Scan, type Selection, type Source } from './scan.ts'
-import { invalid } from './schema.ts'
+import { checkPage, invalid } from '../checks.ts'
 
 const ROWS_PER_PAGE = 100
 
@@ -171,10 +171,7 @@ export function decodeRow({ fields }: Reading, values: readonly unknown[]): Reco
 
 function pageClause({ limit, offset = 0 }: ColumnarPage, defaultLimit: number, method: string): string {
   const rows = limit ?? defaultLimit
-  if (!Number.isInteger(rows) || rows < 1 || rows > COLUMNAR_ROWS_PER_PAGE_MAX)
-    throw invalid(method, `limit must be 1 to ${COLUMNAR_ROWS_PER_PAGE_MAX}, not ${rows}`)
-  if (!Number.isSafeInteger(offset) || offset < 0)
-    throw invalid(method, `offset must be a whole number from 0, not ${offset}`)
+  checkPage({ limit: rows, offset }, COLUMNAR_ROWS_PER_PAGE_MAX, method)
   return `LIMIT ${rows} OFFSET ${offset}`
 }
 

@@ -1,6 +1,7 @@
 // How a path and a value read in SQL. SQLite uses an index on an expression only for a statement that spells it alike, so
 // the paths of indexes stand in the text of statements, checked and quoted by the store's constructor; all else is bound.
 
+import { quoteText } from '../../sqlite/quote.ts'
 import { jsonPath } from './path.ts'
 
 /** What a statement is given. A parameter has a number, so that it can be used more than once. */
@@ -53,15 +54,10 @@ export function indexExpression(path: string): string {
   return extract(pathLiteral(path))
 }
 
-/** The name of a table or an index, as SQL writes it. */
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
 function extract(name: string): string {
   return `document ->> ${name}`
 }
 
 function pathLiteral(path: string): string {
-  return `'${jsonPath(path, 'DocumentStore').replaceAll("'", "''")}'`
+  return quoteText(jsonPath(path, 'DocumentStore'))
 }

@@ -7,10 +7,13 @@ import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
 import type { Transaction } from '../../durable-object/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
+import { isPlainObject } from '../../event/json.ts'
 import { createIdFactory } from '../../event/id.ts'
 import type { Attribution } from '../../event/unified-event.ts'
+import { checkStoreName, invalid, schemaProblems } from '../checks.ts'
 import { type DocumentChanges, parseChanges } from './changes.ts'
-import { Columns, quoteName } from './columns.ts'
+import { quoteName } from '../../sqlite/quote.ts'
+import { Columns } from './columns.ts'
 import {
   checkId,
   checkNames,
@@ -19,7 +22,6 @@ import {
   type EncodedDocument,
   encodeDocument,
   type Fields,
-  isPlainObject,
   isSameJSON,
   ownFields,
 } from './document.ts'
@@ -66,11 +68,7 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
    * @throws {CDCError} `invalid-argument` for another name, or for paths that can't be indexed.
    */
   constructor(ctx: StoreContext, type: string, { indexes = [], schema }: DocumentStoreOptions<T, Input> = {}) {
-    if (!/^[A-Za-z]\w{0,63}$/.test(type))
-      throw new CDCError(
-        'invalid-argument',
-        `DocumentStore: type must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(type)}`,
-      )
+    checkStoreName('DocumentStore', 'type', type)
     checkIndexes(indexes)
     const columns = new Columns(indexes)
     this.name = `document/${type}`
@@ -329,10 +327,7 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
     if (this.#schema === undefined) return checkNames(fields, caller)
     const parsed = this.#schema.safeParse(fields)
     if (parsed.success) return checkNames(plainFields(parsed.data, caller), caller)
-    const problems = parsed.error.issues.map(({ path, message }) =>
-      [path.join('.'), message].filter(Boolean).join(': '),
-    )
-    throw new CDCError('invalid-argument', `${caller}: ${problems.join('; ')}`, { cause: parsed.error })
+    throw invalid(caller, schemaProblems(parsed.error), parsed.error)
   }
 
   /** How errors begin. */
@@ -351,5 +346,5 @@ function isoNow(): string {
 
 function plainFields(input: unknown, caller: string): Fields {
   if (isPlainObject(input)) return input
-  throw new CDCError('invalid-argument', `${caller}: a document must be a plain object`)
+  throw invalid(caller, 'a document must be a plain object')
 }

@@ -2,7 +2,8 @@
 // table and the event are given the same one.
 
 import { CDCError } from '../../error.ts'
-import { isCleanText, jsonProblem } from '../../event/json.ts'
+import { isCleanText, isPlainObject, jsonProblem } from '../../event/json.ts'
+import { utf8Bytes } from '../../event/utf8.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
 import { DOCUMENT_BYTES_MAX } from './limits.ts'
@@ -90,13 +91,6 @@ export function checkId($id: unknown, caller: string): asserts $id is string {
   )
 }
 
-/** Only of these it is certain that all that they hold is in their fields. */
-export function isPlainObject(value: unknown): value is Fields {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === Object.prototype || prototype === null
-}
-
 /**
  * Whether JSON would say the same of both, whatever the order of fields. What JSON can't say is never the same, so that it
  * is not passed over but refused later.
@@ -122,9 +116,7 @@ function refuseProblem(document: StoredDocument, caller: string): void {
   if (problem !== undefined) throw new CDCError('invalid-argument', `${caller}: ${problem}`)
 }
 
-const utf8 = new TextEncoder()
-
 /** Counted only where it matters: a character has at most three bytes. */
 function byteLength(text: string): number {
-  return text.length * 3 <= DOCUMENT_BYTES_MAX ? text.length : utf8.encode(text).byteLength
+  return text.length * 3 <= DOCUMENT_BYTES_MAX ? text.length : utf8Bytes(text)
 }

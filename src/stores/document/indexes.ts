@@ -1,7 +1,8 @@
 // The indexes of a store, as SQLite has them and as the constructor wants them.
 
 import { CDCError } from '../../error.ts'
-import { indexExpression, quoteName } from './columns.ts'
+import { quoteName } from '../../sqlite/quote.ts'
+import { indexExpression } from './columns.ts'
 import { INDEXES_MAX } from './limits.ts'
 
 /** @throws {CDCError} `invalid-argument` for too many paths, one that stands there twice, or `$id`. */

@@ -3,6 +3,7 @@
 
 import { CDCError } from '../../error.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
+import { jsonPathOf, unsayableField } from '../../sqlite/quote.ts'
 import type { DocumentFields, Fields } from './document.ts'
 
 /** Every path of a document, of up to five fields. */
@@ -45,8 +46,8 @@ export function parsePath(path: string, caller: string): readonly string[] {
  */
 export function jsonPath(path: string, caller: string): string {
   const fields = parsePath(path, caller)
-  const escaped = fields.find((field) => JSON.stringify(field) !== `"${field}"`)
-  if (escaped === undefined) return `$${fields.map((field) => `."${field}"`).join('')}`
+  const escaped = unsayableField(fields)
+  if (escaped === undefined) return jsonPathOf(fields)
   throw new CDCError(
     'invalid-argument',
     `${caller}: ${JSON.stringify(escaped)} can't be searched for: a quote, a backslash or a control character is in it`,

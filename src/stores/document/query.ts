@@ -1,7 +1,7 @@
 // A page of documents as SQL. A page that goes on after a document is read in parts, each of which is one range of an index,
 // so that it costs the same wherever it begins: first the documents with the same value, then those with later ones.
 
-import { CDCError } from '../../error.ts'
+import { checkPage, invalid } from '../checks.ts'
 import { type Columns, Parameters } from './columns.ts'
 import type { Document, DocumentFields } from './document.ts'
 import { DOCUMENTS_PER_PAGE, DOCUMENTS_PER_PAGE_MAX } from './limits.ts'
@@ -36,17 +36,15 @@ export interface Page {
 
 /** @throws {CDCError} `invalid-argument` for what is no query, and beyond the limits. */
 export function planPage<T>(query: DocumentQuery<T>, columns: Columns, caller: string): Page {
-  const invalid = (problem: string) => new CDCError('invalid-argument', `${caller}: ${problem}`)
   const { where = {}, orderBy = '$id', limit = DOCUMENTS_PER_PAGE, after, offset = 0, ...unknown } = query
   const [surplus] = Object.keys(unknown)
   if (surplus !== undefined)
-    throw invalid(`there is no ${surplus} in a query, but where, orderBy, limit, after and offset`)
-  if (typeof orderBy !== 'string') throw invalid('orderBy must be a path, with - before it for descending order')
-  if (!Number.isInteger(limit) || limit < 1 || limit > DOCUMENTS_PER_PAGE_MAX)
-    throw invalid(`limit must be 1 to ${DOCUMENTS_PER_PAGE_MAX}, not ${limit}`)
-  if (!Number.isSafeInteger(offset) || offset < 0) throw invalid(`offset must be a whole number from 0, not ${offset}`)
-  if (after !== undefined && offset > 0) throw invalid('after says where the page begins; leave offset out')
-  if (after !== undefined && typeof after?.$id !== 'string') throw invalid('after must be a document')
+    throw invalid(caller, `there is no ${surplus} in a query, but where, orderBy, limit, after and offset`)
+  if (typeof orderBy !== 'string')
+    throw invalid(caller, 'orderBy must be a path, with - before it for descending order')
+  checkPage({ limit, offset }, DOCUMENTS_PER_PAGE_MAX, caller)
+  if (after !== undefined && offset > 0) throw invalid(caller, 'after says where the page begins; leave offset out')
+  if (after !== undefined && typeof after?.$id !== 'string') throw invalid(caller, 'after must be a document')
 
   const parameters = new Parameters()
   const filter = new WhereCompiler(columns, parameters, caller).compile(where)

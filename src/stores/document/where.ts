@@ -1,9 +1,10 @@
 // From a filter to a condition in SQL. What SQLite can't decide, such as whether an absent field is above 5, does not hold.
 
-import { CDCError } from '../../error.ts'
-import { isCleanText } from '../../event/json.ts'
+import { isCleanText, isPlainObject } from '../../event/json.ts'
+import { utf8Bytes } from '../../event/utf8.ts'
+import { invalid } from '../checks.ts'
 import type { Column, Columns, Parameters } from './columns.ts'
-import { type DocumentFields, isPlainObject } from './document.ts'
+import { type DocumentFields } from './document.ts'
 import { FILTER_CONDITIONS_MAX, IN_VALUES_MAX, LIKE_BYTES_MAX, PARAMETER_CHARACTERS_MAX } from './limits.ts'
 import type { DocumentPath, ValueAt } from './path.ts'
 
@@ -80,7 +81,7 @@ export class WhereCompiler {
 
   /** @throws {CDCError} `invalid-argument` for what is no filter, and beyond the limits. */
   compile(where: unknown): string {
-    if (!isPlainObject(where)) throw this.#invalid('a filter must be an object of paths and values')
+    if (!isPlainObject(where)) throw invalid(this.#caller, 'a filter must be an object of paths and values')
     const conditions = Object.entries(where).map(([name, operand]) => this.#condition(name, operand))
     return conditions.length === 0 ? 'TRUE' : conditions.join(' AND ')
   }
@@ -101,14 +102,15 @@ export class WhereCompiler {
 
   #filters(name: string, filters: unknown): string[] {
     this.#count()
-    if (!Array.isArray(filters) || filters.length === 0) throw this.#invalid(`${name} must be a list of filters`)
+    if (!Array.isArray(filters) || filters.length === 0)
+      throw invalid(this.#caller, `${name} must be a list of filters`)
     return filters.map((filter) => `(${this.compile(filter)})`)
   }
 
   #field(path: string, operand: unknown): string {
     const column = this.#columns.column(path, this.#parameters, this.#caller)
     const comparisons = isPlainObject(operand) ? Object.entries(operand) : [['$eq', operand] as const]
-    if (comparisons.length === 0) throw this.#invalid(`${path} must be a value or a comparison, not {}`)
+    if (comparisons.length === 0) throw invalid(this.#caller, `${path} must be a value or a comparison, not {}`)
     return comparisons.map(([operator, value]) => this.#compare(path, column, operator, value)).join(' AND ')
   }
 
@@ -130,7 +132,8 @@ export class WhereCompiler {
       case '$like':
         return this.#like(path, column, value)
       default:
-        throw this.#invalid(
+        throw invalid(
+          this.#caller,
           `${path} can't be compared by ${operator}; there are $eq, $ne, $gt, $gte, $lt, $lte (of strings and numbers), ` +
             '$in and $like; a field inside a field is written with a dot',
         )
@@ -144,7 +147,7 @@ export class WhereCompiler {
 
   #in(path: string, column: Column, values: unknown): string {
     if (!Array.isArray(values) || values.length > IN_VALUES_MAX)
-      throw this.#invalid(`${path}: $in must be a list of at most ${IN_VALUES_MAX} values`)
+      throw invalid(this.#caller, `${path}: $in must be a list of at most ${IN_VALUES_MAX} values`)
     const groups = Map.groupBy(values, (value: unknown) => (value === null ? undefined : this.#typeOf(path, value)))
     const conditions = Array.from(groups, ([type, group], index) => {
       // A list of several types is as many conditions.
@@ -152,7 +155,7 @@ export class WhereCompiler {
       if (type === undefined) return `${column.value} IS NULL`
       const list = JSON.stringify(group)
       if (list.length > PARAMETER_CHARACTERS_MAX)
-        throw this.#invalid(`${path}: the values of $in have more than ${PARAMETER_CHARACTERS_MAX} characters`)
+        throw invalid(this.#caller, `${path}: the values of $in have more than ${PARAMETER_CHARACTERS_MAX} characters`)
       const chosen = `SELECT value FROM json_each(${this.#parameters.add(list)})`
       return `(${column.value} IN (${chosen}) AND ${column.type} IN (${type}))`
     })
@@ -161,8 +164,8 @@ export class WhereCompiler {
   }
 
   #like(path: string, column: Column, pattern: unknown): string {
-    if (typeof pattern !== 'string' || !isCleanText(pattern) || utf8.encode(pattern).byteLength > LIKE_BYTES_MAX)
-      throw this.#invalid(`${path}: $like must be a string of at most ${LIKE_BYTES_MAX} bytes, without NUL`)
+    if (typeof pattern !== 'string' || !isCleanText(pattern) || utf8Bytes(pattern) > LIKE_BYTES_MAX)
+      throw invalid(this.#caller, `${path}: $like must be a string of at most ${LIKE_BYTES_MAX} bytes, without NUL`)
     const matches = `${column.value} LIKE ${this.#parameters.add(pattern)} ESCAPE '\\'`
     // LIKE looks at a string only up to a NUL, and would take the rest of it for nothing.
     return `(${matches} AND ${column.type} IN (${JSON_TYPES.string}) AND instr(${column.value}, char(0)) = 0)`
@@ -174,7 +177,8 @@ export class WhereCompiler {
     if (typeof value === 'number' && Number.isFinite(value)) return JSON_TYPES.number
     if (typeof value === 'string' && value.isWellFormed() && value.length <= PARAMETER_CHARACTERS_MAX)
       return JSON_TYPES.string
-    throw this.#invalid(
+    throw invalid(
+      this.#caller,
       `${path} must be compared with a finite number, true, false, null or a string of at most ` +
         `${PARAMETER_CHARACTERS_MAX} characters that is well-formed; not ${describe(value)}`,
     )
@@ -183,17 +187,12 @@ export class WhereCompiler {
   #count(): void {
     this.#conditions += 1
     if (this.#conditions > FILTER_CONDITIONS_MAX)
-      throw this.#invalid(
+      throw invalid(
+        this.#caller,
         `a filter has at most ${FILTER_CONDITIONS_MAX} conditions; many values of a field go into $in`,
       )
   }
-
-  #invalid(problem: string): CDCError {
-    return new CDCError('invalid-argument', `${this.#caller}: ${problem}`)
-  }
 }
-
-const utf8 = new TextEncoder()
 
 function describe(value: unknown): string {
   if (value === undefined || typeof value === 'number') return `${value}`

@@ -7,6 +7,7 @@ import type { Transaction } from '../../durable-object/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
 import type { Attribution } from '../../event/unified-event.ts'
+import { checkStoreName } from '../checks.ts'
 import { type GraphDirection, type RelationshipQuery, selectRelationships } from './query.ts'
 import {
   checkId,
@@ -67,11 +68,7 @@ export class GraphStore<
    * @throws {CDCError} `invalid-argument` for another name.
    */
   constructor(ctx: StoreContext, graph = 'graph', schemas: GraphSchemas<NodeData, RelationshipData> = {}) {
-    if (!/^[A-Za-z]\w{0,63}$/.test(graph))
-      throw new CDCError(
-        'invalid-argument',
-        `GraphStore: graph must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(graph)}`,
-      )
+    checkStoreName('GraphStore', 'graph', graph)
     this.#ctx = ctx
     this.#graph = graph
     this.#schemas = schemas

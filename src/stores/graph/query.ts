@@ -1,6 +1,6 @@
 // The relationships of one node, in pages.
 
-import { CDCError } from '../../error.ts'
+import { checkWhole } from '../checks.ts'
 import { checkId, checkRelationshipKey, checkType, type RelationshipKey } from './rows.ts'
 
 /** Relationships that one call of `outgoing` or `incoming` returns, at most. */
@@ -46,10 +46,4 @@ export function selectRelationships(
       ORDER BY type, ${far} LIMIT ?`,
     params: [id, type ?? after?.type ?? '', last, limit],
   }
-}
-
-/** @throws {CDCError} `invalid-argument` for what is no whole number within the limits. */
-export function checkWhole(value: number, { from, to }: { from: number; to: number }, what: string): void {
-  if (Number.isInteger(value) && value >= from && value <= to) return
-  throw new CDCError('invalid-argument', `${what} must be ${from} to ${to}, not ${value}`)
 }

@@ -2,7 +2,8 @@
 
 import type { StoreSQL } from '../../durable-object/attached-stores.ts'
 import { CDCError } from '../../error.ts'
-import { checkWhole, type GraphDirection, ends } from './query.ts'
+import { checkWhole } from '../checks.ts'
+import { type GraphDirection, ends } from './query.ts'
 import { checkId, checkType } from './rows.ts'
 
 /** Steps that a walk goes, at most: a path has at most one node more. */

@@ -14,6 +14,7 @@ import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
 import type { Transaction } from '../../durable-object/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { Attribution, EventInput } from '../../event/unified-event.ts'
+import { checkStoreName } from '../checks.ts'
 import {
   type Aggregate,
   type AggregateQuery,
@@ -86,11 +87,7 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
    * @throws {CDCError} `invalid-argument` for another name.
    */
   constructor(ctx: StoreContext, type: string, { retention, now = Date.now }: TimeSeriesOptions = {}) {
-    if (!/^[A-Za-z]\w{0,63}$/.test(type))
-      throw new CDCError(
-        'invalid-argument',
-        `TimeSeriesStore: type must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(type)}`,
-      )
+    checkStoreName('TimeSeriesStore', 'type', type)
     if (retention !== undefined) toDurationMs(retention, 'TimeSeriesStore: retention')
     this.name = `timeseries/${type}`
     this.#ctx = ctx

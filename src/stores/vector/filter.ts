@@ -1,7 +1,8 @@
 // From a filter to SQL. Names and values travel as bound parameters, so that none can become SQL.
 
-import { CDCError } from '../../error.ts'
 import { jsonProblem } from '../../event/json.ts'
+import { jsonPathOf, unsayableField } from '../../sqlite/quote.ts'
+import { invalid } from '../checks.ts'
 
 /** Fields that one filter names, at most: each takes two of a statement's 100 parameters. */
 const FILTER_FIELDS_MAX = 40
@@ -51,14 +52,12 @@ export function metadataClause(filter: object, caller: string): Clause {
 /** SQLite's path to a field, with every name in quotes, so that whatever is in them is a part of it. */
 function jsonPath(field: string, caller: string): string {
   const names = (field.startsWith(METADATA_PREFIX) ? field.slice(METADATA_PREFIX.length) : field).split('.')
-  const quoted = names.map((name) => JSON.stringify(name))
-  // SQLite's versions disagree about escapes in paths.
-  if (names.some((name, index) => name === '' || `"${name}"` !== quoted[index]))
+  if (names.includes('') || unsayableField(names) !== undefined)
     throw invalid(
       caller,
       `filter can't name the field ${JSON.stringify(field)}: names are separated by dots, and hold no quotes, backslashes or control characters`,
     )
-  return `$.${quoted.join('.')}`
+  return jsonPathOf(names)
 }
 
 function comparable(field: string, value: unknown, caller: string): string {
@@ -68,8 +67,4 @@ function comparable(field: string, value: unknown, caller: string): string {
     : `${field} must be compared with a string, number, boolean or null`
   if (problem !== undefined) throw invalid(caller, `filter: ${problem}`)
   return JSON.stringify(value)
-}
-
-function invalid(caller: string, problem: string): CDCError {
-  return new CDCError('invalid-argument', `${caller}: ${problem}`)
 }

@@ -7,6 +7,7 @@ import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
 import type { Transaction } from '../../durable-object/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { Attribution } from '../../event/unified-event.ts'
+import { checkStoreName, checkWhole, invalid } from '../checks.ts'
 import { metadataClause, type VectorFilter } from './filter.ts'
 import { KeptEmbeddings } from './kept-embeddings.ts'
 import {
@@ -85,13 +86,8 @@ export class VectorStore<
    */
   constructor(ctx: StoreContext, options: VectorStoreOptions<M, Input>) {
     const { dimension, table = 'vectors', schema, memoryBytes = VECTOR_MEMORY_BYTES } = options
-    if (!/^[A-Za-z]\w{0,63}$/.test(table))
-      throw invalid(
-        'VectorStore',
-        `table must be 1 to 64 letters, digits or _, and begin with a letter; not ${JSON.stringify(table)}`,
-      )
-    if (!Number.isInteger(dimension) || dimension < 1 || dimension > VECTOR_DIMENSION_MAX)
-      throw invalid('VectorStore', `dimension must be 1 to ${VECTOR_DIMENSION_MAX}, not ${dimension}`)
+    checkStoreName('VectorStore', 'table', table)
+    checkWhole(dimension, { from: 1, to: VECTOR_DIMENSION_MAX }, 'VectorStore: dimension')
     this.name = `vector/${table}`
     this.dimension = dimension
     this.#ctx = ctx
@@ -271,8 +267,7 @@ function checkSearch<M extends object>(search: VectorSearch<M>, dimension: numbe
   const { limit = SEARCH_LIMIT, metric = 'cosine' } = search
   const unknown = Object.keys(search).find((field) => !SEARCH_FIELDS.includes(field))
   if (unknown !== undefined) throw invalid(caller, `unknown field ${unknown}; there are ${SEARCH_FIELDS.join(', ')}`)
-  if (!Number.isInteger(limit) || limit < 1 || limit > VECTORS_PER_SEARCH_MAX)
-    throw invalid(caller, `limit must be 1 to ${VECTORS_PER_SEARCH_MAX}, not ${limit}`)
+  checkWhole(limit, { from: 1, to: VECTORS_PER_SEARCH_MAX }, `${caller}: limit`)
   if (!isMetric(metric)) throw invalid(caller, `metric must be cosine, dot or l2, not ${String(metric)}`)
   const embedding = checkEmbedding(search.embedding, dimension, caller)
   if (metric === 'cosine' && embedding.every((number) => number === 0))
@@ -291,8 +286,4 @@ function keptOf(storage: DurableObjectStorage, table: string, create: () => Kept
   const kept = tables.get(table) ?? create()
   tables.set(table, kept)
   return kept
-}
-
-function invalid(caller: string, problem: string): CDCError {
-  return new CDCError('invalid-argument', `${caller}: ${problem}`)
 }

@@ -1,9 +1,10 @@
 // What a vector store is given and gives, and how it is checked and becomes a row.
 
 import type * as z from 'zod'
-import { CDCError } from '../../error.ts'
 import { isCleanText, jsonProblem } from '../../event/json.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
+import { utf8Bytes } from '../../event/utf8.ts'
+import { invalid, schemaProblems } from '../checks.ts'
 import { contentHash } from './content-hash.ts'
 import { VECTOR_CONTENT_BYTES_MAX } from './limits.ts'
 import type { VectorFacts, VectorRow } from './vector-rows.ts'
@@ -34,7 +35,6 @@ export interface VectorShape<M extends object, Input extends object> {
 }
 
 const FIELDS = ['id', 'content', 'embedding', 'metadata']
-const utf8 = new TextEncoder()
 
 /** @throws {CDCError} `invalid-argument` */
 export function encodeVector<M extends object, Input extends object>(
@@ -83,11 +83,11 @@ function checkContent(content: unknown, caller: string): void {
   if (typeof content !== 'string') throw invalid(caller, `content must be a string, not ${describe(content)}`)
   if (!isCleanText(content)) throw invalid(caller, 'content holds a NUL or half a surrogate pair')
   if (content.length * 3 <= VECTOR_CONTENT_BYTES_MAX) return
-  const { byteLength } = utf8.encode(content)
-  if (byteLength > VECTOR_CONTENT_BYTES_MAX)
+  const bytes = utf8Bytes(content)
+  if (bytes > VECTOR_CONTENT_BYTES_MAX)
     throw invalid(
       caller,
-      `content is ${byteLength} bytes, the limit is ${VECTOR_CONTENT_BYTES_MAX}; put it in R2 and its key in metadata`,
+      `content is ${bytes} bytes, the limit is ${VECTOR_CONTENT_BYTES_MAX}; put it in R2 and its key in metadata`,
     )
 }
 
@@ -106,14 +106,9 @@ function encodeMetadata<M extends object, Input extends object>(
 function parse<M extends object>(metadata: object, schema: z.ZodType<M>, caller: string): M {
   const parsed = schema.safeParse(metadata)
   if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map(({ path, message }) => [path.join('.'), message].filter(Boolean).join(': '))
-  throw new CDCError('invalid-argument', `${caller}: metadata: ${problems.join('; ')}`, { cause: parsed.error })
+  throw invalid(caller, `metadata: ${schemaProblems(parsed.error)}`, parsed.error)
 }
 
 function describe(value: unknown): string {
   return typeof value === 'object' && value !== null ? value.constructor.name : String(value)
-}
-
-function invalid(caller: string, problem: string): CDCError {
-  return new CDCError('invalid-argument', `${caller}: ${problem}`)
 }
