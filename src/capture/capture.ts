@@ -4,12 +4,13 @@
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { AttachedStore } from '../durable-object/attached-stores.ts'
 import { CDCError } from '../error.ts'
+import { checkedAttribution } from '../event/create-event.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import { RAISED } from '../outbox/captured.ts'
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
 import { CapturedTable, type CaptureOptions, uninstall } from './captured-table.ts'
 import { classify, type StatementKind } from './statement.ts'
-import { TRIGGER_PREFIX } from './triggers.ts'
+import { IS_OUR_TRIGGER } from './triggers.ts'
 
 /** Statements after which the size of the backlog is read again while it grows. */
 const UNREAD_STATEMENTS_MAX = 64
@@ -31,11 +32,6 @@ export interface CaptureParts {
   readonly committed: (before: Backlog, after: Backlog) => void
   readonly attach: (store: AttachedStore) => void
 }
-
-const isOurs = `substr(name, 1, ${TRIGGER_PREFIX.length}) = '${TRIGGER_PREFIX}'`
-
-/** Whether a captured table's triggers are what they must be: `live`, or what is wrong. */
-export type CaptureStatus = Record<string, string>
 
 export class Capture {
   readonly #parts: CaptureParts
@@ -67,8 +63,7 @@ export class Capture {
   add(table: string | SQLiteTable, options: CaptureOptions): void {
     const captured = new CapturedTable(table, options)
     this.#parts.storage.transactionSync(() => {
-      const isThere = captured.install(this.#rawSQL)
-      if (!isThere && options.mayBeMissing !== true)
+      if (!captured.install(this.#rawSQL))
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
     })
     this.#tables.set(captured.tableName.toLowerCase(), captured)
@@ -76,19 +71,13 @@ export class Capture {
     this.#watch()
   }
 
-  /** Ends the capture of a table. */
-  remove(tableName: string): void {
-    this.#tables.delete(tableName.toLowerCase())
-    this.#parts.storage.transactionSync(() => uninstall(this.#rawSQL, tableName))
-    this.#findWatched()
-  }
-
   /** Called when something was rolled back, and the note of the transaction may have been with it. */
   forgetStamp(): void {
     this.#stamp = ''
   }
 
-  status(): CaptureStatus {
+  /** By captured table: `live`, or why its triggers are not what they must be. */
+  status(): Record<string, string> {
     return Object.fromEntries(
       [...this.#tables.values()].map((table) => [table.tableName, table.problem(this.#rawSQL) ?? 'live']),
     )
@@ -148,7 +137,7 @@ export class Capture {
   #stampTransaction(): void {
     const { outbox, now, transaction } = this.#parts
     const { txid, ...attribution } = transaction()
-    const fields = Object.keys(attribution).length === 0 ? '' : `,${JSON.stringify(attribution).slice(1, -1)}`
+    const fields = checkedAttribution(attribution)
     const stamp = txid + fields
     if (stamp === this.#stamp) return
     outbox.open()
@@ -184,7 +173,7 @@ export class Capture {
     const reached = new Set(this.#capturedNames().map((name) => name.toLowerCase()))
     if (reached.size > 0)
       for (const { name } of this.#exec<{ name: string }>(
-        `SELECT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND NOT ${isOurs}`,
+        `SELECT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
       ))
         reached.add(name.toLowerCase())
     const references = this.#references()
@@ -211,7 +200,7 @@ export class Capture {
 
   #capturedNames(): string[] {
     return this.#exec<{ name: string }>(
-      `SELECT DISTINCT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND ${isOurs}`,
+      `SELECT DISTINCT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND ${IS_OUR_TRIGGER}`,
     )
       .toArray()
       .map(({ name }) => name)

@@ -8,7 +8,7 @@ import { decodeRow } from '../outbox/log.ts'
 import { quoteName } from '../sqlite/quote.ts'
 import { type CapturedColumns, checkFunction, hasBlobSQL, keyColumns, keySQL, MASK, rowSQL } from './row-sql.ts'
 import { type ColumnKind, readTable, type TableInfo } from './table.ts'
-import { createTriggers, type Trigger, TRIGGER_PREFIX } from './triggers.ts'
+import { createTriggers, IS_OUR_TRIGGER, type Trigger } from './triggers.ts'
 
 export interface CaptureOptions {
   /** The only columns that events show. Default: all. */
@@ -20,8 +20,6 @@ export interface CaptureOptions {
    * or `'***'` for `mask`. Applied by the trigger, so that the value itself never reaches the log.
    */
   readonly redact?: Readonly<Record<string, string>>
-  /** Whether the table may be made later: then its triggers are put in as soon as it is there. */
-  readonly mayBeMissing?: boolean
 }
 
 /** Characters of one statement, on the platform. */
@@ -157,9 +155,8 @@ function tryFunction(sql: StoreSQL, name: string): void {
 export function uninstall(sql: StoreSQL, tableName: string): void {
   const triggers = sql.exec<{ name: string }>(
     `SELECT name FROM sqlite_master
-     WHERE type = 'trigger' AND lower(tbl_name) = lower(?) AND substr(name, 1, ${TRIGGER_PREFIX.length}) = ?`,
+     WHERE type = 'trigger' AND lower(tbl_name) = lower(?) AND ${IS_OUR_TRIGGER}`,
     tableName,
-    TRIGGER_PREFIX,
   )
   for (const { name } of triggers.toArray()) sql.exec(`DROP TRIGGER ${quoteName(name)}`)
 }

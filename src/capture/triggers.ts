@@ -12,7 +12,9 @@ export interface Trigger {
 }
 
 /** What the names of all triggers of the library begin with. */
-export const TRIGGER_PREFIX = '_cdc_'
+const TRIGGER_PREFIX = '_cdc_'
+/** Of a row of `sqlite_master` that is a trigger's. */
+export const IS_OUR_TRIGGER = `substr(name, 1, ${TRIGGER_PREFIX.length}) = '${TRIGGER_PREFIX}'`
 
 type Change = 'c' | 'u' | 'd'
 

@@ -128,10 +128,10 @@ export class Snapshots {
   /** The full name of a store that is given by it, or by its table alone where only one store has that. */
   #resolve(nameOrTable: string): string {
     const names = this.#parts.stores.names()
-    const found = names.filter((name) => name === nameOrTable || name.slice(name.indexOf('/') + 1) === nameOrTable)
-    const [name] = found
-    if (name !== undefined && (found.length === 1 || names.includes(nameOrTable)))
-      return found.length === 1 ? name : nameOrTable
+    if (names.includes(nameOrTable)) return nameOrTable
+    const found = names.filter((name) => name.slice(name.indexOf('/') + 1) === nameOrTable)
+    const [only, ...others] = found
+    if (only !== undefined && others.length === 0) return only
     throw new CDCError(
       'not-found',
       `snapshot: ${found.length === 0 ? 'there is no store' : 'more than one store has the table'} ${nameOrTable}; ` +

@@ -54,10 +54,7 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   let added = ''
   if (given.id === undefined) added += `"id":"${id}",`
   if (given.type === undefined) added += `"type":"${type}",`
-  let attributed = ''
-  for (const name of ATTRIBUTION_FIELDS)
-    if (attribution[name] !== undefined && given[name] === undefined)
-      attributed += `"${name}":${JSON.stringify(attribution[name])},`
+  const attributed = attributedFields(attribution, given)
   const text = JSON.stringify(given)
   if (!isPlainText(text) || !isPlainText(attributed)) parse(input, attribution)
   // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
@@ -77,9 +74,10 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
   const id = createId()
   const names = namesOf(change)
   const key = JSON.stringify(change.key)
-  let bytes = names.bytes + id.length + utf8Bytes(key)
+  const attributed = checkedAttribution(attribution)
+  let bytes = names.bytes + id.length + utf8Bytes(key) + utf8Bytes(attributed)
   let isPlain = change.key !== '' && change.key.length <= NAME_LENGTH_MAX && isPlainText(key)
-  let json = `${names.json}"id":"${id}","key":${key}`
+  let json = `${names.json}${attributed}"id":"${id}","key":${key}`
   for (const name of ROW_FIELDS) {
     const row = change[name]
     if (row === undefined) continue
@@ -87,18 +85,27 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
     bytes += utf8Bytes(row) + name.length
     isPlain &&= isPlainText(row)
   }
-  for (const name of ATTRIBUTION_FIELDS) {
-    const given = attribution[name]
-    if (given === undefined) continue
-    const text = JSON.stringify(given)
-    json += `,"${name}":${text}`
-    bytes += utf8Bytes(text) + name.length
-    isPlain &&= isPlainText(text) && hasPlainFields(attribution)
-  }
   json += '}'
   // What is not plainly good, the schema decides about.
   if (!isPlain) parse(JSON.parse(json) as EventInput, {})
   return { id, json, bytes: checkedBytes(bytes) }
+}
+
+/** What a block says of its events, as JSON that comes before other fields. @throws {CDCError} `event-invalid`. */
+export function checkedAttribution(attribution: Attribution): string {
+  const fields = attributedFields(attribution)
+  if (!hasPlainFields(attribution) || !isPlainText(fields))
+    parse(JSON.parse(`{${fields}"type":"cdc.insert"}`) as EventInput, {})
+  return fields
+}
+
+/** The same, unchecked, but for what an event says itself. */
+function attributedFields(attribution: Attribution, event: Attribution = {}): string {
+  let fields = ''
+  for (const name of ATTRIBUTION_FIELDS)
+    if (attribution[name] !== undefined && event[name] === undefined)
+      fields += `"${name}":${JSON.stringify(attribution[name])},`
+  return fields
 }
 
 const ROW_FIELDS = ['before', 'after', 'data'] as const

@@ -2,6 +2,7 @@
 
 import { EVENT_BYTES_MAX } from '../event/limits.ts'
 import { quoteText } from '../sqlite/quote.ts'
+import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 
 /** What begins the message of an error that a trigger raises; the error's code follows, and then what to do. */
 export const RAISED = 'durable-outbox/'
@@ -18,12 +19,11 @@ export function appendEventSQL(content: string, where: string): string {
   // The OFFSET makes SQLite make the event once, and not wherever it is mentioned.
   // The id is a ULID: its time is that of the transaction's, and hexadecimal digits are digits of base 32 too.
   return `INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events)
-SELECT max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), acked_lsn) + 1, 1,
-  coalesce((SELECT bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1), acked_bytes) + envelope_bytes + octet_length(event),
+SELECT ${LAST_LSN} + 1, 1, ${LAST_BYTES} + envelope_bytes + octet_length(event),
   txid, time,
   '[' || CASE WHEN octet_length(event) > ${EVENT_BYTES_MAX} THEN RAISE(ABORT, ${quoteText(tooLarge)})
     WHEN instr(event, '\\u0000') > 0 THEN RAISE(ABORT, ${quoteText(withNUL)}) ELSE event END || ']'
-FROM (SELECT acked_lsn, acked_bytes, txid, time, envelope_bytes,
-  '{"id":"' || substr(txid, 1, 10) || hex(randomblob(8)) || '"' || fields || ${content} || '}' AS event
-  FROM _cdc_state, _cdc_transaction LIMIT 1 OFFSET 0);`
+FROM (SELECT txid, time, envelope_bytes,
+  '{' || fields || '"id":"' || substr(txid, 1, 10) || hex(randomblob(8)) || '"' || ${content} || '}' AS event
+  FROM _cdc_transaction LIMIT 1 OFFSET 0);`
 }

@@ -6,6 +6,7 @@ import type { EncodedEvent } from '../event/create-event.ts'
 import type { EventRecord } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { DeadLetters } from './dead-letters.ts'
+import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import { decideEpoch, type Identity, type Owner } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
 import { envelopeBytes, type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
@@ -345,15 +346,12 @@ export class Outbox {
     this.#backlog = undefined
   }
 
-  /**
-   * Where the log ends, and up to where it was accepted: the rows alone would begin again at 1 once they are all gone.
-   */
+  /** Where the log ends, and up to where it was accepted. */
   #position(): Position {
     return this.#storage.sql
       .exec<Position>(
-        `SELECT acked_lsn AS ackedLSN, acked_bytes AS ackedBytes,
-           max(acked_lsn, coalesce(lsn, 0)) AS lastLSN, coalesce(bytes, acked_bytes) AS lastBytes
-         FROM _cdc_state LEFT JOIN (SELECT lsn, bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1)`,
+        `SELECT acked_lsn AS ackedLSN, acked_bytes AS ackedBytes, ${LAST_LSN} AS lastLSN, ${LAST_BYTES} AS lastBytes
+         FROM _cdc_state`,
       )
       .one()
   }
@@ -412,17 +410,10 @@ export class Outbox {
   }
 }
 
-/**
- * Appends a row where the log ends. The statement finds the end by itself: a counter in memory could be wrong after a
- * rollback. It returns nothing, as a row that is returned costs half as much as the row that is written.
- */
+/** Appends a row. It returns nothing, as a row that is returned costs half as much as the row that is written. */
 const APPEND_ROW = `
-  INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events) VALUES (
-    ?1 + max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), (SELECT acked_lsn FROM _cdc_state)),
-    ?1,
-    ?2 + coalesce((SELECT bytes FROM _cdc_outbox ORDER BY lsn DESC LIMIT 1), (SELECT acked_bytes FROM _cdc_state)),
-    ?3, ?4, ?5
-  )`
+  INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events)
+  VALUES (?1 + ${LAST_LSN}, ?1, ?2 + ${LAST_BYTES}, ?3, ?4, ?5)`
 
 function isBatchOf(
   state: OutboxState | undefined,

@@ -61,7 +61,7 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   txid: text('txid').notNull(),
   /** In milliseconds since 1970. */
   time: integer('time').notNull(),
-  /** Further fields of its events, as JSON that follows another field: `,"actor":"User/nathan"`. */
+  /** Further fields of its events, as JSON that comes before other fields: `"actor":"User/nathan",`. */
   fields: text('fields').notNull(),
   /** UTF-8 bytes that a record has beyond its event, at most. */
   envelopeBytes: integer('envelope_bytes').notNull(),

@@ -200,6 +200,18 @@ describe('a captured table', () => {
     })
   })
 
+  it('refuses a doer that no event can name, and writes nothing', async () => {
+    await withUsers('bad-actor', async (object, sql) => {
+      for (const actor of ['', 'a\0b', 'x'.repeat(1_025)]) {
+        const failure = await failureOf(() =>
+          object.ctx.transactionSync(() => void sql.exec('INSERT INTO users (id) VALUES (1)'), { actor }),
+        )
+        expect(failure).toMatchObject({ code: 'event-invalid', message: expect.stringContaining('actor') })
+      }
+      expect(events(object)).toEqual([])
+    })
+  })
+
   it('[I6] has an alarm due for what plain SQL wrote', async () => {
     await withUsers('alarm', async (object, sql) => {
       expect(await object.ctx.storage.getAlarm()).toBeNull()
