@@ -22,12 +22,16 @@ function migrationsModule(): string {
   return `${HEADER}import type { Migration } from '../sqlite/migrate.ts'\n\nexport const migrations: readonly Migration[] = ${JSON.stringify(entries, null, 2)}\n`
 }
 
-/** The lake reads the stream's rows itself, so of `INSERT INTO sink SELECT … FROM stream` it takes the SELECT. */
+/**
+ * The lake reads the stream's rows itself, so of `INSERT INTO sink SELECT … FROM stream` it takes the SELECT, and adds the
+ * column that Basin's sink adds by itself.
+ */
 function streamModule(): string {
   const statement = read('streams/events.sql')
   const parts = /^(?:--.*\n|\s)*INSERT INTO \w+\s+(SELECT\b[\s\S]+\bFROM events\s*)$/.exec(statement)
   if (parts?.[1] === undefined) throw new Error('streams/events.sql must be: INSERT INTO <sink> SELECT … FROM events')
-  return `${HEADER}export const SELECT_EVENTS = ${JSON.stringify(parts[1])}\n`
+  const select = parts[1].replace(/\s+FROM events\s*$/, ',\n  __ingest_ts\nFROM events\n')
+  return `${HEADER}export const SELECT_EVENTS = ${JSON.stringify(select)}\n`
 }
 
 /** One field a line, as one would write it. */

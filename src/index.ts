@@ -25,7 +25,7 @@ export type { Transaction } from './durable-object/transaction.ts'
 export { CDCError, type CDCErrorCode } from './error.ts'
 export { sql } from 'drizzle-orm'
 export { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './event/limits.ts'
-export { type EventRecord, eventRecordSchema } from './event/record.ts'
+export { type CommittedRecord, type EventRecord, eventRecordSchema, isCommitted } from './event/record.ts'
 export {
   type Attribution,
   type CommittedEvent,

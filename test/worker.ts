@@ -103,7 +103,14 @@ export class SlowLakeTable extends LakeTable {
   }
 
   protected override configure(): LakeLimits {
-    return { ...super.configure(), rollMs: NEVER_MS, commitEventsMax: 100, bufferBytesMax: 100_000, snapshotsKept: 5 }
+    return {
+      ...super.configure(),
+      rollMs: NEVER_MS,
+      commitEventsMax: 100,
+      bufferBytesMax: 100_000,
+      snapshotsKept: 5,
+      seenEventsMax: 4,
+    }
   }
 }
 

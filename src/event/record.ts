@@ -1,19 +1,19 @@
 // The flat record that goes over the wire: the column names of the stream, snake_case, with the event's
-// identity (source, epoch, lsn) at the top level, where SQL can reach it.
+// identity (source, epoch, lsn) at the top level, where SQL can reach it. An event that went through no outbox has no
+// place in a log, and only its `id` for an identity.
 
 import * as z from 'zod'
 import { eventFields } from './unified-event.ts'
 
-/** What a pipeline receives for each event. Fields that an event does not have are left out. */
-export const eventRecordSchema = z.object({
+const fields = z.object({
   id: eventFields.id,
   type: eventFields.type,
   timestamp: eventFields.timestamp,
   ns: eventFields.ns,
   source: eventFields.source,
-  epoch: eventFields.epoch,
-  lsn: eventFields.lsn,
-  txid: eventFields.txid,
+  epoch: eventFields.epoch.exactOptional(),
+  lsn: eventFields.lsn.exactOptional(),
+  txid: eventFields.txid.exactOptional(),
   correlation_id: eventFields.correlationId.exactOptional(),
   op: eventFields.op.exactOptional(),
   store: eventFields.store.exactOptional(),
@@ -28,8 +28,23 @@ export const eventRecordSchema = z.object({
   _meta: z.looseObject({
     schemaVersion: eventFields.schemaVersion,
     source: eventFields.source,
-    epoch: eventFields.epoch,
+    epoch: eventFields.epoch.exactOptional(),
     retries: eventFields.retries.exactOptional(),
   }),
 })
+
+/** What a pipeline receives for each event. Fields that an event does not have are left out. */
+export const eventRecordSchema = fields.refine(
+  ({ epoch, lsn, txid }) =>
+    (epoch === undefined) === (lsn === undefined) && (lsn === undefined) === (txid === undefined),
+  { path: ['lsn'], error: 'stands with epoch and txid, as an outbox gives them, or none of the three is there' },
+)
 export type EventRecord = z.infer<typeof eventRecordSchema>
+
+/** A record of an event that an outbox committed: (source, epoch, lsn) names it for ever. */
+export type CommittedRecord = EventRecord & Required<Pick<EventRecord, 'epoch' | 'lsn' | 'txid'>>
+
+/** Whether a record has a place in a log. */
+export function isCommitted(record: EventRecord): record is CommittedRecord {
+  return record.lsn !== undefined
+}

@@ -11,9 +11,17 @@ import { type NewFile, prepareAppend, type Table } from './iceberg/append.ts'
 import { createTableMetadata, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
 import type { Row } from './iceberg/schema.ts'
 import { type Snapshot, snapshotIdFrom } from './iceberg/snapshot.ts'
-import { groupByOrigin, newRuns, parseRecords } from './intake.ts'
+import { isCommitted } from '../event/record.ts'
+import { groupByOrigin, newRuns, parseRecords, partsOf } from './intake.ts'
 import { watermark } from './ranges.ts'
-import { LakeState, type PreparedCommit, type Slice, type SliceLimits, type StreamRow } from './state.ts'
+import {
+  LakeState,
+  type PreparedCommit,
+  type SeenLimits,
+  type Slice,
+  type SliceLimits,
+  type StreamRow,
+} from './state.ts'
 import { DEFAULT_LOCATION, EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
 
 export interface LakeEnv {
@@ -22,7 +30,7 @@ export interface LakeEnv {
   LAKE_LOCATION?: string
 }
 
-export interface LakeLimits extends SliceLimits {
+export interface LakeLimits extends SliceLimits, SeenLimits {
   /** How long a first record waits in the buffer before it is committed, in milliseconds. */
   readonly rollMs: number
   /** Bytes in the buffer beyond which `send` is refused until some are committed. */
@@ -66,11 +74,14 @@ export class LakeTable extends DurableObject<LakeEnv> {
       commitBytesMax: 16_000_000,
       bufferBytesMax: 64_000_000,
       snapshotsKept: 100,
+      seenMs: 24 * 3_600_000,
+      seenEventsMax: 1_000_000,
     }
   }
 
   /**
-   * Takes records in, each (source, epoch, lsn) once. They are durable when this resolves.
+   * Takes records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record without an LSN is
+   * known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them.
    *
    * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
    */
@@ -83,18 +94,24 @@ export class LakeTable extends DurableObject<LakeEnv> {
         { retryable: true },
       )
     const wasEmpty = this.#buffered.events === 0
-    const runs = this.ctx.storage.transactionSync(() =>
-      groupByOrigin(parsed).flatMap((group) => {
-        const added = newRuns(group.origin, group.records, this.#state.taken(group.origin))
-        for (const run of added) this.#state.addRun(run)
-        return added
-      }),
-    )
-    for (const run of runs) {
-      this.#buffered.events += run.last - run.first + 1
-      this.#buffered.bytes += run.bytes
+    const nowMs = Date.now()
+    const parts = this.ctx.storage.transactionSync(() => {
+      const runs = groupByOrigin(parsed.filter(isCommitted)).flatMap(({ origin, records }) =>
+        newRuns(origin, records, this.#state.taken(origin)),
+      )
+      const unseen = this.#state.takeUnseen(
+        parsed.filter((record) => !isCommitted(record)),
+        nowMs,
+      )
+      const added = [...runs, ...partsOf(unseen)]
+      for (const part of added) this.#state.addPart(part, nowMs)
+      return added
+    })
+    for (const { events, bytes } of parts) {
+      this.#buffered.events += events
+      this.#buffered.bytes += bytes
     }
-    if (wasEmpty && runs.length > 0) await this.ctx.storage.setAlarm(Date.now() + this.#limits.rollMs)
+    if (wasEmpty && parts.length > 0) await this.ctx.storage.setAlarm(nowMs + this.#limits.rollMs)
   }
 
   status(): LakeStatus {
@@ -169,6 +186,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     if (commit === undefined) throw this.#conflict()
     const before = this.#table
     this.#state.finish(commit)
+    this.#state.pruneSeen(this.#limits, Date.now())
     Object.assign(this.#buffered, this.#state.measureBuffer())
     this.#table = undefined
     if (before !== undefined)
@@ -237,11 +255,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
   /** Per (source, epoch) that the slice touches, the last LSN up to which nothing will be missing from the table. */
   #watermarksAfter(slice: Slice): Record<string, Record<string, number>> {
     const watermarks: Record<string, Record<string, number>> = {}
-    for (const { source, epoch } of slice.runs) {
-      if (watermarks[source]?.[epoch] !== undefined) continue
-      const runs = slice.runs.filter((run) => run.source === source && run.epoch === epoch)
-      const lsn = watermark([...this.#state.landed({ source, epoch }), ...runs])
-      if (lsn !== undefined) watermarks[source] = { ...watermarks[source], [epoch]: lsn }
+    const origins = Map.groupBy(slice.runs, ({ ns, source, epoch }) => JSON.stringify([ns, source, epoch]))
+    for (const runs of origins.values()) {
+      const [origin] = runs
+      if (origin === undefined) continue
+      const lsn = watermark([...this.#state.landed(origin), ...runs])
+      if (lsn !== undefined) watermarks[origin.source] = { ...watermarks[origin.source], [origin.epoch]: lsn }
     }
     return watermarks
   }

@@ -3,7 +3,8 @@
 
 import { migrate, type Migration } from '../sqlite/migrate.ts'
 import type { ManifestFile } from './iceberg/manifest.ts'
-import type { Origin, Run } from './intake.ts'
+import type { EventRecord } from '../event/record.ts'
+import type { Origin, Part, Run } from './intake.ts'
 import { type LSNRange, unite } from './ranges.ts'
 import { SELECT_EVENTS } from './stream.generated.ts'
 
@@ -12,15 +13,19 @@ const migrations: readonly Migration[] = [
     name: '0001_lake',
     sql: `
       CREATE TABLE lake_buffer (
-        seq INTEGER PRIMARY KEY, source TEXT NOT NULL, epoch TEXT NOT NULL,
-        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT, source TEXT, epoch TEXT,
+        first_lsn INTEGER, last_lsn INTEGER, events INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
       );
-      CREATE INDEX lake_buffer_origin ON lake_buffer (source, epoch);
+      CREATE INDEX lake_buffer_origin ON lake_buffer (ns, source, epoch) WHERE epoch IS NOT NULL;
       CREATE TABLE lake_landed (
-        source TEXT NOT NULL, epoch TEXT NOT NULL, first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
-        PRIMARY KEY (source, epoch, first_lsn)
+        ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
+        PRIMARY KEY (ns, source, epoch, first_lsn)
       ) WITHOUT ROWID;
-      CREATE TABLE lake_pointer (id INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+      CREATE TABLE lake_seen (
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, event_id TEXT NOT NULL, UNIQUE (ns, event_id)
+      );
+      CREATE TABLE lake_pointer (id INTEGER PRIMARY KEY, version INTEGER NOT NULL, events INTEGER NOT NULL);
       CREATE TABLE lake_manifest (version INTEGER PRIMARY KEY, manifest TEXT NOT NULL);
       CREATE TABLE lake_prepared (
         snapshot_id INTEGER PRIMARY KEY, version INTEGER NOT NULL, through_seq INTEGER NOT NULL, manifest TEXT NOT NULL
@@ -41,7 +46,14 @@ export interface PreparedCommit {
 /** A part of the buffer, from its beginning, that one commit brings into the table. */
 export interface Slice {
   readonly throughSeq: number
+  /** Of the events with a place in a log, which ones they are. */
   readonly runs: readonly (Origin & LSNRange)[]
+}
+
+/** How long, and of how many events, the ids are known of events without a place in a log. */
+export interface SeenLimits {
+  readonly seenMs: number
+  readonly seenEventsMax: number
 }
 
 /** How much of the buffer goes into one commit: at least one run. */
@@ -65,17 +77,15 @@ export class LakeState {
   measureBuffer(): { events: number; bytes: number } {
     return this.#storage.sql
       .exec<{ events: number; bytes: number }>(
-        `SELECT coalesce(sum(last_lsn - first_lsn + 1), 0) AS events, coalesce(sum(bytes), 0) AS bytes
-         FROM lake_buffer`,
+        'SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM lake_buffer',
       )
       .one()
   }
 
   /** Events in the table. */
   countLanded(): number {
-    return this.#storage.sql
-      .exec<{ events: number }>('SELECT coalesce(sum(last_lsn - first_lsn + 1), 0) AS events FROM lake_landed')
-      .one().events
+    const [pointer] = this.#storage.sql.exec<{ events: number }>('SELECT events FROM lake_pointer').toArray()
+    return pointer?.events ?? 0
   }
 
   /** The LSNs of an origin that are in the table or in the buffer. */
@@ -88,31 +98,57 @@ export class LakeState {
     return unite(this.#ranges('lake_landed', origin))
   }
 
-  addRun({ source, epoch, first, last, bytes, records }: Run): void {
+  /** Buffers a run, or a part of events without a place in a log. */
+  addPart(part: Part & Partial<Run>, nowMs: number): void {
     this.#storage.sql.exec(
-      'INSERT INTO lake_buffer (source, epoch, first_lsn, last_lsn, bytes, records) VALUES (?, ?, ?, ?, ?, ?)',
-      source,
-      epoch,
-      first,
-      last,
-      bytes,
-      records,
+      `INSERT INTO lake_buffer (taken_ms, ns, source, epoch, first_lsn, last_lsn, events, bytes, records)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      nowMs,
+      part.ns ?? null,
+      part.source ?? null,
+      part.epoch ?? null,
+      part.first ?? null,
+      part.last ?? null,
+      part.events,
+      part.bytes,
+      part.records,
+    )
+  }
+
+  /** Those of some events whose ids are not known, each once. They are known from then on. */
+  takeUnseen(records: readonly EventRecord[], nowMs: number): EventRecord[] {
+    return records.filter(
+      ({ ns, id }) =>
+        this.#storage.sql.exec(
+          'INSERT INTO lake_seen (taken_ms, ns, event_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING',
+          nowMs,
+          ns,
+          id,
+        ).rowsWritten > 0,
+    )
+  }
+
+  /** Forgets ids that are known for longer than they have to be, at most `SEEN_PRUNED_MAX` at once. */
+  pruneSeen({ seenMs, seenEventsMax }: SeenLimits, nowMs: number): void {
+    this.#storage.sql.exec(
+      `DELETE FROM lake_seen WHERE seq IN (SELECT seq FROM lake_seen ORDER BY seq LIMIT ${SEEN_PRUNED_MAX})
+         AND (taken_ms < ? OR seq <= (SELECT max(seq) FROM lake_seen) - ?)`,
+      nowMs - seenMs,
+      seenEventsMax,
     )
   }
 
   /** The oldest part of the buffer within the limits, or nothing where it is empty. */
   nextSlice({ commitEventsMax, commitBytesMax }: SliceLimits): Slice | undefined {
-    const runs: (Origin & LSNRange)[] = []
     let [throughSeq, events, bytes] = [0, 0, 0]
-    const select = `SELECT seq, source, epoch, first_lsn AS first, last_lsn AS last, bytes FROM lake_buffer ORDER BY seq`
-    for (const run of this.#storage.sql.exec<BufferedRun>(select)) {
-      events += run.last - run.first + 1
-      bytes += run.bytes
-      if (runs.length > 0 && (events > commitEventsMax || bytes > commitBytesMax)) break
-      throughSeq = run.seq
-      runs.push(run)
+    const select = 'SELECT seq, events, bytes FROM lake_buffer ORDER BY seq'
+    for (const part of this.#storage.sql.exec<{ seq: number; events: number; bytes: number }>(select)) {
+      events += part.events
+      bytes += part.bytes
+      if (throughSeq > 0 && (events > commitEventsMax || bytes > commitBytesMax)) break
+      throughSeq = part.seq
     }
-    return runs.length === 0 ? undefined : { throughSeq, runs }
+    return throughSeq === 0 ? undefined : { throughSeq, runs: this.#bufferedRuns(throughSeq) }
   }
 
   /** Runs streams/events.sql over the buffer up to a row of it. */
@@ -163,43 +199,53 @@ export class LakeState {
   /** Moves the pointer, empties the buffer of what has landed and notes that it has: all in one transaction. */
   finish({ version, throughSeq, manifest }: PreparedCommit): void {
     this.#storage.transactionSync(() => {
-      const runs = this.#storage.sql
-        .exec<BufferedRun>(
-          `SELECT seq, source, epoch, first_lsn AS first, last_lsn AS last, bytes
-           FROM lake_buffer WHERE seq <= ?`,
-          throughSeq,
-        )
-        .toArray()
-      this.#addLanded(runs)
+      this.#addLanded(this.#bufferedRuns(throughSeq))
+      this.#storage.sql.exec(
+        `INSERT INTO lake_pointer SELECT 1, ?, sum(events) FROM lake_buffer WHERE seq <= ?
+         ON CONFLICT DO UPDATE SET version = excluded.version, events = events + excluded.events`,
+        version,
+        throughSeq,
+      )
       this.#storage.sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
       this.#storage.sql.exec('INSERT INTO lake_manifest VALUES (?, ?)', version, JSON.stringify(manifest))
-      this.#storage.sql.exec('INSERT OR REPLACE INTO lake_pointer VALUES (1, ?)', version)
       this.#storage.sql.exec('DELETE FROM lake_prepared')
     })
   }
 
+  #bufferedRuns(throughSeq: number): BufferedRun[] {
+    return this.#storage.sql
+      .exec<BufferedRun>(
+        `SELECT ns, source, epoch, first_lsn AS first, last_lsn AS last
+         FROM lake_buffer WHERE seq <= ? AND epoch IS NOT NULL ORDER BY seq`,
+        throughSeq,
+      )
+      .toArray()
+  }
+
   #addLanded(runs: readonly BufferedRun[]): void {
-    for (const group of Map.groupBy(runs, ({ source, epoch }) => JSON.stringify([source, epoch])).values()) {
+    for (const group of Map.groupBy(runs, ({ ns, source, epoch }) => JSON.stringify([ns, source, epoch])).values()) {
       const [origin] = group
       if (origin === undefined) continue
       const before = this.landed(origin)
-      const { source, epoch } = origin
+      const { ns, source, epoch } = origin
       for (const { first } of before)
         this.#storage.sql.exec(
-          'DELETE FROM lake_landed WHERE source = ? AND epoch = ? AND first_lsn = ?',
+          'DELETE FROM lake_landed WHERE ns = ? AND source = ? AND epoch = ? AND first_lsn = ?',
+          ns,
           source,
           epoch,
           first,
         )
       for (const { first, last } of unite([...before, ...group]))
-        this.#storage.sql.exec('INSERT INTO lake_landed VALUES (?, ?, ?, ?)', source, epoch, first, last)
+        this.#storage.sql.exec('INSERT INTO lake_landed VALUES (?, ?, ?, ?, ?)', ns, source, epoch, first, last)
     }
   }
 
-  #ranges(table: 'lake_landed' | 'lake_buffer', { source, epoch }: Origin): LSNRange[] {
+  #ranges(table: 'lake_landed' | 'lake_buffer', { ns, source, epoch }: Origin): LSNRange[] {
     return this.#storage.sql
       .exec<{ first: number; last: number }>(
-        `SELECT first_lsn AS first, last_lsn AS last FROM ${table} WHERE source = ? AND epoch = ?`,
+        `SELECT first_lsn AS first, last_lsn AS last FROM ${table} WHERE ns = ? AND source = ? AND epoch = ?`,
+        ns,
         source,
         epoch,
       )
@@ -207,7 +253,10 @@ export class LakeState {
   }
 }
 
-type BufferedRun = { seq: number; source: string; epoch: string; first: number; last: number; bytes: number }
+/** Ids that one commit forgets at most. */
+const SEEN_PRUNED_MAX = 10_000
+
+type BufferedRun = { ns: string; source: string; epoch: string; first: number; last: number }
 
 /** The stream as SQL sees it: each field of a record is a column, and objects are JSON text. */
 const EVENTS_OF_BUFFER = `WITH events AS (
@@ -216,7 +265,8 @@ const EVENTS_OF_BUFFER = `WITH events AS (
     value ->> 'source' AS source, value ->> 'epoch' AS epoch, value ->> 'lsn' AS lsn, value ->> 'txid' AS txid,
     value ->> 'correlation_id' AS correlation_id, value ->> 'op' AS op, value ->> 'store' AS store,
     value ->> 'table' AS "table", value ->> 'key' AS key, value -> 'before' AS before, value -> 'after' AS after,
-    value ->> 'actor' AS actor, value -> 'data' AS data, value ->> 'visibility' AS visibility, value -> '_meta' AS _meta
+    value ->> 'actor' AS actor, value -> 'data' AS data, value ->> 'visibility' AS visibility, value -> '_meta' AS _meta,
+    strftime('%Y-%m-%dT%H:%M:%fZ', taken_ms / 1000.0, 'unixepoch') AS __ingest_ts
   FROM lake_buffer, json_each(lake_buffer.records)
   WHERE seq <= ?
 )`

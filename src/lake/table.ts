@@ -27,6 +27,8 @@ export const EVENTS_COLUMNS: readonly Column[] = [
   { id: 17, name: 'lsn', type: 'long', required: false },
   { id: 18, name: 'visibility', type: 'string', required: false },
   { id: 19, name: '_meta', type: 'string', required: false, bounds: false },
+  // When the lake accepted it. Basin's tables have this column too, and readers bound their queries by it.
+  { id: 20, name: '__ingest_ts', type: 'timestamptz', required: false },
 ]
 
 /** Partitions: `data/type=Customer.created/dt=2026-11-22/…`. */

@@ -1,7 +1,7 @@
 // The rows of the log, and the events in them: what a row says once is put back into each of its events.
 
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
-import type { EventRecord } from '../event/record.ts'
+import type { CommittedRecord } from '../event/record.ts'
 import { type CommittedEvent, SCHEMA_VERSION } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import type { Identity } from './identity.ts'
@@ -93,11 +93,11 @@ export function readRecords(
   { ns, source, epoch }: Identity,
   rows: readonly OutboxRow[],
   { first, last, retries }: { first: number; last: number; retries: number },
-): EventRecord[] {
+): CommittedRecord[] {
   const parsed: unknown = JSON.parse(`[${rows.map((row) => row.events).join(',')}]`)
   const contents = Array.isArray(parsed) ? (parsed as StoredContent[][]) : []
   const _meta = { schemaVersion: SCHEMA_VERSION, source, epoch, ...(retries > 0 && { retries }) }
-  const records: EventRecord[] = []
+  const records: CommittedRecord[] = []
   let [time, timestamp] = [Number.NaN, '']
   for (const [index, row] of rows.entries()) {
     const events = contents[index]
@@ -114,10 +114,10 @@ export function readRecords(
   return records
 }
 
-type Envelope = Pick<EventRecord, 'timestamp' | 'ns' | 'source' | 'epoch' | 'lsn' | 'txid' | '_meta'>
+type Envelope = Pick<CommittedRecord, 'timestamp' | 'ns' | 'source' | 'epoch' | 'lsn' | 'txid' | '_meta'>
 
 /** Makes a record of an event's content, in place: a copy of each would cost as much as reading it. */
-function completeRecord(content: EventContent & { correlation_id?: string }, envelope: Envelope): EventRecord {
+function completeRecord(content: EventContent & { correlation_id?: string }, envelope: Envelope): CommittedRecord {
   const { correlationId, redrivenFrom, timestamp = envelope.timestamp } = content
   if (correlationId !== undefined) {
     content.correlation_id = correlationId

@@ -3,7 +3,7 @@
 
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
-import type { EventRecord } from '../event/record.ts'
+import type { CommittedRecord } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
@@ -53,7 +53,7 @@ export interface Batch {
   readonly epoch: string
   /** How often it was sent before. */
   readonly retries: number
-  readonly records: EventRecord[]
+  readonly records: CommittedRecord[]
 }
 
 /** What waits: its size, and where the log ends. */

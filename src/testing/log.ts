@@ -1,6 +1,6 @@
 // Whether what came to the fake pipeline is a log: every LSN there, each with one content, sent in order (I2, I4).
 
-import type { EventRecord } from '../event/record.ts'
+import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
 import type { NsChoice } from './fate.ts'
 import { acceptedRecords, attemptedBatches, droppedRecords } from './received.ts'
 
@@ -42,18 +42,22 @@ interface Log {
   readonly title: string
   /** The LSNs of each batch that was sent, in the order of arrival. */
   readonly sent: number[][]
-  readonly accepted: EventRecord[]
+  readonly accepted: CommittedRecord[]
 }
 
 /**
  * What a receiver holds that lands each (source, epoch, lsn) once, as it arrived first: log after log in the order of
- * their first arrival, and each in LSN order.
+ * their first arrival, and each in LSN order. Events that went through no outbox come last, each id once.
  */
 export function landed(ns: NsChoice): EventRecord[] {
-  const logs = Map.groupBy(acceptedRecords(ns), identityOf)
-  return Array.from(logs.values(), (records) => [...firstOfEach(records).values()]).flatMap((records) =>
-    records.toSorted((a, b) => a.lsn - b.lsn),
+  const records = acceptedRecords(ns)
+  const logs = Map.groupBy(records.filter(isCommitted), identityOf)
+  const committed = Array.from(logs.values(), (log) => [...firstOfEach(log).values()]).flatMap((log) =>
+    log.toSorted((a, b) => a.lsn - b.lsn),
   )
+  const others = new Map<string, EventRecord>()
+  for (const record of records) if (!isCommitted(record) && !others.has(record.id)) others.set(record.id, record)
+  return [...committed, ...others.values()]
 }
 
 /**
@@ -90,11 +94,11 @@ function readLogs(ns: NsChoice): Log[] {
       logs.set(identity, log)
       log.sent.push(records.map((record) => record.lsn))
     }
-  for (const record of acceptedRecords(ns)) logs.get(identityOf(record))?.accepted.push(record)
+  for (const record of acceptedRecords(ns).filter(isCommitted)) logs.get(identityOf(record))?.accepted.push(record)
   return [...logs.values()]
 }
 
-function createLog([record]: readonly EventRecord[]): Log {
+function createLog([record]: readonly CommittedRecord[]): Log {
   return { ns: record?.ns ?? '', title: `${record?.source}, epoch ${record?.epoch}`, sent: [], accepted: [] }
 }
 
@@ -157,8 +161,8 @@ function startOf(log: Log, logs: readonly Log[], firstLsn = 1): number {
   return Math.max(...starts)
 }
 
-function firstOfEach(records: readonly EventRecord[]): Map<number, EventRecord> {
-  const first = new Map<number, EventRecord>()
+function firstOfEach(records: readonly CommittedRecord[]): Map<number, CommittedRecord> {
+  const first = new Map<number, CommittedRecord>()
   for (const record of records) if (!first.has(record.lsn)) first.set(record.lsn, record)
   return first
 }
@@ -173,12 +177,12 @@ function contentOf(record: EventRecord): string {
   )
 }
 
-function identityOf({ ns, source, epoch }: EventRecord): string {
+function identityOf({ ns, source, epoch }: CommittedRecord): string {
   return JSON.stringify([ns, source, epoch])
 }
 
 /** Whether something that was sent says which event it is; what doesn't is only among the dropped ones. */
-function isIdentified(record: unknown): record is EventRecord {
+function isIdentified(record: unknown): record is CommittedRecord {
   return (
     typeof record === 'object' &&
     record !== null &&

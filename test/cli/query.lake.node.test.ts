@@ -89,10 +89,9 @@ describe('durable-outbox query on a table', () => {
         ...fields,
         lsn: 9007199254740991,
         ...Object.fromEntries(
-          ['table_url', 'store', 'key', 'actor', 'data', 'correlation_id', 'txid', 'visibility'].map((name) => [
-            name,
-            null,
-          ]),
+          ['table_url', 'store', 'key', 'actor', 'data', 'correlation_id', 'txid', 'visibility', '__ingest_ts'].map(
+            (name) => [name, null],
+          ),
         ),
         _meta: '{"schemaVersion":1,"source":"DO/customers"}',
         name: 'Zoë 日本 👩‍👩‍👧',

@@ -35,7 +35,7 @@ function freshName(): string {
   return `transaction-${objects++}`
 }
 
-async function outcome(name: string): Promise<{ notes: string[]; events: number[] }> {
+async function outcome(name: string): Promise<{ notes: string[]; events: (number | undefined)[] }> {
   const events = (await drain(name)).map((record) => record.lsn)
   return { notes: await inNotes(name, (notes) => notes.notes()), events }
 }

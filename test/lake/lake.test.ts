@@ -1,7 +1,7 @@
 import { zstdDecompressSync } from 'node:zlib'
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import type { EventRecord } from 'durable-outbox'
+import type { CommittedRecord, EventRecord } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { parquetReadObjects } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
 const table = env.LAKE_TABLE.getByName('cdc.events')
 
 /** A record of an outbox that is the test's own. */
-function record(source: string, lsn: number, fields: Partial<EventRecord> = {}): EventRecord {
+function record(source: string, lsn: number, fields: Partial<CommittedRecord> = {}): CommittedRecord {
   return {
     id: `01ARZ3NDEKTSV4RRFFQ6${String(lsn).padStart(6, '0')}`,
     type: 'cdc.insert',
@@ -33,7 +33,7 @@ function large(source: string, lsn: number): EventRecord {
   return record(source, lsn, { data: { body: 'x'.repeat(60_000) } })
 }
 
-function batch(source: string, first: number, last: number): EventRecord[] {
+function batch(source: string, first: number, last: number): CommittedRecord[] {
   return Array.from({ length: last - first + 1 }, (_, index) => record(source, first + index))
 }
 
@@ -83,6 +83,19 @@ function refusalOf(records: unknown): Promise<{ code?: string; message: string }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
 
+/** A record of an event that went through no outbox. */
+function unlogged(source: string, n: number, ns = 'acme'): EventRecord {
+  const { id, type, timestamp } = record(source, n)
+  return {
+    id: `01BRZ3NDEK${source.slice(0, 4).toUpperCase()}${id.slice(14)}`,
+    type,
+    timestamp,
+    ns,
+    source,
+    _meta: { schemaVersion: 1, source },
+  }
+}
+
 describe('send', () => {
   it('[I5] lands what it accepted, and says so in the snapshot', async () => {
     await env.LAKE.send(batch('lands', 1, 3))
@@ -110,6 +123,56 @@ describe('send', () => {
     await env.LAKE.send(batch('late', 1, 3))
     await commit()
     expect(await lsnsOf('late')).toEqual(upTo(6))
+  })
+
+  it('[I8] takes nobody for another whose ns and source make the same name together', async () => {
+    await env.LAKE.send([record('b/DO', 1, { ns: 'acme/a' }), record('a/b/DO', 1), record('a/b/DO', 2)])
+    await commit()
+    expect((await rowsOf('a/b/DO')).map((row) => [row['ns'], String(row['lsn'])].join(' ')).toSorted()).toEqual([
+      'acme 1',
+      'acme 2',
+      'acme/a 1',
+    ])
+  })
+
+  it('lands an event that went through no outbox once, however often it comes', async () => {
+    await env.LAKE.send([unlogged('free', 1), unlogged('free', 2), unlogged('free', 1)])
+    await env.LAKE.send([unlogged('free', 2), record('free', 1)])
+    await commit()
+    await env.LAKE.send([unlogged('free', 1), unlogged('free', 3)])
+    await commit()
+    const rows = await rowsOf('free')
+    expect(rows.map((row) => String(row['id'])).toSorted()).toEqual(
+      [record('free', 1), unlogged('free', 1), unlogged('free', 2), unlogged('free', 3)].map(({ id }) => id).toSorted(),
+    )
+    expect(rows.filter((row) => row['lsn'] === null)).toHaveLength(3)
+  })
+
+  it('[I8] takes the same id in another ns for another event', async () => {
+    await env.LAKE.send([unlogged('same', 1), unlogged('same', 1, 'other')])
+    await commit()
+    expect(await rowsOf('same')).toHaveLength(1)
+    await env.LAKE.send([unlogged('same', 1, 'other')])
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
+  })
+
+  it('knows the ids of so many events as its limit says', async () => {
+    await env.LAKE.send([1, 2, 3, 4, 5, 6].map((n) => unlogged('span', n)))
+    await commit()
+    await env.LAKE.send([unlogged('span', 6), unlogged('span', 1)])
+    expect(await table.status()).toMatchObject({ bufferedEvents: 1 })
+    await commit()
+  })
+
+  it('says when it took a record in', async () => {
+    const before = Date.now()
+    await env.LAKE.send(batch('when', 1, 1))
+    await commit()
+    const [row] = await rowsOf('when')
+    const taken = row?.['__ingest_ts']
+    if (!(taken instanceof Date)) throw new Error('it does not say when')
+    expect(taken.getTime()).toBeGreaterThanOrEqual(before)
+    expect(taken.getTime()).toBeLessThanOrEqual(Date.now())
   })
 
   it('[I5] tells epochs and sources apart that have the same LSNs', async () => {

@@ -1,6 +1,6 @@
 // What must hold of everything that was sent, and of everything that the pipeline accepted.
 
-import type { EventRecord } from 'durable-outbox'
+import { type CommittedRecord, isCommitted } from 'durable-outbox'
 import { acceptedRecords, droppedRecords } from 'durable-outbox/testing'
 import { expect } from 'vitest'
 import { checkDelivered, checkEvent } from './match.ts'
@@ -38,7 +38,7 @@ export class WireInvariants {
   check(): void {
     for (const sent of this.#wire.sent.slice(this.#sentChecked)) this.#checkSent(sent)
     this.#sentChecked = this.#wire.sent.length
-    const records = acceptedRecords(this.#name)
+    const records = acceptedRecords(this.#name).filter(isCommitted)
     for (const record of records.slice(this.#acceptedChecked)) this.#checkAccepted(record)
     this.#acceptedChecked = records.length
     for (const life of this.#model.lives) this.#checkAcknowledged(life)
@@ -88,7 +88,7 @@ export class WireInvariants {
       throw new Error(`I7: ${showSent(sent)} is larger than a batch may be`)
   }
 
-  #checkAccepted(record: EventRecord): void {
+  #checkAccepted(record: CommittedRecord): void {
     const { life, entry } = this.#find(record)
     checkEvent(record, entry, life)
     checkDelivered(record, entry)
@@ -102,7 +102,7 @@ export class WireInvariants {
       if (accepted?.has(lsn) !== true) throw new Error(`I3: LSN ${lsn} is acknowledged, and was never accepted`)
   }
 
-  #find({ epoch, lsn }: EventRecord): { life: Life; entry: Entry } {
+  #find({ epoch, lsn }: CommittedRecord): { life: Life; entry: Entry } {
     const life = this.#lifeOf(epoch)
     const entry = life.entries[lsn - life.firstLSN]
     if (entry === undefined) throw new Error(`I1: LSN ${lsn} was sent, and never committed`)

@@ -1,6 +1,6 @@
 // The pipeline of the model test: the kit's, behind a wire that notes every send, can hold one up, and refuses poison.
 
-import type { EventRecord, Pipeline } from 'durable-outbox'
+import { type CommittedRecord, type EventRecord, isCommitted, type Pipeline } from 'durable-outbox'
 import { fakePipeline, nextFates } from 'durable-outbox/testing'
 import type { SendFate } from './steps.ts'
 
@@ -10,7 +10,7 @@ export const SEND_TIMEOUT_MS = 500
 type SendOutcome = 'on its way' | 'accepted' | 'unknown' | 'refused' | 'cut off' | 'late'
 
 export interface Sent {
-  readonly records: readonly EventRecord[]
+  readonly records: readonly CommittedRecord[]
   readonly sentMs: number
   /** How many others of this object had no end yet. */
   readonly others: number
@@ -39,7 +39,12 @@ export class Wire implements Pipeline {
 
   async send(records: EventRecord[]): Promise<void> {
     const others = this.sent.filter(({ outcome, sentMs }) => outcome === 'on its way' && !isLate(sentMs)).length
-    const sent: Sent = { records: structuredClone(records), sentMs: Date.now(), others, outcome: 'on its way' }
+    const sent: Sent = {
+      records: structuredClone(records.filter(isCommitted)),
+      sentMs: Date.now(),
+      others,
+      outcome: 'on its way',
+    }
     this.sent.push(sent)
     await this.#wait()
     // The object that sent it has died meanwhile.

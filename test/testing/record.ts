@@ -1,10 +1,10 @@
-import type { EventRecord } from 'durable-outbox'
+import type { CommittedRecord } from 'durable-outbox'
 
 export const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
 export const NEXT_EPOCH = '01BX5ZZKBKACTAV9WEVGEMMVRZ'
 
 /** A record as a relay sends it. */
-export function record(ns: string, lsn: number, fields: Partial<EventRecord> = {}): EventRecord {
+export function record(ns: string, lsn: number, fields: Partial<CommittedRecord> = {}): CommittedRecord {
   const { source = 'DO/Test', epoch = EPOCH } = fields
   return {
     id: `01ARZ3NDEKTSV4RRFFQ6${String(lsn).padStart(6, '0')}`,
@@ -21,6 +21,6 @@ export function record(ns: string, lsn: number, fields: Partial<EventRecord> = {
 }
 
 /** The records of some LSNs, in the order given. */
-export function batch(ns: string, ...lsns: number[]): EventRecord[] {
+export function batch(ns: string, ...lsns: number[]): CommittedRecord[] {
   return lsns.map((lsn) => record(ns, lsn))
 }
