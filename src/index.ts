@@ -35,6 +35,7 @@ export {
   type UnifiedEvent,
   unifiedEventSchema,
 } from './event/unified-event.ts'
+export { CDCEmitter, type CDCEmitterOptions, UnsentError } from './pipeline/cdc-emitter.ts'
 export type { Pipeline } from './pipeline/pipeline.ts'
 export type { CaptureOptions } from './capture/captured-table.ts'
 export { SNAPSHOT_CHUNK_MAX, type SnapshotProgress } from './durable-object/snapshots.ts'

@@ -4,6 +4,7 @@ import { env } from 'cloudflare:workers'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
@@ -40,8 +41,8 @@ const name = z.string().min(1).max(NAME_LENGTH_MAX)
 
 const limitsSchema = z
   .object({
-    batchEventsMax: z.int().positive().default(1_000),
-    batchBytesMax: z.int().positive().max(4_500_000).default(4_000_000),
+    batchEventsMax: z.int().positive().default(BATCH_EVENTS_MAX),
+    batchBytesMax: z.int().positive().max(4_500_000).default(BATCH_BYTES_MAX),
     lingerMs: milliseconds.default(100),
     retryDelayMsMin: milliseconds.default(500),
     retryDelayMsMax: milliseconds.default(60_000),

@@ -3,7 +3,7 @@
 // place in a log, and only its `id` for an identity.
 
 import * as z from 'zod'
-import { eventFields } from './unified-event.ts'
+import { eventFields, type UnifiedEvent } from './unified-event.ts'
 
 const fields = z.object({
   id: eventFields.id,
@@ -43,6 +43,17 @@ export type EventRecord = z.infer<typeof eventRecordSchema>
 
 /** A record of an event that an outbox committed: (source, epoch, lsn) names it for ever. */
 export type CommittedRecord = EventRecord & Required<Pick<EventRecord, 'epoch' | 'lsn' | 'txid'>>
+
+/** An event that says what it comes from, in the form in which it travels. */
+export function toRecord({ correlationId, _meta, ...event }: UnifiedEvent & Pick<EventRecord, '_meta'>): EventRecord {
+  return {
+    ...event,
+    source: _meta.source,
+    ...(_meta.epoch !== undefined && { epoch: _meta.epoch }),
+    ...(correlationId !== undefined && { correlation_id: correlationId }),
+    _meta,
+  }
+}
 
 /** Whether a record has a place in a log. */
 export function isCommitted(record: EventRecord): record is CommittedRecord {

@@ -7,7 +7,7 @@
 //   stopping  a batch is on its way, and the relay was paused meanwhile
 //   paused    nothing is sent and nothing armed, whatever is pending
 
-import { type BackoffLimits, retryDelayMs } from './backoff.ts'
+import { type BackoffLimits, retryDelayMs } from '../pipeline/backoff.ts'
 
 export type RelayStateName = 'idle' | 'waiting' | 'sending' | 'stopping' | 'paused'
 

@@ -1,12 +1,12 @@
 // The loop that runs the machine: it reads where the relay stands, asks the machine, and does what it says. Keeps I3,
 // I4 and I6 together with it.
 
-import { CDCError } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import { type Failure, readFailure } from './failure.ts'
+import { sendWithin } from '../pipeline/send-within.ts'
+import { type Failure, readFailure } from '../pipeline/failure.ts'
 import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
 /** The relay's share of the object's options. Times are in milliseconds. */
@@ -206,21 +206,9 @@ export class Relay {
     }
   }
 
-  async #send(batch: Batch): Promise<void> {
+  #send(batch: Batch): Promise<void> {
     const { pipeline, limits } = this.#parts
-    const { promise: timeout, reject } = Promise.withResolvers<never>()
-    const timer = setTimeout(() => {
-      reject(
-        new CDCError('pipeline-timeout', `relay: no answer to ${batch.key} in ${limits.sendTimeoutMs} ms`, {
-          retryable: true,
-        }),
-      )
-    }, limits.sendTimeoutMs)
-    try {
-      await Promise.race([pipeline.send(batch.records), timeout])
-    } finally {
-      clearTimeout(timer)
-    }
+    return sendWithin(pipeline, batch.records, { timeoutMs: limits.sendTimeoutMs, batch: `relay: ${batch.key}` })
   }
 }
 

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { retryDelayMs } from '../../src/relay/backoff.ts'
-import { readFailure } from '../../src/relay/failure.ts'
+import { retryDelayMs } from '../../src/pipeline/backoff.ts'
+import { readFailure } from '../../src/pipeline/failure.ts'
 import {
   CUT_OFF_MAX,
   type RelayEffect,

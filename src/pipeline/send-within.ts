@@ -1,0 +1,24 @@
+import { CDCError } from '../error.ts'
+import type { EventRecord } from '../event/record.ts'
+import type { Pipeline } from './pipeline.ts'
+
+/**
+ * Sends a batch, and stops waiting for the answer after a while.
+ *
+ * @throws {CDCError} `pipeline-timeout`, retryable; or whatever the pipeline throws.
+ */
+export async function sendWithin(
+  pipeline: Pipeline,
+  records: EventRecord[],
+  { timeoutMs, batch }: { timeoutMs: number; batch: string },
+): Promise<void> {
+  const { promise: timeout, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    reject(new CDCError('pipeline-timeout', `${batch}: no answer in ${timeoutMs} ms`, { retryable: true }))
+  }, timeoutMs)
+  try {
+    await Promise.race([pipeline.send(records), timeout])
+  } finally {
+    clearTimeout(timer)
+  }
+}
