@@ -17,6 +17,21 @@ CREATE TABLE `_cdc_dead_letter` (
 	`last_attempt` integer NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `_cdc_inbox` (
+	`log` text NOT NULL,
+	`first_lsn` integer NOT NULL,
+	`last_lsn` integer NOT NULL,
+	`time` integer NOT NULL,
+	PRIMARY KEY(`log`, `first_lsn`)
+);
+--> statement-breakpoint
+CREATE TABLE `_cdc_inbox_id` (
+	`seq` integer PRIMARY KEY NOT NULL,
+	`name` text NOT NULL,
+	`time` integer NOT NULL
+);
+--> statement-breakpoint
+CREATE UNIQUE INDEX `_cdc_inbox_id_name_unique` ON `_cdc_inbox_id` (`name`);--> statement-breakpoint
 CREATE TABLE `_cdc_outbox` (
 	`lsn` integer PRIMARY KEY NOT NULL,
 	`count` integer NOT NULL,

@@ -2,11 +2,14 @@ export type { AlarmHandler, Alarms, NamedAlarmInfo } from './durable-object/alar
 export { CDCDurableObject, type CDCState } from './durable-object/cdc-durable-object.ts'
 export type { AttachedStore, SnapshotPage, StoreSQL } from './durable-object/attached-stores.ts'
 export {
+  type Consumption,
   ExactlyOnceContext,
+  type Processed,
   type StoreContext,
   type SyncResult,
   type Transactions,
 } from './durable-object/exactly-once-context.ts'
+export { INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from './inbox/inbox.ts'
 export type { CDCOptions } from './durable-object/options.ts'
 export {
   type DeadLetterChoice,

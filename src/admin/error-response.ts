@@ -6,6 +6,7 @@ import type { CDCErrorCode } from '../error.ts'
 const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'already-exists': 409,
   'async-callback': 500,
+  'event-forgotten': 409,
   'event-invalid': 400,
   'event-too-large': 413,
   'invalid-argument': 400,

@@ -1,12 +1,12 @@
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
-import { ExactlyOnceContext, type StoreContext } from './exactly-once-context.ts'
+import { type Consumption, ExactlyOnceContext, type StoreContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from './outbox-admin.ts'
 
 /** The platform's `ctx` with transactions that take events along. */
-export interface CDCState<Props = {}> extends DurableObjectState<Props>, StoreContext {
+export interface CDCState<Props = {}> extends DurableObjectState<Props>, StoreContext, Consumption {
   readonly storage: DurableObjectStorage
 }
 
@@ -39,6 +39,8 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
+      processOnce: { value: this.#context.processOnce.bind(this.#context) },
+      processOnceSync: { value: this.#context.processOnceSync.bind(this.#context) },
       capture: { value: this.#context.capture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },
     })

@@ -7,6 +7,7 @@ import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
 import type { Attribution } from '../event/unified-event.ts'
+import { Inbox, type NamedEvent } from '../inbox/inbox.ts'
 import { type BacklogLimits, Outbox } from '../outbox/outbox.ts'
 import { Relay, type RelayLimits } from '../relay/relay.ts'
 import { Alarms, OWN_PREFIX } from './alarms.ts'
@@ -39,6 +40,27 @@ export interface Transactions {
   transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T
 }
 
+/** What became of an event that was to be processed once. */
+export type Processed<T> = { readonly isNew: true; readonly result: T } | { readonly isNew: false }
+
+/** The ways to consume events, however often they come. */
+export interface Consumption {
+  /**
+   * Runs a callback for an event unless it was run for that event before, in one transaction with the note that it was:
+   * both commit, or neither, and so do the events that it emits. Two events are the same by (ns, source, epoch, lsn); where
+   * one has no LSN, by (ns, id). Throws what the callback throws: then the event counts as new when it comes again.
+   *
+   * @param event with `id` and `ns` and, of a log, `lsn`, `source` and `epoch`, as events and records have them. Its
+   *   correlation id goes into the events that are emitted.
+   * @throws {CDCError} `event-invalid` where it names no event; `event-forgotten` where its log went on so far out of
+   *   order that what was seen of it is not known any more.
+   */
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>>
+
+  /** The same with a plain callback, in the current turn. */
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T>
+}
+
 /** What a store needs of its object: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
 export interface StoreContext extends Transactions {
   readonly storage: DurableObjectStorage
@@ -67,13 +89,14 @@ const SNAPSHOT_ALARM = OWN_PREFIX + SNAPSHOT
  * `CDCDurableObject` has one inside. A class that extends something else makes its own, in its constructor, and hands
  * its `alarm(info)` on to `context.alarm(info)`.
  */
-export class ExactlyOnceContext implements StoreContext {
+export class ExactlyOnceContext implements StoreContext, Consumption {
   readonly storage: DurableObjectStorage
   /** Alarms by name, beside the relay's own: the platform gives an object only one. */
   readonly alarms: Alarms
   /** The admin RPC of the outbox, to be given out by the object's own `get outbox()`. */
   readonly outbox: OutboxAdmin
   readonly #outbox: Outbox
+  readonly #inbox: Inbox
   readonly #relay: Relay
   readonly #limits: RelayLimits & BacklogLimits
   readonly #now: () => number
@@ -102,6 +125,7 @@ export class ExactlyOnceContext implements StoreContext {
     this.#createId = createIdFactory(now)
     const owner = { object: state?.id.toString(), ns: ns ?? state?.id.name, source }
     this.#outbox = new Outbox(this.storage, owner, this.#createId)
+    this.#inbox = new Inbox(this.storage, limits, now)
     this.alarms = new Alarms({
       storage: this.storage,
       now,
@@ -173,6 +197,22 @@ export class ExactlyOnceContext implements StoreContext {
     })
   }
 
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>> {
+    return this.transaction<Processed<T>>(
+      async (tx) => (this.#isNew(event) ? { isNew: true, result: await callback(tx) } : { isNew: false }),
+      correlationOf(event),
+    )
+  }
+
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T> {
+    return this.transactionSync<Processed<T>>((tx) => {
+      if (!this.#isNew(event)) return { isNew: false }
+      const result: T = callback(tx)
+      refusePromise(result)
+      return { isNew: true, result }
+    }, correlationOf(event))
+  }
+
   attach(store: AttachedStore): StoreSQL {
     return this.#stores.attach(store)
   }
@@ -192,6 +232,11 @@ export class ExactlyOnceContext implements StoreContext {
     const named = this.alarms.runDue()
     // Where no named alarm is due, it is the relay's, whatever the clock says: a clock that steps back stalls nothing.
     await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
+  }
+
+  #isNew(event: NamedEvent): boolean {
+    this.#outbox.open()
+    return this.#inbox.takeNote(event)
   }
 
   /** Whatever has become of the platform's alarm, it is due again when something waits for it (I6). */
@@ -344,6 +389,10 @@ interface Scope {
   readonly parts: TransactionParts
   readonly isAsync: boolean
   readonly outer: Scope | undefined
+}
+
+function correlationOf({ correlationId, correlation_id = correlationId }: NamedEvent): Attribution {
+  return correlation_id === undefined ? {} : { correlationId: correlation_id }
 }
 
 function refusePromise(result: unknown): void {

@@ -5,13 +5,14 @@ import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
+import type { InboxLimits } from '../inbox/inbox.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
 import type { AlarmHandler } from './alarms.ts'
 
 /** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
-export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits> {
+export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
   /** The tenant that the events belong to. Default: the object's name, else its id. */
@@ -30,7 +31,7 @@ export interface ResolvedOptions {
   readonly pipeline: Pipeline
   readonly ns: string | undefined
   readonly source: string
-  readonly limits: RelayLimits & BacklogLimits
+  readonly limits: RelayLimits & BacklogLimits & InboxLimits
   readonly onAlarm: AlarmHandler
   readonly now: () => number
   readonly random: () => number
@@ -54,6 +55,8 @@ const limitsSchema = z
     maxBacklogEvents: z.int().positive().default(10_000_000),
     maxBacklogBytes: z.int().positive().default(4_000_000_000),
     retentionMs: milliseconds.default(24 * 3_600_000),
+    inboxMs: milliseconds.default(30 * 24 * 3_600_000),
+    inboxIdsMax: z.int().positive().default(100_000),
     retentionBytes: z.int().nonnegative().default(100_000_000),
   })
   .refine((limits) => limits.retryDelayMsMin <= limits.retryDelayMsMax, {

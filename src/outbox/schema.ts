@@ -1,6 +1,6 @@
 // The library's tables in an object. drizzle-kit makes the SQL in migrations/ from this file (`npm run migrations`).
 
-import { index, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
 /**
  * The log. One row is one committed transaction, so a transaction costs one billed row however many events it has.
@@ -93,6 +93,28 @@ export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   attempts: integer('attempts').notNull(),
   firstAttempt: integer('first_attempt').notNull(),
   lastAttempt: integer('last_attempt').notNull(),
+})
+
+/** Which events of other logs this object has processed, as ranges of LSNs. A range from 0 is one that was forgotten. */
+export const cdcInbox = sqliteTable(
+  '_cdc_inbox',
+  {
+    /** JSON of `[ns, source, epoch]`. */
+    log: text('log').notNull(),
+    firstLSN: integer('first_lsn').notNull(),
+    lastLSN: integer('last_lsn').notNull(),
+    /** When the range grew last, in milliseconds since 1970. */
+    time: integer('time').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.log, table.firstLSN] })],
+)
+
+/** The same for events without a place in a log, in the order in which they came. */
+export const cdcInboxId = sqliteTable('_cdc_inbox_id', {
+  seq: integer('seq').primaryKey(),
+  /** JSON of `[ns, id]`. */
+  name: text('name').notNull().unique(),
+  time: integer('time').notNull(),
 })
 
 /** The user's alarms by name: the platform has one alarm for each object, and these share it with the relay. */

@@ -1,0 +1,148 @@
+// Which events an object has processed, so that one that comes again is not processed again. Of a log that is ranges of
+// LSNs: one row however long the log is, as long as it comes whole.
+
+import * as z from 'zod'
+import { CDCError } from '../error.ts'
+import { eventFields } from '../event/unified-event.ts'
+
+/** How much is remembered of what was seen. */
+export interface InboxLimits {
+  /** How long a log is remembered that nothing comes from, and an id, in milliseconds. */
+  readonly inboxMs: number
+  /** Ids of events without a place in a log that are remembered. */
+  readonly inboxIdsMax: number
+}
+
+/** Ranges that are remembered of one log. What lies below them is neither new nor known, and is refused. */
+export const INBOX_RANGES_PER_LOG_MAX = 256
+
+/** What names an event: its place in a log, or its id. Any `CommittedEvent`, `UnifiedEvent` or `EventRecord` has it. */
+export interface NamedEvent {
+  readonly id: string
+  readonly ns: string
+  readonly lsn?: number | undefined
+  readonly source?: string | undefined
+  readonly epoch?: string | undefined
+  readonly correlationId?: string | undefined
+  readonly correlation_id?: string | undefined
+  readonly _meta?: { readonly source?: string | undefined; readonly epoch?: string | undefined } | undefined
+}
+
+const idSchema = z.object({ ns: eventFields.ns, id: eventFields.id })
+const placeSchema = z.object({
+  ns: eventFields.ns,
+  source: eventFields.source,
+  epoch: eventFields.epoch,
+  lsn: eventFields.lsn,
+})
+
+/** Rows that one event may make the inbox forget. */
+const FORGOTTEN_AT_ONCE = 100
+
+export class Inbox {
+  readonly #storage: DurableObjectStorage
+  readonly #limits: InboxLimits
+  readonly #now: () => number
+
+  constructor(storage: DurableObjectStorage, limits: InboxLimits, now: () => number) {
+    this.#storage = storage
+    this.#limits = limits
+    this.#now = now
+  }
+
+  /**
+   * Takes note of an event, in the transaction that is open. @returns whether it was new.
+   *
+   * @throws {CDCError} `event-invalid` where it has no name; `event-forgotten` where nobody knows any more.
+   */
+  takeNote(event: NamedEvent): boolean {
+    const { id, ns, lsn, source = event._meta?.source, epoch = event._meta?.epoch } = event
+    if (lsn === undefined && epoch === undefined) {
+      const name = parse(idSchema, { ns, id })
+      return this.#noteId(JSON.stringify([name.ns, name.id]))
+    }
+    const place = parse(placeSchema, { ns, source, epoch, lsn })
+    return this.#noteLSN(JSON.stringify([place.ns, place.source, place.epoch]), place.lsn)
+  }
+
+  #noteLSN(log: string, lsn: number): boolean {
+    const nowMs = this.#now()
+    const [below] = this.#ranges('log = ? AND first_lsn <= ? ORDER BY first_lsn DESC LIMIT 1', log, lsn)
+    if (below !== undefined && lsn <= below.last) {
+      if (below.first > 0) return false
+      throw new CDCError(
+        'event-forgotten',
+        `processOnce: LSN ${lsn} of ${log} lies below the ${INBOX_RANGES_PER_LOG_MAX} ranges that are remembered of its log, ` +
+          'so whether it was processed is not known; events of one log must come in order, or nearly',
+      )
+    }
+    const [above] = this.#ranges('log = ? AND first_lsn = ?', log, lsn + 1)
+    const first = below?.last === lsn - 1 && below.first > 0 ? below.first : lsn
+    const last = above?.last ?? lsn
+    if (above !== undefined) this.#exec('DELETE FROM _cdc_inbox WHERE log = ? AND first_lsn = ?', log, above.first)
+    this.#exec(
+      `INSERT INTO _cdc_inbox (log, first_lsn, last_lsn, time) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO UPDATE SET last_lsn = excluded.last_lsn, time = excluded.time`,
+      log,
+      first,
+      last,
+      nowMs,
+    )
+    if (first === lsn && above === undefined) this.#forgetRanges(log, nowMs)
+    return true
+  }
+
+  /** Keeps the rows of a log, and of logs that have gone quiet, within their limits. Asked where a row was added. */
+  #forgetRanges(log: string, nowMs: number): void {
+    const quietSince = nowMs - this.#limits.inboxMs
+    this.#exec(
+      `DELETE FROM _cdc_inbox WHERE log IN (
+         SELECT log FROM _cdc_inbox GROUP BY log HAVING max(time) < ? LIMIT ${FORGOTTEN_AT_ONCE})`,
+      quietSince,
+    )
+    const ranges = this.#ranges('log = ? ORDER BY first_lsn', log)
+    const surplus = ranges.slice(0, Math.max(0, ranges.length - INBOX_RANGES_PER_LOG_MAX))
+    const last = surplus.at(-1)?.last
+    if (last === undefined) return
+    this.#exec('DELETE FROM _cdc_inbox WHERE log = ? AND first_lsn <= ?', log, last)
+    // From 0, which is no LSN: what lies in this range may have been seen or not.
+    this.#exec('INSERT INTO _cdc_inbox (log, first_lsn, last_lsn, time) VALUES (?, 0, ?, ?)', log, last, nowMs)
+  }
+
+  #noteId(name: string): boolean {
+    const nowMs = this.#now()
+    const { inboxMs, inboxIdsMax } = this.#limits
+    const { rowsWritten } = this.#exec(
+      'INSERT INTO _cdc_inbox_id (name, time) VALUES (?, ?) ON CONFLICT DO NOTHING',
+      name,
+      nowMs,
+    )
+    if (rowsWritten === 0) return false
+    this.#exec(
+      `DELETE FROM _cdc_inbox_id WHERE seq IN (SELECT seq FROM _cdc_inbox_id ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})
+         AND (time < ? OR seq <= (SELECT max(seq) FROM _cdc_inbox_id) - ?)`,
+      nowMs - inboxMs,
+      inboxIdsMax,
+    )
+    return true
+  }
+
+  #ranges(where: string, ...values: SqlStorageValue[]): { first: number; last: number }[] {
+    return this.#storage.sql
+      .exec<{ first: number; last: number }>(
+        `SELECT first_lsn AS first, last_lsn AS last FROM _cdc_inbox WHERE ${where}`,
+        ...values,
+      )
+      .toArray()
+  }
+
+  #exec(statement: string, ...values: SqlStorageValue[]): { rowsWritten: number } {
+    return this.#storage.sql.exec(statement, ...values)
+  }
+}
+
+function parse<Schema extends z.ZodType>(schema: Schema, name: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(name)
+  if (parsed.success) return parsed.data
+  throw new CDCError('event-invalid', `processOnce: ${z.prettifyError(parsed.error)}`)
+}
