@@ -10,7 +10,8 @@ export async function batchKey(records: readonly EventRecord[]): Promise<string>
   if (first !== undefined && last !== undefined && isCommitted(first) && isCommitted(last) && isLogPart(records))
     return `${first.epoch}/${first.lsn}-${last.lsn}`
   const ids = new TextEncoder().encode(records.map(({ id }) => id).join())
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', ids)).toHex()
+  const hash = new Uint8Array(await crypto.subtle.digest('SHA-256', ids))
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 function isLogPart(records: readonly EventRecord[]): boolean {
