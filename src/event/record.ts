@@ -3,7 +3,7 @@
 // place in a log, and only its `id` for an identity.
 
 import * as z from 'zod'
-import { eventFields, type UnifiedEvent } from './unified-event.ts'
+import { eventFields, nameSchema, type UnifiedEvent } from './unified-event.ts'
 
 const fields = z.object({
   id: eventFields.id,
@@ -15,15 +15,16 @@ const fields = z.object({
   lsn: eventFields.lsn.exactOptional(),
   txid: eventFields.txid.exactOptional(),
   correlation_id: eventFields.correlationId.exactOptional(),
-  op: eventFields.op.exactOptional(),
-  store: eventFields.store.exactOptional(),
+  // Any name, like `visibility`: a newer sender may know more of them than an older receiver.
+  op: nameSchema.exactOptional(),
+  store: nameSchema.exactOptional(),
   table: eventFields.table.exactOptional(),
   key: eventFields.key.exactOptional(),
   before: eventFields.before.exactOptional(),
   after: eventFields.after.exactOptional(),
   actor: eventFields.actor.exactOptional(),
   data: eventFields.data.exactOptional(),
-  visibility: eventFields.visibility.exactOptional(),
+  visibility: nameSchema.exactOptional(),
   // Loose, because what is added to events later is added here, and an older receiver must take a newer record.
   _meta: z.looseObject({
     schemaVersion: eventFields.schemaVersion,

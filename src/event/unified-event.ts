@@ -16,7 +16,8 @@ const opSchema = z.enum(['c', 'u', 'd', 'r'])
 /** What a change did: create, update, delete, or read (a row as a snapshot or a rollup saw it). */
 export type Operation = z.infer<typeof opSchema>
 
-const nameSchema = z
+/** A name of anything: what is not empty, not too long, and the same in every store. */
+export const nameSchema = z
   .string()
   .min(1)
   .max(NAME_LENGTH_MAX)

@@ -1,13 +1,12 @@
-import { zstdDecompressSync } from 'node:zlib'
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import type { CommittedRecord, EventRecord } from 'durable-outbox'
 import * as fc from 'fast-check'
-import { parquetReadObjects } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
 import type { TableMetadata } from '../../src/lake/iceberg/metadata.ts'
 import { failNextPut } from '../faulty-bucket.ts'
 import { failureOf } from '../notes.ts'
+import { rowsOf as rowsOfSource } from './rows.ts'
 import type { SlowLakeTable } from '../worker.ts'
 
 const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
@@ -58,18 +57,9 @@ async function totalRecords(): Promise<number> {
   return version === 0 ? 0 : Number((await summary())['total-records'])
 }
 
-/** The rows of a source in all data files, read by a library that is not ours. */
-async function rowsOf(source: string): Promise<Record<string, unknown>[]> {
-  const { objects } = await env.LAKE_BUCKET.list({ prefix: 'cdc/events/data/' })
-  const files = await Promise.all(
-    objects.map(async ({ key }) => {
-      const file = await (await env.LAKE_BUCKET.get(key))?.arrayBuffer()
-      return file === undefined
-        ? []
-        : parquetReadObjects({ file, compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) } })
-    }),
-  )
-  return files.flat().filter((row) => row['source'] === `acme/${source}`)
+/** The rows of a source of the ns `acme`. */
+function rowsOf(source: string): Promise<Record<string, unknown>[]> {
+  return rowsOfSource(`acme/${source}`)
 }
 
 async function lsnsOf(source: string): Promise<number[]> {
