@@ -96,10 +96,18 @@ export class Plain extends DurableObject {
   override alarm(): void {}
 }
 
+/** How far the clock of the lake is ahead, and how long it holds runs back. */
+export const lakeClock = { aheadMs: 0 }
+export const HOLD_MS = 60_000
+
 /** The lake, committing only when a test says so, into a bucket that may fail. */
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, { ...env, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
+  }
+
+  protected override now(): number {
+    return Date.now() + lakeClock.aheadMs
   }
 
   protected override configure(): LakeLimits {
@@ -108,7 +116,9 @@ export class SlowLakeTable extends LakeTable {
       rollMs: NEVER_MS,
       commitEventsMax: 100,
       bufferBytesMax: 100_000,
+      holdMs: HOLD_MS,
       snapshotsKept: 5,
+      graceMs: 0,
       seenEventsMax: 4,
     }
   }

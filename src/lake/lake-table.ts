@@ -7,22 +7,20 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
-import { type NewFile, prepareAppend, type Table } from './iceberg/append.ts'
-import { createTableMetadata, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
+import { type EventRecord, isCommitted } from '../event/record.ts'
+import { migrate } from '../sqlite/migrate.ts'
+import { type Amount, Buffer, type Slice, type SliceLimits, type StreamRow } from './buffer.ts'
+import { Commits, type PreparedCommit, type TableChange } from './commits.ts'
+import { type NewFile, type PreparedAppend, prepareAppend, type Table } from './iceberg/append.ts'
+import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
 import type { Row } from './iceberg/schema.ts'
 import { type Snapshot, snapshotIdFrom } from './iceberg/snapshot.ts'
-import { isCommitted } from '../event/record.ts'
-import { groupByOrigin, newRuns, parseRecords, partsOf } from './intake.ts'
-import { watermark } from './ranges.ts'
-import {
-  LakeState,
-  type PreparedCommit,
-  type SeenLimits,
-  type Slice,
-  type SliceLimits,
-  type StreamRow,
-} from './state.ts'
+import { groupByOrigin, markFork, type Origin, parseRecords, partsOf, runsOf, settle, sortOut } from './intake.ts'
+import { byOrigin, Logs, type MemoryLimits } from './logs.ts'
+import { unite, watermark } from './ranges.ts'
+import { migrations } from './schema.ts'
 import { DEFAULT_LOCATION, EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import { sayWatermarks } from './watermarks.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket
@@ -30,13 +28,21 @@ export interface LakeEnv {
   LAKE_LOCATION?: string
 }
 
-export interface LakeLimits extends SliceLimits, SeenLimits {
-  /** How long a first record waits in the buffer before it is committed, in milliseconds. */
+/** Limits of a lake. Times are in milliseconds. */
+export interface LakeLimits extends SliceLimits, MemoryLimits {
+  /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
   readonly rollMs: number
+  readonly rollEvents: number
+  readonly rollBytes: number
   /** Bytes in the buffer beyond which `send` is refused until some are committed. */
   readonly bufferBytesMax: number
+  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
+  readonly holdMs: number
+  readonly holdBytesMax: number
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
+  /** How long a file stays that no snapshot reads any more, for those who read an older one. */
+  readonly graceMs: number
 }
 
 /** What the lake holds and where its table stands. */
@@ -44,125 +50,228 @@ export interface LakeStatus {
   landedEvents: number
   bufferedEvents: number
   bufferedBytes: number
+  /** Events that wait for LSNs before them. */
+  heldEvents: number
+  /** Logs of which LSNs are missing in the table. */
+  logsWithHoles: number
   /** Commits so far; the current metadata file is `metadata/v<version>.metadata.json`. */
   version: number
+  /** Data files and manifests of the current snapshot, and files that nothing reads and that are not deleted yet. */
+  files: number
+  manifests: number
+  garbage: number
 }
 
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
+/** Keys that R2 deletes in one request. */
+const DELETES_AT_ONCE = 1_000
 
 export class LakeTable extends DurableObject<LakeEnv> {
-  readonly #state: LakeState
+  readonly #buffer: Buffer
+  readonly #logs: Logs
+  readonly #commits: Commits
   readonly #limits: LakeLimits
   readonly #location: string
-  readonly #buffered: { events: number; bytes: number }
   #table: Table | undefined
 
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
-    this.#state = new LakeState(ctx.storage)
+    migrate(ctx.storage, 'lake_migrations', migrations)
+    this.#buffer = new Buffer(ctx.storage.sql)
+    this.#logs = new Logs(ctx.storage.sql)
+    this.#commits = new Commits(ctx.storage.sql)
     this.#limits = this.configure()
     this.#location = env.LAKE_LOCATION ?? DEFAULT_LOCATION
-    this.#buffered = this.#state.measureBuffer()
-    if (this.#buffered.events > 0) void ctx.blockConcurrencyWhile(() => this.#heal())
+    if (this.#buffer.amount.events + this.#buffer.heldAmount.events > 0)
+      void ctx.blockConcurrencyWhile(() => this.#heal())
   }
 
   protected configure(): LakeLimits {
     return {
       rollMs: 2_000,
+      rollEvents: 50_000,
+      rollBytes: 16_000_000,
       commitEventsMax: 50_000,
       commitBytesMax: 16_000_000,
       bufferBytesMax: 64_000_000,
+      holdMs: 60_000,
+      holdBytesMax: 16_000_000,
       snapshotsKept: 100,
+      graceMs: 3_600_000,
       seenMs: 24 * 3_600_000,
       seenEventsMax: 1_000_000,
+      idsMs: 31 * 24 * 3_600_000,
     }
+  }
+
+  /** The time, for a test to choose. */
+  protected now(): number {
+    return Date.now()
   }
 
   /**
    * Takes records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record without an LSN is
-   * known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them.
+   * known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them. A record whose LSN was taken by another
+   * event is a fork: it lands beside that one, with `_meta.isFork`.
    *
    * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
    */
   async send(records: unknown): Promise<void> {
     const parsed = parseRecords(records)
-    if (this.#buffered.bytes >= this.#limits.bufferBytesMax)
+    if (this.#buffer.amount.bytes >= this.#limits.bufferBytesMax)
       throw new CDCError(
         'lake-full',
-        `send: ${this.#buffered.bytes} bytes wait to be committed, the limit is ${this.#limits.bufferBytesMax}; try again`,
+        `send: ${this.#buffer.amount.bytes} bytes wait to be committed, the limit is ${this.#limits.bufferBytesMax}; try again`,
         { retryable: true },
       )
-    const wasEmpty = this.#buffered.events === 0
-    const nowMs = Date.now()
-    const parts = this.ctx.storage.transactionSync(() => {
-      const runs = groupByOrigin(parsed.filter(isCommitted)).flatMap(({ origin, records }) =>
-        newRuns(origin, records, this.#state.taken(origin)),
-      )
-      const unseen = this.#state.takeUnseen(
-        parsed.filter((record) => !isCommitted(record)),
-        nowMs,
-      )
-      const added = [...runs, ...partsOf(unseen)]
-      for (const part of added) this.#state.addPart(part, nowMs)
-      return added
-    })
-    for (const { events, bytes } of parts) {
-      this.#buffered.events += events
-      this.#buffered.bytes += bytes
-    }
-    if (wasEmpty && parts.length > 0) await this.ctx.storage.setAlarm(nowMs + this.#limits.rollMs)
+    const before = this.#buffer.amount
+    this.#transaction(() => this.#takeIn(parsed, this.now()))
+    await this.#arm(before)
   }
 
   status(): LakeStatus {
-    const { events, bytes } = this.#buffered
+    const { version, events } = this.#commits.pointer()
     return {
-      landedEvents: this.#state.countLanded(),
-      bufferedEvents: events,
-      bufferedBytes: bytes,
-      version: this.#state.version(),
+      landedEvents: events,
+      bufferedEvents: this.#buffer.amount.events,
+      bufferedBytes: this.#buffer.amount.bytes,
+      heldEvents: this.#buffer.heldAmount.events,
+      logsWithHoles: this.#logs.countHoles(),
+      version,
+      ...this.#commits.count(),
     }
   }
 
   /** Commits all that is buffered. Never throws: what fails is tried again. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     // Armed before anything can fail, and never for the very millisecond of the running alarm, which would be lost.
-    const retryAt = Math.max(Date.now() + this.#limits.rollMs, (info?.scheduledTime ?? 0) + 1)
+    const retryAt = Math.max(this.now() + this.#limits.rollMs, (info?.scheduledTime ?? 0) + 1)
     await this.ctx.storage.setAlarm(retryAt)
     try {
       await this.#adoptPrepared()
-      for (let slice = this.#nextSlice(); slice !== undefined; slice = this.#nextSlice()) await this.#commit(slice)
+      this.#transaction(() => this.#releaseOverdue())
+      for (
+        let slice = this.#buffer.nextSlice(this.#limits);
+        slice !== undefined;
+        slice = this.#buffer.nextSlice(this.#limits)
+      )
+        await this.#commit(slice)
+      await this.#deleteGarbage()
     } catch (error) {
       this.#table = undefined
       console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
       return
     }
-    if (this.#buffered.events === 0) await this.ctx.storage.deleteAlarm()
+    await this.#armNext(info?.scheduledTime ?? 0)
   }
 
   async #heal(): Promise<void> {
     const alarm = await this.ctx.storage.getAlarm()
-    if (alarm === null || alarm <= Date.now()) await this.ctx.storage.setAlarm(Date.now())
+    if (alarm === null || alarm <= this.now()) await this.ctx.storage.setAlarm(this.now())
   }
 
-  #nextSlice(): Slice | undefined {
-    return this.#state.nextSlice(this.#limits)
+  /** Keeps what is new of the records: in the buffer what goes on from what is there, and apart what leaves a hole. */
+  #takeIn(records: readonly EventRecord[], nowMs: number): void {
+    for (const { origin, records: group } of groupByOrigin(records.filter(isCommitted))) {
+      const settled = unite([...this.#logs.landed(origin), ...this.#buffer.waiting(origin)])
+      const heldBefore = this.#buffer.held(origin)
+      const taken = unite([...settled, ...heldBefore])
+      const { fresh, forks } = sortOut(group, taken, (lsn) => this.#logs.marksOf(origin, lsn))
+      const runs = runsOf(origin, fresh)
+      for (const run of [...runs, ...runsOf(origin, forks)]) this.#logs.addIds(run, nowMs)
+      const { free, held } = settle([...runs, ...heldBefore], settled)
+      for (const run of free)
+        if ('seq' in run) this.#buffer.release(run)
+        else this.#buffer.add(run, nowMs)
+      for (const run of held) if (!('seq' in run)) this.#buffer.hold(run, nowMs)
+      for (const part of partsOf(forks.map(markFork))) this.#buffer.add(part, nowMs)
+    }
+    const unlogged = records.filter((record) => !isCommitted(record))
+    for (const part of partsOf(this.#logs.takeUnseen(unlogged, nowMs))) this.#buffer.add(part, nowMs)
+  }
+
+  /** Lets go what was held back for too long, or is too much: the table will have a hole, and says so. */
+  #releaseOverdue(): void {
+    const { holdMs, holdBytesMax } = this.#limits
+    for (
+      let oldest = this.#buffer.oldestHeld();
+      oldest !== undefined && (oldest.takenMs + holdMs <= this.now() || this.#buffer.heldAmount.bytes > holdBytesMax);
+      oldest = this.#buffer.oldestHeld()
+    )
+      this.#buffer.release(oldest)
+  }
+
+  /** In one SQLite transaction; where that is rolled back, what was counted is counted anew. */
+  #transaction(change: () => void): void {
+    try {
+      this.ctx.storage.transactionSync(change)
+    } catch (error) {
+      this.#buffer.measure()
+      throw error
+    }
+  }
+
+  /** Makes an alarm due for what has just been taken in. */
+  async #arm(before: Amount): Promise<void> {
+    const { amount, heldAmount } = this.#buffer
+    const { rollMs, rollEvents, rollBytes } = this.#limits
+    const isFull = ({ events, bytes }: Amount): boolean => events >= rollEvents || bytes >= rollBytes
+    if (isFull(amount) && !isFull(before)) await this.ctx.storage.setAlarm(this.now())
+    else if (amount.events > 0 && before.events === 0) await this.#armBy(this.now() + rollMs)
+    else if (heldAmount.events > 0 && amount.events === 0) await this.#armBy(this.now() + this.#limits.holdMs)
+  }
+
+  /** Makes the alarm due at a time, unless it is due before. */
+  async #armBy(atMs: number): Promise<void> {
+    const alarm = await this.ctx.storage.getAlarm()
+    if (alarm === null || alarm > atMs) await this.ctx.storage.setAlarm(atMs)
+  }
+
+  /** What the alarm is for once all is committed: what is held back, and what is to be deleted. */
+  async #armNext(afterMs: number): Promise<void> {
+    const oldestHeld = this.#buffer.oldestHeld()
+    const oldestGarbageMs = this.#commits.oldestGarbageMs(this.#oldestVersion())
+    const dueMs = [
+      ...(this.#buffer.amount.events > 0 ? [this.now() + this.#limits.rollMs] : []),
+      ...(oldestHeld === undefined ? [] : [oldestHeld.takenMs + this.#limits.holdMs]),
+      ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + this.#limits.graceMs]),
+    ]
+    if (dueMs.length === 0) await this.ctx.storage.deleteAlarm()
+    else await this.ctx.storage.setAlarm(Math.max(Math.min(...dueMs), afterMs + 1))
   }
 
   async #commit(slice: Slice): Promise<void> {
-    const version = this.#state.version() + 1
-    const snapshotId = snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8)))
-    const rows = this.#state.transform(slice.throughSeq).map(toRow)
-    const { files, manifest, metadata } = prepareAppend(await this.#loadTable(), rows, {
-      summary: { 'cdc.watermarks': JSON.stringify(this.#watermarksAfter(slice)) },
-      nowMs: Date.now(),
-      uuid: () => crypto.randomUUID(),
-      snapshotId,
+    const { version, watermarksKey, watermarksVersion } = this.#commits.pointer()
+    const table = await this.#loadTable()
+    const rows = this.#buffer.transform(slice.throughSeq).map(toRow)
+    const watermarks = sayWatermarks({
+      changed: this.#watermarksAfter(slice),
+      all: () => this.#logs.watermarks(),
+      location: this.#location,
+      key: watermarksKey,
+      sequence: version + 1,
+      fileSequence: watermarksVersion,
+      commitsMax: Math.ceil(this.#limits.snapshotsKept / 2),
+      uuid: randomUUID,
     })
-    await this.#store(files)
-    this.#state.prepare({ snapshotId, version, throughSeq: slice.throughSeq, manifest })
+    const append = prepareAppend(table, rows, {
+      summary: watermarks.summary,
+      nowMs: this.now(),
+      uuid: randomUUID,
+      snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
+    })
+    const stored = watermarks.file === undefined ? append.files : [...append.files, watermarks.file]
+    await this.#store(stored)
+    const commit: PreparedCommit = {
+      snapshotId: currentSnapshotId(append.metadata),
+      version: version + 1,
+      throughSeq: slice.throughSeq,
+      ...(watermarks.file && { watermarksKey: watermarks.file.key }),
+    }
+    this.ctx.storage.transactionSync(() => this.#commits.prepare(commit, changesOf(append, stored)))
     await this.ctx.storage.sync()
-    await this.#publish(keepSnapshots(metadata, this.#limits.snapshotsKept), version)
+    await this.#publish(keepSnapshots(append.metadata, this.#limits.snapshotsKept), commit.version)
   }
 
   /** Puts the metadata file if there is none, then does what the file that is there now says was committed. */
@@ -171,50 +280,64 @@ export class LakeTable extends DurableObject<LakeEnv> {
       onlyIf: new Headers({ 'If-None-Match': '*' }),
     })
     if (put === null) await this.#adoptPrepared()
-    else await this.#finish(metadata, this.#state.prepared(currentSnapshotId(metadata)))
+    else await this.#finish(metadata)
   }
 
   /** Finishes a commit that was cut off after its metadata file was put. */
   async #adoptPrepared(): Promise<void> {
-    const version = this.#state.version() + 1
-    if (!this.#state.hasPrepared()) return
-    const metadata = await this.#readMetadata(version)
-    if (metadata !== undefined) await this.#finish(metadata, this.#state.prepared(currentSnapshotId(metadata)))
+    if (!this.#commits.hasPrepared()) return
+    const metadata = await this.#readMetadata(this.#commits.pointer().version + 1)
+    if (metadata !== undefined) await this.#finish(metadata)
   }
 
-  async #finish(metadata: TableMetadata, commit: PreparedCommit | undefined): Promise<void> {
+  async #finish(metadata: TableMetadata): Promise<void> {
+    const commit = this.#commits.prepared(currentSnapshotId(metadata))
     if (commit === undefined) throw this.#conflict()
-    const before = this.#table
-    this.#state.finish(commit)
-    this.#state.pruneSeen(this.#limits, Date.now())
-    Object.assign(this.#buffered, this.#state.measureBuffer())
-    this.#table = undefined
-    if (before !== undefined)
-      this.#table = {
-        metadata,
-        manifests: [commit.manifest, ...before.manifests],
-        metadataKey: metadataKey(commit.version),
-      }
+    const before = this.#table ?? (await this.#readTable(commit.version - 1))
+    const nowMs = this.now()
+    this.#transaction(() => {
+      this.#logs.land(this.#buffer.runs(commit.throughSeq))
+      this.#commits.finish(commit, this.#buffer.drop(commit.throughSeq), nowMs)
+      // Their snapshots are forgotten already.
+      this.#commits.discard(this.#keysOfExpired(before?.metadata.snapshots ?? [], metadata), 0, nowMs)
+      this.#logs.forget(this.#limits, nowMs)
+    })
+    const key = metadataKey(commit.version)
+    this.#table = { metadata, manifests: this.#commits.manifests(), metadataKey: key }
     // Only a hint, for readers without a catalog: what counts is the highest metadata file.
     await this.env.LAKE_BUCKET.put(this.#key('metadata/version-hint.text'), String(commit.version))
-    await this.#dropOldMetadata(commit.version, before?.metadata.snapshots ?? [], metadata)
   }
 
-  /** Deletes what no metadata file in reach names any more: each commit would else leave its whole history again. */
-  async #dropOldMetadata(version: number, before: readonly Snapshot[], { snapshots }: TableMetadata): Promise<void> {
+  /** What no metadata file in reach names any more: each commit would else leave its whole history again. */
+  #keysOfExpired(before: readonly Snapshot[], { snapshots, 'last-sequence-number': version }: TableMetadata): string[] {
     const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
     const lists = before
       .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
       .map((snapshot) => snapshot['manifest-list'].slice(this.#location.length + 1))
     const oldest = version - this.#limits.snapshotsKept - 1
-    const keys = oldest > 0 ? [...lists, metadataKey(oldest)] : lists
-    if (keys.length > 0) await this.env.LAKE_BUCKET.delete(keys.map((key) => this.#key(key)))
+    return oldest > 0 ? [...lists, metadataKey(oldest)] : lists
+  }
+
+  /** The first version whose snapshot is remembered. */
+  #oldestVersion(): number {
+    return Math.max(0, this.#commits.pointer().version - this.#limits.snapshotsKept + 1)
+  }
+
+  /** Deletes files that neither a snapshot names nor anybody can be reading who began before it was forgotten. */
+  async #deleteGarbage(): Promise<void> {
+    const keys = this.#commits.garbage(this.#oldestVersion(), this.now() - this.#limits.graceMs, DELETES_AT_ONCE)
+    if (keys.length === 0) return
+    await this.env.LAKE_BUCKET.delete(keys.map((key) => this.#key(key)))
+    this.#commits.forgetGarbage(keys)
   }
 
   async #loadTable(): Promise<Table> {
-    const version = this.#state.version()
-    this.#table ??= await (version === 0 ? this.#createTable() : this.#readTable(version))
-    return this.#table
+    const { version } = this.#commits.pointer()
+    if (version === 0) return this.#createTable()
+    this.#table ??= await this.#readTable(version)
+    if (this.#table === undefined)
+      throw new CDCError('not-found', `lake: ${this.#key(metadataKey(version))} is gone from the bucket; restore it`)
+    return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
   }
 
   async #createTable(): Promise<Table> {
@@ -226,16 +349,16 @@ export class LakeTable extends DurableObject<LakeEnv> {
       columns: EVENTS_COLUMNS,
       partition: EVENTS_PARTITION,
       uuid: crypto.randomUUID(),
-      nowMs: Date.now(),
+      nowMs: this.now(),
     })
     return { metadata, manifests: [] }
   }
 
-  async #readTable(version: number): Promise<Table> {
-    const metadata = await this.#readMetadata(version)
-    if (metadata === undefined)
-      throw new CDCError('not-found', `lake: ${this.#key(metadataKey(version))} is gone from the bucket; restore it`)
-    return { metadata, manifests: this.#state.manifests(), metadataKey: metadataKey(version) }
+  /** The table as one of its metadata files has it, with the manifests that are current now. */
+  async #readTable(version: number): Promise<Table | undefined> {
+    const metadata = version === 0 ? undefined : await this.#readMetadata(version)
+    if (metadata === undefined) return undefined
+    return { metadata, manifests: this.#commits.manifests(), metadataKey: metadataKey(version) }
   }
 
   async #readMetadata(version: number): Promise<TableMetadata | undefined> {
@@ -252,17 +375,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
       )
   }
 
-  /** Per (source, epoch) that the slice touches, the last LSN up to which nothing will be missing from the table. */
-  #watermarksAfter(slice: Slice): Record<string, Record<string, number>> {
-    const watermarks: Record<string, Record<string, number>> = {}
-    const origins = Map.groupBy(slice.runs, ({ ns, source, epoch }) => JSON.stringify([ns, source, epoch]))
-    for (const runs of origins.values()) {
-      const [origin] = runs
-      if (origin === undefined) continue
-      const lsn = watermark([...this.#state.landed(origin), ...runs])
-      if (lsn !== undefined) watermarks[origin.source] = { ...watermarks[origin.source], [origin.epoch]: lsn }
-    }
-    return watermarks
+  /** Of each log that the slice moves, the last LSN up to which nothing will be missing from the table. */
+  #watermarksAfter({ runs }: Slice): (Origin & { lsn: number })[] {
+    return byOrigin(runs).map(({ origin, ranges }) => ({
+      ...origin,
+      lsn: watermark([...this.#logs.landed(origin), ...ranges]) ?? 0,
+    }))
   }
 
   #conflict(): CDCError {
@@ -277,6 +395,28 @@ export class LakeTable extends DurableObject<LakeEnv> {
   #key(key: string): string {
     return `${new URL(this.#location).pathname.slice(1)}/${key}`
   }
+}
+
+/** What an append does to the current snapshot, and what else it has stored. */
+function changesOf(append: PreparedAppend, stored: readonly NewFile[]): TableChange[] {
+  const { manifest, manifestKey } = append
+  const files = append.dataFiles.map(({ key, partition, bytes, entry }): TableChange => ({
+    kind: 'add file',
+    key,
+    file: { manifestKey, partition: JSON.stringify(partition), bytes, entry: JSON.stringify(entry, hexBytes) },
+  }))
+  const listed = new Set([manifestKey, ...files.map(({ key }) => key)])
+  const others = stored.filter(({ key }) => !listed.has(key)).map(({ key }): TableChange => ({ kind: 'store', key }))
+  return [{ kind: 'add manifest', key: manifestKey, manifest }, ...files, ...others]
+}
+
+/** JSON has no bytes. */
+function hexBytes(_: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? { $hex: value.toHex() } : value
+}
+
+function randomUUID(): string {
+  return crypto.randomUUID()
 }
 
 function metadataKey(version: number): string {

@@ -32,6 +32,11 @@ export function contains(ranges: readonly LSNRange[], lsn: number): boolean {
   return false
 }
 
+/** Whether a range overlaps one of the others, or stands right beside it. */
+export function touches(ranges: readonly LSNRange[], { first, last }: LSNRange): boolean {
+  return ranges.some((range) => first <= range.last + 1 && last >= range.first - 1)
+}
+
 /** The last LSN up to which nothing is missing: where the first range ends. */
 export function watermark(ranges: readonly LSNRange[]): number | undefined {
   return unite(ranges)[0]?.last

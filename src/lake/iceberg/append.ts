@@ -10,10 +10,12 @@
 import { CDCError } from '../../error.ts'
 import { writeDataFiles } from './data-file.ts'
 import type { DataFile } from './data-file.ts'
-import { describeManifest, writeManifest, writeManifestList } from './manifest.ts'
+import type { AvroRecordValue } from './avro.ts'
+import { dataFileEntry, describeManifest, writeManifest, writeManifestList } from './manifest.ts'
 import type { ManifestFile } from './manifest.ts'
 import { columnsOf, currentSchema, currentSnapshot, defaultSpec, nextTimestampMs, withSnapshot } from './metadata.ts'
 import type { TableMetadata } from './metadata.ts'
+import type { PartitionValue } from './partition.ts'
 import type { Row } from './schema.ts'
 import { summarizeAppend } from './snapshot.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -40,11 +42,16 @@ export type AppendOptions = {
 /** A file to store before the commit. The key is relative to the table's location. */
 export type NewFile = { key: string; bytes: Uint8Array }
 
+/** A data file as its manifest has it. */
+export type NewDataFile = { key: string; partition: readonly PartitionValue[]; bytes: number; entry: AvroRecordValue }
+
 export type PreparedAppend = {
   /** Data files first, then the manifest, then the manifest list. */
   files: NewFile[]
   /** The new manifest: put it before the table's manifests once the commit is done. */
   manifest: ManifestFile
+  manifestKey: string
+  dataFiles: NewDataFile[]
   /** The table's next metadata: storing it is the commit. */
   metadata: TableMetadata
 }
@@ -74,6 +81,13 @@ export function prepareAppend(table: Table, rows: readonly Row[], options: Appen
   return {
     files: [...dataFiles.map(({ key, bytes }) => ({ key, bytes })), manifest.file, { key: listKey, bytes: list }],
     manifest: manifest.described,
+    manifestKey: manifest.file.key,
+    dataFiles: dataFiles.map((file) => ({
+      key: file.key,
+      partition: file.partition,
+      bytes: file.bytes.length,
+      entry: dataFileEntry(file, { location: metadata.location, spec }),
+    })),
     metadata: withSnapshot(metadata, snapshot, table.metadataKey),
   }
 }

@@ -87,7 +87,11 @@ export function writeManifest(files: readonly DataFile[], options: ManifestOptio
   return writeAvroFile(manifestEntrySchema(spec.fields), entries, metadata, sync)
 }
 
-function dataFileEntry(file: DataFile, { location, spec }: ManifestOptions): AvroRecordValue {
+/** What a manifest says of a data file. */
+export function dataFileEntry(
+  file: DataFile,
+  { location, spec }: Pick<ManifestOptions, 'location' | 'spec'>,
+): AvroRecordValue {
   const { columns } = file
   return {
     content: DATA_FILE,

@@ -67,7 +67,6 @@ export function createTableMetadata(options: CreateTableOptions): TableMetadata 
     throw new CDCError('invalid-argument', 'createTableMetadata: location must be given, without a slash at its end')
   }
   const schema = createSchema(columns)
-  const unbounded = columns.filter((column) => column.bounds === false)
   return {
     'format-version': 2,
     'table-uuid': uuid,
@@ -84,7 +83,7 @@ export function createTableMetadata(options: CreateTableOptions): TableMetadata 
     'default-sort-order-id': 0,
     properties: {
       'write.parquet.compression-codec': 'zstd',
-      ...Object.fromEntries(unbounded.map((column) => [METRICS_OF_COLUMN + column.name, 'counts'])),
+      ...metricsOf(columns),
       ...properties,
     },
     refs: {},
@@ -92,6 +91,39 @@ export function createTableMetadata(options: CreateTableOptions): TableMetadata 
     'snapshot-log': [],
     'metadata-log': [],
   }
+}
+
+/**
+ * The table with columns that it does not have yet. Files that lack a column are read as if it were null, so an added one
+ * must not be required. Throws `invalid-argument` where it is, or where a column's id has another name or type here.
+ */
+export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]): TableMetadata {
+  const { fields } = currentSchema(metadata)
+  const added = columns.filter((column) => !fields.some((field) => field.id === column.id))
+  for (const { id, name, type, required } of columns) {
+    const field = fields.find((candidate) => candidate.id === id)
+    if (field === undefined ? required : field.name !== name || field.type !== type)
+      throw new CDCError('invalid-argument', `evolveSchema: column ${name} with id ${id} does not fit the table`)
+  }
+  if (added.length === 0) return metadata
+  const known = columnsOf(metadata)
+  const schema = {
+    ...createSchema([...known, ...added]),
+    'schema-id': Math.max(...metadata.schemas.map((schema) => schema['schema-id'])) + 1,
+  }
+  return {
+    ...metadata,
+    schemas: [...metadata.schemas, schema],
+    'current-schema-id': schema['schema-id'],
+    'last-column-id': Math.max(metadata['last-column-id'], ...added.map(({ id }) => id)),
+    properties: { ...metadata.properties, ...metricsOf(added) },
+  }
+}
+
+/** Properties that keep what a schema does not say of its columns. */
+function metricsOf(columns: readonly Column[]): Record<string, string> {
+  const unbounded = columns.filter((column) => column.bounds === false)
+  return Object.fromEntries(unbounded.map((column) => [METRICS_OF_COLUMN + column.name, 'counts']))
 }
 
 /** The schema that new files are written with. */

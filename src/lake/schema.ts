@@ -1,0 +1,62 @@
+// The lake's own tables.
+
+import type { Migration } from '../sqlite/migrate.ts'
+
+export const migrations: readonly Migration[] = [
+  {
+    name: '0001_lake',
+    sql: `
+      -- What is durable here and not in the table yet. A part without a place holds events that went through no outbox, or
+      -- forks.
+      CREATE TABLE lake_buffer (
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT, source TEXT, epoch TEXT,
+        first_lsn INTEGER, last_lsn INTEGER, events INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
+      );
+      CREATE INDEX lake_buffer_origin ON lake_buffer (ns, source, epoch) WHERE epoch IS NOT NULL;
+      -- The same, of which the LSNs before are missing.
+      CREATE TABLE lake_held (
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
+        records TEXT NOT NULL
+      );
+      CREATE INDEX lake_held_origin ON lake_held (ns, source, epoch);
+      -- Which LSNs are in the table.
+      CREATE TABLE lake_landed (
+        ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
+        PRIMARY KEY (ns, source, epoch, first_lsn)
+      ) WITHOUT ROWID;
+      -- Which ids came under which LSNs, to tell a fork from an event that came twice.
+      CREATE TABLE lake_ids (
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, ids TEXT NOT NULL
+      );
+      CREATE INDEX lake_ids_origin ON lake_ids (ns, source, epoch, last_lsn);
+      -- Ids of events that went through no outbox.
+      CREATE TABLE lake_seen (
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, event_id TEXT NOT NULL, UNIQUE (ns, event_id)
+      );
+      -- One row: where the table stands, and the map of all watermarks that its snapshots refer to.
+      CREATE TABLE lake_pointer (
+        id INTEGER PRIMARY KEY, version INTEGER NOT NULL, events INTEGER NOT NULL,
+        watermarks_key TEXT, watermarks_version INTEGER NOT NULL
+      );
+      CREATE TABLE lake_manifest (key TEXT PRIMARY KEY, version INTEGER NOT NULL, manifest TEXT NOT NULL);
+      -- Data files of the current snapshot, with all that a manifest says of them.
+      CREATE TABLE lake_file (
+        key TEXT PRIMARY KEY, manifest_key TEXT NOT NULL, partition TEXT NOT NULL, bytes INTEGER NOT NULL,
+        entry TEXT NOT NULL
+      );
+      CREATE INDEX lake_file_partition ON lake_file (partition);
+      CREATE INDEX lake_file_manifest ON lake_file (manifest_key);
+      -- Commits whose files are stored, and that may or may not have happened; and what each does to the two tables above.
+      CREATE TABLE lake_prepared (
+        snapshot_id INTEGER PRIMARY KEY, version INTEGER NOT NULL, through_seq INTEGER NOT NULL, watermarks_key TEXT
+      );
+      CREATE TABLE lake_change (
+        seq INTEGER PRIMARY KEY, snapshot_id INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL
+      );
+      -- Files that no snapshot from this version on reads.
+      CREATE TABLE lake_garbage (key TEXT PRIMARY KEY, version INTEGER NOT NULL, since_ms INTEGER NOT NULL);`,
+  },
+]
