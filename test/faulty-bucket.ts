@@ -1,4 +1,5 @@
-// An R2 bucket whose puts fail when a test says so: before the object is stored, or after, with the answer lost.
+// An R2 bucket and a storage that fail when a test says so: a put before the object is stored, or after, with the answer
+// lost; or everything from some step on, as if the object had been killed there.
 
 /** The next put of a key that holds `key` fails. */
 interface Fault {
@@ -12,21 +13,67 @@ export function failNextPut(key: string, when: Fault['when']): void {
   fault = { key, when }
 }
 
+/** A step is a call to the bucket, or a transaction of the storage. */
+const death = { stepsLeft: Infinity, when: 'before' as Fault['when'], hasCome: false }
+
+/** From the n-th step on nothing works any more; the n-th itself is done where it fails only afterwards. */
+export function dieAtStep(n: number, when: Fault['when']): void {
+  Object.assign(death, { stepsLeft: n, when, hasCome: false })
+}
+
+/** Everything works again. @returns whether it had come to that. */
+export function revive(): boolean {
+  death.stepsLeft = Infinity
+  return death.hasCome
+}
+
+/** @returns what is to be called once the step is done. */
+function beginStep(): () => void {
+  death.stepsLeft -= 1
+  const isLast = death.stepsLeft === 0
+  if (death.stepsLeft < 0 || (isLast && death.when === 'before')) die()
+  return () => {
+    if (isLast) die()
+  }
+}
+
+function die(): never {
+  death.hasCome = true
+  throw new Error('dead')
+}
+
 export function faultyBucket(bucket: R2Bucket): R2Bucket {
   return new Proxy(bucket, {
     get(target, property) {
-      if (property === 'put') return (...args: Parameters<R2Bucket['put']>) => put(target, args)
       const value: unknown = Reflect.get(target, property)
-      return typeof value === 'function' ? value.bind(target) : value
+      if (typeof value !== 'function') return value
+      return async (...args: unknown[]) => {
+        const end = beginStep()
+        const met = property === 'put' ? takeFault(String(args[0])) : undefined
+        if (met?.when === 'before') throw new Error(`put ${String(args[0])} failed`)
+        const result: unknown = await value.apply(target, args)
+        if (met?.when === 'after') throw new Error(`the answer to put ${String(args[0])} was lost`)
+        end()
+        return result
+      }
     },
   })
 }
 
-async function put(bucket: R2Bucket, args: Parameters<R2Bucket['put']>): Promise<R2Object | null> {
-  const met = fault !== undefined && args[0].includes(fault.key) ? fault : undefined
-  if (met !== undefined) fault = undefined
-  if (met?.when === 'before') throw new Error(`put ${args[0]} failed`)
-  const stored = await bucket.put(...args)
-  if (met?.when === 'after') throw new Error(`the answer to put ${args[0]} was lost`)
-  return stored
+/** Makes the transactions of a storage steps. */
+export function faultyStorage(storage: DurableObjectStorage): void {
+  const transactionSync = storage.transactionSync.bind(storage)
+  storage.transactionSync = (callback) => {
+    const end = beginStep()
+    const result = transactionSync(callback)
+    end()
+    return result
+  }
+}
+
+function takeFault(key: string): Fault | undefined {
+  if (fault === undefined || !key.includes(fault.key)) return undefined
+  const met = fault
+  fault = undefined
+  return met
 }

@@ -10,7 +10,7 @@ import {
 } from 'durable-outbox'
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
-import { faultyBucket } from './faulty-bucket.ts'
+import { faultyBucket, faultyStorage } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
 export { Project } from '../examples/project.ts'
@@ -104,6 +104,7 @@ export const HOLD_MS = 60_000
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, { ...env, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
+    faultyStorage(ctx.storage)
   }
 
   protected override now(): number {

@@ -4,7 +4,7 @@ import { type EventRecord, eventRecordSchema } from 'durable-outbox'
 import { acceptedRecords, droppedRecords } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import { drain, inNotes } from '../notes.ts'
-import { rowsOf } from '../lake/rows.ts'
+import { rowsOf } from '../lake/table.ts'
 import { NEWER, OLDEST } from './records.ts'
 
 const records = [OLDEST, NEWER].map((text) => JSON.parse(text) as EventRecord)

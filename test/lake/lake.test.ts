@@ -1,66 +1,27 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import type { CommittedRecord, EventRecord } from 'durable-outbox'
+import type { EventRecord } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { TableMetadata } from '../../src/lake/iceberg/metadata.ts'
 import { failNextPut } from '../faulty-bucket.ts'
 import { failureOf } from '../notes.ts'
-import { rowsOf as rowsOfSource } from './rows.ts'
-import { HOLD_MS, lakeClock, type SlowLakeTable } from '../worker.ts'
-
-const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
-const table = env.LAKE_TABLE.getByName('cdc.events')
-
-/** A record of an outbox that is the test's own. */
-function record(source: string, lsn: number, fields: Partial<CommittedRecord> = {}): CommittedRecord {
-  return {
-    id: `01ARZ3NDEKTSV4RRFFQ6${String(lsn).padStart(6, '0')}`,
-    type: 'cdc.insert',
-    timestamp: '2026-11-22T08:30:00.000Z',
-    ns: 'acme',
-    source,
-    epoch: EPOCH,
-    lsn,
-    txid: 'tx',
-    _meta: { schemaVersion: 1, source, epoch: EPOCH },
-    ...fields,
-  }
-}
+import {
+  batch,
+  commit,
+  commitHeld,
+  EPOCH,
+  metadata,
+  record,
+  rowsOf as rowsOfSource,
+  summary,
+  table,
+  totalRecords,
+  unlogged,
+} from './table.ts'
+import type { SlowLakeTable } from '../worker.ts'
 
 function large(source: string, lsn: number): EventRecord {
   return record(source, lsn, { data: { body: 'x'.repeat(60_000) } })
-}
-
-function batch(source: string, first: number, last: number): CommittedRecord[] {
-  return Array.from({ length: last - first + 1 }, (_, index) => record(source, first + index))
-}
-
-async function commit(): Promise<void> {
-  await runDurableObjectAlarm(table)
-}
-
-/** Commits also what was held back, as if its time were over. */
-async function commitHeld(): Promise<void> {
-  lakeClock.aheadMs += HOLD_MS
-  await commit()
-}
-
-async function metadata(): Promise<TableMetadata> {
-  const { version } = await table.status()
-  const object = await env.LAKE_BUCKET.get(`cdc/events/metadata/v${version}.metadata.json`)
-  if (object === null) throw new Error('there is no table yet')
-  return object.json<TableMetadata>()
-}
-
-async function summary(): Promise<Record<string, string>> {
-  const { snapshots, 'current-snapshot-id': id } = await metadata()
-  return snapshots.find((snapshot) => snapshot['snapshot-id'] === id)?.summary ?? {}
-}
-
-async function totalRecords(): Promise<number> {
-  const { version } = await table.status()
-  return version === 0 ? 0 : Number((await summary())['total-records'])
 }
 
 /** The rows of a source of the ns `acme`. */
@@ -78,19 +39,6 @@ function refusalOf(records: unknown): Promise<{ code?: string; message: string }
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
-
-/** A record of an event that went through no outbox. */
-function unlogged(source: string, n: number, ns = 'acme'): EventRecord {
-  const { id, type, timestamp } = record(source, n)
-  return {
-    id: `01BRZ3NDEK${source.slice(0, 4).toUpperCase()}${id.slice(14)}`,
-    type,
-    timestamp,
-    ns,
-    source,
-    _meta: { schemaVersion: 1, source },
-  }
-}
 
 describe('send', () => {
   it('[I5] lands what it accepted, and says so in the snapshot', async () => {
