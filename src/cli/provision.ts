@@ -1,0 +1,264 @@
+// durable-outbox provision: makes what the events of a deployed Worker flow through, in Basin Pipelines (Cloudflare
+// Pipelines until 2026-10-01), and binds it. What is there is kept, and never changed or deleted.
+
+import { readFile, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import * as z from 'zod'
+import { CDCError } from '../error.ts'
+import { type Command, type ExitCode, type IO, messageOf, parseCommandLine } from './command.ts'
+import { printable } from './output.ts'
+import { createCommands, readAccount, readStream } from './provision/account.ts'
+import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
+import { type Schema, schemaShape } from './provision/schema.ts'
+import { nameTables } from './provision/sql.ts'
+import { boundStream, chooseEnvironment, type ConfigFormat } from './provision/worker-config.ts'
+import { bindStream, findConfig, parseConfig, type Place } from './provision/worker-config.ts'
+import { Wrangler } from './provision/wrangler.ts'
+
+const DEFAULT_NAMES: Names = {
+  bucket: 'cdc-events',
+  namespace: 'cdc',
+  table: 'events',
+  stream: 'cdc_events',
+  sink: 'cdc_events_sink',
+  pipeline: 'cdc_events',
+}
+const DEFAULT_BINDING = 'EVENTS_PIPELINE'
+
+/** Where the sink's token is read from: an argument would lie in the shell's history. */
+const TOKEN_VARIABLE = 'BASIN_CATALOG_TOKEN'
+
+/** wrangler's own limit for a sink into a catalog. */
+const ROLL_INTERVAL_SECONDS_MIN = 60
+
+/** What wrangler takes for the name of a stream, a sink or a pipeline; tables keep to it, to need no quotes in SQL. */
+const NAME = /^[a-zA-Z0-9_]+$/
+const BUCKET_NAME = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/
+
+const HELP = `Usage: durable-outbox provision [--dry-run] [--json] [options]
+
+Makes what is not there yet of: an R2 bucket with its Basin Catalog, a stream, a sink into the catalog's table, and the
+pipeline between them; and writes the stream's id into the wrangler configuration. What is there is kept: nothing is
+changed or deleted in the account. A run that was cut off is gone on with by the next one.
+
+The stream's schema is streams/events.schema.json and the pipeline's SQL is streams/events.sql, of the project or else of
+this package. The account is reached through the project's wrangler. The sink gets its token for the catalog from
+${TOKEN_VARIABLE} in the environment, which is needed to make the sink and for nothing else.
+
+  --dry-run              print the plan and stop
+  --json                 print the plan, and the id of the stream, as JSON
+  --suffix <text>        added to the names of stream, sink, pipeline and table: _v2 makes new ones beside the old
+  --bucket <name>        the bucket; without it, ${DEFAULT_NAMES.bucket}
+  --namespace <name>     of the table in the catalog; without it, ${DEFAULT_NAMES.namespace}
+  --table <name>         the table; without it, ${DEFAULT_NAMES.table}
+  --stream <name>        the stream; without it, ${DEFAULT_NAMES.stream}
+  --sink <name>          the sink; without it, ${DEFAULT_NAMES.sink}
+  --pipeline <name>      the pipeline; without it, ${DEFAULT_NAMES.pipeline}
+  --roll-interval <s>    seconds between two commits to the table, at least ${ROLL_INTERVAL_SECONDS_MIN}; without it, Basin's choice
+  --binding <name>       the Worker's binding of the stream; without it, ${DEFAULT_BINDING}
+  --env <name>           the environment of the configuration; without it, production where there is one, else the top level
+  --config <file>        the wrangler configuration; without it, the nearest
+
+Example: ${TOKEN_VARIABLE}=… durable-outbox provision --dry-run
+`
+
+export const provisionCommand: Command = {
+  name: 'provision',
+  summary: 'make the stream, sink and pipeline that a deployed Worker sends to',
+  help: HELP,
+  run: runProvision,
+}
+
+type Options = ReturnType<typeof parse>
+
+/** All that a run works with. */
+interface Job {
+  readonly wanted: Wanted
+  readonly schemaFile: string
+  readonly target: Target
+  readonly wrangler: Wrangler
+  readonly catalogToken: string | undefined
+}
+
+/** The place in the project's wrangler configuration where the stream is bound. */
+interface Target {
+  readonly path: string
+  readonly format: ConfigFormat
+  readonly place: Place
+  readonly boundStream: string | undefined
+}
+
+async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> {
+  const options = parse(args)
+  const job = await prepare(options, io)
+  const account = await readAccount(job.wanted, job.wrangler)
+  const steps = plan(job.wanted, { ...account, boundStream: job.target.boundStream })
+  const report = (streamId = account.stream?.id): void => {
+    if (options.json) io.stdout(`${JSON.stringify({ steps, streamId: streamId ?? null }, null, 2)}\n`)
+  }
+  if (!options.json) io.stdout(steps.map(lines).join(''))
+
+  if (steps.some(({ action }) => action === 'conflict')) {
+    report()
+    io.stderr(conflictHelp(options.suffix))
+    return 1
+  }
+  if (options.dryRun) {
+    report()
+    return 0
+  }
+  await create(steps, job, io)
+  const stream = account.stream ?? (await readStream(job.wanted, job.wrangler))
+  if (stream === undefined)
+    throw new CDCError('not-found', 'provision: the new stream is not to be seen yet; run it again in a minute', {
+      retryable: true,
+    })
+  if (steps.some(({ action }) => action === 'write')) await bind(stream.id, job.target, io)
+  report(stream.id)
+  return 0
+}
+
+function parse(args: readonly string[]) {
+  const { values, positionals } = parseCommandLine('provision', args, {
+    'dry-run': { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    suffix: { type: 'string', default: '' },
+    bucket: { type: 'string' },
+    namespace: { type: 'string' },
+    table: { type: 'string' },
+    stream: { type: 'string' },
+    sink: { type: 'string' },
+    pipeline: { type: 'string' },
+    'roll-interval': { type: 'string' },
+    binding: { type: 'string', default: DEFAULT_BINDING },
+    env: { type: 'string' },
+    config: { type: 'string' },
+  })
+  if (positionals.length > 0) throw usage(`it takes options only, not "${positionals.join(' ')}"`)
+  return {
+    dryRun: values['dry-run'],
+    json: values.json,
+    suffix: values.suffix,
+    names: namesOf(values),
+    rollIntervalSeconds: rollIntervalOf(values['roll-interval']),
+    binding: values.binding,
+    environment: values.env,
+    config: values.config,
+  }
+}
+
+function namesOf(values: Partial<Record<keyof Names, string | undefined>> & { suffix: string }): Names {
+  const nameOf = (what: keyof Names, suffix: string, pattern = NAME): string => {
+    const name = (values[what] ?? DEFAULT_NAMES[what]) + suffix
+    if (pattern.test(name)) return name
+    throw usage(`"${name}" is no name for a ${what}: it must match ${pattern.source}`)
+  }
+  const { suffix } = values
+  const names = {
+    bucket: nameOf('bucket', '', BUCKET_NAME),
+    namespace: nameOf('namespace', ''),
+    table: nameOf('table', suffix),
+    stream: nameOf('stream', suffix),
+    sink: nameOf('sink', suffix),
+    pipeline: nameOf('pipeline', suffix),
+  }
+  // The pipeline's SQL sees both as tables, by their names.
+  if (names.stream === names.sink) throw usage(`--stream and --sink are both ${names.sink}; the SQL needs two names`)
+  return names
+}
+
+function rollIntervalOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const seconds = Number(text)
+  if (Number.isInteger(seconds) && seconds >= ROLL_INTERVAL_SECONDS_MIN) return seconds
+  throw usage(`--roll-interval ${text} is not a whole number of seconds from ${ROLL_INTERVAL_SECONDS_MIN} on`)
+}
+
+function usage(problem: string): CDCError {
+  return new CDCError('invalid-argument', `provision: ${problem}; see durable-outbox provision --help`)
+}
+
+async function prepare(options: Options, io: IO): Promise<Job> {
+  const target = await readTarget(options, io.cwd)
+  const catalogToken = io.env[TOKEN_VARIABLE]?.trim() || undefined
+  const project = { config: target.path, environment: target.place.environment }
+  return {
+    ...(await readStreams(options, dirname(target.path))),
+    target,
+    wrangler: await Wrangler.find(project, io.env, catalogToken),
+    catalogToken,
+  }
+}
+
+async function readTarget({ config, environment, binding }: Options, cwd: string): Promise<Target> {
+  const { path, format } = findConfig(config, cwd)
+  const parsed = parseConfig(await readFile(path, 'utf8'), format)
+  const place = { environment: chooseEnvironment(parsed, environment), binding }
+  return { path, format, place, boundStream: boundStream(parsed, place) }
+}
+
+/** Reads what the stream and the pipeline are to be from streams/: the project's own, else the package's. */
+async function readStreams({ names, rollIntervalSeconds }: Options, project: string) {
+  const schemaFile = findStreamFile('events.schema.json', project)
+  const schema = await readSchema(schemaFile)
+  const sql = nameTables(await readFile(findStreamFile('events.sql', project), 'utf8'), names).trim()
+  return { wanted: { names, schema, sql, rollIntervalSeconds }, schemaFile }
+}
+
+async function readSchema(path: string): Promise<Schema> {
+  try {
+    return schemaShape.parse(JSON.parse(await readFile(path, 'utf8')))
+  } catch (error) {
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw new CDCError('invalid-config', `provision: ${path} is no schema of a stream: ${problem}`, { cause: error })
+  }
+}
+
+function findStreamFile(name: string, project: string): string {
+  const own = join(project, 'streams', name)
+  return existsSync(own) ? own : join(import.meta.dirname, '../../streams', name)
+}
+
+/** Makes what the plan says. The steps are in order, so one that fails ends the run, and the next run goes on there. */
+async function create(steps: readonly Step[], { wanted, schemaFile, wrangler, catalogToken }: Job, io: IO) {
+  const missing = steps.filter(({ action }) => action === 'create')
+  if (catalogToken === undefined && missing.some(({ resource }) => resource === 'sink'))
+    throw new CDCError(
+      'invalid-config',
+      `provision: the sink needs a token for the catalog of ${wanted.names.bucket}; put it into the environment as ` +
+        `${TOKEN_VARIABLE}; nothing was made`,
+    )
+  const commands = createCommands(wanted, { schemaFile, catalogToken })
+  for (const { resource, name } of missing) {
+    if (resource === 'binding') continue
+    io.stderr(`making the ${resource} ${name} …\n`)
+    await wrangler.run(commands[resource])
+  }
+}
+
+/** Writes the stream's id into the configuration, read anew: its owner may have edited it meanwhile. */
+async function bind(streamId: string, { path, format, place }: Target, io: IO): Promise<void> {
+  const edited = bindStream(await readFile(path, 'utf8'), format, place, streamId)
+  const where = `${relative(io.cwd, path)}${place.environment === undefined ? '' : ` under env.${place.environment}`}`
+  if (edited === undefined) {
+    io.stderr(`put this into ${where} by hand: a pipeline with binding "${place.binding}" and stream "${streamId}"\n`)
+    return
+  }
+  await writeFile(path, edited)
+  io.stderr(`bound the stream ${streamId} as ${place.binding} in ${where}\n`)
+}
+
+function lines({ action, resource, name, differences }: Step): string {
+  const details = differences.map((difference) => `${' '.repeat(10)}${printable(difference)}\n`)
+  return `${action.padEnd(8)}  ${resource.padEnd(8)}  ${name}\n${details.join('')}`
+}
+
+function conflictHelp(suffix: string): string {
+  const version = Number(/^_v(\d+)$/.exec(suffix)?.[1] ?? 1) + 1
+  return (
+    'durable-outbox provision: what conflicts cannot be changed in Basin, and nothing was made. Make new ones beside the ' +
+    `old\nwith durable-outbox provision --suffix _v${version}, and move over as docs/evolving.md says; or want what the ` +
+    'account has.\n'
+  )
+}

@@ -1,0 +1,138 @@
+// The account, as wrangler shows it and changes it.
+
+import * as z from 'zod'
+import { CDCError } from '../../error.ts'
+import type { Found, FoundPipeline, FoundSink, FoundStream, Resource, Wanted } from './plan.ts'
+import { schemaShape } from './schema.ts'
+import { type Wrangler, type WranglerCommand, WranglerError } from './wrangler.ts'
+
+/** What wrangler asks, by what it asks for. */
+export function readCommands({ names }: Wanted): Readonly<Record<Resource, WranglerCommand>> {
+  const json = { json: 'true' }
+  return {
+    bucket: { words: 'r2 bucket info', operand: names.bucket, options: json },
+    // It is the one that has no JSON.
+    catalog: { words: 'basin catalog get', operand: names.bucket },
+    stream: { words: 'basin pipelines streams get', operand: names.stream, options: json },
+    sink: { words: 'basin pipelines sinks get', operand: names.sink, options: json },
+    pipeline: { words: 'basin pipelines get', operand: names.pipeline, options: json },
+  }
+}
+
+/** What wrangler is told to make, by what it makes. */
+export function createCommands(
+  { names, sql, rollIntervalSeconds }: Wanted,
+  { schemaFile, catalogToken }: { schemaFile: string; catalogToken: string | undefined },
+): Readonly<Record<Resource, WranglerCommand>> {
+  return {
+    bucket: { words: 'r2 bucket create', operand: names.bucket, options: { 'update-config': 'false' } },
+    catalog: { words: 'basin catalog enable', operand: names.bucket },
+    stream: {
+      words: 'basin pipelines streams create',
+      operand: names.stream,
+      options: { 'schema-file': schemaFile, 'http-enabled': 'true', 'http-auth': 'true' },
+    },
+    sink: {
+      words: 'basin pipelines sinks create',
+      operand: names.sink,
+      options: {
+        // The docs call it basin-catalog, which wrangler does not know yet.
+        type: 'r2-data-catalog',
+        bucket: names.bucket,
+        namespace: names.namespace,
+        table: names.table,
+        // wrangler takes it on the command line only, so for that second the machine's list of processes shows it.
+        ...(catalogToken !== undefined && { 'catalog-token': catalogToken }),
+        ...(rollIntervalSeconds !== undefined && { 'roll-interval': String(rollIntervalSeconds) }),
+      },
+    },
+    pipeline: { words: 'basin pipelines create', operand: names.pipeline, options: { sql } },
+  }
+}
+
+/** Looks for everything that is wanted; for the bucket first, because who is not logged in is to be told so once. */
+export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<Omit<Found, 'boundStream'>> {
+  const commands = readCommands(wanted)
+  const bucket = await readIfThere(commands.bucket, z.object({ name: z.string() }), wrangler)
+  const hasBucket = bucket !== undefined
+  const [hasCatalog, stream, sink, pipeline] = await Promise.all([
+    hasBucket && readCatalog(commands.catalog, wrangler),
+    readStream(wanted, wrangler),
+    readIfThere(commands.sink, sinkShape, wrangler),
+    readIfThere(commands.pipeline, pipelineShape, wrangler),
+  ])
+  return { hasBucket, hasCatalog, stream, sink, pipeline }
+}
+
+export async function readStream(wanted: Wanted, wrangler: Wrangler): Promise<FoundStream | undefined> {
+  return readIfThere(readCommands(wanted).stream, streamShape, wrangler)
+}
+
+/** Of a bucket without a catalog wrangler says so, and exits with 0; a catalog that was disabled is inactive. */
+async function readCatalog(command: WranglerCommand, wrangler: Wrangler): Promise<boolean> {
+  return /^Status:\s+active\s*$/m.test(await wrangler.run(command))
+}
+
+async function readIfThere<T extends z.ZodType>(
+  command: WranglerCommand,
+  shape: T,
+  wrangler: Wrangler,
+): Promise<z.infer<T> | undefined> {
+  try {
+    return parse(shape, await wrangler.run(command))
+  } catch (error) {
+    if (error instanceof WranglerError && isMissing(error.said)) return undefined
+    throw error
+  }
+}
+
+/**
+ * 10006 is R2's code for a bucket that does not exist; of the rest wrangler says it in words. A pipeline that it did not
+ * find it looks for among those of the product's predecessor, whose names had no underscores, and complains of that.
+ */
+function isMissing(said: string): boolean {
+  return /\[code: 10006\]|^(?:Stream|Sink|Pipeline) "\w+" not found\.$|^Must provide a valid pipeline name$/.test(said)
+}
+
+const streamShape = z
+  .object({
+    id: z.string(),
+    schema: schemaShape.nullish(),
+    worker_binding: z.object({ enabled: z.boolean() }),
+  })
+  .transform(({ id, schema, worker_binding }): FoundStream => {
+    // The account may answer for an unstructured stream with a schema that has no columns.
+    const isStructured = schema !== null && schema !== undefined && schema.fields.length > 0
+    return { id, schema: isStructured ? schema : undefined, takesBindings: worker_binding.enabled }
+  })
+
+const sinkShape = z
+  .object({
+    type: z.string(),
+    config: z.object({
+      bucket: z.string().optional(),
+      namespace: z.string().optional(),
+      table_name: z.string().optional(),
+      rolling_policy: z.object({ interval_seconds: z.number().optional() }).nullish(),
+    }),
+  })
+  .transform(({ type, config }): FoundSink => {
+    const { bucket, namespace, table_name: table, rolling_policy: rolling } = config
+    return { type, bucket, namespace, table, rollIntervalSeconds: rolling?.interval_seconds }
+  })
+
+const pipelineShape = z
+  .object({ sql: z.string(), status: z.string().optional(), failure_reason: z.string().nullish() })
+  .transform(({ sql, status, failure_reason: reason }): FoundPipeline => {
+    return { sql, failure: status === 'failed' ? (reason ?? 'Basin gives no reason') : undefined }
+  })
+
+function parse<T extends z.ZodType>(shape: T, answer: string): z.infer<T> {
+  try {
+    return shape.parse(JSON.parse(answer))
+  } catch (error) {
+    throw new CDCError('invalid-config', 'provision: wrangler answers in a form that is not known here; update both', {
+      cause: error,
+    })
+  }
+}

@@ -1,0 +1,117 @@
+// What is to be done, from what is wanted and what is there: a decision and nothing else.
+
+import { diffSchemas, type Schema } from './schema.ts'
+import { diffSQL } from './sql.ts'
+
+/** The names in the account. Those of the stream and the sink are tables to the pipeline's SQL, so they differ. */
+export interface Names {
+  readonly bucket: string
+  readonly namespace: string
+  readonly table: string
+  readonly stream: string
+  readonly sink: string
+  readonly pipeline: string
+}
+
+export interface Wanted {
+  readonly names: Names
+  readonly schema: Schema
+  /** The pipeline's SQL, with the account's names in it. */
+  readonly sql: string
+  /** How often the sink commits; without it, whatever the sink has or Basin's own choice. */
+  readonly rollIntervalSeconds?: number | undefined
+}
+
+export interface FoundStream {
+  readonly id: string
+  readonly schema?: Schema | undefined
+  readonly takesBindings: boolean
+}
+
+export interface FoundSink {
+  readonly type: string
+  readonly bucket?: string | undefined
+  readonly namespace?: string | undefined
+  readonly table?: string | undefined
+  readonly rollIntervalSeconds?: number | undefined
+}
+
+export interface FoundPipeline {
+  readonly sql: string
+  /** Why it does not run, where it does not. */
+  readonly failure?: string | undefined
+}
+
+/** What is in the account, and what the wrangler configuration says. What is not there is missing. */
+export interface Found {
+  readonly hasBucket: boolean
+  readonly hasCatalog: boolean
+  readonly stream?: FoundStream | undefined
+  readonly sink?: FoundSink | undefined
+  readonly pipeline?: FoundPipeline | undefined
+  /** The id of the stream that the configuration binds. */
+  readonly boundStream?: string | undefined
+}
+
+export type Resource = 'bucket' | 'catalog' | 'stream' | 'sink' | 'pipeline'
+
+export interface Step {
+  /** `binding` is the stream's id in the wrangler configuration. */
+  readonly resource: Resource | 'binding'
+  readonly name: string
+  /** Nothing in an account is ever changed or deleted: what is there and differs is a conflict. */
+  readonly action: 'create' | 'write' | 'keep' | 'conflict'
+  /** Of a conflict and of what is to be written: in what it differs. */
+  readonly differences: readonly string[]
+}
+
+/** Lists what to do, in the order in which it can be done. */
+export function plan(wanted: Wanted, found: Found): Step[] {
+  const { names } = wanted
+  return [
+    step('bucket', names.bucket, found.hasBucket ? [] : undefined),
+    step('catalog', names.bucket, found.hasCatalog ? [] : undefined),
+    step('stream', names.stream, found.stream && diffStream(wanted, found.stream)),
+    step('sink', names.sink, found.sink && diffSink(wanted, found.sink)),
+    step('pipeline', names.pipeline, found.pipeline && diffPipeline(wanted, found.pipeline)),
+    bindingStep(names.stream, found),
+  ]
+}
+
+function step(resource: Resource, name: string, differences: readonly string[] | undefined): Step {
+  if (differences === undefined) return { resource, name, action: 'create', differences: [] }
+  return { resource, name, action: differences.length === 0 ? 'keep' : 'conflict', differences }
+}
+
+function bindingStep(name: string, { stream, boundStream }: Found): Step {
+  if (stream !== undefined && stream.id === boundStream)
+    return { resource: 'binding', name, action: 'keep', differences: [] }
+  const differences = [`the configuration has ${boundStream ?? 'none'}, wanted is the id of ${name}`]
+  return { resource: 'binding', name, action: 'write', differences }
+}
+
+function diffStream({ schema }: Wanted, found: FoundStream): string[] {
+  const bindings = found.takesBindings ? [] : ['it does not take events from Workers (worker_binding is off)']
+  return [...bindings, ...diffSchemas(schema, found.schema)]
+}
+
+function diffSink({ names, rollIntervalSeconds }: Wanted, found: FoundSink): string[] {
+  // Basin's API goes by the product's old name still.
+  if (found.type !== 'r2_data_catalog') return [`it is of the type ${found.type}, and does not write into a catalog`]
+  return [
+    ...difference('bucket', names.bucket, found.bucket),
+    ...difference('namespace', names.namespace, found.namespace),
+    ...difference('table', names.table, found.table),
+    ...(rollIntervalSeconds === undefined
+      ? []
+      : difference('roll interval in seconds', rollIntervalSeconds, found.rollIntervalSeconds)),
+  ]
+}
+
+function diffPipeline({ sql }: Wanted, { sql: foundSQL, failure }: FoundPipeline): string[] {
+  return [...(failure === undefined ? [] : [`it has failed: ${failure}`]), ...diffSQL(sql, foundSQL)]
+}
+
+function difference<T extends string | number>(what: string, wanted: T, found: T | undefined): string[] {
+  return wanted === found ? [] : [`${what}: the account has ${found ?? 'none'}, wanted is ${wanted}`]
+}

@@ -1,0 +1,150 @@
+// The wrangler configuration of the project: the one place where the id of the stream is written.
+
+import { existsSync } from 'node:fs'
+import { extname, dirname, join, resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { applyEdits, modify, parse as parseJSONC, type ParseError, printParseErrorCode } from 'jsonc-parser'
+import { parse as parseTOML } from 'smol-toml'
+import * as z from 'zod'
+import { CDCError } from '../../error.ts'
+import { messageOf } from '../command.ts'
+
+/** The order in which wrangler itself looks for its configuration. */
+const CONFIG_NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
+
+const scopeShape = z.looseObject({
+  pipelines: z.array(z.looseObject({ binding: z.string(), stream: z.string().optional() })).optional(),
+})
+const configShape = scopeShape.extend({ env: z.record(z.string(), scopeShape).optional() })
+
+export type ConfigFormat = 'toml' | 'jsonc'
+export type WorkerConfig = z.infer<typeof configShape>
+type Scope = z.infer<typeof scopeShape>
+type Binding = NonNullable<Scope['pipelines']>[number]
+
+/** Where a stream is bound: a binding's name, in an environment or at the top level. */
+export interface Place {
+  readonly environment?: string | undefined
+  readonly binding: string
+}
+
+/** Finds the configuration as wrangler does, upwards from `cwd`. */
+export function findConfig(option: string | undefined, cwd: string): { path: string; format: ConfigFormat } {
+  const path = option === undefined ? findUpwards(cwd) : resolve(cwd, option)
+  if (path === undefined)
+    throw new CDCError('invalid-config', `provision: no wrangler.toml in ${cwd} or above; name it with --config`)
+  if (!existsSync(path)) throw new CDCError('invalid-argument', `provision: --config ${option} does not exist`)
+  const format = { '.toml': 'toml', '.json': 'jsonc', '.jsonc': 'jsonc' }[extname(path)]
+  if (format === 'toml' || format === 'jsonc') return { path, format }
+  throw new CDCError('invalid-argument', `provision: ${path} is none of .toml, .json and .jsonc`)
+}
+
+function findUpwards(folder: string): string | undefined {
+  const found = CONFIG_NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
+  if (found !== undefined) return found
+  return folder === dirname(folder) ? undefined : findUpwards(dirname(folder))
+}
+
+/** Reads a configuration. What is not needed here is passed through unread. */
+export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
+  try {
+    return configShape.parse(format === 'toml' ? parseTOML(text) : parseStrictJSONC(text))
+  } catch (error) {
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+    throw new CDCError('invalid-config', `provision: the wrangler configuration cannot be read: ${problem}`, {
+      cause: error,
+    })
+  }
+}
+
+/**
+ * Chooses the environment that is deployed: the named one; else `production` where there is one, else the top level.
+ * @throws {CDCError} invalid-argument where there is none of that name.
+ */
+export function chooseEnvironment({ env = {} }: WorkerConfig, option: string | undefined): string | undefined {
+  if (option === undefined) return Object.hasOwn(env, 'production') ? 'production' : undefined
+  if (Object.hasOwn(env, option)) return option
+  const known = Object.keys(env).join(', ') || 'none'
+  throw new CDCError('invalid-argument', `provision: the configuration has no environment ${option}; it has: ${known}`)
+}
+
+/** The id of the stream that is bound at a place. */
+export function boundStream(config: WorkerConfig, place: Place): string | undefined {
+  return bindingsAt(config, place).find(({ binding }) => binding === place.binding)?.stream
+}
+
+/**
+ * Binds a stream at a place and leaves every other byte of the configuration as it is. Where in the text that place is
+ * need not be known: of all texts that could be the right one, the one is taken that says just that when it is read.
+ * @returns the new text, or nothing where none of them does.
+ */
+export function bindStream(text: string, format: ConfigFormat, place: Place, stream: string): string | undefined {
+  const config = parseConfig(text, format)
+  const old = boundStream(config, place)
+  const goal = withStream(config, place, stream)
+  const candidates = old === undefined ? [added(text, format, place, stream)] : replaced(text, old, stream)
+  return candidates.find((candidate) => isDeepStrictEqual(parseIfValid(candidate, format), goal))
+}
+
+/** The texts in which one of the places where the old id stands in quotes has the new one. */
+function replaced(text: string, old: string, stream: string): string[] {
+  return [JSON.stringify(old), `'${old}'`].flatMap((literal) => {
+    const parts = text.split(literal)
+    const quote = literal.charAt(0)
+    return parts
+      .slice(1)
+      .map((_, index) =>
+        [parts.slice(0, index + 1).join(literal), parts.slice(index + 1).join(literal)].join(quote + stream + quote),
+      )
+  })
+}
+
+function added(text: string, format: ConfigFormat, place: Place, stream: string): string {
+  const { environment, binding } = place
+  const path = [...(environment === undefined ? [] : ['env', environment]), 'pipelines']
+  const eol = text.includes('\r\n') ? '\r\n' : '\n'
+  if (format === 'toml') {
+    const block = ['', `[[${path.join('.')}]]`, `binding = "${binding}"`, `stream = "${stream}"`, ''].join(eol)
+    return text + (text.endsWith('\n') ? '' : eol) + block
+  }
+  const count = bindingsAt(parseConfig(text, format), place).length
+  const formattingOptions = { insertSpaces: !/^\t/m.test(text), tabSize: 2, eol }
+  const entry = { binding, stream }
+  const edits =
+    count === 0
+      ? modify(text, path, [entry], { formattingOptions })
+      : modify(text, [...path, count], entry, { formattingOptions })
+  return applyEdits(text, edits)
+}
+
+function parseIfValid(text: string, format: ConfigFormat): WorkerConfig | undefined {
+  try {
+    return parseConfig(text, format)
+  } catch {
+    return undefined
+  }
+}
+
+function bindingsAt(config: WorkerConfig, { environment }: Place): readonly Binding[] {
+  const scope = environment === undefined ? config : config.env?.[environment]
+  return scope?.pipelines ?? []
+}
+
+function withStream(config: WorkerConfig, place: Place, stream: string): WorkerConfig {
+  const { environment, binding } = place
+  const others = bindingsAt(config, place)
+  const isThere = others.some((entry) => entry.binding === binding)
+  const pipelines = isThere
+    ? others.map((entry) => (entry.binding === binding ? { ...entry, stream } : entry))
+    : [...others, { binding, stream }]
+  if (environment === undefined) return { ...config, pipelines }
+  return { ...config, env: { ...config.env, [environment]: { ...config.env?.[environment], pipelines } } }
+}
+
+function parseStrictJSONC(text: string): unknown {
+  const errors: ParseError[] = []
+  const value: unknown = parseJSONC(text, errors, { allowTrailingComma: true })
+  const [error] = errors
+  if (error !== undefined) throw new Error(`${printParseErrorCode(error.error)} at offset ${error.offset}`)
+  return value
+}

@@ -1,0 +1,126 @@
+// Runs the project's own wrangler, which knows the account and how to log in to it.
+
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { stripVTControlCharacters } from 'node:util'
+import * as z from 'zod'
+import { importOptional, type IO } from '../command.ts'
+import { printable } from '../output.ts'
+
+/** A command line of wrangler's, apart enough to be held against its help. */
+export interface WranglerCommand {
+  /** Such as `basin pipelines streams get`. */
+  readonly words: string
+  readonly operand: string
+  readonly options?: Readonly<Record<string, string>> | undefined
+}
+
+/** wrangler failed; `said` is what it said, on one line. */
+export class WranglerError extends Error {
+  readonly said: string
+
+  constructor({ words, operand }: WranglerCommand, said: string) {
+    super(`provision: wrangler ${words} ${operand}: ${said}${hintFor(said)}`)
+    this.said = said
+  }
+}
+
+/** What to do, where wrangler's own words do not say it. The first that fits. */
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/\[code: (?:10000|9109)\]|authenticat|permission|forbidden/i, "docs/deploy.md lists the token's permissions"],
+  [/unknown (?:argument|command)/i, 'this wrangler is too old for Basin: npm install -D wrangler@latest'],
+  [/fetch failed/i, 'look at the network, and run it again: it goes on where it stopped'],
+  [/CLOUDFLARE_API_TOKEN|not logged in/i, 'npx wrangler login does as well'],
+  [/account_id/, ''],
+  [/table.*exist|exist.*table/i, 'a sink does not take over a table; name another with --table or --suffix'],
+  [/(?:)/, 'run it again once that is mended: it goes on where it stopped'],
+]
+
+export interface Project {
+  /** The wrangler configuration that the account is read from. */
+  readonly config: string
+  /** The environment in it; without one, its top level. */
+  readonly environment?: string | undefined
+}
+
+export class Wrangler {
+  readonly #script: string
+  readonly #project: Project
+  readonly #env: IO['env']
+  readonly #secret: string | undefined
+
+  private constructor(script: string, project: Project, env: IO['env'], secret: string | undefined) {
+    this.#script = script
+    this.#project = project
+    this.#env = env
+    this.#secret = secret
+  }
+
+  /** Finds the wrangler that the project has installed. `secret` is kept out of whatever wrangler says. */
+  static async find(project: Project, env: IO['env'], secret: string | undefined): Promise<Wrangler> {
+    const manifest = await importOptional('wrangler', 'provision', async () =>
+      createRequire(project.config).resolve('wrangler/package.json'),
+    )
+    const { bin } = z
+      .object({ bin: z.object({ wrangler: z.string() }) })
+      .parse(JSON.parse(await readFile(manifest, 'utf8')))
+    return new Wrangler(join(dirname(manifest), bin.wrangler), project, env, secret)
+  }
+
+  /** Runs one command. @returns what it printed. @throws {WranglerError} where it failed. */
+  async run(command: WranglerCommand): Promise<string> {
+    const { code, stdout, stderr } = await this.#spawn(command)
+    if (code === 0) return stdout
+    throw new WranglerError(command, this.#withoutSecret(errorOf(stderr)) || `it ended with ${code} and said nothing`)
+  }
+
+  async #spawn({ words, operand, options = {} }: WranglerCommand) {
+    const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
+    const { config, environment = '' } = this.#project
+    const args = [...words.split(' '), operand, ...flags, `--config=${config}`, `--env=${environment}`]
+    const child = spawn(process.execPath, [this.#script, ...args], {
+      cwd: dirname(config),
+      // It asks no questions where its input is no terminal. What it prints is read by a program; and what it keeps in
+      // its log file is without bodies and headers, whatever the environment says.
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...this.#env, WRANGLER_LOG: 'log', WRANGLER_LOG_SANITIZE: 'true', WRANGLER_HIDE_BANNER: 'true' },
+    })
+    const [code, stdout, stderr] = await Promise.all([
+      new Promise<number | string>((resolve, reject) => {
+        child.on('error', reject)
+        child.on('close', (code, signal) => resolve(code ?? signal ?? 'nothing'))
+      }),
+      text(child.stdout),
+      text(child.stderr),
+    ])
+    return { code, stdout, stderr }
+  }
+
+  #withoutSecret(said: string): string {
+    return this.#secret === undefined ? said : said.replaceAll(this.#secret, '***')
+  }
+}
+
+/** Takes wrangler's first error out of what it wrote beside it: warnings, where its log lies, stacks. */
+function errorOf(stderr: string): string {
+  const lines = stripVTControlCharacters(stderr)
+    .split('\n')
+    .map((line) => line.trim())
+  const start = lines.findIndex((line) => line.includes('[ERROR]'))
+  const error = start < 0 ? lines : lines.slice(start).map((line, index) => (index === 0 ? withoutMark(line) : line))
+  const end = error.findIndex((line) => /^(?:🪵|at |If you think this is a bug|\S*Error: )|\[ERROR\]/u.test(line))
+  const said = error.slice(0, end < 0 ? undefined : end).filter((line) => line !== '')
+  return printable(said.join(' '))
+}
+
+function withoutMark(line: string): string {
+  return line.replace(/^.*?\[ERROR\]\s*/, '')
+}
+
+function hintFor(said: string): string {
+  const [, hint = ''] = HINTS.find(([pattern]) => pattern.test(said)) ?? []
+  return hint === '' ? '' : ` (${hint})`
+}

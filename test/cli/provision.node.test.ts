@@ -1,0 +1,315 @@
+// The command with the project's real wrangler, against a stand-in for Cloudflare's REST API.
+
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { main } from '../../src/cli/main.ts'
+import type { Run } from './lake-fixture.ts'
+import { CATALOG_TOKEN, FakeAccount } from './provision-account.ts'
+
+const repository = join(import.meta.dirname, '../..')
+const workspace = mkdtempSync(join(tmpdir(), 'durable-outbox-provision-'))
+const wranglerToml = readFileSync(join(repository, 'wrangler.toml'), 'utf8')
+const eventsSQL = readFileSync(join(repository, 'streams/events.sql'), 'utf8')
+const eventsSchema: { fields: { name: string; type: string; required: boolean }[] } = JSON.parse(
+  readFileSync(join(repository, 'streams/events.schema.json'), 'utf8'),
+)
+
+afterAll(() => rmSync(workspace, { recursive: true, force: true }))
+
+/** A user's project, and the account that its wrangler reaches. */
+async function createProject(wrangler = join(repository, 'node_modules/wrangler')) {
+  const account = new FakeAccount()
+  const root = mkdtempSync(join(workspace, 'project-'))
+  mkdirSync(join(root, 'node_modules'))
+  symlinkSync(wrangler, join(root, 'node_modules/wrangler'))
+  writeFileSync(join(root, 'wrangler.toml'), wranglerToml)
+  const env: Record<string, string> = {
+    ...(await account.listen()),
+    BASIN_CATALOG_TOKEN: CATALOG_TOKEN,
+    PATH: process.env['PATH'] ?? '',
+    XDG_CONFIG_HOME: join(workspace, 'config'), // where wrangler keeps its log files
+    NODE_COMPILE_CACHE: join(workspace, 'compile-cache'), // wrangler is large, and is started a hundred times here
+    WRANGLER_SEND_METRICS: 'false',
+  }
+  async function provision(...args: readonly string[]): Promise<Run> {
+    let stdout = ''
+    let stderr = ''
+    const code = await main(['provision', ...args], {
+      stdout: (chunk) => (stdout += chunk),
+      stderr: (chunk) => (stderr += chunk),
+      stdin: () => Promise.resolve(''),
+      cwd: root,
+      env,
+    })
+    expect(stdout + stderr).not.toContain(CATALOG_TOKEN)
+    return { code, stdout, stderr }
+  }
+
+  function close(): void {
+    account.close()
+    expect(account.unknown).toEqual([])
+  }
+
+  return {
+    account,
+    env,
+    root,
+    provision,
+    close,
+    configuration: () => readFileSync(join(root, 'wrangler.toml'), 'utf8'),
+  }
+}
+
+/** What each step of the plan does, by its resource. */
+function actions({ stdout }: Run): Record<string, string> {
+  return Object.fromEntries(
+    [...stdout.matchAll(/^(\w+) +(\w+) +\S+$/gm)].map(([, action, resource]) => [resource, action]),
+  )
+}
+
+const PLACEHOLDER = '00000000000000000000000000000000'
+const NEW = {
+  bucket: 'create',
+  catalog: 'create',
+  stream: 'create',
+  sink: 'create',
+  pipeline: 'create',
+  binding: 'write',
+}
+const RESOURCES = Object.keys(NEW)
+const KEPT = Object.fromEntries(RESOURCES.map((resource) => [resource, 'keep']))
+
+// One project and one account from nothing to its second version. Each run of wrangler takes a second, so the tests share
+// what the ones before them have made.
+describe('an account', () => {
+  let here: Awaited<ReturnType<typeof createProject>>
+
+  beforeAll(async () => {
+    here = await createProject()
+  })
+
+  afterAll(() => here.account.close())
+
+  it('is planned for, and left empty by --dry-run', async () => {
+    delete here.env['BASIN_CATALOG_TOKEN']
+    const run = await here.provision('--dry-run')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(actions(run)).toEqual(NEW)
+    expect(here.account.writes).toEqual([])
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('is left empty where the sink has no token', async () => {
+    const run = await here.provision()
+    expect(run.code).toBe(1)
+    expect(run.stderr).toContain('as BASIN_CATALOG_TOKEN; nothing was made')
+    expect(here.account.writes).toEqual([])
+  })
+
+  it('is gone on with by the next run, after one that was cut off', async () => {
+    here.env['BASIN_CATALOG_TOKEN'] = CATALOG_TOKEN
+    here.account.fault = (call) => (call === 'POST /r2-catalog/cdc-events/enable' ? 500 : undefined)
+    const run = await here.provision()
+    expect(run.code).toBe(1)
+    expect(run.stderr).toMatch(
+      / failed\. something is wrong here .* \(run it again.*: it goes on where it stopped\)\n$/,
+    )
+    expect(actions(run)).toEqual(NEW)
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('is not overruled where it has the table and not its sink', async () => {
+    here.account.fault = () => undefined
+    here.account.tables.add('cdc-events/cdc.events')
+    const run = await here.provision()
+    expect(run.code).toBe(1)
+    expect(run.stderr).toContain('table cdc.events already exists [code: 1014] (a sink does not take over a table; ')
+    expect(actions(run)).toEqual({ ...NEW, bucket: 'keep' })
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('has done what it was asked for though its answer was lost', async () => {
+    here.account.tables.clear()
+    here.account.fault = (call) => (call === 'POST /pipelines/v1/pipelines' ? 'answer lost' : undefined)
+    const run = await here.provision()
+    expect(run.code).toBe(1)
+    expect(run.stderr).toContain('(look at the network, and run it again: it goes on where it stopped)')
+    expect(actions(run)).toEqual({ ...KEPT, sink: 'create', pipeline: 'create', binding: 'write' })
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('has everything once, and the stream is bound, when a run comes through', async () => {
+    delete here.env['BASIN_CATALOG_TOKEN'] // It is needed for the sink alone, and that is there.
+    here.account.fault = () => undefined
+    const run = await here.provision()
+    const { streams, sinks, pipelines } = here.account
+    expect(run).toMatchObject({ code: 0 })
+    expect(actions(run)).toEqual({ ...KEPT, binding: 'write' })
+    expect(streams.map(({ name, schema }) => ({ name, schema }))).toEqual([
+      { name: 'cdc_events', schema: eventsSchema },
+    ])
+    expect(sinks.map(({ name, config }) => ({ name, ...config }))).toMatchObject([
+      { name: 'cdc_events_sink', bucket: 'cdc-events', namespace: 'cdc', table_name: 'events' },
+    ])
+    const sql = eventsSQL.replace('INTO cdc_events', 'INTO cdc_events_sink').replace('FROM events', 'FROM cdc_events')
+    expect(pipelines.map(({ name, sql }) => ({ name, sql }))).toEqual([{ name: 'cdc_events', sql: sql.trim() }])
+    expect(here.configuration()).toBe(wranglerToml.replace(PLACEHOLDER, streams[0]?.id ?? ''))
+  })
+
+  it('is not touched by another run, nor is the configuration', async () => {
+    const before = { writes: [...here.account.writes], configuration: here.configuration() }
+    const run = await here.provision('--json')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      streamId: here.account.streams[0]?.id,
+      steps: RESOURCES.map((resource) => ({ resource, action: 'keep' })),
+    })
+    expect({ writes: here.account.writes, configuration: here.configuration() }).toEqual(before)
+  })
+
+  it('is not touched where the project wants another schema and other SQL; each difference is named', async () => {
+    writeStreams(here.root)
+    const before = { writes: [...here.account.writes], configuration: here.configuration() }
+    const run = await here.provision()
+    expect(run.code).toBe(1)
+    expect(actions(run)).toEqual({ ...KEPT, stream: 'conflict', pipeline: 'conflict' })
+    expect(run.stdout.split('\n').filter((line) => line.startsWith('          '))).toEqual([
+      '          key: the account has string optional, wanted is int64 optional',
+      '          actor: the account has string optional, wanted is string required',
+      '          visibility: the account has string optional, wanted is no such column',
+      '          - visibility,',
+      '          - FROM cdc_events',
+      "          + FROM cdc_events WHERE type <> 'cdc.read'",
+    ])
+    expect(run.stderr).toContain('durable-outbox provision --suffix _v2, and move over')
+    expect({ writes: here.account.writes, configuration: here.configuration() }).toEqual(before)
+  })
+
+  it('has the second version beside the first, and the second is bound', async () => {
+    const [first] = here.account.streams
+    here.env['BASIN_CATALOG_TOKEN'] = CATALOG_TOKEN
+    const before = here.configuration()
+    const run = await here.provision('--suffix', '_v2')
+    const { streams, sinks, pipelines, tables } = here.account
+    expect(run).toMatchObject({ code: 0 })
+    expect(streams.map(({ name }) => name)).toEqual(['cdc_events', 'cdc_events_v2'])
+    expect(sinks.map(({ name }) => name)).toEqual(['cdc_events_sink', 'cdc_events_sink_v2'])
+    expect(pipelines.map(({ name }) => name)).toEqual(['cdc_events', 'cdc_events_v2'])
+    expect(pipelines[1]?.sql).toMatch(
+      /INSERT INTO cdc_events_sink_v2\s.*\sFROM cdc_events_v2 WHERE type <> 'cdc.read'$/s,
+    )
+    expect([...tables]).toEqual(['cdc-events/cdc.events', 'cdc-events/cdc.events_v2'])
+    expect(here.configuration()).toBe(before.replace(first?.id ?? '', streams[1]?.id ?? ''))
+  })
+
+  it('was asked for nothing that it does not know, and its secret is in no log of wrangler', () => {
+    expect(here.account.unknown).toEqual([])
+    const logs = join(workspace, 'config/.wrangler/logs')
+    const texts = readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'))
+    expect(texts.length).toBeGreaterThan(0)
+    expect(texts.filter((text) => text.includes(CATALOG_TOKEN))).toEqual([])
+  })
+})
+
+/** Gives the project streams of its own, with another schema and other SQL than the package's. */
+function writeStreams(root: string): void {
+  const fields = eventsSchema.fields
+    .filter(({ name }) => name !== 'visibility')
+    .map((field) => (field.name === 'key' ? { ...field, type: 'int64' } : field))
+    .map((field) => (field.name === 'actor' ? { ...field, required: true } : field))
+  const sql = eventsSQL.replace('  visibility,\n', '').replace('FROM events', "FROM events WHERE type <> 'cdc.read'")
+  mkdirSync(join(root, 'streams'))
+  writeFileSync(join(root, 'streams/events.schema.json'), JSON.stringify({ fields }))
+  writeFileSync(join(root, 'streams/events.sql'), sql)
+}
+
+describe('a refusal', () => {
+  let here: Awaited<ReturnType<typeof createProject>>
+
+  beforeAll(async () => {
+    here = await createProject()
+  })
+
+  afterAll(() => here.account.close())
+
+  it('of the API is quoted, with the command that it was given to', async () => {
+    here.account.fault = (call) => (call === 'GET /r2/buckets/cdc-events' ? 500 : undefined)
+    const run = await here.provision()
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toMatch(/^durable-outbox provision: wrangler r2 bucket info cdc-events: A request .* failed/)
+    expect(run.stderr).toContain('something is wrong here [code: 10001] (')
+    here.account.fault = () => undefined
+  })
+
+  it('of a token that lacks permissions says where they are listed, without a stack', async () => {
+    here.env['CLOUDFLARE_API_TOKEN'] = 'a-token-of-another-account'
+    const run = await here.provision()
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain("Authentication error [code: 10000] (docs/deploy.md lists the token's permissions)\n")
+    expect(run.stderr.trim()).not.toContain('\n')
+  })
+
+  it('of wrangler where nobody is logged in is in its own words', async () => {
+    delete here.env['CLOUDFLARE_API_TOKEN']
+    const run = await here.provision()
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain("it's necessary to set a CLOUDFLARE_API_TOKEN environment variable")
+    expect(run.stderr).toContain('(npx wrangler login does as well)')
+  })
+
+  it('leaves the account and the configuration as they were', () => {
+    expect(here.account.writes).toEqual([])
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('holds no secret, even where a wrangler prints all that it was given', async () => {
+    const wrangler = mkdtempSync(join(workspace, 'wrangler-'))
+    writeFileSync(join(wrangler, 'package.json'), '{"bin":{"wrangler":"bin.cjs"}}')
+    writeFileSync(join(wrangler, 'bin.cjs'), 'console.error("✘ [ERROR] lost in", process.env); process.exitCode = 1')
+    const { account, provision } = await createProject(wrangler)
+    const run = await provision()
+    expect(run.stderr).toContain("lost in { CLOUDFLARE_API_BASE_URL: 'http://127.0.0.1")
+    expect(run.stderr).toContain("BASIN_CATALOG_TOKEN: '***'")
+    account.close()
+  })
+
+  it('comes before anything is asked where the project has no wrangler', async () => {
+    rmSync(join(here.root, 'node_modules'), { recursive: true })
+    const run = await here.provision()
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain(
+      'provision needs the package wrangler, which is not installed; npm install -D wrangler',
+    )
+  })
+
+  it.each([
+    { args: ['now'], error: 'it takes options only, not "now"' },
+    { args: ['--stream', 'cdc-events'], error: '"cdc-events" is no name for a stream: it must match ^[a-zA-Z0-9_]+$' },
+    { args: ['--bucket', 'CDC'], error: '"CDC" is no name for a bucket' },
+    { args: ['--suffix', '; DROP'], error: '"events; DROP" is no name for a table' },
+    { args: ['--sink', 'cdc_events'], error: '--stream and --sink are both cdc_events; the SQL needs two names' },
+    { args: ['--roll-interval', '30'], error: '--roll-interval 30 is not a whole number of seconds from 60 on' },
+    { args: ['--env', 'staging'], error: 'the configuration has no environment staging; it has: production' },
+    { args: ['--config', 'nowhere.toml'], error: '--config nowhere.toml does not exist' },
+    { args: ['--force'], error: "Unknown option '--force'" },
+  ])('with exit code 2 meets $args', async ({ args, error }) => {
+    const run = await here.provision(...args)
+    expect(run).toMatchObject({ code: 2, stdout: '' })
+    expect(run.stderr).toContain(error)
+  })
+
+  it.each([
+    ['events.sql', 'SELECT 1', 'must be INSERT INTO cdc_events SELECT … FROM events'],
+    ['events.schema.json', '{"fields": [{"name": "id"}]}', 'events.schema.json is no schema of a stream: '],
+    ['events.schema.json', '{', 'events.schema.json is no schema of a stream: '],
+  ])('meets a %s that is no such thing: %s', async (name, text, error) => {
+    mkdirSync(join(here.root, 'streams'), { recursive: true })
+    writeFileSync(join(here.root, 'streams', name), text)
+    const run = await here.provision()
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain(error)
+    rmSync(join(here.root, 'streams'), { recursive: true })
+  })
+})
