@@ -119,10 +119,11 @@ export class LakeTable extends DurableObject<LakeEnv> {
    */
   async send(records: unknown): Promise<void> {
     const parsed = parseRecords(records)
-    if (this.#buffer.amount.bytes >= this.#limits.bufferBytesMax)
+    const bytes = this.#buffer.amount.bytes + this.#buffer.heldAmount.bytes
+    if (bytes >= this.#limits.bufferBytesMax)
       throw new CDCError(
         'lake-full',
-        `send: ${this.#buffer.amount.bytes} bytes wait to be committed, the limit is ${this.#limits.bufferBytesMax}; try again`,
+        `send: ${bytes} bytes wait to be committed, the limit is ${this.#limits.bufferBytesMax}; try again`,
         { retryable: true },
       )
     const before = this.#buffer.amount
