@@ -120,6 +120,8 @@ export class SlowLakeTable extends LakeTable {
       rollEvents: 400,
       holdMs: HOLD_MS,
       holdBytesMax: 20_000,
+      compactFilesMin: 4,
+      manifestsMax: 10,
       snapshotsKept: 5,
       graceMs: 0,
       seenEventsMax: 4,

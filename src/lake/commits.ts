@@ -1,26 +1,22 @@
 // Where the table stands, as far as its one writer has to know: the pointer, the manifests and files of the current
 // snapshot, the commits that were prepared and may or may not have happened, and the files that nothing reads any more.
 
+import type { ListedFile } from './iceberg/commit.ts'
 import type { ManifestFile } from './iceberg/manifest.ts'
 
 /** What a commit does to the current snapshot, and what else it has stored. Keys are relative to the table's location. */
 export type TableChange =
   | { readonly kind: 'add manifest'; readonly key: string; readonly manifest: ManifestFile }
-  | { readonly kind: 'add file'; readonly key: string; readonly file: ListedFile }
+  | {
+      readonly kind: 'add file' | 'move file'
+      readonly key: string
+      readonly manifestKey: string
+      readonly file: ListedFile
+    }
   | { readonly kind: 'remove manifest' | 'remove file' | 'store'; readonly key: string }
 
-/** A data file of the current snapshot. */
-export interface ListedFile {
-  readonly manifestKey: string
-  /** JSON of the partition's values. */
-  readonly partition: string
-  readonly bytes: number
-  /** JSON of what its manifest says of it. */
-  readonly entry: string
-}
-
 /** A commit whose files are stored. It has happened once the metadata file of its version names its snapshot. */
-export interface PreparedCommit {
+export interface OpenCommit {
   readonly snapshotId: number
   /** The table's version that the commit makes. */
   readonly version: number
@@ -28,6 +24,25 @@ export interface PreparedCommit {
   readonly throughSeq: number
   /** The map of all watermarks that it stored, relative to the table's location. */
   readonly watermarksKey?: string
+}
+
+/** What a step of upkeep has done: the current snapshot's data files and manifests before it and after. */
+export interface UpkeepOutcome {
+  did: 'compact' | 'merge manifests' | 'sweep'
+  at: string
+  filesBefore: number
+  filesAfter: number
+  manifestsBefore: number
+  manifestsAfter: number
+  /** Files that a sweep found which belong to nothing. */
+  orphans: number
+}
+
+export interface UpkeepState {
+  /** Where in the bucket the sweep goes on; at its beginning where that is not said. */
+  readonly sweepAfter: string | undefined
+  readonly sweepDueMs: number
+  readonly last: UpkeepOutcome | undefined
 }
 
 export interface Pointer {
@@ -69,7 +84,7 @@ export class Commits {
   }
 
   /** Notes a commit whose outcome will be known only by looking at the table's files. To be called in a transaction. */
-  prepare({ snapshotId, version, throughSeq, watermarksKey }: PreparedCommit, changes: readonly TableChange[]): void {
+  prepare({ snapshotId, version, throughSeq, watermarksKey }: OpenCommit, changes: readonly TableChange[]): void {
     this.#sql.exec(
       'INSERT INTO lake_prepared (snapshot_id, version, through_seq, watermarks_key) VALUES (?, ?, ?, ?)',
       snapshotId,
@@ -87,7 +102,7 @@ export class Commits {
       )
   }
 
-  prepared(snapshotId: number): PreparedCommit | undefined {
+  open(snapshotId: number): OpenCommit | undefined {
     const [row] = this.#sql
       .exec<{ version: number; throughSeq: number; watermarksKey: string | null }>(
         `SELECT version, through_seq AS throughSeq, watermarks_key AS watermarksKey
@@ -100,7 +115,7 @@ export class Commits {
     return { snapshotId, ...commit, ...(watermarksKey !== null && { watermarksKey }) }
   }
 
-  hasPrepared(): boolean {
+  hasOpen(): boolean {
     return this.#sql.exec('SELECT 1 FROM lake_prepared LIMIT 1').toArray().length > 0
   }
 
@@ -108,7 +123,7 @@ export class Commits {
    * Applies a commit that has happened: of all that were prepared it is the one, and what the others stored is garbage. To
    * be called in the transaction that empties the buffer.
    */
-  finish({ snapshotId, version, watermarksKey }: PreparedCommit, events: number, nowMs: number): void {
+  finish({ snapshotId, version, watermarksKey }: OpenCommit, events: number, nowMs: number): void {
     const { watermarksKey: before } = this.pointer()
     this.#sql.exec(
       `INSERT INTO lake_pointer VALUES (1, ?1, ?2, ?3, iif(?3 IS NULL, 0, ?1))
@@ -182,6 +197,84 @@ export class Commits {
     this.#sql.exec('DELETE FROM lake_garbage WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys))
   }
 
+  /** The data files of some manifests. */
+  filesOf(manifestKeys: readonly string[]): ListedFile[] {
+    return this.#files(
+      'manifest_key IN (SELECT value FROM json_each(?)) ORDER BY sequence, key',
+      JSON.stringify(manifestKeys),
+    )
+  }
+
+  /** The manifests that data files are in. */
+  manifestsOf(keys: readonly string[]): string[] {
+    return this.#sql
+      .exec<{ key: string }>(
+        'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
+        JSON.stringify(keys),
+      )
+      .toArray()
+      .map(({ key }) => key)
+  }
+
+  /** The oldest small files of the partition that has the most of them, if it has so many. */
+  smallFiles({
+    filesMin,
+    filesMax,
+    eventsBelow,
+  }: {
+    filesMin: number
+    filesMax: number
+    eventsBelow: number
+  }): ListedFile[] {
+    const [most] = this.#sql
+      .exec<{ partition: string }>(
+        `SELECT partition FROM lake_file WHERE events < ?
+         GROUP BY partition HAVING count(*) >= ? ORDER BY count(*) DESC LIMIT 1`,
+        eventsBelow,
+        filesMin,
+      )
+      .toArray()
+    if (most === undefined) return []
+    return this.#files(
+      'partition = ? AND events < ? ORDER BY sequence, key LIMIT ?',
+      most.partition,
+      eventsBelow,
+      filesMax,
+    )
+  }
+
+  /** Which of some keys belong to the table, or to a commit that may yet happen, or are known as garbage. */
+  known(keys: readonly string[]): Set<string> {
+    const rows = this.#sql.exec<{ key: string }>(
+      `WITH asked AS (SELECT value AS key FROM json_each(?))
+       SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
+         OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
+         OR key = (SELECT watermarks_key FROM lake_pointer)`,
+      JSON.stringify(keys),
+    )
+    return new Set(rows.toArray().map(({ key }) => key))
+  }
+
+  upkeep(): UpkeepState {
+    const [row] = this.#sql
+      .exec<{ sweep_after: string | null; sweep_due_ms: number; last: string | null }>('SELECT * FROM lake_upkeep')
+      .toArray()
+    return {
+      sweepAfter: row?.sweep_after ?? undefined,
+      sweepDueMs: row?.sweep_due_ms ?? 0,
+      last: row?.last ? (JSON.parse(row.last) as UpkeepOutcome) : undefined,
+    }
+  }
+
+  setUpkeep({ sweepAfter, sweepDueMs, last }: UpkeepState): void {
+    this.#sql.exec(
+      'INSERT OR REPLACE INTO lake_upkeep VALUES (1, ?, ?, ?)',
+      sweepAfter ?? null,
+      sweepDueMs,
+      last === undefined ? null : JSON.stringify(last),
+    )
+  }
+
   /** How many there are. */
   count(): { files: number; manifests: number; garbage: number } {
     return this.#sql
@@ -190,6 +283,13 @@ export class Commits {
            (SELECT count(*) FROM lake_garbage) AS garbage`,
       )
       .one()
+  }
+
+  #files(where: string, ...values: SqlStorageValue[]): ListedFile[] {
+    return this.#sql
+      .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${where}`, ...values)
+      .toArray()
+      .map(({ file }) => JSON.parse(file, bytesOfHex) as ListedFile)
   }
 
   #apply(
@@ -205,15 +305,17 @@ export class Commits {
         this.#sql.exec('DELETE FROM lake_manifest WHERE key = ?', key)
         this.discard([key], version, nowMs)
         break
-      case 'add file': {
-        const file = JSON.parse(body) as ListedFile
+      case 'add file':
+      case 'move file': {
+        const { manifestKey, file } = JSON.parse(body) as { manifestKey: string; file: ListedFile }
         this.#sql.exec(
-          'INSERT OR REPLACE INTO lake_file (key, manifest_key, partition, bytes, entry) VALUES (?, ?, ?, ?, ?)',
+          'INSERT OR REPLACE INTO lake_file (key, manifest_key, partition, sequence, events, file) VALUES (?, ?, ?, ?, ?, ?)',
           key,
-          file.manifestKey,
-          file.partition,
-          file.bytes,
-          file.entry,
+          manifestKey,
+          JSON.stringify(file.partition),
+          file.sequenceNumber,
+          file.rows,
+          JSON.stringify(file),
         )
         break
       }
@@ -228,6 +330,23 @@ export class Commits {
 }
 
 function bodyOf(change: TableChange): string {
-  if (change.kind === 'add manifest') return JSON.stringify(change.manifest)
-  return change.kind === 'add file' ? JSON.stringify(change.file) : ''
+  switch (change.kind) {
+    case 'add manifest':
+      return JSON.stringify(change.manifest)
+    case 'add file':
+    case 'move file':
+      return JSON.stringify({ manifestKey: change.manifestKey, file: change.file }, hexBytes)
+    default:
+      return ''
+  }
+}
+
+/** JSON has no bytes. */
+function hexBytes(_: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? { $hex: value.toHex() } : value
+}
+
+function bytesOfHex(_: string, value: unknown): unknown {
+  const isHex = typeof value === 'object' && value !== null && '$hex' in value && typeof value.$hex === 'string'
+  return isHex ? Uint8Array.fromHex(String(value.$hex)) : value
 }

@@ -1,25 +1,22 @@
 // The lake's one writer. It takes records into its SQLite, where they are durable and acknowledged, and brings them
 // into the Iceberg table commit by commit. Keeps I5: the table and what counts as landed change together.
-//
-// A commit: (1) data files, manifest and manifest list are stored; (2) the commit is noted as prepared; (3) the
-// metadata file of the next version is put if absent: that is the commit; (4) one SQLite transaction moves the pointer
-// and empties the buffer. Whatever is cut off between, the next run asks the metadata file what happened.
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import { type EventRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { type Amount, Buffer, type Slice, type SliceLimits, type StreamRow } from './buffer.ts'
-import { Commits, type PreparedCommit, type TableChange } from './commits.ts'
-import { type NewFile, type PreparedAppend, prepareAppend, type Table } from './iceberg/append.ts'
-import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
+import { Commits, type UpkeepOutcome } from './commits.ts'
+import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
 import type { Row } from './iceberg/schema.ts'
-import { type Snapshot, snapshotIdFrom } from './iceberg/snapshot.ts'
+import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import { groupByOrigin, markFork, type Origin, parseRecords, partsOf, runsOf, settle, sortOut } from './intake.ts'
 import { byOrigin, Logs, type MemoryLimits } from './logs.ts'
 import { unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import { DEFAULT_LOCATION, EVENTS_COLUMNS } from './table.ts'
+import { TableWriter } from './table-writer.ts'
+import { Upkeep, type UpkeepLimits } from './upkeep.ts'
 import { sayWatermarks } from './watermarks.ts'
 
 export interface LakeEnv {
@@ -29,7 +26,7 @@ export interface LakeEnv {
 }
 
 /** Limits of a lake. Times are in milliseconds. */
-export interface LakeLimits extends SliceLimits, MemoryLimits {
+export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
   /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
   readonly rollMs: number
   readonly rollEvents: number
@@ -60,10 +57,10 @@ export interface LakeStatus {
   files: number
   manifests: number
   garbage: number
+  /** What was done last to keep the table quick. */
+  upkeep?: UpkeepOutcome
 }
 
-/** Requests that an object may have open at once, by the platform's rules. */
-const PUTS_AT_ONCE = 6
 /** Keys that R2 deletes in one request. */
 const DELETES_AT_ONCE = 1_000
 
@@ -73,7 +70,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #commits: Commits
   readonly #limits: LakeLimits
   readonly #location: string
-  #table: Table | undefined
+  readonly #writer: TableWriter
+  readonly #upkeep: Upkeep
 
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
@@ -83,7 +81,22 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#commits = new Commits(ctx.storage.sql)
     this.#limits = this.configure()
     this.#location = env.LAKE_LOCATION ?? DEFAULT_LOCATION
-    if (this.#buffer.amount.events + this.#buffer.heldAmount.events > 0)
+    const { snapshotsKept } = this.#limits
+    const parts = { bucket: env.LAKE_BUCKET, commits: this.#commits, snapshotsKept, now: () => this.now() }
+    this.#writer = new TableWriter({
+      ...parts,
+      storage: ctx.storage,
+      location: this.#location,
+      landed: ({ throughSeq }) => this.#land(throughSeq),
+    })
+    this.#upkeep = new Upkeep({
+      ...parts,
+      writer: this.#writer,
+      limits: this.#limits,
+      sayWatermarks: () => this.#sayWatermarks([]),
+      optionsOf: (summary) => this.#optionsOf(summary),
+    })
+    if (this.#buffer.amount.events + this.#buffer.heldAmount.events > 0 || this.#commits.hasOpen())
       void ctx.blockConcurrencyWhile(() => this.#heal())
   }
 
@@ -99,6 +112,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
       holdBytesMax: 16_000_000,
       snapshotsKept: 100,
       graceMs: 3_600_000,
+      compactFilesMin: 16,
+      compactFilesMax: 64,
+      compactEventsMax: 50_000,
+      manifestsMax: 64,
+      sweepMs: 24 * 3_600_000,
+      orphanMs: 24 * 3_600_000,
       seenMs: 24 * 3_600_000,
       seenEventsMax: 1_000_000,
       idsMs: 31 * 24 * 3_600_000,
@@ -133,6 +152,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   status(): LakeStatus {
     const { version, events } = this.#commits.pointer()
+    const { last } = this.#commits.upkeep()
     return {
       landedEvents: events,
       bufferedEvents: this.#buffer.amount.events,
@@ -141,30 +161,27 @@ export class LakeTable extends DurableObject<LakeEnv> {
       logsWithHoles: this.#logs.countHoles(),
       version,
       ...this.#commits.count(),
+      ...(last && { upkeep: last }),
     }
   }
 
-  /** Commits all that is buffered. Never throws: what fails is tried again. */
+  /** Commits all that is buffered, then does one step of upkeep. Never throws: what fails is tried again. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     // Armed before anything can fail, and never for the very millisecond of the running alarm, which would be lost.
     const retryAt = Math.max(this.now() + this.#limits.rollMs, (info?.scheduledTime ?? 0) + 1)
     await this.ctx.storage.setAlarm(retryAt)
     try {
-      await this.#adoptPrepared()
+      await this.#writer.adoptOpen()
       this.#transaction(() => this.#releaseOverdue())
-      for (
-        let slice = this.#buffer.nextSlice(this.#limits);
-        slice !== undefined;
-        slice = this.#buffer.nextSlice(this.#limits)
-      )
-        await this.#commit(slice)
+      await this.#commitAll()
       await this.#deleteGarbage()
+      // One step at a time, so that whatever there is to do keeps no commit waiting.
+      const hasMore = this.#commits.pointer().version > 0 && (await this.#upkeep.step())
+      await this.#armNext(info?.scheduledTime ?? 0, hasMore)
     } catch (error) {
-      this.#table = undefined
+      this.#writer.forget()
       console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
-      return
     }
-    await this.#armNext(info?.scheduledTime ?? 0)
   }
 
   async #heal(): Promise<void> {
@@ -229,25 +246,43 @@ export class LakeTable extends DurableObject<LakeEnv> {
     if (alarm === null || alarm > atMs) await this.ctx.storage.setAlarm(atMs)
   }
 
-  /** What the alarm is for once all is committed: what is held back, and what is to be deleted. */
-  async #armNext(afterMs: number): Promise<void> {
+  /** What the alarm is for once all is committed: upkeep, what is held back, and what is to be deleted. */
+  async #armNext(afterMs: number, hasMore: boolean): Promise<void> {
+    const { rollMs, holdMs, graceMs } = this.#limits
     const oldestHeld = this.#buffer.oldestHeld()
-    const oldestGarbageMs = this.#commits.oldestGarbageMs(this.#oldestVersion())
+    const oldestGarbageMs = this.#commits.oldestGarbageMs(this.#writer.oldestVersion())
     const dueMs = [
-      ...(this.#buffer.amount.events > 0 ? [this.now() + this.#limits.rollMs] : []),
-      ...(oldestHeld === undefined ? [] : [oldestHeld.takenMs + this.#limits.holdMs]),
-      ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + this.#limits.graceMs]),
+      ...(hasMore || this.#buffer.amount.events > 0 ? [this.now() + rollMs] : []),
+      ...(oldestHeld === undefined ? [] : [oldestHeld.takenMs + holdMs]),
+      ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + graceMs]),
+      ...(this.#commits.pointer().version > 0 ? [this.#upkeep.sweepDueMs()] : []),
     ]
     if (dueMs.length === 0) await this.ctx.storage.deleteAlarm()
-    else await this.ctx.storage.setAlarm(Math.max(Math.min(...dueMs), afterMs + 1))
+    else await this.ctx.storage.setAlarm(Math.max(Math.min(...dueMs), this.now(), afterMs + 1))
+  }
+
+  async #commitAll(): Promise<void> {
+    for (
+      let slice = this.#buffer.nextSlice(this.#limits);
+      slice !== undefined;
+      slice = this.#buffer.nextSlice(this.#limits)
+    )
+      await this.#commit(slice)
   }
 
   async #commit(slice: Slice): Promise<void> {
-    const { version, watermarksKey, watermarksVersion } = this.#commits.pointer()
-    const table = await this.#loadTable()
+    const table = await this.#writer.load()
     const rows = this.#buffer.transform(slice.throughSeq).map(toRow)
-    const watermarks = sayWatermarks({
-      changed: this.#watermarksAfter(slice),
+    const watermarks = this.#sayWatermarks(this.#watermarksAfter(slice))
+    const append = prepareAppend(table, rows, this.#optionsOf(watermarks.summary))
+    await this.#writer.commit(append, { throughSeq: slice.throughSeq, watermarks: watermarks.file })
+  }
+
+  /** What a commit says of the logs that it moves, and how it refers to the others. */
+  #sayWatermarks(changed: readonly (Origin & { lsn: number })[]): { summary: Record<string, string>; file?: NewFile } {
+    const { version, watermarksKey, watermarksVersion } = this.#commits.pointer()
+    return sayWatermarks({
+      changed,
       all: () => this.#logs.watermarks(),
       location: this.#location,
       key: watermarksKey,
@@ -256,124 +291,31 @@ export class LakeTable extends DurableObject<LakeEnv> {
       commitsMax: Math.ceil(this.#limits.snapshotsKept / 2),
       uuid: randomUUID,
     })
-    const append = prepareAppend(table, rows, {
-      summary: watermarks.summary,
+  }
+
+  #optionsOf(summary: Record<string, string>): CommitOptions {
+    return {
+      summary,
       nowMs: this.now(),
       uuid: randomUUID,
       snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
-    })
-    const stored = watermarks.file === undefined ? append.files : [...append.files, watermarks.file]
-    await this.#store(stored)
-    const commit: PreparedCommit = {
-      snapshotId: currentSnapshotId(append.metadata),
-      version: version + 1,
-      throughSeq: slice.throughSeq,
-      ...(watermarks.file && { watermarksKey: watermarks.file.key }),
     }
-    this.ctx.storage.transactionSync(() => this.#commits.prepare(commit, changesOf(append, stored)))
-    await this.ctx.storage.sync()
-    await this.#publish(keepSnapshots(append.metadata, this.#limits.snapshotsKept), commit.version)
   }
 
-  /** Puts the metadata file if there is none, then does what the file that is there now says was committed. */
-  async #publish(metadata: TableMetadata, version: number): Promise<void> {
-    const put = await this.env.LAKE_BUCKET.put(this.#key(metadataKey(version)), JSON.stringify(metadata), {
-      onlyIf: new Headers({ 'If-None-Match': '*' }),
-    })
-    if (put === null) await this.#adoptPrepared()
-    else await this.#finish(metadata)
-  }
-
-  /** Finishes a commit that was cut off after its metadata file was put. */
-  async #adoptPrepared(): Promise<void> {
-    if (!this.#commits.hasPrepared()) return
-    const metadata = await this.#readMetadata(this.#commits.pointer().version + 1)
-    if (metadata !== undefined) await this.#finish(metadata)
-  }
-
-  async #finish(metadata: TableMetadata): Promise<void> {
-    const commit = this.#commits.prepared(currentSnapshotId(metadata))
-    if (commit === undefined) throw this.#conflict()
-    const before = this.#table ?? (await this.#readTable(commit.version - 1))
-    const nowMs = this.now()
-    this.#transaction(() => {
-      this.#logs.land(this.#buffer.runs(commit.throughSeq))
-      this.#commits.finish(commit, this.#buffer.drop(commit.throughSeq), nowMs)
-      // Their snapshots are forgotten already.
-      this.#commits.discard(this.#keysOfExpired(before?.metadata.snapshots ?? [], metadata), 0, nowMs)
-      this.#logs.forget(this.#limits, nowMs)
-    })
-    const key = metadataKey(commit.version)
-    this.#table = { metadata, manifests: this.#commits.manifests(), metadataKey: key }
-    // Only a hint, for readers without a catalog: what counts is the highest metadata file.
-    await this.env.LAKE_BUCKET.put(this.#key('metadata/version-hint.text'), String(commit.version))
-  }
-
-  /** What no metadata file in reach names any more: each commit would else leave its whole history again. */
-  #keysOfExpired(before: readonly Snapshot[], { snapshots, 'last-sequence-number': version }: TableMetadata): string[] {
-    const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
-    const lists = before
-      .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
-      .map((snapshot) => snapshot['manifest-list'].slice(this.#location.length + 1))
-    const oldest = version - this.#limits.snapshotsKept - 1
-    return oldest > 0 ? [...lists, metadataKey(oldest)] : lists
-  }
-
-  /** The first version whose snapshot is remembered. */
-  #oldestVersion(): number {
-    return Math.max(0, this.#commits.pointer().version - this.#limits.snapshotsKept + 1)
+  /** Empties the buffer of what has landed, and notes that it has. @returns how many events that are. */
+  #land(throughSeq: number): number {
+    this.#logs.land(this.#buffer.runs(throughSeq))
+    this.#logs.forget(this.#limits, this.now())
+    return this.#buffer.drop(throughSeq)
   }
 
   /** Deletes files that neither a snapshot names nor anybody can be reading who began before it was forgotten. */
   async #deleteGarbage(): Promise<void> {
-    const keys = this.#commits.garbage(this.#oldestVersion(), this.now() - this.#limits.graceMs, DELETES_AT_ONCE)
+    const sinceMs = this.now() - this.#limits.graceMs
+    const keys = this.#commits.garbage(this.#writer.oldestVersion(), sinceMs, DELETES_AT_ONCE)
     if (keys.length === 0) return
-    await this.env.LAKE_BUCKET.delete(keys.map((key) => this.#key(key)))
+    await this.env.LAKE_BUCKET.delete(keys.map((key) => this.#writer.keyOf(key)))
     this.#commits.forgetGarbage(keys)
-  }
-
-  async #loadTable(): Promise<Table> {
-    const { version } = this.#commits.pointer()
-    if (version === 0) return this.#createTable()
-    this.#table ??= await this.#readTable(version)
-    if (this.#table === undefined)
-      throw new CDCError('not-found', `lake: ${this.#key(metadataKey(version))} is gone from the bucket; restore it`)
-    return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
-  }
-
-  async #createTable(): Promise<Table> {
-    // Its first metadata file may be gone already, so a file of any version shows that there is a table.
-    const { objects } = await this.env.LAKE_BUCKET.list({ prefix: this.#key('metadata/v'), limit: 1 })
-    if (objects.length > 0) throw this.#conflict()
-    const metadata = createTableMetadata({
-      location: this.#location,
-      columns: EVENTS_COLUMNS,
-      partition: EVENTS_PARTITION,
-      uuid: crypto.randomUUID(),
-      nowMs: this.now(),
-    })
-    return { metadata, manifests: [] }
-  }
-
-  /** The table as one of its metadata files has it, with the manifests that are current now. */
-  async #readTable(version: number): Promise<Table | undefined> {
-    const metadata = version === 0 ? undefined : await this.#readMetadata(version)
-    if (metadata === undefined) return undefined
-    return { metadata, manifests: this.#commits.manifests(), metadataKey: metadataKey(version) }
-  }
-
-  async #readMetadata(version: number): Promise<TableMetadata | undefined> {
-    const object = await this.env.LAKE_BUCKET.get(this.#key(metadataKey(version)))
-    return object === null ? undefined : await object.json<TableMetadata>()
-  }
-
-  async #store(files: readonly NewFile[]): Promise<void> {
-    for (let index = 0; index < files.length; index += PUTS_AT_ONCE)
-      await Promise.all(
-        files
-          .slice(index, index + PUTS_AT_ONCE)
-          .map(({ key, bytes }) => this.env.LAKE_BUCKET.put(this.#key(key), bytes)),
-      )
   }
 
   /** Of each log that the slice moves, the last LSN up to which nothing will be missing from the table. */
@@ -383,51 +325,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
       lsn: watermark([...this.#logs.landed(origin), ...ranges]) ?? 0,
     }))
   }
-
-  #conflict(): CDCError {
-    return new CDCError(
-      'lake-conflict',
-      `lake: the table at ${this.#location} was written by somebody else, and a table has one lake; ` +
-        'give this one a LAKE_LOCATION of its own',
-    )
-  }
-
-  /** Where in the bucket a file of the table is: the bucket's name is the location's host, and no part of the key. */
-  #key(key: string): string {
-    return `${new URL(this.#location).pathname.slice(1)}/${key}`
-  }
-}
-
-/** What an append does to the current snapshot, and what else it has stored. */
-function changesOf(append: PreparedAppend, stored: readonly NewFile[]): TableChange[] {
-  const { manifest, manifestKey } = append
-  const files = append.dataFiles.map(({ key, partition, bytes, entry }): TableChange => ({
-    kind: 'add file',
-    key,
-    file: { manifestKey, partition: JSON.stringify(partition), bytes, entry: JSON.stringify(entry, hexBytes) },
-  }))
-  const listed = new Set([manifestKey, ...files.map(({ key }) => key)])
-  const others = stored.filter(({ key }) => !listed.has(key)).map(({ key }): TableChange => ({ kind: 'store', key }))
-  return [{ kind: 'add manifest', key: manifestKey, manifest }, ...files, ...others]
-}
-
-/** JSON has no bytes. */
-function hexBytes(_: string, value: unknown): unknown {
-  return value instanceof Uint8Array ? { $hex: value.toHex() } : value
 }
 
 function randomUUID(): string {
   return crypto.randomUUID()
-}
-
-function metadataKey(version: number): string {
-  return `metadata/v${version}.metadata.json`
-}
-
-function currentSnapshotId(metadata: TableMetadata): number {
-  const id = metadata['current-snapshot-id']
-  if (id === undefined) throw new Error('I5: a stored metadata file always has a snapshot')
-  return id
 }
 
 /** Gives a row of the stream's SQL the types of the table's columns. */

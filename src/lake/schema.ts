@@ -44,10 +44,10 @@ export const migrations: readonly Migration[] = [
       CREATE TABLE lake_manifest (key TEXT PRIMARY KEY, version INTEGER NOT NULL, manifest TEXT NOT NULL);
       -- Data files of the current snapshot, with all that a manifest says of them.
       CREATE TABLE lake_file (
-        key TEXT PRIMARY KEY, manifest_key TEXT NOT NULL, partition TEXT NOT NULL, bytes INTEGER NOT NULL,
-        entry TEXT NOT NULL
+        key TEXT PRIMARY KEY, manifest_key TEXT NOT NULL, partition TEXT NOT NULL, sequence INTEGER NOT NULL,
+        events INTEGER NOT NULL, file TEXT NOT NULL
       );
-      CREATE INDEX lake_file_partition ON lake_file (partition);
+      CREATE INDEX lake_file_partition ON lake_file (partition, events);
       CREATE INDEX lake_file_manifest ON lake_file (manifest_key);
       -- Commits whose files are stored, and that may or may not have happened; and what each does to the two tables above.
       CREATE TABLE lake_prepared (
@@ -57,6 +57,8 @@ export const migrations: readonly Migration[] = [
         seq INTEGER PRIMARY KEY, snapshot_id INTEGER NOT NULL, kind TEXT NOT NULL, key TEXT NOT NULL, body TEXT NOT NULL
       );
       -- Files that no snapshot from this version on reads.
-      CREATE TABLE lake_garbage (key TEXT PRIMARY KEY, version INTEGER NOT NULL, since_ms INTEGER NOT NULL);`,
+      CREATE TABLE lake_garbage (key TEXT PRIMARY KEY, version INTEGER NOT NULL, since_ms INTEGER NOT NULL);
+      -- One row: where the sweep of the bucket goes on, when the next one is due, and what upkeep did last.
+      CREATE TABLE lake_upkeep (id INTEGER PRIMARY KEY, sweep_after TEXT, sweep_due_ms INTEGER NOT NULL, last TEXT);`,
   },
 ]

@@ -3,7 +3,7 @@
 // the file, and then the summaries of the snapshots since, oldest first. Expiry keeps more snapshots than lie between two
 // files, and a commit of any kind hands the file's name on.
 
-import type { NewFile } from './iceberg/append.ts'
+import type { NewFile } from './iceberg/commit.ts'
 import type { Origin } from './intake.ts'
 
 /** By global source and epoch: the last LSN up to which nothing is missing. */

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { dieAtStep, revive } from '../faulty-bucket.ts'
-import { batch, commit, liveKeys, metadata, rowsOf, summary, table, totalRecords } from './table.ts'
+import { batch, commit, EPOCH, liveKeys, metadata, rowsOf, summary, table, totalRecords, watermarks } from './table.ts'
 
 const STEPS_MAX = 100
 
@@ -29,7 +29,7 @@ describe.each(['before', 'after'] as const)('a lake that dies %s a step of its c
       const rows = await rowsOf(`acme/${source}`)
       expect(rows.map((row) => Number(row['lsn']))).toEqual(Array.from({ length: lsn }, (_, index) => index + 1))
       expect(await table.status()).toMatchObject({ bufferedEvents: 0, logsWithHoles: 0 })
-      expect(JSON.parse((await summary())['cdc.watermarks'] ?? '')).toMatchObject({ [`acme/${source}`]: {} })
+      expect((await watermarks())[`acme/${source}`]).toEqual({ [EPOCH]: lsn })
       const { 'total-data-files': files, 'total-records': records } = await summary()
       expect(Number(files)).toBe((await liveKeys()).length)
       expect(Number(records)).toBe((await table.status()).landedEvents)

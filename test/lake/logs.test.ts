@@ -4,7 +4,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { lakeClock } from '../worker.ts'
-import { batch, commit, commitHeld, EPOCH, metadata, record, rowsOf, summary, table } from './table.ts'
+import { batch, commit, commitHeld, EPOCH, metadata, record, rowsOf, summary, table, watermarks } from './table.ts'
 
 const lsnsOf = async (source: string): Promise<number[]> =>
   (await rowsOf(`acme/${source}`)).map((row) => Number(row['lsn']))
@@ -12,23 +12,6 @@ const lsnsOf = async (source: string): Promise<number[]> =>
 /** A record of another event under the LSN of a first one. */
 const other = (source: string, lsn: number, n = 1): ReturnType<typeof record> =>
   record(source, lsn, { id: `01CRZ3NDEKTSV4RRFF${n}000${String(lsn).padStart(4, '0')}` })
-
-/** All watermarks, as a reader finds them in the table alone. */
-async function watermarks(): Promise<Record<string, Record<string, number>>> {
-  const { snapshots, 'current-snapshot-id': current } = await metadata()
-  const { summary } = snapshots.find((snapshot) => snapshot['snapshot-id'] === current) ?? {}
-  const file = summary?.['cdc.watermarks-file']?.replace('s3://lake/', '')
-  const from = Number(summary?.['cdc.watermarks-sequence'] ?? 0)
-  const all: Record<string, Record<string, number>> = file === undefined
-    ? {}
-    : ((await (await env.LAKE_BUCKET.get(file))?.json()) ?? {})
-  if (from > 0 && !snapshots.some((snapshot) => snapshot['sequence-number'] <= from + 1))
-    throw new Error('the summaries between the file and now are gone')
-  for (const snapshot of snapshots.filter((snapshot) => snapshot['sequence-number'] > from))
-    for (const [source, epochs] of Object.entries(JSON.parse(snapshot.summary['cdc.watermarks'] ?? '{}')))
-      all[source] = { ...all[source], ...(epochs as Record<string, number>) }
-  return all
-}
 
 describe('a batch that leaves a hole', () => {
   it('[I5] is held back until the hole is filled', async () => {

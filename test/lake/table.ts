@@ -67,6 +67,23 @@ export async function summary(): Promise<Record<string, string>> {
   return snapshots.find((snapshot) => snapshot['snapshot-id'] === id)?.summary ?? {}
 }
 
+/** All watermarks, as a reader finds them in the table alone. */
+export async function watermarks(): Promise<Record<string, Record<string, number>>> {
+  const { snapshots, 'current-snapshot-id': current } = await metadata()
+  const { summary } = snapshots.find((snapshot) => snapshot['snapshot-id'] === current) ?? {}
+  const file = summary?.['cdc.watermarks-file']?.replace('s3://lake/', '')
+  const from = Number(summary?.['cdc.watermarks-sequence'] ?? 0)
+  const all: Record<string, Record<string, number>> = file === undefined
+    ? {}
+    : ((await (await env.LAKE_BUCKET.get(file))?.json()) ?? {})
+  if (from > 0 && !snapshots.some((snapshot) => snapshot['sequence-number'] <= from + 1))
+    throw new Error('the summaries between the file and now are gone')
+  for (const snapshot of snapshots.filter((snapshot) => snapshot['sequence-number'] > from))
+    for (const [source, epochs] of Object.entries(JSON.parse(snapshot.summary['cdc.watermarks'] ?? '{}')))
+      all[source] = { ...all[source], ...(epochs as Record<string, number>) }
+  return all
+}
+
 export async function totalRecords(): Promise<number> {
   const { version } = await table.status()
   return version === 0 ? 0 : Number((await summary())['total-records'])

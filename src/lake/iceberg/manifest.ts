@@ -18,7 +18,7 @@ import { encodeSingleValue } from './single-value.ts'
  * What a manifest list says of one manifest, named as in the spec. It survives JSON: bounds are kept as values and
  * become bytes only in the manifest list.
  */
-export type ManifestFile = {
+export type ManifestFile = EntryCounts & {
   /** Full location, with the table's. */
   manifest_path: string
   manifest_length: number
@@ -28,14 +28,17 @@ export type ManifestFile = {
   sequence_number: number
   min_sequence_number: number
   added_snapshot_id: number
+  /** One summary per field of the partition spec, in its order. */
+  partitions: FieldSummary[]
+}
+
+type EntryCounts = {
   added_files_count: number
   existing_files_count: number
   deleted_files_count: number
   added_rows_count: number
   existing_rows_count: number
   deleted_rows_count: number
-  /** One summary per field of the partition spec, in its order. */
-  partitions: FieldSummary[]
 }
 
 /** Bounds are null when every value is null. */
@@ -62,19 +65,36 @@ export type ManifestListOptions = {
   sync: Uint8Array
 }
 
-const ADDED = 1
+/** What a snapshot does with a file: it was there before, is new, or is there no more. */
+const STATUS = { existing: 0, added: 1, deleted: 2 } as const
+
+/** A file in a manifest. */
+export type ManifestEntry = {
+  status: keyof typeof STATUS
+  /** The snapshot that added the file; of a deleted one, the snapshot that deletes it. */
+  snapshotId: number
+  /** The sequence number of the snapshot that added the file; missing where that is this one. */
+  sequenceNumber?: number
+  partition: readonly PartitionValue[]
+  rows: number
+  /** What the manifest says of the file. */
+  file: AvroRecordValue
+}
+
 const DATA_FILE = 0
 const UNSORTED = 0
 
-/** Writes a manifest of files that are new in this snapshot. */
-export function writeManifest(files: readonly DataFile[], options: ManifestOptions): Uint8Array {
-  const { schema, spec, snapshotId, sync } = options
-  const entries = files.map((file) => ({
-    status: ADDED,
+/** Writes a manifest. Its entries are those of the files that `describeManifest` is given. */
+export function writeManifest(files: readonly ManifestEntry[], options: ManifestOptions): Uint8Array {
+  const { schema, spec, sync } = options
+  const entries = files.map(({ status, snapshotId, sequenceNumber, file }) => ({
+    status: STATUS[status],
     snapshot_id: snapshotId,
-    // Sequence numbers are left null on purpose: readers take the manifest list's, so that a manifest can be kept
+    // Of a new file they are left null on purpose: readers take the manifest list's, so that a manifest can be kept
     // when the commit has to be tried again with a later number.
-    data_file: dataFileEntry(file, options),
+    sequence_number: sequenceNumber ?? null,
+    file_sequence_number: sequenceNumber ?? null,
+    data_file: file,
   }))
   const metadata = {
     schema: JSON.stringify(schema),
@@ -123,26 +143,37 @@ function columnMap(
   })
 }
 
-/** Describes a manifest of files that are new in this snapshot, for the manifest list. */
+/** Describes a manifest for the manifest list. */
 export function describeManifest(
-  files: readonly DataFile[],
+  files: readonly ManifestEntry[],
   manifest: { location: string; lengthBytes: number; spec: PartitionSpec; snapshotId: number; sequenceNumber: number },
 ): ManifestFile {
+  const live = files.filter(({ status }) => status !== 'deleted')
+  const sequenceNumbers = live.map(({ sequenceNumber = manifest.sequenceNumber }) => sequenceNumber)
   return {
     manifest_path: manifest.location,
     manifest_length: manifest.lengthBytes,
     partition_spec_id: manifest.spec['spec-id'],
     content: 0,
     sequence_number: manifest.sequenceNumber,
-    min_sequence_number: manifest.sequenceNumber,
+    min_sequence_number: sequenceNumbers.reduce((min, number) => Math.min(min, number), manifest.sequenceNumber),
     added_snapshot_id: manifest.snapshotId,
-    added_files_count: files.length,
-    existing_files_count: 0,
-    deleted_files_count: 0,
-    added_rows_count: files.reduce((total, file) => total + file.rowCount, 0),
-    existing_rows_count: 0,
-    deleted_rows_count: 0,
+    ...countEntries(files),
     partitions: manifest.spec.fields.map((_, i) => fieldSummary(files.map((file) => file.partition[i] ?? null))),
+  }
+}
+
+function countEntries(files: readonly ManifestEntry[]): EntryCounts {
+  const count = (status: ManifestEntry['status']): number => files.filter((file) => file.status === status).length
+  const rows = (status: ManifestEntry['status']): number =>
+    files.reduce((total, file) => total + (file.status === status ? file.rows : 0), 0)
+  return {
+    added_files_count: count('added'),
+    existing_files_count: count('existing'),
+    deleted_files_count: count('deleted'),
+    added_rows_count: rows('added'),
+    existing_rows_count: rows('existing'),
+    deleted_rows_count: rows('deleted'),
   }
 }
 

@@ -4,7 +4,6 @@
  * Format: https://iceberg.apache.org/spec/#snapshots, https://iceberg.apache.org/spec/#optional-snapshot-summary-fields
  */
 import { CDCError } from '../../error.ts'
-import type { DataFile } from './data-file.ts'
 
 export type Snapshot = {
   'snapshot-id': number
@@ -18,7 +17,7 @@ export type Snapshot = {
 }
 
 /** Strings only, numbers too: `operation`, Iceberg's counters, and whatever the writer adds. */
-export type SnapshotSummary = { operation: 'append'; [name: string]: string }
+export type SnapshotSummary = { operation: 'append' | 'replace'; [name: string]: string }
 
 const SNAPSHOT_ID_MASK = (1n << 53n) - 1n
 
@@ -32,32 +31,38 @@ export function snapshotIdFrom(random: Uint8Array): number {
   return Number(bits & SNAPSHOT_ID_MASK) || 1
 }
 
+/** Files that a snapshot adds or takes away. */
+export type FileTotals = { files: number; records: number; bytes: number }
+
+/** What a snapshot does to the table. */
+export type TableDelta = { added: FileTotals; deleted: FileTotals; partitions: number }
+
 /**
- * Summarises an append: what it adds, and the table's totals, which are the parent's plus that.
+ * Summarises a snapshot: what it adds and takes away, and the table's totals, which are the parent's plus that.
  * `extra` goes in as well, but cannot replace what is counted here.
  */
-export function summarizeAppend(
-  files: readonly DataFile[],
+export function summarize(
+  operation: SnapshotSummary['operation'],
+  { added, deleted, partitions }: TableDelta,
   parent: Snapshot | undefined,
   extra: Readonly<Record<string, string>>,
 ): SnapshotSummary {
-  const sum = (read: (file: DataFile) => number) => files.reduce((total, file) => total + read(file), 0)
-  const added = {
-    'data-files': files.length,
-    records: sum((f) => f.rowCount),
-    'files-size': sum((f) => f.bytes.length),
-  }
-  const total = (name: keyof typeof added) => String(Number(parent?.summary[`total-${name}`] ?? 0) + added[name])
+  const total = (name: string, change: number): string => String(Number(parent?.summary[`total-${name}`] ?? 0) + change)
   return {
     ...extra,
-    operation: 'append',
-    'added-data-files': String(added['data-files']),
+    operation,
+    'added-data-files': String(added.files),
     'added-records': String(added.records),
-    'added-files-size': String(added['files-size']),
-    'changed-partition-count': String(new Set(files.map((file) => JSON.stringify(file.partition))).size),
-    'total-data-files': total('data-files'),
-    'total-records': total('records'),
-    'total-files-size': total('files-size'),
+    'added-files-size': String(added.bytes),
+    ...(deleted.files > 0 && {
+      'deleted-data-files': String(deleted.files),
+      'deleted-records': String(deleted.records),
+      'removed-files-size': String(deleted.bytes),
+    }),
+    'changed-partition-count': String(partitions),
+    'total-data-files': total('data-files', added.files - deleted.files),
+    'total-records': total('records', added.records - deleted.records),
+    'total-files-size': total('files-size', added.bytes - deleted.bytes),
     'total-delete-files': '0',
     'total-position-deletes': '0',
     'total-equality-deletes': '0',

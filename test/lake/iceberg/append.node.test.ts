@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { prepareAppend } from '../../../src/lake/iceberg/append.ts'
+import { prepareAppend } from '../../../src/lake/iceberg/commit.ts'
 import type { ManifestFile } from '../../../src/lake/iceberg/manifest.ts'
 import { currentSnapshot } from '../../../src/lake/iceberg/metadata.ts'
 import {
