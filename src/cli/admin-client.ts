@@ -2,14 +2,13 @@
 
 import * as z from 'zod'
 import type { OutboxCalls } from '../admin/index.ts'
-import { CDCError } from '../error.ts'
+import { checkAddress, checkToken } from './address.ts'
 import { messageOf } from './command.ts'
 
 /** Where a Worker mounts `outboxRoutes`. */
 const MOUNT = '/admin/outbox'
 /** A flush goes on for a minute, and its last batch may wait for its answer. */
 const TIMEOUT_MS = 120_000
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
 
 /** An object's outbox: the class as the Worker's routes name it, and the object's name. */
 export interface Target {
@@ -36,11 +35,8 @@ export class AdminClient {
 
   /** @throws {CDCError} `invalid-argument` for a URL or a token that nothing should be sent to or with. */
   constructor(url: string, token: string | undefined) {
-    this.#url = checkURL(url, token !== undefined)
-    this.#token = token
-    // The platform's own message about such a header would print the token.
-    if (token !== undefined && !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(token))
-      throw new CDCError('invalid-argument', 'outbox: the token has characters that no HTTP header can hold')
+    this.#url = checkAddress({ command: 'outbox', flag: '--url', of: 'a Worker' }, url, token !== undefined)
+    this.#token = token === undefined ? undefined : checkToken('outbox', token)
   }
 
   /**
@@ -82,21 +78,6 @@ export function readAnswer<Schema extends z.ZodType>(schema: Schema, answer: unk
   const parsed = schema.safeParse(answer)
   if (parsed.success) return parsed.data
   throw new Error(`outbox: the answer is not that of this version: ${z.prettifyError(parsed.error)}`)
-}
-
-/** @returns the URL without a slash at its end. */
-function checkURL(text: string, hasToken: boolean): string {
-  const url = URL.parse(text)
-  if (url === null || !['http:', 'https:'].includes(url.protocol))
-    throw new CDCError('invalid-argument', `outbox: --url ${text} is not an http or https URL`)
-  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
-    throw new CDCError('invalid-argument', 'outbox: --url is more than the address of a Worker')
-  if (hasToken && url.protocol === 'http:' && !LOOPBACK.test(url.hostname))
-    throw new CDCError(
-      'invalid-argument',
-      `outbox: the token would go to ${url.host} unencrypted; use https, or http on localhost only`,
-    )
-  return url.href.replace(/\/+$/, '')
 }
 
 function problemOf(error: unknown): string {

@@ -5,8 +5,10 @@ import type { DuckDBConnection, DuckDBType, DuckDBValue, DuckDBValueConverter, J
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
 import { quoteName, quoteText } from '../sqlite/quote.ts'
+import { JSON_MACROS } from './basin-json.ts'
 import { importOptional } from './command.ts'
 import type { LocalTable } from './local-lake.ts'
+import { exactNumber, isoTime } from './values.ts'
 
 type DuckDB = typeof import('@duckdb/node-api')
 
@@ -25,7 +27,7 @@ const DUCKDB_TYPES: Readonly<Record<Column['type'], string>> = {
   timestamptz: 'TIMESTAMP WITH TIME ZONE',
 }
 
-/** The error of a statement: its message is DuckDB's own, and there is nothing of ours to add to it. */
+/** The error of a statement: its message is the engine's own, and there is nothing of ours to add to it. */
 export class SQLError extends Error {
   override readonly name = 'SQLError'
 }
@@ -52,6 +54,7 @@ export async function runSQL(duckdb: DuckDB, table: LocalTable, sql: string): Pr
 async function showTable(connection: DuckDBConnection, table: LocalTable): Promise<void> {
   // DATE(timestamp) and CURRENT_DATE follow the session's time zone, which is the machine's unless it is set.
   await connection.run("SET TimeZone = 'UTC'")
+  for (const macro of JSON_MACROS) await connection.run(macro)
   await connection.run('CREATE SCHEMA cdc')
   await connection.run(`CREATE VIEW cdc.events AS ${table.files.length === 0 ? emptyTable(table) : scan(table)}`)
   await connection.run('CREATE VIEW events AS SELECT * FROM cdc.events')
@@ -105,21 +108,6 @@ function jsonConverter(duckdb: DuckDB): DuckDBValueConverter<Json> {
   }
 }
 
-function exactNumber(value: bigint): number | undefined {
-  const number = Number(value)
-  return Number.isSafeInteger(number) ? number : undefined
-}
-
 function infinite(value: bigint): string {
   return value < 0n ? '-infinity' : 'infinity'
-}
-
-/** The form of `Date.toISOString`, with as many more digits as the time has beyond milliseconds. */
-function isoTime(nanos: bigint): string {
-  const rest = ((nanos % 1_000_000n) + 1_000_000n) % 1_000_000n
-  const time = new Date(Number((nanos - rest) / 1_000_000n))
-  // JavaScript's dates end with the year 275760, DuckDB's go on for longer.
-  if (Number.isNaN(time.getTime())) return `${nanos / 1_000_000n} ms since 1970`
-  const digits = String(rest).padStart(6, '0').replace(/0+$/, '')
-  return time.toISOString().replace('Z', `${digits}Z`)
 }

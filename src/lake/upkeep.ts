@@ -191,7 +191,6 @@ export class Upkeep {
 
 /** The smallest manifests, as many as may become one. */
 function chooseManifests(manifests: readonly ManifestFile[]): ManifestFile[] {
-  const filesOf = (manifest: ManifestFile): number => manifest.added_files_count + manifest.existing_files_count
   const chosen: ManifestFile[] = []
   let files = 0
   for (const manifest of manifests.toSorted((a, b) => filesOf(a) - filesOf(b))) {
@@ -200,6 +199,10 @@ function chooseManifests(manifests: readonly ManifestFile[]): ManifestFile[] {
     chosen.push(manifest)
   }
   return chosen
+}
+
+function filesOf(manifest: ManifestFile): number {
+  return manifest.added_files_count + manifest.existing_files_count
 }
 
 /** The first files, as many as may become one. */

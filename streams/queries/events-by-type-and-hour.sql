@@ -1,9 +1,9 @@
--- Analytics: Events by type and hour
-SELECT
-  type,
-  DATE_TRUNC('hour', timestamp) as hour,
-  COUNT(*) as count
-FROM events
-WHERE timestamp > NOW() - INTERVAL '24 hours'
-GROUP BY type, hour
-ORDER BY hour DESC
+-- How many events of each type in each hour of the last day: the second query of "Consuming Events".
+-- Parameters: the 24 hours; __ingest_ts is bounded with an hour more, for clocks that differ.
+SELECT type, date_trunc('hour', "timestamp") AS hour, COUNT(DISTINCT id) AS count
+FROM cdc.events
+WHERE "timestamp" > now() - INTERVAL '24 hours'
+  AND __ingest_ts > now() - INTERVAL '25 hours'
+GROUP BY type, date_trunc('hour', "timestamp")
+ORDER BY hour DESC, type
+LIMIT 10000

@@ -4,30 +4,11 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { blockUnder } from '../seed/blocks.ts'
 import { createProject, eventRow, type Lake, openLake, runIn } from './lake-fixture.ts'
 
-const CREATED_TODAY = `-- Cross-DO query: All customers created today
-SELECT * FROM events
-WHERE type = 'Customer.created'
-  AND DATE(timestamp) = CURRENT_DATE
-  AND ns LIKE 'startups.%'`
-
-const BY_TYPE_AND_HOUR = `-- Analytics: Events by type and hour
-SELECT
-  type,
-  DATE_TRUNC('hour', timestamp) as hour,
-  COUNT(*) as count
-FROM events
-WHERE timestamp > NOW() - INTERVAL '24 hours'
-GROUP BY type, hour
-ORDER BY hour DESC`
-
-const BY_ACTOR = `-- Audit: All changes by actor
-SELECT * FROM events
-WHERE actor = 'User/nathan'
-  AND op IN ('c', 'u', 'd')
-ORDER BY timestamp DESC
-LIMIT 100`
+const [CREATED_TODAY = '', BY_TYPE_AND_HOUR = '', BY_ACTOR = ''] =
+  blockUnder('Consuming Events (R2 SQL)').split(/\n\n(?=--)/)
 
 const HOUR_MS = 3_600_000
 const MAIN = join(import.meta.dirname, '../../src/cli/bin.ts')
