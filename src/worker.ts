@@ -6,10 +6,12 @@ import type { Customers } from '../examples/customers.ts'
 import type { DatasetCommand, Datasets } from '../examples/datasets.ts'
 import type { Command, Films } from '../examples/films.ts'
 import { outboxRoutes } from './admin/index.ts'
+import { ingestRoutes } from './ingest/index.ts'
 
 export { Customers } from '../examples/customers.ts'
 export { Datasets } from '../examples/datasets.ts'
 export { Films } from '../examples/films.ts'
+export { IngestBatches } from './ingest/index.ts'
 
 interface Bindings {
   CUSTOMERS: DurableObjectNamespace<Customers>
@@ -64,5 +66,7 @@ app.route(
     return className === 'datasets' ? env.DATASETS.getByName(object) : undefined
   }),
 )
+
+app.route('/ingest', ingestRoutes<Bindings>())
 
 export default app

@@ -8,6 +8,7 @@ import {
   type NamedAlarmInfo,
   type Pipeline,
 } from 'durable-outbox'
+import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faultyBucket, faultyStorage } from './faulty-bucket.ts'
@@ -125,6 +126,20 @@ export class SlowLakeTable extends LakeTable {
       snapshotsKept: 5,
       graceMs: 0,
       seenEventsMax: 4,
+    }
+  }
+}
+
+/** Options of the ingest's objects, by name, for tests that need other ones than most. */
+export const batchesOptions = new Map<string, IngestBatchesOptions>()
+
+/** The ingest's memory, with a pipeline that can be made to fail. */
+export class Batches extends IngestBatches {
+  protected override configure(): IngestBatchesOptions {
+    return {
+      pipeline: fakePipeline(this.env.EVENTS_PIPELINE),
+      sendTimeoutMs: 500,
+      ...batchesOptions.get(this.ctx.id.name ?? ''),
     }
   }
 }

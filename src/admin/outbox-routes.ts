@@ -5,7 +5,7 @@ import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { CDCError } from '../error.ts'
 import { jsonProblem } from '../event/json.ts'
-import { errorResponse } from './error-response.ts'
+import { errorResponse } from '../http/error-response.ts'
 import { requireToken } from './token.ts'
 
 /** Enough for the largest sensible argument, a thousand ids. */
@@ -62,7 +62,7 @@ export function outboxRoutes<Env extends object>(
   find: (env: Env, className: string, object: string) => OutboxHolder | undefined,
 ): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
-  app.onError(errorResponse)
+  app.onError(errorResponse('admin'))
   app.use(requireToken)
   app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: refuseBody }))
   app.post('/:class/:object/:method', async (c) => {

@@ -1,9 +1,9 @@
 // What can be configured, with its defaults, checked once when the object wakes.
 
-import { env } from 'cloudflare:workers'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
 import type { InboxLimits } from '../inbox/inbox.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -85,19 +85,6 @@ function parse<Output>(schema: z.ZodType<Output>, options: unknown): Output {
   if (parsed.success) return parsed.data
   const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
   throw new CDCError('invalid-config', `configure: ${problems.join('; ')}`)
-}
-
-function boundPipeline(): Pipeline {
-  const bound: unknown = 'EVENTS_PIPELINE' in env ? env.EVENTS_PIPELINE : undefined
-  if (isPipeline(bound)) return bound
-  throw new CDCError(
-    'invalid-config',
-    'configure: there is no pipeline; bind EVENTS_PIPELINE in wrangler.toml or give the option `pipeline`',
-  )
-}
-
-function isPipeline(candidate: unknown): candidate is Pipeline {
-  return typeof candidate === 'object' && candidate !== null && 'send' in candidate
 }
 
 function refuseAlarm(name: string): never {

@@ -1,0 +1,124 @@
+// The one place where an error becomes a response. A message goes out only where it was written to be read.
+
+import { HTTPException } from 'hono/http-exception'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { CDCErrorCode } from '../error.ts'
+
+const STATUS: Readonly<Record<CDCErrorCode, number>> = {
+  'already-exists': 409,
+  'async-callback': 500,
+  'event-forgotten': 409,
+  'event-invalid': 400,
+  'event-too-large': 413,
+  'invalid-argument': 400,
+  'invalid-config': 500,
+  'lake-conflict': 409,
+  'lake-full': 429,
+  'migration-failed': 500,
+  'not-found': 404,
+  'outbox-full': 429,
+  'pipeline-failed': 503,
+  'pipeline-timeout': 503,
+  'record-invalid': 400,
+  'schema-newer': 500,
+  'transaction-ended': 409,
+  'transaction-nested': 409,
+}
+
+/** HTTP's own refusals, in the words of `code`. */
+const HTTP_CODES: Readonly<Record<number, string>> = {
+  401: 'unauthorized',
+  403: 'forbidden',
+  405: 'method-not-allowed',
+  408: 'request-timeout',
+  413: 'body-too-large',
+  415: 'unsupported-media-type',
+  429: 'rate-limited',
+}
+
+/** Headers without which a status says only half. */
+const HTTP_HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
+  401: { 'www-authenticate': 'Bearer' },
+  405: { allow: 'POST' },
+}
+
+/** What a refusal says beside its status and its message. */
+export interface RefusalDetails {
+  /** Default: the status in words. */
+  readonly code?: string
+  /** Whether the same request can succeed later. Default: false. */
+  readonly retryable?: boolean
+  readonly headers?: Readonly<Record<string, string>>
+  /** Which record of the body is meant, counted from 0, and which of its fields. */
+  readonly record?: { readonly index: number; readonly field: string }
+}
+
+/** A request is refused for a reason that HTTP has a status for. */
+export class Refusal extends HTTPException {
+  readonly details: RefusalDetails
+
+  constructor(status: ContentfulStatusCode, message: string, details: RefusalDetails = {}) {
+    super(status, { message })
+    this.details = details
+  }
+}
+
+interface Answer extends RefusalDetails {
+  readonly status: number
+  readonly code: string
+  readonly message: string
+}
+
+/**
+ * Makes what answers `{ error, code, retryable }`, and `index` and `field` where one record is to blame. What is
+ * unexpected goes to the log, and the answer only says so.
+ *
+ * @param area what the messages of the routes begin with: `admin`, `ingest`.
+ */
+export function errorResponse(area: string): (error: Error) => Response {
+  return (error) => {
+    const { status, code, message, retryable = false, record, headers } = describe(error, area)
+    return Response.json(
+      { error: message, code, retryable, ...record },
+      { status, headers: { ...HTTP_HEADERS[status], ...headers } },
+    )
+  }
+}
+
+/** The `status` of an error, or that of its code where it is a `CDCError` without one. */
+export function statusOf(error: unknown): number | undefined {
+  // Over RPC an error keeps its own properties and loses its class.
+  const { name, code, status } = Object(error) as Record<string, unknown>
+  if (typeof status === 'number') return status
+  return name === 'CDCError' && isCode(code) ? STATUS[code] : undefined
+}
+
+function describe(error: Error, area: string): Answer {
+  if (error instanceof HTTPException) {
+    const { status, message } = error
+    const details = error instanceof Refusal ? error.details : {}
+    return { code: HTTP_CODES[status] ?? 'refused', ...details, status, message }
+  }
+  const { name, message, code, retryable, overloaded } = error as Error & Record<string, unknown>
+  if (name === 'CDCError' && isCode(code)) return { status: STATUS[code], code, message, retryable: retryable === true }
+  console.error(`${area}:`, error)
+  if (overloaded === true)
+    return {
+      status: 429,
+      code: 'overloaded',
+      message: `${area}: the object is overloaded; try again`,
+      retryable: true,
+    }
+  if (retryable === true)
+    return {
+      status: 503,
+      code: 'unavailable',
+      message: `${area}: it failed for now; the Worker's log says why; try again`,
+      retryable: true,
+    }
+  return { status: 500, code: 'internal', message: `${area}: it failed; the Worker's log says why` }
+}
+
+function isCode(code: unknown): code is CDCErrorCode {
+  return typeof code === 'string' && Object.hasOwn(STATUS, code)
+}

@@ -1,0 +1,46 @@
+// The ingest's options as a Worker's environment gives them.
+
+import { CDCError } from '../error.ts'
+import type { IngestOptions } from './options.ts'
+
+/** The period of the binding `INGEST_RATE_LIMIT`: `simple.period` in wrangler.toml must say the same. */
+const RATE_LIMIT_PERIOD_SECONDS = 60
+
+/**
+ * Reads `INGEST_TOKENS`, `INGEST_JWKS`, `INGEST_ISSUER` and `INGEST_AUDIENCE`, and the bindings `INGEST_RATE_LIMIT`,
+ * `INGEST_BATCHES` and `EVENTS_PIPELINE`. What is empty is not configured.
+ *
+ * @throws {CDCError} `invalid-config` where `INGEST_TOKENS`, or an `INGEST_JWKS` that begins with `{`, is not JSON.
+ */
+export function ingestOptionsFrom(env: object): IngestOptions {
+  const tokens = read(env, 'INGEST_TOKENS')
+  const jwks = read(env, 'INGEST_JWKS')
+  const jwt = { jwks, issuer: read(env, 'INGEST_ISSUER'), audience: read(env, 'INGEST_AUDIENCE') }
+  const binding = read(env, 'INGEST_RATE_LIMIT')
+  const options = {
+    tokens: typeof tokens === 'string' ? parse('INGEST_TOKENS', tokens) : tokens,
+    jwt: Object.values(jwt).every((value) => value === undefined)
+      ? undefined
+      : { ...jwt, jwks: typeof jwks === 'string' && jwks.startsWith('{') ? parse('INGEST_JWKS', jwks) : jwks },
+    rateLimit: binding && { binding, periodSeconds: RATE_LIMIT_PERIOD_SECONDS },
+    batches: read(env, 'INGEST_BATCHES'),
+    pipeline: read(env, 'EVENTS_PIPELINE'),
+  }
+  // An environment has no types of its own. `ingestRoutes` checks all of this before it opens.
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as IngestOptions
+}
+
+/** A secret that was set through a pipe often ends in a line break. */
+function read(env: object, name: string): unknown {
+  const value: unknown = Reflect.get(env, name)
+  return typeof value === 'string' ? value.trim() || undefined : value
+}
+
+function parse(name: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // The reason would quote the variable.
+    throw new CDCError('invalid-config', `ingest: ${name} is not JSON`)
+  }
+}

@@ -1,0 +1,174 @@
+// Remembers which batches were accepted, so that one that comes again is answered and not forwarded again. What it
+// forgets, or never knew because the runtime ended between the pipeline's answer and its own note, is forwarded again
+// under the same identities, and the receiver behind lands each of them once.
+
+import { DurableObject } from 'cloudflare:workers'
+import * as z from 'zod'
+import { CDCError } from '../error.ts'
+import { boundPipeline } from '../pipeline/bound-pipeline.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { IngestBatch } from './batch.ts'
+import { SEND_TIMEOUT_MS } from './limits.ts'
+import type { Outcome } from './outcome.ts'
+import { forward } from './send.ts'
+
+/** What `configure()` of a class that extends `IngestBatches` may say. Times are in milliseconds. */
+export interface IngestBatchesOptions {
+  /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
+  pipeline?: Pipeline
+  /** How long the pipeline may take for a batch. Default: 15,000. */
+  sendTimeoutMs?: number
+  /** How long an accepted batch is remembered. Default: 24 hours. */
+  rememberedMs?: number
+  /** How many are remembered; beyond that the oldest are forgotten. Default: 100,000. */
+  batchesMax?: number
+  /** How many may be on their way to the pipeline at once. Default: 6, as many requests as an object may have open. */
+  sendsMax?: number
+  /** The clock, in milliseconds since 1970. */
+  now?: () => number
+}
+
+const optionsSchema = z.object({
+  sendTimeoutMs: z.int().positive().default(SEND_TIMEOUT_MS),
+  rememberedMs: z
+    .int()
+    .positive()
+    .default(24 * 3_600_000),
+  batchesMax: z.int().positive().default(100_000),
+  sendsMax: z.int().positive().default(6),
+})
+
+/** Rows that one run of the alarm deletes, and when the next one goes on where there were more. */
+const SWEEP_ROWS_MAX = 10_000
+const SWEEP_GOES_ON_MS = 1_000
+/** Otherwise the next run is at least so far away. */
+const SWEEP_EVERY_MS = 3_600_000
+/** What is left of `batchesMax` when there were more: looking for the oldest reads all. */
+const LEFT_SHARE = 0.9
+
+/**
+ * The object through which the batches of one ns go, so that each is accepted once in 24 hours: bind it as
+ * `INGEST_BATCHES`, and export it from the Worker.
+ */
+export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
+  readonly #options: z.infer<typeof optionsSchema>
+  readonly #pipeline: Pipeline
+  readonly #now: () => number
+  readonly #underWay = new Map<string, Promise<Outcome>>()
+  #count: number
+  /** When the alarm is due, as far as it is known. */
+  #sweepMs = 0
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env)
+    const options = this.configure()
+    const parsed = optionsSchema.safeParse(options)
+    if (!parsed.success) {
+      const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+      throw new CDCError('invalid-config', `configure: ${problems.join('; ')}`)
+    }
+    this.#options = parsed.data
+    this.#pipeline = options.pipeline ?? boundPipeline()
+    this.#now = options.now ?? Date.now
+    this.#sql(
+      'CREATE TABLE IF NOT EXISTS batches (identity TEXT PRIMARY KEY, accepted_ms INTEGER NOT NULL) WITHOUT ROWID',
+    )
+    this.#count = this.#countRows()
+  }
+
+  protected configure(): IngestBatchesOptions {
+    return {}
+  }
+
+  /** Brings a batch to the pipeline, unless that has accepted it already, or it is on its way. */
+  async take({ identity, records }: IngestBatch): Promise<Outcome> {
+    if (this.#isAccepted(identity)) return { name: 'accepted' }
+    const underWay = this.#underWay.get(identity)
+    if (underWay !== undefined) return underWay
+    if (this.#underWay.size >= this.#options.sendsMax)
+      return {
+        name: 'full',
+        reason: `${this.#options.sendsMax} batches of this ns are on their way already; try again`,
+        retryAfterSeconds: 1,
+      }
+    const sending = this.#send({ identity, records })
+    this.#underWay.set(identity, sending)
+    return sending
+  }
+
+  async #send({ identity, records }: IngestBatch): Promise<Outcome> {
+    try {
+      const outcome = await forward(this.#pipeline, records, this.#options.sendTimeoutMs)
+      if (outcome.name === 'accepted') await this.#remember(identity)
+      return outcome
+    } finally {
+      this.#underWay.delete(identity)
+    }
+  }
+
+  #isAccepted(identity: string): boolean {
+    const since = this.#now() - this.#options.rememberedMs
+    return this.#sql('SELECT 1 FROM batches WHERE identity = ? AND accepted_ms > ?', identity, since).length > 0
+  }
+
+  async #remember(identity: string): Promise<void> {
+    this.#sql('INSERT OR REPLACE INTO batches (identity, accepted_ms) VALUES (?, ?)', identity, this.#now())
+    this.#count++
+    const isFull = this.#count > this.#options.batchesMax
+    await this.#sweepBy(this.#now() + (isFull ? 0 : this.#options.rememberedMs))
+  }
+
+  /** Makes the alarm due at a time, or earlier. One that is stuck in the past counts as none. */
+  async #sweepBy(atMs: number): Promise<void> {
+    const now = this.#now()
+    if (now < this.#sweepMs && this.#sweepMs <= atMs) return
+    const dueMs = await this.ctx.storage.getAlarm()
+    this.#sweepMs = dueMs !== null && now < dueMs && dueMs <= atMs ? dueMs : atMs
+    if (this.#sweepMs !== dueMs) await this.ctx.storage.setAlarm(this.#sweepMs)
+  }
+
+  /** Forgets the oldest batches: those whose time is over, and those that are too many. */
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    const now = this.#now()
+    const due = Math.max(this.#countExpired(now), this.#countExcess())
+    this.#sql(
+      'DELETE FROM batches WHERE identity IN (SELECT identity FROM batches ORDER BY accepted_ms LIMIT ?)',
+      Math.min(due, SWEEP_ROWS_MAX),
+    )
+    this.#count = this.#countRows()
+    this.#sweepMs = 0
+    const oldestMs = this.#oldestMs()
+    if (oldestMs === undefined) return
+    const nextMs =
+      due > SWEEP_ROWS_MAX
+        ? now + SWEEP_GOES_ON_MS
+        : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#options.rememberedMs)
+    // Never for the very millisecond of the running alarm, which would be lost.
+    this.#sweepMs = Math.max(nextMs, (info?.scheduledTime ?? 0) + 1)
+    await this.ctx.storage.setAlarm(this.#sweepMs)
+  }
+
+  #countExpired(now: number): number {
+    const before = now - this.#options.rememberedMs
+    return this.#sql<{ n: number }>('SELECT count(*) AS n FROM batches WHERE accepted_ms <= ?', before)[0]?.n ?? 0
+  }
+
+  #countExcess(): number {
+    const { batchesMax } = this.#options
+    const count = this.#countRows()
+    return count > batchesMax ? count - Math.floor(batchesMax * LEFT_SHARE) : 0
+  }
+
+  #oldestMs(): number | undefined {
+    const [row] = this.#sql<{ ms: number | null }>('SELECT min(accepted_ms) AS ms FROM batches')
+    return row?.ms ?? undefined
+  }
+
+  #countRows(): number {
+    return this.#sql<{ n: number }>('SELECT count(*) AS n FROM batches')[0]?.n ?? 0
+  }
+
+  #sql<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
+    return this.ctx.storage.sql.exec<Row>(statement, ...params).toArray()
+  }
+}

@@ -1,0 +1,108 @@
+// What the ingest says about itself (spec.openapis.org/oas/v3.1.1), made from what it checks with.
+
+import * as z from 'zod'
+import { eventRecordSchema } from '../event/record.ts'
+import { eventFields } from '../event/unified-event.ts'
+import { BODY_BYTES_MAX, KEY_LENGTH_MAX, RECORDS_MAX } from './limits.ts'
+
+const acceptedSchema = z.object({
+  success: z.literal(true),
+  result: z.object({ committed: z.int().nonnegative().meta({ description: 'records that the request had' }) }),
+})
+
+const refusalSchema = z.object({
+  error: z.string().meta({ description: 'where, what, and what to do' }),
+  code: z.string(),
+  retryable: z.boolean().meta({ description: 'whether the same request can succeed later' }),
+  index: z.int().nonnegative().optional().meta({ description: 'the record that is to blame, counted from 0' }),
+  field: z.string().optional(),
+})
+
+const REFUSALS: Readonly<Record<number, string>> = {
+  400: 'The body, a record or the idempotency key is invalid.',
+  401: 'There is no token, or it is not valid.',
+  403: 'The ingest is closed, or the token does not cover the ns of a record.',
+  408: 'The body came too slowly.',
+  413: 'The body or a record is too large, or there are too many records.',
+  415: 'The content-type or the content-encoding is not known.',
+  422: 'The pipeline refused the records; sending them again is of no use.',
+  429: 'There were too many requests, or the pipeline is full; retry-after says when to come back.',
+  503: 'The pipeline failed, and may have the records or not; send the same request again.',
+}
+
+/** @param path where the ingest is mounted, such as `/ingest`. */
+export function describeIngest(path: string): object {
+  return {
+    openapi: '3.1.1',
+    info: { title: 'durable-outbox ingest', version: '1' },
+    paths: {
+      [path || '/']: {
+        post: {
+          operationId: 'ingest',
+          summary: 'Takes events: all records of the request, or none.',
+          description:
+            'Repeat a request, unchanged and with the same idempotency-key, until it is answered: it is accepted once. ' +
+            `A body is at most ${BODY_BYTES_MAX} bytes, before and after decompression.`,
+          security: [{ bearer: [] }],
+          parameters: [
+            {
+              name: 'idempotency-key',
+              in: 'header',
+              description: 'What the sender calls this batch. Default: made from the ids of the records.',
+              schema: { type: 'string', minLength: 1, maxLength: KEY_LENGTH_MAX, pattern: '^[!-~]+$' },
+            },
+            {
+              name: 'content-encoding',
+              in: 'header',
+              schema: { type: 'string', enum: ['gzip', 'identity'] },
+            },
+          ],
+          requestBody: {
+            required: true,
+            content: {
+              'application/json': {
+                schema: { type: 'array', maxItems: RECORDS_MAX, items: { $ref: '#/components/schemas/EventRecord' } },
+              },
+              'application/x-ndjson': {
+                schema: { type: 'string', description: 'a record as JSON on each line' },
+              },
+            },
+          },
+          responses: {
+            200: { description: 'The pipeline has accepted all records.', content: json('Accepted') },
+            ...Object.fromEntries(
+              Object.entries(REFUSALS).map(([status, description]) => [
+                status,
+                { description, content: json('Refusal') },
+              ]),
+            ),
+          },
+        },
+      },
+    },
+    components: {
+      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
+      schemas: {
+        EventRecord: schemaOf(eventRecordSchema),
+        Accepted: schemaOf(acceptedSchema),
+        Refusal: schemaOf(refusalSchema),
+      },
+    },
+  }
+}
+
+function json(schema: string): object {
+  return { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } }
+}
+
+function schemaOf(schema: z.ZodType): object {
+  const { $schema: _, ...described } = z.toJSONSchema(schema, {
+    io: 'input',
+    // `before`, `after` and `data` check themselves, which JSON Schema has no words for.
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema === eventFields.data) jsonSchema.type = 'object'
+    },
+  })
+  return described
+}

@@ -1,0 +1,91 @@
+// Who sends, and which ns it may write: told by a token that it was given, or by one that an issuer signed for it.
+
+import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { Refusal } from '../http/error-response.ts'
+import type { CheckedOptions } from './options.ts'
+
+export interface Sender {
+  /** What the rate limit counts by. */
+  readonly name: string
+  /** Patterns of the ns that it may write. */
+  readonly ns: readonly string[]
+}
+
+/** Finds the sender of an `Authorization` header. @throws {Refusal} 401, or 503 while the key set cannot be had. */
+export type FindSender = (authorization: string | undefined) => Promise<Sender>
+
+/** How far the clocks of issuer and Worker may be apart. */
+const CLOCK_TOLERANCE_SECONDS = 30
+
+/** What is wrong with a token, as opposed to what is wrong with the key set that it was to be checked with. */
+const TOKEN_FAULTS: ReadonlySet<unknown> = new Set([
+  errors.JOSEAlgNotAllowed.code,
+  errors.JOSENotSupported.code,
+  errors.JWKSMultipleMatchingKeys.code,
+  errors.JWKSNoMatchingKey.code,
+  errors.JWSInvalid.code,
+  errors.JWSSignatureVerificationFailed.code,
+  errors.JWTClaimValidationFailed.code,
+  errors.JWTExpired.code,
+  errors.JWTInvalid.code,
+])
+
+type Tokens = CheckedOptions['tokens']
+type JWT = NonNullable<CheckedOptions['jwt']>
+
+export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' | 'jwt'>): FindSender {
+  const findByJWT = jwt && createFindByJWT(jwt)
+  return async (authorization) => {
+    const token = bearerToken(authorization)
+    return (await findByHash(tokens, token)) ?? (await findByJWT?.(token)) ?? invalidToken()
+  }
+}
+
+/** The token of RFC 6750, section 2.1. */
+function bearerToken(authorization = ''): string {
+  const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
+  if (token === undefined) throw new Refusal(401, 'ingest: no token; send it as authorization: Bearer <token>')
+  return token
+}
+
+/** Takes the same time wherever two hashes differ. */
+async function findByHash(tokens: Tokens, token: string): Promise<Sender | undefined> {
+  const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
+  const found = tokens.find(({ sha256 }) => crypto.subtle.timingSafeEqual(Uint8Array.fromHex(sha256), hash))
+  return found && { name: `token/${found.name}`, ns: found.ns }
+}
+
+function createFindByJWT({ jwks, issuer, audience, algorithms, claim }: JWT): (token: string) => Promise<Sender> {
+  const keys: JWTVerifyGetKey = typeof jwks === 'string' ? createRemoteJWKSet(new URL(jwks)) : createLocalJWKSet(jwks)
+  return async (token) => {
+    const { payload } = await jwtVerify(token, keys, {
+      issuer,
+      audience,
+      algorithms,
+      requiredClaims: ['exp', 'sub'],
+      clockTolerance: CLOCK_TOLERANCE_SECONDS,
+    }).catch(refuseJWT)
+    return { name: `jwt/${payload.sub}`, ns: Object.hasOwn(payload, claim) ? patternsOf(payload[claim]) : [] }
+  }
+}
+
+/** A single text is a single pattern, because an ns may have spaces in it. What is no pattern covers nothing. */
+function patternsOf(claim: unknown): string[] {
+  return [claim].flat().filter((pattern) => typeof pattern === 'string')
+}
+
+function refuseJWT(error: unknown): never {
+  if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code)) invalidToken()
+  console.error('ingest: the key set of INGEST_JWKS:', error)
+  throw new Refusal(503, 'ingest: the key set cannot be had for now; try again', {
+    code: 'unavailable',
+    retryable: true,
+  })
+}
+
+/** Says nothing about why: whoever may know can look into the token. */
+function invalidToken(): never {
+  throw new Refusal(401, 'ingest: the token is not valid here', {
+    headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
+  })
+}
