@@ -74,7 +74,7 @@ describe('a sign-up', () => {
     ])
   })
 
-  it("is found by the first document's queries, as they are printed", async () => {
+  it("is found by the first document's queries, in their portable form", async () => {
     expect(await query(seedQuery('customers-created-today'))).toMatchObject([{ type: 'Customer.created' }])
     expect(await query(seedQuery('events-by-type-and-hour'))).toMatchObject([{ count: 1 }, { count: 1 }])
     expect(await query(seedQuery('changes-by-actor'))).toMatchObject([{ op: 'c', actor: 'User/nathan' }])

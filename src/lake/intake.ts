@@ -52,7 +52,7 @@ export function groupByOrigin(records: readonly CommittedRecord[]): { origin: Or
 /** What an id leaves behind under its LSN: of a ULID's random part as much as tells two events apart. */
 export const MARK_LENGTH = 10
 
-export function markOf(id: string): string {
+function markOf(id: string): string {
   return id.slice(-MARK_LENGTH)
 }
 

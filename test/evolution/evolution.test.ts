@@ -3,6 +3,7 @@ import { runDurableObjectAlarm } from 'cloudflare:test'
 import { type EventRecord, eventRecordSchema } from 'durable-outbox'
 import { acceptedRecords, droppedRecords } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
+import { committed, createClient } from '../ingest/client.ts'
 import { drain, inNotes } from '../notes.ts'
 import { rowsOf } from '../lake/table.ts'
 import { NEWER, OLDEST } from './records.ts'
@@ -46,6 +47,13 @@ describe('a record of another version', () => {
       { id: records[0]?.id, type: 'Customer.created', lsn: 1, txid: records[0]?.txid },
       { id: records[1]?.id, op: 't', store: 'blob', lsn: 2, timestamp: '2027-06-01T08:30:00.000001Z' },
     ])
+  })
+
+  it('is taken by the ingest, which hands on all that the pipeline has columns for', async () => {
+    const sent = records.map((record) => ({ ...record, ns: 'evolution-ingest' }))
+    expect(await (await createClient())(sent)).toMatchObject(committed(2))
+    const { trace_id: _, ...newer } = sent[1] as EventRecord & { trace_id: string }
+    expect(acceptedRecords('evolution-ingest')).toEqual([sent[0], newer])
   })
 
   it('is refused where it does not say what every version says', () => {
