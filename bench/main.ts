@@ -6,6 +6,7 @@ import { commitFigures } from './commit.ts'
 import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
 import { graphFigures } from './graph.ts'
+import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { searchFigures } from './search.ts'
@@ -21,6 +22,7 @@ const figures: readonly Figure[] = [
   ...documentQueryFigures,
   ...graphFigures,
   ...searchFigures,
+  ...lakeFigures,
 ]
 
 const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })

@@ -6,6 +6,8 @@ import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { DocumentQueryObject } from './document-query-object.ts'
 import type { GraphObject, WalkTask } from './graph-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
+import { type BenchLakeTable, ingest } from './lake-object.ts'
+import type { IngestLoad } from './lake-records.ts'
 import type { Load, RowsObject } from './rows-object.ts'
 import type { SearchLoad, SearchObject } from './search-object.ts'
 import type { StoresObject, StoreTask } from './stores-object.ts'
@@ -14,6 +16,7 @@ export { BacklogObject, RelayObject } from './relay-object.ts'
 export { CommitObject } from './commit-object.ts'
 export { DocumentQueryObject } from './document-query-object.ts'
 export { GraphObject } from './graph-object.ts'
+export { BenchLakeTable } from './lake-object.ts'
 export { RowsObject } from './rows-object.ts'
 export { SearchObject } from './search-object.ts'
 export { StoresObject } from './stores-object.ts'
@@ -27,6 +30,8 @@ interface Bindings {
   GRAPH: DurableObjectNamespace<GraphObject>
   SEARCH: DurableObjectNamespace<SearchObject>
   STORES: DurableObjectNamespace<StoresObject>
+  LAKE_TABLE: DurableObjectNamespace<BenchLakeTable>
+  LAKE_BUCKET: R2Bucket
 }
 
 /** Takes no time of its own, so that figures are about the outbox and the relay. */
@@ -72,6 +77,15 @@ app.post('/graph/:object', async (c) => {
 
 app.post('/search/:object', async (c) => {
   return c.json(await c.env.SEARCH.getByName(c.req.param('object')).run(await c.req.json<SearchLoad>()))
+})
+
+app.post('/lake/ingest/:table', async (c) => {
+  const table = c.env.LAKE_TABLE.getByName(c.req.param('table'))
+  return c.json(await ingest(table, await c.req.json<IngestLoad>()))
+})
+app.post('/lake/bytes/:table', async (c) => {
+  const { objects } = await c.env.LAKE_BUCKET.list({ prefix: `${c.req.param('table')}/events/data/` })
+  return c.json({ bytes: objects.reduce((bytes, { size }) => bytes + size, 0) })
 })
 
 export default app

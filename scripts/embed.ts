@@ -5,6 +5,7 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { StreamSchema } from '../src/testing/stream-schema.ts'
+import { compileStream } from './compile-stream.ts'
 import { createStreamSchema } from './stream-schema.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -22,17 +23,22 @@ function migrationsModule(): string {
   return `${HEADER}import type { Migration } from '../sqlite/migrate.ts'\n\nexport const migrations: readonly Migration[] = ${JSON.stringify(entries, null, 2)}\n`
 }
 
-/**
- * The lake reads the stream's rows itself, so of `INSERT INTO sink SELECT … FROM stream` it takes the SELECT, and adds the
- * column that Basin's sink adds by itself.
- */
+/** The lake makes its rows by the SQL of the stream, and adds the column that Basin's sink adds by itself. */
 function streamModule(): string {
-  const statement = read('streams/events.sql')
-  const parts = /^(?:--.*\n|\s)*INSERT INTO \w+\s+(SELECT\b[\s\S]+\bFROM events\s*)$/.exec(statement)
-  if (parts?.[1] === undefined) throw new Error('streams/events.sql must be: INSERT INTO <sink> SELECT … FROM events')
-  const select = parts[1].replace(/\s+FROM events\s*$/, ',\n  __ingest_ts\nFROM events\n')
-  return `${HEADER}export const SELECT_EVENTS = ${JSON.stringify(select)}\n`
+  const columns = [...compileStream(read('streams/events.sql')).columns, INGEST_COLUMN]
+  const lines = columns.map(({ name, expression }) => `    ${JSON.stringify(name)}: ${expression},`)
+  return `${HEADER}import type { StreamEvent, StreamRow } from './stream.ts'
+
+/** The row of the table that streams/events.sql makes of an event. */
+export function rowOf(event: StreamEvent): StreamRow {
+  return {
+${lines.join('\n')}
+  }
 }
+`
+}
+
+const INGEST_COLUMN = { name: '__ingest_ts', expression: 'event["__ingest_ts"]' }
 
 /** One field a line, as one would write it. */
 function schemaFile({ fields }: StreamSchema): string {

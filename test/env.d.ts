@@ -12,3 +12,8 @@ declare namespace Cloudflare {
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>
   }
 }
+
+declare module '*?raw' {
+  const text: string
+  export default text
+}

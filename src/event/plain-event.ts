@@ -39,7 +39,8 @@ export function isPlainText(json = ''): boolean {
   return !json.includes('\\u')
 }
 
-function isName(value: unknown): boolean {
+/** Whether it may be a name, but for its characters. */
+export function isName(value: unknown): boolean {
   return typeof value === 'string' && value !== '' && value.length <= NAME_LENGTH_MAX
 }
 
@@ -47,7 +48,8 @@ function isOneOf(options: readonly unknown[]): (value: unknown) => boolean {
   return (value) => options.includes(value)
 }
 
-function isPlainField(value: unknown): boolean {
+/** Whether it is an object that JSON can carry, but for the characters of its strings. */
+export function isPlainField(value: unknown): boolean {
   return typeof value === 'object' && !Array.isArray(value) && value !== null && isPlain(value, 0)
 }
 

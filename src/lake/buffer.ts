@@ -1,9 +1,9 @@
 // What is durable here and not in the table yet: parts in the order of their coming, and those that are held back because
 // LSNs before them are missing.
 
+import type { EventRecord } from '../event/record.ts'
 import { type LSNRange, unite } from './ranges.ts'
 import type { Origin, Part, Run } from './intake.ts'
-import { SELECT_EVENTS } from './stream.generated.ts'
 
 /** A part of the buffer, from its beginning, that one commit brings into the table. */
 export interface Slice {
@@ -17,9 +17,6 @@ export interface SliceLimits {
   readonly commitEventsMax: number
   readonly commitBytesMax: number
 }
-
-/** A row of the table, as the stream's SQL made it. */
-export type StreamRow = Record<string, string | number | null>
 
 export interface Amount {
   readonly events: number
@@ -114,9 +111,11 @@ export class Buffer {
     return throughSeq === 0 ? undefined : { throughSeq, runs: this.runs(throughSeq) }
   }
 
-  /** Runs streams/events.sql over the buffer up to a row of it. */
-  transform(throughSeq: number): StreamRow[] {
-    return this.#sql.exec<StreamRow>(`${EVENTS_OF_BUFFER} ${SELECT_EVENTS}`, throughSeq).toArray()
+  /** The records up to a row of the buffer, part by part. */
+  *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: EventRecord[] }> {
+    const select = 'SELECT taken_ms AS takenMs, records FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    for (const { takenMs, records } of this.#sql.exec<{ takenMs: number; records: string }>(select, throughSeq))
+      yield { takenMs, records: JSON.parse(records) as EventRecord[] }
   }
 
   /** The runs of the buffer up to a row of it. */
@@ -186,16 +185,3 @@ export class Buffer {
     )
   }
 }
-
-/** The stream as SQL sees it: each field of a record is a column, and objects are JSON text. */
-const EVENTS_OF_BUFFER = `WITH events AS (
-  SELECT
-    value ->> 'id' AS id, value ->> 'type' AS type, value ->> 'timestamp' AS timestamp, value ->> 'ns' AS ns,
-    value ->> 'source' AS source, value ->> 'epoch' AS epoch, value ->> 'lsn' AS lsn, value ->> 'txid' AS txid,
-    value ->> 'correlation_id' AS correlation_id, value ->> 'op' AS op, value ->> 'store' AS store,
-    value ->> 'table' AS "table", value ->> 'key' AS key, value -> 'before' AS before, value -> 'after' AS after,
-    value ->> 'actor' AS actor, value -> 'data' AS data, value ->> 'visibility' AS visibility, value -> '_meta' AS _meta,
-    strftime('%Y-%m-%dT%H:%M:%fZ', taken_ms / 1000.0, 'unixepoch') AS __ingest_ts
-  FROM lake_buffer, json_each(lake_buffer.records)
-  WHERE seq <= ?
-)`

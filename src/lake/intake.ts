@@ -2,7 +2,8 @@
 // (source, epoch, lsn) is taken in once, whatever was retried, doubled or reordered on its way.
 
 import { CDCError } from '../error.ts'
-import { type CommittedRecord, type EventRecord, eventRecordSchema } from '../event/record.ts'
+import { parseRecordsJSON } from '../event/plain-record.ts'
+import type { CommittedRecord, EventRecord } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { contains, type LSNRange, touches, unite } from './ranges.ts'
 
@@ -30,13 +31,10 @@ export interface Run extends Part, Origin, LSNRange {
 }
 
 /** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */
-export function parseRecords(records: unknown): EventRecord[] {
-  if (!Array.isArray(records)) throw new CDCError('record-invalid', 'send: records must be an array')
-  return records.map((record, index) => {
-    const parsed = eventRecordSchema.safeParse(record)
-    if (parsed.success) return parsed.data
-    const [issue] = parsed.error.issues
-    throw new CDCError('record-invalid', `send: record ${index}: ${issue?.path.join('.')}: ${issue?.message}`)
+export function parseRecords(json: string): EventRecord[] {
+  return parseRecordsJSON(json, (index, problem) => {
+    const where = index < 0 ? 'send' : `send: record ${index}`
+    return new CDCError('record-invalid', `${where}: ${problem}`)
   })
 }
 

@@ -5,16 +5,16 @@ import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import { type EventRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
-import { type Amount, Buffer, type Slice, type SliceLimits, type StreamRow } from './buffer.ts'
+import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
 import { Commits, type UpkeepOutcome } from './commits.ts'
 import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
-import type { Row } from './iceberg/schema.ts'
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import { groupByOrigin, markFork, type Origin, parseRecords, partsOf, runsOf, settle, sortOut } from './intake.ts'
 import { byOrigin, Logs, type MemoryLimits } from './logs.ts'
 import { unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS } from './table.ts'
+import { toRows } from './stream.ts'
+import { DEFAULT_LOCATION } from './table.ts'
 import { TableWriter } from './table-writer.ts'
 import { Upkeep, type UpkeepLimits } from './upkeep.ts'
 import { sayWatermarks } from './watermarks.ts'
@@ -130,14 +130,14 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   /**
-   * Takes records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record without an LSN is
+   * Takes a JSON array of records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record without an LSN is
    * known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them. A record whose LSN was taken by another
    * event is a fork: it lands beside that one, with `_meta.isFork`.
    *
    * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
    */
-  async send(records: unknown): Promise<void> {
-    const parsed = parseRecords(records)
+  async send(json: string): Promise<void> {
+    const parsed = parseRecords(json)
     const bytes = this.#buffer.amount.bytes + this.#buffer.heldAmount.bytes
     if (bytes >= this.#limits.bufferBytesMax)
       throw new CDCError(
@@ -272,7 +272,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   async #commit(slice: Slice): Promise<void> {
     const table = await this.#writer.load()
-    const rows = this.#buffer.transform(slice.throughSeq).map(toRow)
+    const parts = [...this.#buffer.records(slice.throughSeq)]
+    const rows = parts.flatMap(({ records, takenMs }) => toRows(records, takenMs))
     const watermarks = this.#sayWatermarks(this.#watermarksAfter(slice))
     const append = prepareAppend(table, rows, this.#optionsOf(watermarks.summary))
     await this.#writer.commit(append, { throughSeq: slice.throughSeq, watermarks: watermarks.file })
@@ -329,22 +330,4 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
 function randomUUID(): string {
   return crypto.randomUUID()
-}
-
-/** Gives a row of the stream's SQL the types of the table's columns. */
-function toRow(row: StreamRow): Row {
-  return Object.fromEntries(
-    EVENTS_COLUMNS.map(({ name, type }) => {
-      const value = row[name] ?? null
-      if (value === null) return [name, null]
-      if (type === 'timestamptz') return [name, toMicros(String(value))]
-      return [name, type === 'long' ? BigInt(value) : String(value)]
-    }),
-  )
-}
-
-/** Microseconds since 1970 of an ISO 8601 time with at most six digits after the second. */
-function toMicros(timestamp: string): bigint {
-  const [whole = '', fraction = ''] = timestamp.replace('Z', '').split('.')
-  return BigInt(Date.parse(`${whole}Z`)) * 1_000n + BigInt(fraction.padEnd(6, '0'))
 }

@@ -1,4 +1,5 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
 
@@ -9,7 +10,8 @@ import type { LakeStatus, LakeTable } from './lake-table.ts'
 export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
   /** @throws {CDCError} `record-invalid` or `lake-full`. */
   async send(records: EventRecord[]): Promise<void> {
-    await this.#table().send(records)
+    // As text, because an RPC call takes three times as long for the objects.
+    await this.#table().send(encode(records))
   }
 
   status(): Promise<LakeStatus> {
@@ -19,5 +21,13 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
   /** A table has one writer, so all of them reach the same object. */
   #table(): DurableObjectStub<LakeTable> {
     return this.env.LAKE_TABLE.getByName('cdc.events')
+  }
+}
+
+function encode(records: unknown): string {
+  try {
+    return JSON.stringify(records) ?? 'null'
+  } catch (cause) {
+    throw new CDCError('record-invalid', 'send: the records are no JSON', { cause })
   }
 }

@@ -1,3 +1,29 @@
 // Made by `npm run embed`; edit the SQL, not this file.
 
-export const SELECT_EVENTS = "SELECT\n  id,\n  type,\n  \"timestamp\",\n  ns,\n  -- Expand local names to global URLs\n  CONCAT(ns, '/', source) AS source,\n  CASE WHEN \"table\" IS NULL THEN NULL ELSE CONCAT(ns, '/', \"table\") END AS table_url,\n  op,\n  store,\n  \"key\",\n  \"before\",\n  \"after\",\n  actor,\n  \"data\",\n  correlation_id,\n  txid,\n  epoch,\n  lsn,\n  visibility,\n  _meta,\n  __ingest_ts\nFROM events\n"
+import type { StreamEvent, StreamRow } from './stream.ts'
+
+/** The row of the table that streams/events.sql makes of an event. */
+export function rowOf(event: StreamEvent): StreamRow {
+  return {
+    "id": event["id"],
+    "type": event["type"],
+    "timestamp": event["timestamp"],
+    "ns": event["ns"],
+    "source": [event["ns"], "/", event["source"]].join(''),
+    "table_url": (event["table"] === null ? null : [event["ns"], "/", event["table"]].join('')),
+    "op": event["op"],
+    "store": event["store"],
+    "key": event["key"],
+    "before": event["before"],
+    "after": event["after"],
+    "actor": event["actor"],
+    "data": event["data"],
+    "correlation_id": event["correlation_id"],
+    "txid": event["txid"],
+    "epoch": event["epoch"],
+    "lsn": event["lsn"],
+    "visibility": event["visibility"],
+    "_meta": event["_meta"],
+    "__ingest_ts": event["__ingest_ts"],
+  }
+}

@@ -35,7 +35,7 @@ async function lsnsOf(source: string): Promise<number[]> {
 
 /** How the lake refuses records. Called inside the object, as the runtime prints what leaves it as an error. */
 function refusalOf(records: unknown): Promise<{ code?: string; message: string }> {
-  return runInDurableObject(table, (lake) => failureOf(() => (lake as SlowLakeTable).send(records)))
+  return runInDurableObject(table, (lake) => failureOf(() => (lake as SlowLakeTable).send(JSON.stringify(records))))
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
@@ -297,7 +297,7 @@ describe('commit', () => {
   it('refuses a table that another lake has written, and keeps what it holds', async () => {
     const before = await totalRecords()
     const intruder = env.LAKE_TABLE.getByName('another lake')
-    await intruder.send(batch('intruder', 1, 2))
+    await intruder.send(JSON.stringify(batch('intruder', 1, 2)))
     await runDurableObjectAlarm(intruder)
     expect(await intruder.status()).toMatchObject({ bufferedEvents: 2, version: 0 })
     expect(await totalRecords()).toBe(before)

@@ -1,0 +1,71 @@
+// From the records of the stream to the rows of the table.
+
+import type { EventRecord } from '../event/record.ts'
+import type { Row, Value } from './iceberg/schema.ts'
+import { rowOf } from './stream.generated.ts'
+import { EVENTS_COLUMNS } from './table.ts'
+
+/** A record as SQL sees it: each field is a column, objects are JSON text, and what is missing is null. */
+export type StreamEvent = Readonly<Record<keyof EventRecord | '__ingest_ts', string | number | null>>
+
+/** A row of the table, before its values have the types of its columns. */
+export type StreamRow = Readonly<Record<string, string | number | null>>
+
+/** Makes the rows of records that the lake took in at a time, in milliseconds since 1970. */
+export function toRows(records: readonly EventRecord[], takenMs: number): Row[] {
+  const takenAt = new Date(takenMs).toISOString()
+  return records.map((record) => toRow(rowOf(toEvent(record, takenAt))))
+}
+
+export function toEvent(record: EventRecord, takenAt: string): StreamEvent {
+  return {
+    id: record.id,
+    type: record.type,
+    timestamp: record.timestamp,
+    ns: record.ns,
+    source: record.source,
+    epoch: record.epoch ?? null,
+    lsn: record.lsn ?? null,
+    txid: record.txid ?? null,
+    correlation_id: record.correlation_id ?? null,
+    op: record.op ?? null,
+    store: record.store ?? null,
+    table: record.table ?? null,
+    key: record.key ?? null,
+    before: toText(record.before),
+    after: toText(record.after),
+    actor: record.actor ?? null,
+    data: toText(record.data),
+    visibility: record.visibility ?? null,
+    _meta: toText(record._meta),
+    __ingest_ts: takenAt,
+  }
+}
+
+function toText(value: object | undefined): string | null {
+  return value === undefined ? null : JSON.stringify(value)
+}
+
+const TYPED_COLUMNS = EVENTS_COLUMNS.filter(({ type }) => type !== 'string')
+
+/** Gives a row the types of the table's columns. */
+function toRow(row: StreamRow): Row {
+  const typed: Record<string, Value> = row as Record<string, Value>
+  for (const { name, type } of TYPED_COLUMNS) {
+    const value = row[name] ?? null
+    if (value !== null) typed[name] = type === 'timestamptz' ? toMicros(String(value)) : BigInt(value)
+  }
+  return typed
+}
+
+/** The time that was read last: the events of a transaction, and the arrivals of a batch, share theirs. */
+let last = { timestamp: '', micros: 0n }
+
+/** Microseconds since 1970 of an ISO 8601 time with at most six digits after the second. */
+function toMicros(timestamp: string): bigint {
+  if (timestamp === last.timestamp) return last.micros
+  const [whole = '', fraction = ''] = timestamp.replace('Z', '').split('.')
+  const micros = BigInt(Date.parse(`${whole}Z`)) * 1_000n + BigInt(fraction.padEnd(6, '0'))
+  last = { timestamp, micros }
+  return micros
+}
