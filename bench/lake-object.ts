@@ -1,7 +1,7 @@
 // The lake of the benchmark: records in, committed Parquet out, and nothing that runs by itself.
 
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
-import { createRecords, type IngestLoad } from './lake-records.ts'
+import { createBatches, type IngestLoad } from './lake-records.ts'
 
 export interface IngestTimes {
   /** From the first `send` to the answer to the last, and to the end of the commit. */
@@ -37,12 +37,18 @@ export class BenchLakeTable extends LakeTable {
   }
 }
 
-/** Sends the records as a relay does, batch after batch, and then has them committed. */
+/** Outboxes that send at the same time. */
+const SENDERS = 4
+
+/** Sends the records as relays do, each batch after batch, and then has them committed. */
 export async function ingest(table: DurableObjectStub<BenchLakeTable>, load: IngestLoad): Promise<IngestTimes> {
-  const records = createRecords(load)
+  const batches = createBatches(load)
   const begin = performance.now()
-  for (let index = 0; index < records.length; index += load.batch)
-    await table.send(JSON.stringify(records.slice(index, index + load.batch)))
+  const relay = async (): Promise<void> => {
+    for (let batch = batches.shift(); batch !== undefined; batch = batches.shift())
+      await table.send(JSON.stringify(batch))
+  }
+  await Promise.all(Array.from({ length: SENDERS }, relay))
   const sent = performance.now()
   await table.commit()
   return { sendMs: sent - begin, commitMs: performance.now() - sent }

@@ -3,37 +3,50 @@
 import type { EventRecord } from 'durable-outbox'
 
 export interface IngestLoad {
-  /** Records of this round, and how many a batch has. */
-  readonly events: number
-  readonly batch: number
-  /** Outboxes that they come from, in turn; and the first LSN of each in this round. */
+  /** Outboxes that the records come from; how many each sends; and the first LSN of each. */
   readonly sources: number
+  readonly eventsPerSource: number
   readonly firstLSN: number
+  /** Records of a batch. It is of one outbox, unless these have too few: then it is of several. */
+  readonly batch: number
 }
 
-/** Records of 480 bytes as JSON, of six types, like those that stores emit. The same for the same load. */
-export function createRecords({ events, sources, firstLSN }: IngestLoad): EventRecord[] {
-  return Array.from({ length: events }, (_, index) => {
-    const lsn = firstLSN + Math.floor(index / sources)
-    const source = `DO/Customers-${index % sources}`
-    const epoch = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
-    const key = `cust_${(index * 7919) % 100_000}`
-    return {
-      id: `01ARZ3NDEK${String(index % sources).padStart(6, '0')}${String(lsn).padStart(10, '0')}`,
-      type: ['cdc.insert', 'cdc.update', 'cdc.delete', 'Customer.created', 'Order.paid', 'Order.sent'][lsn % 6] ?? '',
-      timestamp: new Date(1_795_300_000_000 + lsn * 13).toISOString(),
-      ns: `tenant-${index % sources}`,
-      source,
-      epoch,
-      lsn,
-      txid: `01ARZ3NDEKTSV4RRFF${String(lsn).padStart(8, '0')}`,
-      op: 'u',
-      store: 'document',
-      table: 'Customer',
-      key,
-      actor: `User/${lsn % 50}`,
-      after: { $id: key, name: `Customer ${lsn}`, email: `${key}@example.com`, visits: lsn % 97, plan: 'pro' },
-      _meta: { schemaVersion: 1, source, epoch },
-    }
-  })
+const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+const TYPES = ['cdc.insert', 'cdc.update', 'cdc.delete', 'Customer.created', 'Order.paid', 'Order.sent']
+
+/** Batches of records of 480 bytes as JSON, of six types, like those that stores emit. The same for the same load. */
+export function createBatches(load: IngestLoad): EventRecord[][] {
+  const records = createRecords(load)
+  return Array.from({ length: Math.ceil(records.length / load.batch) }, (_, index) =>
+    records.slice(index * load.batch, (index + 1) * load.batch),
+  )
+}
+
+/** The same, one after the other. */
+export function createRecords({ sources, eventsPerSource, firstLSN }: IngestLoad): EventRecord[] {
+  return Array.from({ length: sources * eventsPerSource }, (_, index) =>
+    createRecord(Math.floor(index / eventsPerSource), firstLSN + (index % eventsPerSource)),
+  )
+}
+
+function createRecord(outbox: number, lsn: number): EventRecord {
+  const source = `DO/Customers-${outbox}`
+  const key = `cust_${(lsn * 7919) % 100_000}`
+  return {
+    id: `01ARZ3NDEK${String(outbox).padStart(6, '0')}${String(lsn).padStart(10, '0')}`,
+    type: TYPES[lsn % TYPES.length] ?? '',
+    timestamp: new Date(1_795_300_000_000 + lsn * 13).toISOString(),
+    ns: `tenant-${outbox}`,
+    source,
+    epoch: EPOCH,
+    lsn,
+    txid: `01ARZ3NDEKTSV4RRFF${String(lsn).padStart(8, '0')}`,
+    op: 'u',
+    store: 'document',
+    table: 'Customer',
+    key,
+    actor: `User/${lsn % 50}`,
+    after: { $id: key, name: `Customer ${lsn}`, email: `${key}@example.com`, visits: lsn % 97, plan: 'pro' },
+    _meta: { schemaVersion: 1, source, epoch: EPOCH },
+  }
 }

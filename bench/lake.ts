@@ -52,19 +52,20 @@ export const lakeFigures: readonly Figure[] = [
 ]
 
 async function measureIngest(): Promise<number> {
-  const [lakeMs, bareMs, sendMs]: number[][] = [[], [], []]
+  const lakeMs: number[] = []
+  const sendMs: number[] = []
+  const bareMs: number[] = []
   for (let round = 0; round < ROUNDS; round++) {
-    const load = { events: ROUND_EVENTS, batch: BATCH_EVENTS, sources: 10, firstLSN: 1 + round * (ROUND_EVENTS / 10) }
+    const load = loadOf(ROUND_EVENTS, 10, round)
     const times = await ingest('ingest', load)
-    lakeMs?.push(times.sendMs + times.commitMs)
-    sendMs?.push(times.sendMs)
-    bareMs?.push(writeAlone(createRecords(load)))
+    lakeMs.push(times.sendMs + times.commitMs)
+    sendMs.push(times.sendMs)
+    bareMs.push(writeAlone(createRecords(load)))
   }
-  const perEvent = (ms: readonly number[] = []): string => ((median(ms) * 1_000) / ROUND_EVENTS).toFixed(1)
   console.error(
     `lake.ingest: ${perEvent(lakeMs)} µs an event, ${perEvent(sendMs)} of them to take it in; the writer alone ${perEvent(bareMs)} µs`,
   )
-  return median((lakeMs ?? []).map((ms, round) => (bareMs?.[round] ?? Number.NaN) / ms))
+  return median(lakeMs.map((ms, round) => (bareMs[round] ?? Number.NaN) / ms))
 }
 
 /** The same rows in the same files, by the Parquet writer and the disk alone. @returns milliseconds. */
@@ -82,7 +83,6 @@ function writeAlone(records: readonly EventRecord[]): number {
 }
 
 function columnsOf(records: readonly EventRecord[]): ColumnSource[] {
-  const text = (value: unknown): string | null => (value === undefined ? null : JSON.stringify(value))
   const rows = records.map((record) => ({
     ...record,
     timestamp: BigInt(Date.parse(record.timestamp)) * 1_000n,
@@ -105,20 +105,16 @@ function columnsOf(records: readonly EventRecord[]): ColumnSource[] {
 
 async function measureGrowth(): Promise<number> {
   const rates: number[] = []
-  let events = 0
+  let lsn = 1
+  const grow = async (events: number): Promise<number> => {
+    const eventsPerSource = events / 10
+    const rate = await rateOf('growth', { sources: 10, eventsPerSource, firstLSN: lsn, batch: BATCH_EVENTS })
+    lsn += eventsPerSource
+    return rate
+  }
   for (const target of TABLE_EVENTS) {
-    while (events < target) {
-      const chunk = Math.min(50_000, target - events)
-      await ingest('growth', { events: chunk, batch: BATCH_EVENTS, sources: 10, firstLSN: 1 + events / 10 })
-      events += chunk
-    }
-    const round: number[] = []
-    for (let n = 0; n < 3; n++) {
-      round.push(
-        await rateOf('growth', { events: ROUND_EVENTS, batch: BATCH_EVENTS, sources: 10, firstLSN: 1 + events / 10 }),
-      )
-      events += ROUND_EVENTS
-    }
+    while ((lsn - 1) * 10 < target) await grow(Math.min(50_000, target - (lsn - 1) * 10))
+    const round = [await grow(ROUND_EVENTS), await grow(ROUND_EVENTS), await grow(ROUND_EVENTS)]
     rates.push(median(round))
     console.error(`lake.ingest.growth: ${Math.round(median(round))} events/s at ${target} events in the table`)
   }
@@ -129,11 +125,7 @@ async function measureSources(): Promise<number> {
   const rates: number[] = []
   for (const sources of SOURCES) {
     const round: number[] = []
-    for (let n = 0; n < 4; n++) {
-      const perSource = Math.max(1, ROUND_EVENTS / sources)
-      const load = { events: perSource * sources, batch: BATCH_EVENTS, sources, firstLSN: 1 + n * perSource }
-      round.push(await rateOf(`sources-${sources}`, load))
-    }
+    for (let n = 0; n < 4; n++) round.push(await rateOf(`sources-${sources}`, loadOf(ROUND_EVENTS, sources, n)))
     // The first round creates each of them.
     rates.push(median(round.slice(1)))
     console.error(`lake.ingest.sources: ${Math.round(rates.at(-1) ?? 0)} events/s from ${sources} sources`)
@@ -142,7 +134,8 @@ async function measureSources(): Promise<number> {
 }
 
 async function measureBytes(): Promise<number> {
-  const load = { events: 50_000, batch: BATCH_EVENTS, sources: 10, firstLSN: 1 }
+  const events = 50_000
+  const load = loadOf(events, 10, 0)
   await ingest('bytes', load)
   const { bytes } = bytesSchema.parse(await callWorker('/lake/bytes/bytes', {}))
   const ndjson = gzipSync(
@@ -151,14 +144,28 @@ async function measureBytes(): Promise<number> {
       .join(''),
   )
   console.error(
-    `lake.bytes: ${(bytes / load.events).toFixed(1)} bytes an event, gzipped NDJSON ${(ndjson.byteLength / load.events).toFixed(1)}`,
+    `lake.bytes: ${(bytes / events).toFixed(1)} bytes an event, gzipped NDJSON ${(ndjson.byteLength / events).toFixed(1)}`,
   )
   return bytes / ndjson.byteLength
 }
 
 async function rateOf(table: string, load: IngestLoad): Promise<number> {
   const { sendMs, commitMs } = await ingest(table, load)
-  return (load.events / (sendMs + commitMs)) * 1_000
+  return ((load.sources * load.eventsPerSource) / (sendMs + commitMs)) * 1_000
+}
+
+/** One of several loads that follow each other in the logs of the same sources. */
+function loadOf(events: number, sources: number, round: number): IngestLoad {
+  const eventsPerSource = events / sources
+  return { sources, eventsPerSource, firstLSN: 1 + round * eventsPerSource, batch: BATCH_EVENTS }
+}
+
+function perEvent(ms: readonly number[]): string {
+  return ((median(ms) * 1_000) / ROUND_EVENTS).toFixed(1)
+}
+
+function text(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value)
 }
 
 async function ingest(table: string, load: IngestLoad): Promise<z.infer<typeof timesSchema>> {

@@ -3,7 +3,7 @@
 
 import { isName, isPlainField, isPlainText } from './plain-event.ts'
 import { type EventRecord, eventRecordSchema } from './record.ts'
-import { eventFields } from './unified-event.ts'
+import { TIMESTAMP } from './unified-event.ts'
 
 /** A ULID as the schema takes it. */
 const ULID = /^[0-9A-HJKMNP-TV-Z]{26}$/i
@@ -38,18 +38,28 @@ const REQUIRED = Object.entries(eventRecordSchema.shape).flatMap(([name, field])
 /** Those of the others that only come together. */
 const PLACE = ['epoch', 'lsn', 'txid']
 
-/** Records from JSON, checked. @throws what `refuse` makes of the index and the problem of the first that is bad. */
-export function parseRecordsJSON(json: string, refuse: (index: number, problem: string) => Error): EventRecord[] {
+/**
+ * Records from JSON, checked. `isVerbatim` says that they are just what the JSON says, and nothing was left out.
+ *
+ * @throws what `refuse` makes of the index and the problem of the first that is bad.
+ */
+export function parseRecordsJSON(
+  json: string,
+  refuse: (index: number, problem: string) => Error,
+): { records: EventRecord[]; isVerbatim: boolean } {
   const parsed: unknown = JSON.parse(json)
   if (!Array.isArray(parsed)) throw refuse(-1, 'records must be an array')
   const isPlain = isPlainText(json)
-  return parsed.map((record: unknown, index) => {
+  let isVerbatim = true
+  const records = parsed.map((record: unknown, index) => {
     if (isPlain && isPlainRecord(record)) return record
+    isVerbatim = false
     const checked = eventRecordSchema.safeParse(record)
     if (checked.success) return checked.data
     const [issue] = checked.error.issues
     throw refuse(index, `${issue?.path.join('.')}: ${issue?.message}`)
   })
+  return { records, isVerbatim }
 }
 
 /** Whether every field is known and good, but for the characters of its strings. */
@@ -69,14 +79,8 @@ function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && Number(value) > 0
 }
 
-/** The time that was checked last: the events of a transaction share theirs. */
-let lastTimestamp = ''
-
 function isTimestamp(value: unknown): boolean {
-  if (value === lastTimestamp) return true
-  if (!eventFields.timestamp.safeParse(value).success) return false
-  lastTimestamp = String(value)
-  return true
+  return typeof value === 'string' && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value))
 }
 
 function isMeta(value: unknown): boolean {

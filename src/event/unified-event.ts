@@ -30,9 +30,11 @@ const jsonObjectSchema = z.custom<Record<string, unknown>>().check((ctx) => {
 })
 
 /** ISO 8601 in UTC with at most microseconds: what the table's timestamp keeps without rounding. */
+export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/
+
 const timestampSchema = z
   .string()
-  .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/, { error: 'must be ISO 8601 in UTC, ending in Z' })
+  .regex(TIMESTAMP, { error: 'must be ISO 8601 in UTC, ending in Z' })
   .refine((text) => !Number.isNaN(Date.parse(text)), { error: 'is not a time' })
 
 /** Each field's own schema, shared by every form that an event takes: as emitted, as committed, on the wire. */

@@ -3,7 +3,7 @@
 
 import { CDCError } from '../error.ts'
 import { parseRecordsJSON } from '../event/plain-record.ts'
-import type { CommittedRecord, EventRecord } from '../event/record.ts'
+import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { contains, type LSNRange, touches, unite } from './ranges.ts'
 
@@ -31,11 +31,27 @@ export interface Run extends Part, Origin, LSNRange {
 }
 
 /** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */
-export function parseRecords(json: string): EventRecord[] {
+export function parseRecords(json: string): { records: EventRecord[]; isVerbatim: boolean } {
   return parseRecordsJSON(json, (index, problem) => {
     const where = index < 0 ? 'send' : `send: record ${index}`
     return new CDCError('record-invalid', `${where}: ${problem}`)
   })
+}
+
+/** A batch as relays send it, as the part that it makes: all of it one run, in order and verbatim. */
+export function wholeRun({ records, isVerbatim }: ReturnType<typeof parseRecords>, json: string): Run | undefined {
+  const [first] = records
+  const bytes = utf8Bytes(json)
+  if (!isVerbatim || bytes > PART_BYTES_MAX || first === undefined || !isCommitted(first)) return undefined
+  const { ns, source, epoch, lsn } = first
+  let ids = ''
+  for (const [index, record] of records.entries()) {
+    const isNext = record.lsn === lsn + index && record.epoch === epoch && record.source === source && record.ns === ns
+    if (!isNext) return undefined
+    ids += markOf(record.id)
+  }
+  const last = lsn + records.length - 1
+  return { ns, source: `${ns}/${source}`, epoch, first: lsn, last, events: records.length, bytes, records: json, ids }
 }
 
 /** Sorts records by the outbox that they come from, and by LSN. */

@@ -9,9 +9,20 @@ import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
 import { Commits, type UpkeepOutcome } from './commits.ts'
 import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
-import { groupByOrigin, markFork, type Origin, parseRecords, partsOf, runsOf, settle, sortOut } from './intake.ts'
+import {
+  groupByOrigin,
+  markFork,
+  type Origin,
+  parseRecords,
+  partsOf,
+  type Run,
+  runsOf,
+  settle,
+  sortOut,
+  wholeRun,
+} from './intake.ts'
 import { byOrigin, Logs, type MemoryLimits } from './logs.ts'
-import { unite, watermark } from './ranges.ts'
+import { overlaps, touches, unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
 import { DEFAULT_LOCATION } from './table.ts'
@@ -146,7 +157,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
         { retryable: true },
       )
     const before = this.#buffer.amount
-    this.#transaction(() => this.#takeIn(parsed, this.now()))
+    const run = wholeRun(parsed, json)
+    this.#transaction(() => {
+      if (run === undefined || !this.#takeRun(run)) this.#takeIn(parsed.records)
+    })
     await this.#arm(before)
   }
 
@@ -189,8 +203,19 @@ export class LakeTable extends DurableObject<LakeEnv> {
     if (alarm === null || alarm <= this.now()) await this.ctx.storage.setAlarm(this.now())
   }
 
+  /** Keeps a whole batch that goes on from what is there, which is the usual case. @returns whether it does. */
+  #takeRun(run: Run): boolean {
+    const settled = unite([...this.#logs.landed(run), ...this.#buffer.waiting(run)])
+    const isNext = settled.length === 0 || touches(settled, run)
+    if (!isNext || overlaps(settled, run) || this.#buffer.held(run).length > 0) return false
+    this.#logs.addIds(run, this.now())
+    this.#buffer.add(run, this.now())
+    return true
+  }
+
   /** Keeps what is new of the records: in the buffer what goes on from what is there, and apart what leaves a hole. */
-  #takeIn(records: readonly EventRecord[], nowMs: number): void {
+  #takeIn(records: readonly EventRecord[]): void {
+    const nowMs = this.now()
     for (const { origin, records: group } of groupByOrigin(records.filter(isCommitted))) {
       const settled = unite([...this.#logs.landed(origin), ...this.#buffer.waiting(origin)])
       const heldBefore = this.#buffer.held(origin)

@@ -32,6 +32,11 @@ export function contains(ranges: readonly LSNRange[], lsn: number): boolean {
   return false
 }
 
+/** Whether a range has LSNs in common with one of the others. */
+export function overlaps(ranges: readonly LSNRange[], { first, last }: LSNRange): boolean {
+  return ranges.some((range) => first <= range.last && last >= range.first)
+}
+
 /** Whether a range overlaps one of the others, or stands right beside it. */
 export function touches(ranges: readonly LSNRange[], { first, last }: LSNRange): boolean {
   return ranges.some((range) => first <= range.last + 1 && last >= range.first - 1)

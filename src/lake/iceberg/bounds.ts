@@ -19,7 +19,21 @@ const SURROGATES_FIRST = 0xd800
 const SURROGATES_END = 0xe000
 
 /** The smallest and the largest value, exactly; undefined when all are null. Strings must be well-formed. */
-export function rangeOf<T extends Bounded>(values: Iterable<T | null>): { lower: T; upper: T } | undefined {
+export function rangeOf<T extends Bounded>(values: readonly (T | null)[]): { lower: T; upper: T } | undefined {
+  let [lower, upper]: (T | undefined)[] = []
+  for (const value of values) {
+    if (value === null) continue
+    if (typeof value === 'string' && BEHIND_SURROGATES.test(value)) return exactRangeOf(values)
+    if (lower === undefined || value < lower) lower = value
+    if (upper === undefined || value > upper) upper = value
+  }
+  return lower === undefined || upper === undefined ? undefined : { lower, upper }
+}
+
+/** Code units are in the order of code points up to here, and JavaScript's own `<` is a third of the price. */
+const BEHIND_SURROGATES = /[\uD800-\uFFFF]/
+
+function exactRangeOf<T extends Bounded>(values: readonly (T | null)[]): { lower: T; upper: T } | undefined {
   let range: { lower: T; upper: T } | undefined
   for (const value of values) {
     if (value === null) continue
@@ -31,7 +45,7 @@ export function rangeOf<T extends Bounded>(values: Iterable<T | null>): { lower:
 }
 
 /** Bounds to store for a column: long strings are truncated, the upper one upwards; undefined when all are null. */
-export function boundsOf(values: Iterable<string | bigint | null>): Bounds<string | bigint> | undefined {
+export function boundsOf(values: readonly (string | bigint | null)[]): Bounds<string | bigint> | undefined {
   const range = rangeOf(values)
   if (range === undefined) return undefined
   const lower = typeof range.lower === 'string' ? truncateDown(range.lower) : range.lower

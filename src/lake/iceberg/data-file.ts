@@ -38,12 +38,18 @@ export function writeDataFiles(rows: readonly Row[], options: DataFileOptions): 
 
 function partitionRows(rows: readonly Row[], sources: readonly PartitionSource[]): Partition[] {
   const partitions = new Map<string, Partition>()
+  let last: Partition | undefined
   for (const row of rows) {
     const values = partitionOf(row, sources)
+    // Neighbours are often of one partition.
+    if (last !== undefined && last.values.every((value, index) => value === values[index])) {
+      last.rows.push(row)
+      continue
+    }
     const name = JSON.stringify(values)
-    const partition = partitions.get(name)
-    if (partition === undefined) partitions.set(name, { values, rows: [row] })
-    else partition.rows.push(row)
+    last = partitions.get(name) ?? { values, rows: [] }
+    last.rows.push(row)
+    partitions.set(name, last)
   }
   return [...partitions.values()]
 }
