@@ -105,15 +105,20 @@ function columnsOf(records: readonly EventRecord[]): ColumnSource[] {
 
 async function measureGrowth(): Promise<number> {
   const rates: number[] = []
-  let lsn = 1
-  const grow = async (events: number): Promise<number> => {
-    const eventsPerSource = events / 10
-    const rate = await rateOf('growth', { sources: 10, eventsPerSource, firstLSN: lsn, batch: BATCH_EVENTS })
-    lsn += eventsPerSource
+  let events = 0
+  const grow = async (more: number): Promise<number> => {
+    const eventsPerSource = more / 10
+    const rate = await rateOf('growth', {
+      sources: 10,
+      eventsPerSource,
+      firstLSN: 1 + events / 10,
+      batch: BATCH_EVENTS,
+    })
+    events += more
     return rate
   }
   for (const target of TABLE_EVENTS) {
-    while ((lsn - 1) * 10 < target) await grow(Math.min(50_000, target - (lsn - 1) * 10))
+    for (let more = target - events; more > 0; more = target - events) await grow(Math.min(50_000, more))
     const round = [await grow(ROUND_EVENTS), await grow(ROUND_EVENTS), await grow(ROUND_EVENTS)]
     rates.push(median(round))
     console.error(`lake.ingest.growth: ${Math.round(median(round))} events/s at ${target} events in the table`)

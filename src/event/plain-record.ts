@@ -32,9 +32,8 @@ const isField: ReadonlyMap<string, (value: unknown) => boolean> = new Map(
   } satisfies Record<keyof EventRecord, (value: unknown) => boolean>),
 )
 
-const REQUIRED = Object.entries(eventRecordSchema.shape).flatMap(([name, field]) =>
-  field.safeParse(undefined).success ? [] : [name],
-)
+/** What an empty record lacks. */
+const REQUIRED = eventRecordSchema.safeParse({}).error?.issues.map(({ path }) => String(path[0])) ?? []
 /** Those of the others that only come together. */
 const PLACE = ['epoch', 'lsn', 'txid']
 
