@@ -46,26 +46,35 @@ function toText(value: object | undefined): string | null {
   return value === undefined ? null : JSON.stringify(value)
 }
 
-const TYPED_COLUMNS = EVENTS_COLUMNS.filter(({ type }) => type !== 'string')
-
 /** Gives a row the types of the table's columns. */
 function toRow(row: StreamRow): Row {
-  const typed: Record<string, Value> = row as Record<string, Value>
-  for (const { name, type } of TYPED_COLUMNS) {
+  const typed = row as Record<string, Value>
+  for (const { name, convert } of TYPED_COLUMNS) {
     const value = row[name] ?? null
-    if (value !== null) typed[name] = type === 'timestamptz' ? toMicros(String(value)) : BigInt(value)
+    if (value !== null) typed[name] = convert(value)
   }
   return typed
 }
 
-/** The time that was read last: the events of a transaction, and the arrivals of a batch, share theirs. */
-let last = { timestamp: '', micros: 0n }
+const TYPED_COLUMNS = EVENTS_COLUMNS.flatMap(({ name, type }) => {
+  if (type === 'string') return []
+  return [{ name, convert: type === 'timestamptz' ? createTimeReader() : BigInt }]
+})
+
+/** Reads times as `toMicros` does, the same one as before for nothing: the events of a transaction share theirs. */
+function createTimeReader(): (timestamp: string | number) => bigint {
+  let last: { timestamp: string | number; micros: bigint } | undefined
+  return (timestamp) => {
+    if (timestamp !== last?.timestamp) last = { timestamp, micros: toMicros(String(timestamp)) }
+    return last.micros
+  }
+}
+
+const MILLISECONDS_LENGTH = '2026-11-22T08:30:00.000Z'.length
 
 /** Microseconds since 1970 of an ISO 8601 time with at most six digits after the second. */
 function toMicros(timestamp: string): bigint {
-  if (timestamp === last.timestamp) return last.micros
+  if (timestamp.length === MILLISECONDS_LENGTH) return BigInt(Date.parse(timestamp)) * 1_000n
   const [whole = '', fraction = ''] = timestamp.replace('Z', '').split('.')
-  const micros = BigInt(Date.parse(`${whole}Z`)) * 1_000n + BigInt(fraction.padEnd(6, '0'))
-  last = { timestamp, micros }
-  return micros
+  return BigInt(Date.parse(`${whole}Z`)) * 1_000n + BigInt(fraction.padEnd(6, '0'))
 }
