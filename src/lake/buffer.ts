@@ -2,14 +2,14 @@
 // LSNs before them are missing.
 
 import type { EventRecord } from '../event/record.ts'
+import type { Log, Part, Run } from './intake.ts'
 import { type LSNRange, unite } from './ranges.ts'
-import type { Origin, Part, Run } from './intake.ts'
 
 /** A part of the buffer, from its beginning, that one commit brings into the table. */
 export interface Slice {
   readonly throughSeq: number
   /** Of the events with a place in a log, which ones they are. */
-  readonly runs: readonly (Origin & LSNRange)[]
+  readonly runs: readonly Run[]
 }
 
 /** How much of the buffer goes into one commit: at least one part. */
@@ -29,6 +29,8 @@ export class Buffer {
   readonly #sql: SqlStorage
   /** What waits to be committed, and what is held back. */
   #amounts = { lake_buffer: NOTHING, lake_held: NOTHING }
+  /** Which LSNs wait to be committed, log by log. */
+  #waiting = new Map<Log, LSNRange[]>()
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
@@ -45,49 +47,69 @@ export class Buffer {
     return this.#amounts.lake_held
   }
 
-  /** Counts anew: when the object wakes, and where a transaction was rolled back. */
+  /** Reads it all anew: when the object wakes, and where a transaction was rolled back. */
   measure(): void {
     this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
+    this.#waiting = new Map()
+    for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
   }
 
-  add(part: Part & Partial<Run>, nowMs: number): void {
-    this.#add('lake_buffer', part, nowMs)
+  /** Keeps records that are to be committed. @param runs which LSNs of which logs they are. */
+  add({ events, bytes, records }: Part, runs: readonly Run[], nowMs: number): void {
+    this.#sql.exec(
+      'INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records) VALUES (?, ?, ?, ?, ?)',
+      nowMs,
+      encodeRuns(runs),
+      events,
+      bytes,
+      records,
+    )
+    for (const run of runs) this.#wait(run)
+    this.#count('lake_buffer', { events, bytes }, 1)
   }
 
-  hold(run: Run, nowMs: number): void {
-    this.#add('lake_held', run, nowMs)
+  hold({ events, bytes, records }: Part, { log, first, last }: Run, nowMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO lake_held (taken_ms, log, first_lsn, last_lsn, events, bytes, records) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      nowMs,
+      log,
+      first,
+      last,
+      events,
+      bytes,
+      records,
+    )
+    this.#count('lake_held', { events, bytes }, 1)
   }
 
-  /** The LSNs of an origin that wait to be committed. */
-  waiting(origin: Origin): LSNRange[] {
-    return this.#ranges('lake_buffer', origin)
+  /** The LSNs of a log that wait to be committed. */
+  waiting(log: Log): readonly LSNRange[] {
+    return this.#waiting.get(log) ?? []
   }
 
-  /** The runs of an origin that are held back. */
-  held({ ns, source, epoch }: Origin): (LSNRange & { readonly seq: number })[] {
+  /** The runs of a log that are held back. */
+  held(log: Log): (LSNRange & { readonly seq: number })[] {
+    if (this.heldAmount.events === 0) return []
     return this.#sql
       .exec<{ seq: number; first: number; last: number }>(
-        `SELECT seq, first_lsn AS first, last_lsn AS last FROM lake_held WHERE ns = ? AND source = ? AND epoch = ?`,
-        ns,
-        source,
-        epoch,
+        'SELECT seq, first_lsn AS first, last_lsn AS last FROM lake_held WHERE log = ?',
+        log,
       )
       .toArray()
   }
 
   /** Lets a run go that was held back. */
   release({ seq }: { readonly seq: number }): void {
-    this.#sql.exec(
-      `INSERT INTO lake_buffer (taken_ms, ns, source, epoch, first_lsn, last_lsn, events, bytes, records)
-       SELECT taken_ms, ns, source, epoch, first_lsn, last_lsn, events, bytes, records FROM lake_held WHERE seq = ?`,
-      seq,
-    )
-    const [released] = this.#sql
-      .exec<{ events: number; bytes: number }>('DELETE FROM lake_held WHERE seq = ? RETURNING events, bytes', seq)
+    const [run] = this.#sql
+      .exec<Part & Record<string, SqlStorageValue> & { log: Log; first: number; last: number; takenMs: number }>(
+        `DELETE FROM lake_held WHERE seq = ?
+         RETURNING log, first_lsn AS first, last_lsn AS last, taken_ms AS takenMs, events, bytes, records`,
+        seq,
+      )
       .toArray()
-    if (released === undefined) return
-    this.#count('lake_buffer', released, 1)
-    this.#count('lake_held', released, -1)
+    if (run === undefined) return
+    this.#count('lake_held', run, -1)
+    this.add(run, [run], run.takenMs)
   }
 
   /** The oldest run that is held back. */
@@ -119,14 +141,8 @@ export class Buffer {
   }
 
   /** The runs of the buffer up to a row of it. */
-  runs(throughSeq: number): (Origin & LSNRange)[] {
-    return this.#sql
-      .exec<{ ns: string; source: string; epoch: string; first: number; last: number }>(
-        `SELECT ns, source, epoch, first_lsn AS first, last_lsn AS last
-         FROM lake_buffer WHERE seq <= ? AND epoch IS NOT NULL ORDER BY seq`,
-        throughSeq,
-      )
-      .toArray()
+  runs(throughSeq: number): Run[] {
+    return [...this.#runs(throughSeq)]
   }
 
   /** Empties the buffer up to a row of it. @returns how many events that were. */
@@ -139,7 +155,18 @@ export class Buffer {
       .one()
     this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
     this.#count('lake_buffer', dropped, -1)
+    this.#waiting = new Map()
+    for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
     return dropped.events
+  }
+
+  *#runs(throughSeq: number): Iterable<Run> {
+    const select = 'SELECT runs FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    for (const { runs } of this.#sql.exec<{ runs: string }>(select, throughSeq)) yield* decodeRuns(runs)
+  }
+
+  #wait({ log, first, last }: Run): void {
+    this.#waiting.set(log, unite([...this.waiting(log), { first, last }]))
   }
 
   #count(table: 'lake_buffer' | 'lake_held', { events, bytes }: Amount, sign: 1 | -1): void {
@@ -154,34 +181,12 @@ export class Buffer {
       )
       .one()
   }
+}
 
-  #add(table: 'lake_buffer' | 'lake_held', part: Part & Partial<Run>, nowMs: number): void {
-    this.#sql.exec(
-      `INSERT INTO ${table} (taken_ms, ns, source, epoch, first_lsn, last_lsn, events, bytes, records)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      nowMs,
-      part.ns ?? null,
-      part.source ?? null,
-      part.epoch ?? null,
-      part.first ?? null,
-      part.last ?? null,
-      part.events,
-      part.bytes,
-      part.records,
-    )
-    this.#count(table, part, 1)
-  }
+function encodeRuns(runs: readonly Run[]): string {
+  return JSON.stringify(runs.map(({ log, first, last }) => [log, first, last]))
+}
 
-  #ranges(table: 'lake_buffer' | 'lake_held', { ns, source, epoch }: Origin): LSNRange[] {
-    return unite(
-      this.#sql
-        .exec<{ first: number; last: number }>(
-          `SELECT first_lsn AS first, last_lsn AS last FROM ${table} WHERE ns = ? AND source = ? AND epoch = ?`,
-          ns,
-          source,
-          epoch,
-        )
-        .toArray(),
-    )
-  }
+function decodeRuns(json: string): Run[] {
+  return (JSON.parse(json) as [Log, number, number][]).map(([log, first, last]) => ({ log, first, last }))
 }

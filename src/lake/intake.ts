@@ -10,11 +10,27 @@ import { contains, type LSNRange, touches, unite } from './ranges.ts'
 /** UTF-8 bytes of one part's records as JSON. The platform documents 2 MB for a SQLite row. */
 const PART_BYTES_MAX = 1_900_000
 
-/** One outbox in one life, as the table names it: `source` is global, `<ns>/<source>`, and may be that of two ns. */
-export interface Origin {
-  readonly ns: string
-  readonly source: string
-  readonly epoch: string
+/** One outbox in one life, as JSON of `[ns, source, epoch]`. `source` alone is not global: two ns may have the same. */
+export type Log = string
+
+export function logOf({ ns, source, epoch }: Pick<CommittedRecord, 'ns' | 'source' | 'epoch'>): Log {
+  return JSON.stringify([ns, source, epoch])
+}
+
+/** A log as the table names it: `source` is global, `<ns>/<source>`. */
+export function namesOf(log: Log): { ns: string; source: string; epoch: string } {
+  const [ns, source, epoch] = JSON.parse(log) as [string, string, string]
+  return { ns, source: `${ns}/${source}`, epoch }
+}
+
+/** Consecutive LSNs of a log. */
+export interface Run extends LSNRange {
+  readonly log: Log
+}
+
+/** A run with the marks of its events' ids. */
+export interface MarkedRun extends Run {
+  readonly ids: string
 }
 
 /** Records that are kept as one row. */
@@ -25,13 +41,14 @@ export interface Part {
   readonly records: string
 }
 
-/** A part of one origin, with consecutive LSNs, and the marks of their ids. */
-export interface Run extends Part, Origin, LSNRange {
-  readonly ids: string
+export interface ParsedRecords {
+  readonly records: EventRecord[]
+  /** Whether they are just what the JSON says, and nothing was left out. */
+  readonly isVerbatim: boolean
 }
 
 /** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */
-export function parseRecords(json: string): { records: EventRecord[]; isVerbatim: boolean } {
+export function parseRecords(json: string): ParsedRecords {
   return parseRecordsJSON(json, (index, problem) => {
     const where = index < 0 ? 'send' : `send: record ${index}`
     return new CDCError('record-invalid', `${where}: ${problem}`)
@@ -39,7 +56,7 @@ export function parseRecords(json: string): { records: EventRecord[]; isVerbatim
 }
 
 /** A batch as relays send it, as the part that it makes: all of it one run, in order and verbatim. */
-export function wholeRun({ records, isVerbatim }: ReturnType<typeof parseRecords>, json: string): Run | undefined {
+export function wholeRun({ records, isVerbatim }: ParsedRecords, json: string): (Part & MarkedRun) | undefined {
   const [first] = records
   const bytes = utf8Bytes(json)
   if (!isVerbatim || bytes > PART_BYTES_MAX || first === undefined || !isCommitted(first)) return undefined
@@ -51,16 +68,18 @@ export function wholeRun({ records, isVerbatim }: ReturnType<typeof parseRecords
     ids += markOf(record.id)
   }
   const last = lsn + records.length - 1
-  return { ns, source: `${ns}/${source}`, epoch, first: lsn, last, events: records.length, bytes, records: json, ids }
+  return { log: logOf(first), first: lsn, last, ids, events: records.length, bytes, records: json }
 }
 
-/** Sorts records by the outbox that they come from, and by LSN. */
-export function groupByOrigin(records: readonly CommittedRecord[]): { origin: Origin; records: CommittedRecord[] }[] {
-  const groups = Map.groupBy(records, ({ ns, source, epoch }) => JSON.stringify([ns, source, epoch]))
-  return Array.from(groups.values(), (group) => ({
-    origin: originOf(group),
-    records: group.toSorted((a, b) => a.lsn - b.lsn),
-  }))
+/** Sorts records by the log that they are of, and by LSN. */
+export function groupByLog(records: readonly CommittedRecord[]): Map<Log, CommittedRecord[]> {
+  const groups = Map.groupBy(records, logOf)
+  for (const [log, group] of groups)
+    groups.set(
+      log,
+      group.toSorted((a, b) => a.lsn - b.lsn),
+    )
+  return groups
 }
 
 /** What an id leaves behind under its LSN: of a ULID's random part as much as tells two events apart. */
@@ -71,7 +90,7 @@ function markOf(id: string): string {
 }
 
 /**
- * Which records of one origin are new, and which are forks: other events under LSNs that were taken before, as a database
+ * Which records of one log are new, and which are forks: other events under LSNs that were taken before, as a database
  * sends them that was restored to an earlier time.
  *
  * @param taken the LSNs that were taken before.
@@ -87,29 +106,45 @@ export function sortOut(
   const marks = new Map<number, Set<string>>()
   for (const record of records) {
     const mark = markOf(record.id)
-    const known = marks.get(record.lsn) ?? new Set(contains(taken, record.lsn) ? marksOf(record.lsn) : undefined)
-    const isFirst = !contains(taken, record.lsn) && !marks.has(record.lsn)
-    if (isFirst) fresh.push(record)
+    const isTaken = contains(taken, record.lsn)
+    const known = marks.get(record.lsn) ?? new Set(isTaken ? marksOf(record.lsn) : undefined)
+    if (!isTaken && !marks.has(record.lsn)) fresh.push(record)
     else if (known.size > 0 && !known.has(mark)) forks.push(record)
     marks.set(record.lsn, known.add(mark))
   }
   return { fresh, forks }
 }
 
-/** Records of one origin, in the order of their LSNs and each LSN once, as runs. */
-export function runsOf(origin: Origin, records: readonly CommittedRecord[]): Run[] {
-  return cut(records, (before, { lsn }) => before.lsn + 1 === lsn).map(({ items, ...part }) => ({
-    ...origin,
+/** Records of one log, in the order of their LSNs and each LSN once, as runs. */
+export function runsOf(log: Log, records: readonly CommittedRecord[]): (MarkedRun & { records: CommittedRecord[] })[] {
+  const runs: { log: Log; first: number; last: number; ids: string; records: CommittedRecord[] }[] = []
+  for (const record of records) {
+    const run = runs.at(-1)
+    if (run?.last === record.lsn - 1) {
+      run.last = record.lsn
+      run.ids += markOf(record.id)
+      run.records.push(record)
+    } else runs.push({ log, first: record.lsn, last: record.lsn, ids: markOf(record.id), records: [record] })
+  }
+  return runs
+}
+
+/** Cuts runs into parts that are not too large. A part holds what runs it holds, of however many logs. */
+export function partsOfRuns(
+  runs: readonly { log: Log; records: readonly CommittedRecord[] }[],
+): (Part & { runs: Run[] })[] {
+  const logs = new Map(runs.flatMap(({ log, records }) => records.map((record) => [record, log] as const)))
+  return cut([...logs.keys()]).map(({ items, ...part }) => ({
     ...part,
-    first: items[0]?.lsn ?? 0,
-    last: items.at(-1)?.lsn ?? 0,
-    ids: items.map(({ id }) => markOf(id)).join(''),
+    runs: [...Map.groupBy(items, (record) => logs.get(record) ?? '')].flatMap(([log, group]) =>
+      runsOf(log, group).map(({ first, last }) => ({ log, first, last })),
+    ),
   }))
 }
 
 /** Records that take no place in a log, as parts. */
 export function partsOf(records: readonly EventRecord[]): Part[] {
-  return cut(records, () => true).map(({ items: _items, ...part }) => part)
+  return cut(records).map(({ items: _items, ...part }) => part)
 }
 
 /** A record as the table shows it that has another event's LSN. */
@@ -142,29 +177,19 @@ export function settle<Item extends LSNRange>(
   return { free, held }
 }
 
-/** Cuts records into parts that are not too large, and also where one may not follow the other. */
-function cut<Item extends EventRecord>(
-  items: readonly Item[],
-  follows: (before: Item, item: Item) => boolean,
-): (Part & { readonly items: readonly Item[] })[] {
+/** Cuts records into parts that are not too large. */
+function cut<Item extends EventRecord>(items: readonly Item[]): (Part & { readonly items: readonly Item[] })[] {
   const parts: { items: Item[]; bytes: number; json: string[] }[] = []
   for (const item of items) {
     const json = JSON.stringify(item)
     // With the comma or the bracket before it.
     const bytes = utf8Bytes(json) + 1
     const part = parts.at(-1)
-    const before = part?.items.at(-1)
-    if (part && before && part.bytes + bytes <= PART_BYTES_MAX && follows(before, item)) {
+    if (part !== undefined && part.bytes + bytes <= PART_BYTES_MAX) {
       part.items.push(item)
       part.bytes += bytes
       part.json.push(json)
     } else parts.push({ items: [item], bytes: bytes + 1, json: [json] })
   }
   return parts.map(({ items, bytes, json }) => ({ items, events: items.length, bytes, records: `[${json.join(',')}]` }))
-}
-
-function originOf(group: readonly CommittedRecord[]): Origin {
-  const [record] = group
-  if (record === undefined) throw new Error('a group of records is never empty')
-  return { ns: record.ns, source: `${record.ns}/${record.source}`, epoch: record.epoch }
 }

@@ -3,32 +3,34 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
-import { type EventRecord, isCommitted } from '../event/record.ts'
+import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
 import { Commits, type UpkeepOutcome } from './commits.ts'
 import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import {
-  groupByOrigin,
+  groupByLog,
   markFork,
-  type Origin,
+  type MarkedRun,
+  namesOf,
   parseRecords,
+  type Part,
   partsOf,
-  type Run,
+  partsOfRuns,
   runsOf,
   settle,
   sortOut,
   wholeRun,
 } from './intake.ts'
-import { byOrigin, Logs, type MemoryLimits } from './logs.ts'
+import { Logs, type MemoryLimits } from './logs.ts'
 import { overlaps, touches, unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
 import { DEFAULT_LOCATION } from './table.ts'
 import { TableWriter } from './table-writer.ts'
 import { Upkeep, type UpkeepLimits } from './upkeep.ts'
-import { sayWatermarks } from './watermarks.ts'
+import { sayWatermarks, type Watermark } from './watermarks.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket
@@ -204,34 +206,48 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   /** Keeps a whole batch that goes on from what is there, which is the usual case. @returns whether it does. */
-  #takeRun(run: Run): boolean {
-    const settled = unite([...this.#logs.landed(run), ...this.#buffer.waiting(run)])
+  #takeRun(run: Part & MarkedRun): boolean {
+    const settled = unite([...(this.#logs.landed([run.log]).get(run.log) ?? []), ...this.#buffer.waiting(run.log)])
     const isNext = settled.length === 0 || touches(settled, run)
-    if (!isNext || overlaps(settled, run) || this.#buffer.held(run).length > 0) return false
-    this.#logs.addIds(run, this.now())
-    this.#buffer.add(run, this.now())
+    if (!isNext || overlaps(settled, run) || this.#buffer.held(run.log).length > 0) return false
+    this.#logs.addIds([run], this.now())
+    this.#buffer.add(run, [run], this.now())
     return true
   }
 
   /** Keeps what is new of the records: in the buffer what goes on from what is there, and apart what leaves a hole. */
   #takeIn(records: readonly EventRecord[]): void {
     const nowMs = this.now()
-    for (const { origin, records: group } of groupByOrigin(records.filter(isCommitted))) {
-      const settled = unite([...this.#logs.landed(origin), ...this.#buffer.waiting(origin)])
-      const heldBefore = this.#buffer.held(origin)
+    const groups = groupByLog(records.filter(isCommitted))
+    const landed = this.#logs.landed([...groups.keys()])
+    const freeRuns: ReturnType<typeof runsOf> = []
+    const marked: MarkedRun[] = []
+    const forked: CommittedRecord[] = []
+    for (const [log, group] of groups) {
+      const settled = unite([...(landed.get(log) ?? []), ...this.#buffer.waiting(log)])
+      const heldBefore = this.#buffer.held(log)
       const taken = unite([...settled, ...heldBefore])
-      const { fresh, forks } = sortOut(group, taken, (lsn) => this.#logs.marksOf(origin, lsn))
-      const runs = runsOf(origin, fresh)
-      for (const run of [...runs, ...runsOf(origin, forks)]) this.#logs.addIds(run, nowMs)
+      const { fresh, forks } = sortOut(group, taken, (lsn) => this.#logs.marksOf(log, lsn))
+      const runs = runsOf(log, fresh)
+      marked.push(...runs, ...runsOf(log, forks))
+      forked.push(...forks)
       const { free, held } = settle([...runs, ...heldBefore], settled)
       for (const run of free)
         if ('seq' in run) this.#buffer.release(run)
-        else this.#buffer.add(run, nowMs)
-      for (const run of held) if (!('seq' in run)) this.#buffer.hold(run, nowMs)
-      for (const part of partsOf(forks.map(markFork))) this.#buffer.add(part, nowMs)
+        else freeRuns.push(run)
+      for (const run of held) if (!('seq' in run)) this.#hold(run, nowMs)
     }
-    const unlogged = records.filter((record) => !isCommitted(record))
-    for (const part of partsOf(this.#logs.takeUnseen(unlogged, nowMs))) this.#buffer.add(part, nowMs)
+    this.#logs.addIds(marked, nowMs)
+    for (const part of partsOfRuns(freeRuns)) this.#buffer.add(part, part.runs, nowMs)
+    const unseen = this.#logs.takeUnseen(
+      records.filter((record) => !isCommitted(record)),
+      nowMs,
+    )
+    for (const part of partsOf([...forked.map(markFork), ...unseen])) this.#buffer.add(part, [], nowMs)
+  }
+
+  #hold(run: ReturnType<typeof runsOf>[number], nowMs: number): void {
+    for (const part of partsOfRuns([run])) for (const held of part.runs) this.#buffer.hold(part, held, nowMs)
   }
 
   /** Lets go what was held back for too long, or is too much: the table will have a hole, and says so. */
@@ -305,7 +321,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   /** What a commit says of the logs that it moves, and how it refers to the others. */
-  #sayWatermarks(changed: readonly (Origin & { lsn: number })[]): { summary: Record<string, string>; file?: NewFile } {
+  #sayWatermarks(changed: readonly Watermark[]): { summary: Record<string, string>; file?: NewFile } {
     const { version, watermarksKey, watermarksVersion } = this.#commits.pointer()
     return sayWatermarks({
       changed,
@@ -345,10 +361,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   /** Of each log that the slice moves, the last LSN up to which nothing will be missing from the table. */
-  #watermarksAfter({ runs }: Slice): (Origin & { lsn: number })[] {
-    return byOrigin(runs).map(({ origin, ranges }) => ({
-      ...origin,
-      lsn: watermark([...this.#logs.landed(origin), ...ranges]) ?? 0,
+  #watermarksAfter({ runs }: Slice): Watermark[] {
+    const groups = Map.groupBy(runs, ({ log }) => log)
+    const landed = this.#logs.landed([...groups.keys()])
+    return Array.from(groups, ([log, group]) => ({
+      ...namesOf(log),
+      lsn: watermark([...(landed.get(log) ?? []), ...group]) ?? 0,
     }))
   }
 }

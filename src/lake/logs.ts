@@ -2,8 +2,9 @@
 // events without a log.
 
 import type { EventRecord } from '../event/record.ts'
-import { MARK_LENGTH, type Origin, type Run } from './intake.ts'
+import { type Log, MARK_LENGTH, type MarkedRun, namesOf, type Run } from './intake.ts'
 import { type LSNRange, unite } from './ranges.ts'
+import type { Watermark } from './watermarks.ts'
 
 /** How long what came is told from what comes. */
 export interface MemoryLimits {
@@ -17,6 +18,9 @@ export interface MemoryLimits {
   readonly idsMs: number
 }
 
+/** Rows that a statement is given at once: their JSON stays below what SQLite is documented to take, 2 MB. */
+const LOGS_AT_ONCE = 1_000
+
 /** Rows that one commit forgets at most. */
 const FORGOTTEN_AT_ONCE = 10_000
 
@@ -27,76 +31,76 @@ export class Logs {
     this.#sql = sql
   }
 
-  /** The LSNs of an origin that are in the table. */
-  landed({ ns, source, epoch }: Origin): LSNRange[] {
-    return unite(
-      this.#sql
-        .exec<{ first: number; last: number }>(
-          `SELECT first_lsn AS first, last_lsn AS last FROM lake_landed WHERE ns = ? AND source = ? AND epoch = ?`,
-          ns,
-          source,
-          epoch,
-        )
-        .toArray(),
-    )
+  /** The LSNs of some logs that are in the table. A log of which nothing is there is missing. */
+  landed(logs: readonly Log[]): Map<Log, LSNRange[]> {
+    const landed = new Map<Log, LSNRange[]>()
+    for (let index = 0; index < logs.length; index += LOGS_AT_ONCE)
+      for (const { log, first, last } of this.#sql.exec<{ log: Log; first: number; last: number }>(
+        `SELECT log, first_lsn AS first, last_lsn AS last FROM json_each(?) JOIN lake_landed ON log = value
+         ORDER BY log, first_lsn`,
+        JSON.stringify(logs.slice(index, index + LOGS_AT_ONCE)),
+      )) {
+        const ranges = landed.get(log)
+        if (ranges === undefined) landed.set(log, [{ first, last }])
+        else ranges.push({ first, last })
+      }
+    return landed
   }
 
   /** Notes that runs are in the table now. */
-  land(runs: readonly (Origin & LSNRange)[]): void {
-    for (const { origin, ranges } of byOrigin(runs)) {
-      const { ns, source, epoch } = origin
-      const before = this.landed(origin)
-      const after = unite([...before, ...ranges])
-      for (const { first } of before.filter((range) => !after.some(({ first }) => first === range.first)))
-        this.#sql.exec(
-          'DELETE FROM lake_landed WHERE ns = ? AND source = ? AND epoch = ? AND first_lsn = ?',
-          ns,
-          source,
-          epoch,
-          first,
-        )
-      for (const { first, last } of after.filter((range) => !before.some((old) => isSame(old, range))))
-        this.#sql.exec('INSERT OR REPLACE INTO lake_landed VALUES (?, ?, ?, ?, ?)', ns, source, epoch, first, last)
+  land(runs: readonly Run[]): void {
+    const groups = Map.groupBy(runs, ({ log }) => log)
+    const landed = this.landed([...groups.keys()])
+    const gone: [Log, number][] = []
+    const changed: [Log, number, number][] = []
+    for (const [log, group] of groups) {
+      const before = landed.get(log) ?? []
+      const after = unite([...before, ...group])
+      for (const { first } of before) if (!after.some((range) => range.first === first)) gone.push([log, first])
+      for (const { first, last } of after)
+        if (!before.some((range) => range.first === first && range.last === last)) changed.push([log, first, last])
     }
+    this.#each(
+      gone,
+      'DELETE FROM lake_landed WHERE (log, first_lsn) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))',
+    )
+    this.#each(
+      changed,
+      'INSERT OR REPLACE INTO lake_landed SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)',
+    )
   }
 
   /** Logs of which LSNs are missing in the table. */
   countHoles(): number {
     return this.#sql
       .exec<{ logs: number }>(
-        `SELECT count(*) AS logs FROM (
-           SELECT 1 FROM lake_landed GROUP BY ns, source, epoch HAVING count(*) > 1)`,
+        'SELECT count(*) AS logs FROM (SELECT 1 FROM lake_landed GROUP BY log HAVING count(*) > 1)',
       )
       .one().logs
   }
 
   /** Up to which LSN nothing is missing in the table, log by log. */
-  *watermarks(): Iterable<Origin & { readonly lsn: number }> {
-    yield* this.#sql.exec<{ ns: string; source: string; epoch: string; lsn: number }>(
-      `SELECT ns, source, epoch, min(last_lsn) AS lsn FROM lake_landed GROUP BY ns, source, epoch`,
-    )
+  *watermarks(): Iterable<Watermark> {
+    for (const { log, lsn } of this.#sql.exec<{ log: Log; lsn: number }>(
+      'SELECT log, min(last_lsn) AS lsn FROM lake_landed GROUP BY log',
+    ))
+      yield { ...namesOf(log), lsn }
   }
 
   /** Notes which ids came under which LSNs. */
-  addIds({ ns, source, epoch, first, last, ids }: Run, nowMs: number): void {
-    this.#sql.exec(
-      'INSERT INTO lake_ids (taken_ms, ns, source, epoch, first_lsn, last_lsn, ids) VALUES (?, ?, ?, ?, ?, ?, ?)',
-      nowMs,
-      ns,
-      source,
-      epoch,
-      first,
-      last,
-      ids,
+  addIds(runs: readonly MarkedRun[], nowMs: number): void {
+    this.#each(
+      runs.map(({ log, first, last, ids }) => [nowMs, log, first, last, ids]),
+      `INSERT INTO lake_ids (taken_ms, log, first_lsn, last_lsn, ids)
+       SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)`,
     )
   }
 
   /** The marks of the ids that came under an LSN; none where they are forgotten. */
-  marksOf({ ns, source, epoch }: Origin, lsn: number): ReadonlySet<string> {
+  marksOf(log: Log, lsn: number): ReadonlySet<string> {
     const marks = new Set<string>()
-    const select = `SELECT first_lsn AS first, ids FROM lake_ids
-      WHERE ns = ? AND source = ? AND epoch = ? AND last_lsn >= ? AND first_lsn <= ?`
-    for (const { first, ids } of this.#sql.exec<{ first: number; ids: string }>(select, ns, source, epoch, lsn, lsn)) {
+    const select = 'SELECT first_lsn AS first, ids FROM lake_ids WHERE log = ? AND last_lsn >= ? AND first_lsn <= ?'
+    for (const { first, ids } of this.#sql.exec<{ first: number; ids: string }>(select, log, lsn, lsn)) {
       const start = (lsn - first) * MARK_LENGTH
       marks.add(ids.slice(start, start + MARK_LENGTH))
     }
@@ -130,14 +134,10 @@ export class Logs {
       nowMs - idsMs,
     )
   }
-}
 
-/** Ranges by the origin that they are of. */
-export function byOrigin(runs: readonly (Origin & LSNRange)[]): { origin: Origin; ranges: LSNRange[] }[] {
-  const groups = Map.groupBy(runs, ({ ns, source, epoch }) => JSON.stringify([ns, source, epoch]))
-  return [...groups.values()].flatMap((ranges) => (ranges[0] === undefined ? [] : [{ origin: ranges[0], ranges }]))
-}
-
-function isSame(a: LSNRange, b: LSNRange): boolean {
-  return a.first === b.first && a.last === b.last
+  /** Runs a statement over rows as JSON, some at once: one statement for each takes several times as long. */
+  #each(rows: readonly unknown[], statement: string): void {
+    for (let index = 0; index < rows.length; index += LOGS_AT_ONCE)
+      this.#sql.exec(statement, JSON.stringify(rows.slice(index, index + LOGS_AT_ONCE)))
+  }
 }

@@ -6,32 +6,29 @@ export const migrations: readonly Migration[] = [
   {
     name: '0001_lake',
     sql: `
-      -- What is durable here and not in the table yet. A part without a place holds events that went through no outbox, or
-      -- forks.
+      -- What is durable here and not in the table yet. runs is JSON, [[log, first LSN, last LSN], …], and says of nothing
+      -- that went through no outbox, or is a fork. A log is JSON, [ns, source, epoch].
       CREATE TABLE lake_buffer (
-        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT, source TEXT, epoch TEXT,
-        first_lsn INTEGER, last_lsn INTEGER, events INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, runs TEXT NOT NULL,
+        events INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
       );
-      CREATE INDEX lake_buffer_origin ON lake_buffer (ns, source, epoch) WHERE epoch IS NOT NULL;
       -- The same, of which the LSNs before are missing.
       CREATE TABLE lake_held (
-        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
-        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, events INTEGER NOT NULL, bytes INTEGER NOT NULL,
-        records TEXT NOT NULL
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, log TEXT NOT NULL,
+        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
+        events INTEGER NOT NULL, bytes INTEGER NOT NULL, records TEXT NOT NULL
       );
-      CREATE INDEX lake_held_origin ON lake_held (ns, source, epoch);
+      CREATE INDEX lake_held_log ON lake_held (log);
       -- Which LSNs are in the table.
       CREATE TABLE lake_landed (
-        ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
-        first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL,
-        PRIMARY KEY (ns, source, epoch, first_lsn)
+        log TEXT NOT NULL, first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, PRIMARY KEY (log, first_lsn)
       ) WITHOUT ROWID;
       -- Which ids came under which LSNs, to tell a fork from an event that came twice.
       CREATE TABLE lake_ids (
-        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, source TEXT NOT NULL, epoch TEXT NOT NULL,
+        seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, log TEXT NOT NULL,
         first_lsn INTEGER NOT NULL, last_lsn INTEGER NOT NULL, ids TEXT NOT NULL
       );
-      CREATE INDEX lake_ids_origin ON lake_ids (ns, source, epoch, last_lsn);
+      CREATE INDEX lake_ids_log ON lake_ids (log, last_lsn);
       -- Ids of events that went through no outbox.
       CREATE TABLE lake_seen (
         seq INTEGER PRIMARY KEY, taken_ms INTEGER NOT NULL, ns TEXT NOT NULL, event_id TEXT NOT NULL, UNIQUE (ns, event_id)

@@ -4,7 +4,13 @@
 // files, and a commit of any kind hands the file's name on.
 
 import type { NewFile } from './iceberg/commit.ts'
-import type { Origin } from './intake.ts'
+
+/** Up to which LSN nothing is missing of a log. `source` is global. */
+export interface Watermark {
+  readonly source: string
+  readonly epoch: string
+  readonly lsn: number
+}
 
 /** By global source and epoch: the last LSN up to which nothing is missing. */
 export type Watermarks = Record<string, Record<string, number>>
@@ -20,9 +26,9 @@ export const SUMMARY_LOGS_MAX = 200
 
 /** What there is to say, and where the last file is. */
 export interface WatermarksToSay {
-  readonly changed: readonly (Origin & { readonly lsn: number })[]
+  readonly changed: readonly Watermark[]
   /** All logs but those that changed. Read only where a file is written. */
-  readonly all: () => Iterable<Origin & { readonly lsn: number }>
+  readonly all: () => Iterable<Watermark>
   readonly location: string
   readonly key: string | undefined
   /** The sequence number of the snapshot that is made, and of the one that the last file belongs to. */
@@ -51,7 +57,7 @@ function nameFile(location: string, key: string, sequence: number): Record<strin
   return { [WATERMARKS_FILE]: `${location}/${key}`, [WATERMARKS_SEQUENCE]: String(sequence) }
 }
 
-function toMap(watermarks: Iterable<Origin & { readonly lsn: number }>): Watermarks {
+function toMap(watermarks: Iterable<Watermark>): Watermarks {
   const map: Watermarks = {}
   for (const { source, epoch, lsn } of watermarks) {
     const epochs = map[source] ?? {}

@@ -140,7 +140,7 @@ describe('the watermarks of the table', () => {
     const own = await runInDurableObject(table, (_, { storage }) =>
       storage.sql
         .exec<{ source: string; lsn: number }>(
-          'SELECT source, min(last_lsn) AS lsn FROM lake_landed GROUP BY ns, source, epoch',
+          `SELECT log ->> 0 || '/' || (log ->> 1) AS source, min(last_lsn) AS lsn FROM lake_landed GROUP BY log`,
         )
         .toArray(),
     )
