@@ -20,6 +20,8 @@ const BATCH_EVENTS = 1_000
 /** How many events are in the table where its growth is looked at. */
 const TABLE_EVENTS = [1_000, 10_000, 100_000, 1_000_000]
 const SOURCES = [10, 100, 1_000, 10_000]
+/** A full commit: five events of each where there are 10,000. */
+const SOURCES_EVENTS = 50_000
 
 const timesSchema = z.object({ sendMs: z.number(), commitMs: z.number() })
 const bytesSchema = z.object({ bytes: z.number() })
@@ -130,7 +132,7 @@ async function measureSources(): Promise<number> {
   const rates: number[] = []
   for (const sources of SOURCES) {
     const round: number[] = []
-    for (let n = 0; n < 4; n++) round.push(await rateOf(`sources-${sources}`, loadOf(ROUND_EVENTS, sources, n)))
+    for (let n = 0; n < 4; n++) round.push(await rateOf(`sources-${sources}`, loadOf(SOURCES_EVENTS, sources, n)))
     // The first round creates each of them.
     rates.push(median(round.slice(1)))
     console.error(`lake.ingest.sources: ${Math.round(rates.at(-1) ?? 0)} events/s from ${sources} sources`)

@@ -3,9 +3,9 @@
 
 import { CDCError } from '../error.ts'
 import { parseRecordsJSON } from '../event/plain-record.ts'
-import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
+import type { CommittedRecord, EventRecord } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
-import { contains, type LSNRange, touches, unite } from './ranges.ts'
+import { contains, type LSNRange, overlaps, touches, unite } from './ranges.ts'
 
 /** UTF-8 bytes of one part's records as JSON. The platform documents 2 MB for a SQLite row. */
 const PART_BYTES_MAX = 1_900_000
@@ -55,31 +55,36 @@ export function parseRecords(json: string): ParsedRecords {
   })
 }
 
-/** A batch as relays send it, as the part that it makes: all of it one run, in order and verbatim. */
-export function wholeRun({ records, isVerbatim }: ParsedRecords, json: string): (Part & MarkedRun) | undefined {
-  const [first] = records
+/** A request that is kept as it came, where it is not too large. */
+export function verbatimPart({ records, isVerbatim }: ParsedRecords, json: string): Part | undefined {
   const bytes = utf8Bytes(json)
-  if (!isVerbatim || bytes > PART_BYTES_MAX || first === undefined || !isCommitted(first)) return undefined
-  const { ns, source, epoch, lsn } = first
-  let ids = ''
-  for (const [index, record] of records.entries()) {
-    const isNext = record.lsn === lsn + index && record.epoch === epoch && record.source === source && record.ns === ns
-    if (!isNext) return undefined
-    ids += markOf(record.id)
-  }
-  const last = lsn + records.length - 1
-  return { log: logOf(first), first: lsn, last, ids, events: records.length, bytes, records: json }
+  return isVerbatim && bytes <= PART_BYTES_MAX ? { events: records.length, bytes, records: json } : undefined
 }
 
 /** Sorts records by the log that they are of, and by LSN. */
 export function groupByLog(records: readonly CommittedRecord[]): Map<Log, CommittedRecord[]> {
-  const groups = Map.groupBy(records, logOf)
-  for (const [log, group] of groups)
-    groups.set(
-      log,
-      group.toSorted((a, b) => a.lsn - b.lsn),
-    )
+  const groups = new Map<Log, CommittedRecord[]>()
+  let group: CommittedRecord[] = []
+  for (const record of records) {
+    // Neighbours are mostly of one log.
+    const before = group.at(-1)
+    if (before === undefined || !isSameLog(before, record)) {
+      const log = logOf(record)
+      group = groups.get(log) ?? []
+      groups.set(log, group)
+    }
+    group.push(record)
+  }
+  for (const sorted of groups.values()) if (!isRising(sorted)) sorted.sort((a, b) => a.lsn - b.lsn)
   return groups
+}
+
+function isSameLog(a: CommittedRecord, b: CommittedRecord): boolean {
+  return a.epoch === b.epoch && a.source === b.source && a.ns === b.ns
+}
+
+function isRising(records: readonly CommittedRecord[]): boolean {
+  return records.every((record, index) => record.lsn > (records[index - 1]?.lsn ?? 0))
 }
 
 /** What an id leaves behind under its LSN: of a ULID's random part as much as tells two events apart. */
@@ -101,6 +106,9 @@ export function sortOut(
   taken: readonly LSNRange[],
   marksOf: (lsn: number) => ReadonlySet<string>,
 ): { fresh: CommittedRecord[]; forks: CommittedRecord[] } {
+  const [first, last] = [records[0], records.at(-1)]
+  const isNew = first && last && isRising(records) && !overlaps(taken, { first: first.lsn, last: last.lsn })
+  if (isNew) return { fresh: [...records], forks: [] }
   const fresh: CommittedRecord[] = []
   const forks: CommittedRecord[] = []
   const marks = new Map<number, Set<string>>()

@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
-import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
+import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
 import { Commits, type UpkeepOutcome } from './commits.ts'
@@ -14,6 +14,7 @@ import {
   markFork,
   type MarkedRun,
   namesOf,
+  type ParsedRecords,
   parseRecords,
   type Part,
   partsOf,
@@ -21,10 +22,10 @@ import {
   runsOf,
   settle,
   sortOut,
-  wholeRun,
+  verbatimPart,
 } from './intake.ts'
 import { Logs, type MemoryLimits } from './logs.ts'
-import { overlaps, touches, unite, watermark } from './ranges.ts'
+import { unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
 import { DEFAULT_LOCATION } from './table.ts'
@@ -159,10 +160,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
         { retryable: true },
       )
     const before = this.#buffer.amount
-    const run = wholeRun(parsed, json)
-    this.#transaction(() => {
-      if (run === undefined || !this.#takeRun(run)) this.#takeIn(parsed.records)
-    })
+    this.#transaction(() => this.#takeIn(parsed, verbatimPart(parsed, json)))
     await this.#arm(before)
   }
 
@@ -205,18 +203,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
     if (alarm === null || alarm <= this.now()) await this.ctx.storage.setAlarm(this.now())
   }
 
-  /** Keeps a whole batch that goes on from what is there, which is the usual case. @returns whether it does. */
-  #takeRun(run: Part & MarkedRun): boolean {
-    const settled = unite([...(this.#logs.landed([run.log]).get(run.log) ?? []), ...this.#buffer.waiting(run.log)])
-    const isNext = settled.length === 0 || touches(settled, run)
-    if (!isNext || overlaps(settled, run) || this.#buffer.held(run.log).length > 0) return false
-    this.#logs.addIds([run], this.now())
-    this.#buffer.add(run, [run], this.now())
-    return true
-  }
-
   /** Keeps what is new of the records: in the buffer what goes on from what is there, and apart what leaves a hole. */
-  #takeIn(records: readonly EventRecord[]): void {
+  #takeIn({ records }: ParsedRecords, verbatim: Part | undefined): void {
     const nowMs = this.now()
     const groups = groupByLog(records.filter(isCommitted))
     const landed = this.#logs.landed([...groups.keys()])
@@ -238,6 +226,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
       for (const run of held) if (!('seq' in run)) this.#hold(run, nowMs)
     }
     this.#logs.addIds(marked, nowMs)
+    const isWhole = freeRuns.reduce((events, run) => events + run.records.length, 0) === records.length
+    if (isWhole && verbatim !== undefined && records.length > 0) return this.#buffer.add(verbatim, freeRuns, nowMs)
     for (const part of partsOfRuns(freeRuns)) this.#buffer.add(part, part.runs, nowMs)
     const unseen = this.#logs.takeUnseen(
       records.filter((record) => !isCommitted(record)),
