@@ -1,21 +1,45 @@
-// What ClickHouse has to answer about the table, and who says so: DuckDB, the table's own metadata, or the load.
+// What an engine has to answer about the table, and who says so: DuckDB over the files, the metadata, or the load.
 
+import * as z from 'zod'
 import type { TableDescription } from './lake.ts'
 
 export type Cell = string | number | null
 export type Rows = readonly (readonly Cell[])[]
 
-/** A statement over `events` for ClickHouse, and the rows that it has to give. */
-export interface Check {
+/** What an engine is asked: SQL over `events`, as a snapshot has it or the current one. */
+export interface Question {
+  readonly sql: string
+  readonly snapshot?: number
+  /** The condition in the SQL, for an engine that has no SQL. */
+  readonly filter?: string
+}
+
+/** For each question its rows, or the engine's error as a text. */
+export type Answers = readonly (Rows | string)[]
+
+export const answersShape = z.array(
+  z.union([z.string(), z.array(z.array(z.union([z.string(), z.number(), z.null()])))]),
+)
+
+/** Whose SQL a question is in. */
+export type Dialect = 'clickhouse' | 'duckdb'
+
+/** A question, and the rows that it has to get. */
+export interface Check extends Question {
   readonly name: string
-  readonly statement: string
   /** Where the expected rows come from. */
   readonly by: string
   readonly expected: Rows
 }
 
-/** A question that both engines are asked. Only where their SQL differs is there a second text. */
-interface Question {
+/** A condition, and how many data files an engine has to read for it that uses the bounds in the manifests. */
+export interface Pruning {
+  readonly condition: string
+  readonly files: number
+}
+
+/** SQL in both dialects. Only where they differ is there a second text. */
+interface Statement {
   readonly name: string
   readonly sql: string
   readonly duckdb?: string
@@ -23,7 +47,7 @@ interface Question {
 
 const COUNTED = 'SELECT count(*), count(DISTINCT id), sum(lsn), count(*) - count("before"), count(*) - count("after")'
 
-const questions: readonly Question[] = [
+const statements: readonly Statement[] = [
   { name: 'rows, distinct ids, sum of lsn, nulls of before and after', sql: `${COUNTED} FROM events` },
   {
     name: 'partitions',
@@ -43,64 +67,85 @@ const questions: readonly Question[] = [
   },
 ]
 
+const DUCKDB_TYPES = 'SELECT column_name, column_type FROM (DESCRIBE events)'
+
 const CLICKHOUSE_TYPES: Readonly<Record<string, string>> = {
   VARCHAR: 'String',
   BIGINT: 'Int64',
   'TIMESTAMP WITH TIME ZONE': "DateTime64(6, 'UTC')",
 }
 
-/** Asks DuckDB, and the metadata, for what ClickHouse has to answer. */
+/** Asks DuckDB, and the metadata, for what an engine has to answer. */
 export async function createChecks(
+  dialect: Dialect,
   table: TableDescription,
   committedEvents: number,
   askDuckDB: (sql: string) => Promise<Rows>,
 ): Promise<Check[]> {
   const checks = [
     count('rows against commits', 'the load', committedEvents),
-    columnTypes(await askDuckDB('SELECT column_name, column_type FROM (DESCRIBE events)'), table.columns),
+    columnTypes(dialect, await askDuckDB(DUCKDB_TYPES), table.columns),
   ]
-  for (const { name, sql, duckdb } of [...questions, everyValue(table.columns)])
-    checks.push({ name, statement: sql, by: 'DuckDB', expected: await askDuckDB(duckdb ?? sql) })
+  for (const { name, sql, duckdb = sql } of [...statements, everyValue(table.columns)])
+    checks.push({ name, sql: dialect === 'duckdb' ? duckdb : sql, by: 'DuckDB', expected: await askDuckDB(duckdb) })
   return [...checks, ...table.snapshots.map(snapshotCheck)]
+}
+
+/** Conditions that few files or none can hold, and how many files have such rows, by the rows themselves. */
+export async function createPrunings(
+  askDuckDB: (sql: string) => Promise<Rows>,
+  files: readonly string[],
+): Promise<Pruning[]> {
+  const [[last] = []] = await askDuckDB('SELECT max(lsn) FROM events')
+  const paths = files.map((path) => `'${path.replaceAll("'", "''")}'`).join(', ')
+  const prunings: Pruning[] = []
+  for (const condition of [`lsn >= ${last}`, "ns > 'zz'"]) {
+    const [[found] = []] = await askDuckDB(
+      `SELECT count(DISTINCT filename) FROM read_parquet([${paths}], filename = true) WHERE ${condition}`,
+    )
+    prunings.push({ condition, files: Number(found) })
+  }
+  return prunings
 }
 
 /** The difference between an answer and what was expected, or nothing where there is none. */
 export function difference({ expected, by }: Check, answer: Rows | string): string | undefined {
-  if (typeof answer === 'string') return `ClickHouse fails: ${answer}`
+  if (typeof answer === 'string') return `it fails: ${answer}`
   const [got, wanted] = [answer.map(asText), expected.map(asText)]
   // Two engines that both see an empty table agree about nothing.
   if (wanted.length === 0) return `${by} has no rows to compare with`
   const at = Array.from({ length: Math.max(got.length, wanted.length) }).findIndex((_, row) => got[row] !== wanted[row])
   if (at === -1) return undefined
   const sizes = got.length === wanted.length ? '' : `${got.length} rows instead of ${wanted.length}; `
-  return `${sizes}row ${at}: ClickHouse ${got[at] ?? 'has none'}; ${by} ${wanted[at] ?? 'has none'}`
+  return `${sizes}row ${at}: it has ${got[at] ?? 'none'}, and ${by} ${wanted[at] ?? 'none'}`
 }
 
 function count(name: string, by: string, expected: number | string): Check {
-  return { name, statement: 'SELECT count(*) FROM events', by, expected: [[expected]] }
+  return { name, sql: 'SELECT count(*) FROM events', by, expected: [[expected]] }
 }
 
 function snapshotCheck({ id, records }: TableDescription['snapshots'][number]): Check {
-  const check = count(`rows of snapshot ${id}`, 'the metadata', records)
-  return { ...check, statement: `${check.statement} SETTINGS iceberg_snapshot_id = ${id}` }
+  return { ...count(`rows of snapshot ${id}`, 'the metadata', records), snapshot: id }
 }
 
 /** The types as DuckDB has them, and from the metadata, since DuckDB does not tell, which columns have no nulls. */
-function columnTypes(duckdb: Rows, columns: TableDescription['columns']): Check {
-  const required = new Set(columns.filter((column) => column.required).map(({ name }) => name))
+function columnTypes(dialect: Dialect, duckdb: Rows, columns: TableDescription['columns']): Check {
+  const name = 'column types'
+  if (dialect === 'duckdb') return { name, sql: DUCKDB_TYPES, by: 'DuckDB', expected: duckdb }
+  const required = new Set(columns.filter((column) => column.required).map((column) => column.name))
   return {
-    name: 'column types',
-    statement: 'DESCRIBE TABLE events SETTINGS describe_compact_output = 1',
+    name,
+    sql: 'DESCRIBE TABLE events SETTINGS describe_compact_output = 1',
     by: 'DuckDB and the metadata',
-    expected: duckdb.map(([name = null, duckdbType]) => {
+    expected: duckdb.map(([column = null, duckdbType]) => {
       const type = CLICKHOUSE_TYPES[String(duckdbType)] ?? `the type of ${duckdbType}`
-      return [name, required.has(String(name)) ? type : `Nullable(${type})`]
+      return [column, required.has(String(column)) ? type : `Nullable(${type})`]
     }),
   }
 }
 
 /** Every value of every row, the time in microseconds, which the engines' functions name differently. */
-function everyValue(columns: TableDescription['columns']): Question {
+function everyValue(columns: TableDescription['columns']): Statement {
   const select = (micros: string) => {
     const cells = columns.map(({ name, type }) => (type === 'timestamptz' ? `${micros}("${name}")` : `"${name}"`))
     return `SELECT ${cells.join(', ')} FROM events ORDER BY source, epoch, lsn`

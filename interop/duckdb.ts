@@ -5,16 +5,19 @@ import { readLocalTable } from '../src/cli/local-lake.ts'
 import type { Cell, Rows } from './check.ts'
 import { CONFIG } from './lake.ts'
 
-/** Opens the table in a state directory. @returns what runs a statement over `events`. */
-export async function openDuckDB(state: string): Promise<(sql: string) => Promise<Rows>> {
+/** Opens the table in a state directory. @returns what runs a statement over `events`, and where its data files are. */
+export async function openDuckDB(
+  state: string,
+): Promise<{ ask: (sql: string) => Promise<Rows>; files: readonly string[] }> {
   const duckdb = await loadDuckDB()
   const table = await readLocalTable({ state, config: CONFIG }, silentIO())
-  return async (sql) => {
+  const ask = async (sql: string) => {
     const rows: Cell[][] = []
     for await (const portion of (await runSQL(duckdb, table, sql)).rows())
       for (const row of portion) rows.push(row.map(toCell))
     return rows
   }
+  return { ask, files: table.files }
 }
 
 function toCell(value: unknown): Cell {

@@ -4,6 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { getPlatformProxy, unstable_readConfig, unstable_startWorker } from 'wrangler'
 import * as z from 'zod'
+import { ACCESS_KEY_ID, TOKEN_NAME } from '../src/lake/catalog/access.ts'
 import { DEFAULT_LOCATION } from '../src/lake/table.ts'
 
 /** The table's place in the bucket. */
@@ -33,12 +34,24 @@ const metadataShape = z
     snapshots: snapshots.map(({ 'snapshot-id': id, summary }) => ({ id, records: summary['total-records'] })),
   }))
 
-/** Starts the Worker. @returns how to post JSON to it, and how to stop it. */
+/** How an engine reaches the catalog and the table's files. */
+export interface CatalogAddress {
+  readonly catalog: string
+  readonly files: string
+  readonly accessKeyId: string
+  readonly token: string
+}
+
+/** With what a URL does not hold as it is, for the signatures' sake. */
+const TOKEN = 'interop/+ token'
+
+/** Starts the Worker. @returns where it is, how to post JSON to it, and how to stop it. */
 export async function startWorker(state: string) {
   // Without this, each start asks the network for an example of `request.cf`.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
   const worker = await unstable_startWorker({
     config: CONFIG,
+    bindings: { [TOKEN_NAME]: { type: 'plain_text', value: TOKEN } },
     dev: {
       server: { hostname: '127.0.0.1', port: 0 },
       inspector: false,
@@ -48,7 +61,12 @@ export async function startWorker(state: string) {
     },
   })
   const url = await worker.url
-  return { post: (path: string, body: unknown) => post(new URL(path, url), body), stop: () => worker.dispose() }
+  return { url, post: (path: string, body: unknown) => post(new URL(path, url), body), stop: () => worker.dispose() }
+}
+
+/** The catalog of a Worker at a URL. */
+export function catalogAt(url: string): CatalogAddress {
+  return { catalog: `${url}/catalog`, files: `${url}/lake`, accessKeyId: ACCESS_KEY_ID, token: TOKEN }
 }
 
 /** Opens the bucket that the Worker writes into, beside the running Worker or without it. */

@@ -1,23 +1,36 @@
-// npm run interop -- [--json]: an engine that we did not write reads the table. The project's own Worker writes it,
-// ClickHouse reads it, and whatever differs from DuckDB, from the metadata or from what was committed is printed.
+// npm run interop -- [--json]: engines that we did not write read the table. The project's own Worker writes it.
+// ClickHouse reads its files, and then through the catalog, as PyIceberg and DuckDB's iceberg extension do where they can
+// be installed. Whatever differs from DuckDB over the files, from the metadata or from what was committed is printed.
 // Exits with 1 where anything differs. With --json the last line of stdout is an object with the result.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type Check, createChecks, difference } from './check.ts'
-import { installClickHouse, queryClickHouse } from './clickhouse.ts'
+import { type Answers, type Check, createChecks, createPrunings, type Dialect, difference } from './check.ts'
+import type { Pruning, Question } from './check.ts'
+import { askLocally, askThroughCatalog, installClickHouse } from './clickhouse.ts'
 import { openDuckDB } from './duckdb.ts'
-import { describeTable, exportTable, openBucket, startWorker, type TableDescription } from './lake.ts'
+import { type CatalogAddress, catalogAt, describeTable, exportTable, openBucket, startWorker } from './lake.ts'
+import type { TableDescription } from './lake.ts'
+import { Listener } from './listener.ts'
 import { createLoad, type Request } from './load.ts'
+import { askPython, installPython } from './python.ts'
 
 const LANDING_MS_MAX = 30_000
 const POLL_MS = 200
 /** For all but the installation. */
 const RUN_MS_MAX = 180_000
 
+/** An engine that reads the table in one way. */
+interface Engine {
+  readonly name: string
+  readonly dialect: Dialect
+  readonly ask: (questions: readonly Question[]) => Promise<Answers>
+}
+
 interface Finding {
+  readonly engine: string
   readonly name: string
   readonly by: string
   readonly holds: boolean
@@ -29,6 +42,7 @@ process.exitCode = await main(flags.json ?? false)
 
 async function main(json: boolean): Promise<number> {
   await installClickHouse()
+  const withoutPython = await installPython()
   const startedMs = Date.now()
   const timer = setTimeout(() => {
     console.error(`interop: not done in ${RUN_MS_MAX / 1000} s`)
@@ -37,48 +51,81 @@ async function main(json: boolean): Promise<number> {
   const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-interop-'))
   process.once('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
   try {
-    const result = await compare(directory)
+    const result = await compare(directory, withoutPython)
     const holds = result.findings.every((finding) => finding.holds)
     const seconds = Math.round((Date.now() - startedMs) / 100) / 10
-    console.log(json ? JSON.stringify({ holds, seconds, ...result }) : report(result.findings, seconds))
+    console.log(json ? JSON.stringify({ holds, seconds, ...result }) : report(result, seconds))
     return holds ? 0 : 1
   } finally {
     clearTimeout(timer)
   }
 }
 
-/** Writes the table, copies it out, and asks both engines. */
-async function compare(directory: string) {
+/** Writes the table, and asks each engine. @param withoutPython why there are no engines that need Python. */
+async function compare(directory: string, withoutPython: string | undefined) {
   const state = join(directory, 'state')
-  const events = await fillLake(state)
+  const worker = await startWorker(state)
+  const listener = await Listener.start(worker.url.href)
   const { bucket, close } = await openBucket(state)
   try {
+    const events = await fillLake(bucket, worker.post)
     const table = await describeTable(bucket)
     if (table === undefined) throw new Error('interop: the lake has no table')
     const location = await exportTable(bucket, join(directory, 'lake'))
-    const checks = await createChecks(table, events, await openDuckDB(state))
-    const findings = await askClickHouse(checks, directory, location)
-    return { events, snapshots: table.snapshots.length, columns: table.columns.length, findings }
+    const duckdb = await openDuckDB(state)
+    const locally: Engine = {
+      name: 'ClickHouse over the files',
+      dialect: 'clickhouse',
+      ask: (questions) => askLocally(directory, location, questions),
+    }
+    const throughCatalog = enginesOf(catalogAt(listener.url), withoutPython === undefined)
+    const findings: Finding[] = []
+    for (const engine of [locally, ...throughCatalog])
+      findings.push(...(await check(engine, await createChecks(engine.dialect, table, events, duckdb.ask))))
+    const prunings = await createPrunings(duckdb.ask, duckdb.files)
+    for (const engine of throughCatalog)
+      for (const pruning of prunings) findings.push(await checkPruning(engine, pruning, listener))
+    return {
+      events,
+      snapshots: table.snapshots.length,
+      columns: table.columns.length,
+      files: duckdb.files.length,
+      findings,
+      ...(withoutPython !== undefined && { skipped: `PyIceberg and DuckDB through the catalog: ${withoutPython}` }),
+    }
   } finally {
     await close()
+    listener.stop()
+    await worker.stop()
   }
 }
 
-/** @returns how many events were committed, each of which has to be in the table once. */
-async function fillLake(state: string): Promise<number> {
-  const worker = await startWorker(state)
-  const { bucket, close } = await openBucket(state)
-  let events = 0
-  try {
-    for (const wave of await createLoad()) {
-      events += await sendWave(wave, worker.post)
-      await landed(bucket, events)
-    }
-    return events
-  } finally {
-    await close()
-    await worker.stop()
+function enginesOf(address: CatalogAddress, hasPython: boolean): Engine[] {
+  const clickHouse: Engine = {
+    name: 'ClickHouse through the catalog',
+    dialect: 'clickhouse',
+    ask: (questions) => askThroughCatalog(address, questions),
   }
+  if (!hasPython) return [clickHouse]
+  return [
+    clickHouse,
+    { name: 'PyIceberg', dialect: 'duckdb', ask: (questions) => askPython('pyiceberg', address, questions) },
+    {
+      name: 'DuckDB through the catalog',
+      dialect: 'duckdb',
+      ask: (questions) => askPython('duckdb', address, questions),
+    },
+  ]
+}
+
+/** @returns how many events were committed, each of which has to be in the table once. */
+async function fillLake(bucket: R2Bucket, post: (path: string, body: unknown) => Promise<void>): Promise<number> {
+  let events = 0
+  for (const wave of await createLoad()) {
+    events += await sendWave(wave, post)
+    await landed(bucket, events)
+  }
+  return events
 }
 
 async function sendWave(wave: readonly Request[], post: (path: string, body: unknown) => Promise<void>) {
@@ -105,25 +152,32 @@ function recordsOf(table: TableDescription | undefined): number {
   return Number(table?.snapshots.at(-1)?.records ?? 0)
 }
 
-async function askClickHouse(checks: readonly Check[], directory: string, location: string): Promise<Finding[]> {
-  const statements = checks.map(({ statement }) => statement.replaceAll(/\bevents\b/g, `icebergLocal('${location}')`))
-  const answers = await queryClickHouse(statements, directory)
+async function check({ name: engine, ask }: Engine, checks: readonly Check[]): Promise<Finding[]> {
+  const answers = await ask(checks.map(({ sql, snapshot }) => ({ sql, ...(snapshot !== undefined && { snapshot }) })))
   return checks.map((check, index) => {
-    const found = difference(check, answers[index] ?? [])
-    return {
-      name: check.name,
-      by: check.by,
-      holds: found === undefined,
-      ...(found !== undefined && { difference: found }),
-    }
+    const { name, by } = check
+    return finding({ engine, name, by }, difference(check, answers[index] ?? []))
   })
 }
 
-function report(findings: readonly Finding[], seconds: number): string {
-  const lines = findings.map(({ name, by, difference }) =>
-    difference === undefined ? `same     ${name} (${by})` : `DIFFERS  ${name}: ${difference}`,
+async function checkPruning({ name: engine, ask }: Engine, { condition, files }: Pruning, listener: Listener) {
+  const question = { sql: `SELECT count(*) FROM events WHERE ${condition}`, filter: condition }
+  const { answer, files: read } = await listener.count(() => ask([question]))
+  const what = { engine, name: `files read for ${condition}`, by: `${files}, by the rows in them` }
+  if (typeof answer[0] === 'string') return finding(what, `it fails: ${answer[0]}`)
+  return finding(what, read === files ? undefined : `it reads ${read} instead of ${files}`)
+}
+
+function finding(what: Omit<Finding, 'holds' | 'difference'>, difference: string | undefined): Finding {
+  return { ...what, holds: difference === undefined, ...(difference !== undefined && { difference }) }
+}
+
+function report({ findings, skipped }: { findings: readonly Finding[]; skipped?: string }, seconds: number): string {
+  const lines = findings.map(({ engine, name, by, difference }) =>
+    difference === undefined ? `same     ${engine}: ${name} (${by})` : `DIFFERS  ${engine}: ${name}: ${difference}`,
   )
+  const engines = [...new Set(findings.map(({ engine }) => engine))].join(', ')
   const different = findings.filter(({ holds }) => !holds).length
-  const end = different === 0 ? 'ClickHouse reads the same table' : `${different} of ${findings.length} differ`
-  return [...lines, `${end} (${seconds} s)`].join('\n')
+  const end = different === 0 ? `the same table by ${engines}` : `${different} of ${findings.length} differ`
+  return [...lines, ...(skipped === undefined ? [] : [`skipped: ${skipped}`]), `${end} (${seconds} s)`].join('\n')
 }

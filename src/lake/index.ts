@@ -1,2 +1,5 @@
+export { catalogRoutes, type LakeHolder } from './catalog/catalog-routes.ts'
+export { fileRoutes } from './catalog/file-routes.ts'
+export type { CatalogEnv } from './catalog/location.ts'
 export { Lake } from './lake.ts'
 export { type LakeEnv, type LakeLimits, type LakeStatus, LakeTable } from './lake-table.ts'

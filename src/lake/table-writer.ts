@@ -7,7 +7,7 @@ import type { Commits, OpenCommit, TableChange } from './commits.ts'
 import type { NewFile, PreparedCommit, Table } from './iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
 import type { Snapshot } from './iceberg/snapshot.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import { EVENTS_COLUMNS, EVENTS_PARTITION, metadataKey } from './table.ts'
 
 /** What a writer needs of its object. */
 export interface TableWriterParts {
@@ -173,16 +173,6 @@ export class TableWriter {
         'give this one a LAKE_LOCATION of its own',
     )
   }
-}
-
-/** Whether a key, relative to the table's location, is that of a metadata file. */
-export function versionOfMetadataKey(key: string): number | undefined {
-  const version = /^metadata\/v(\d+)\.metadata\.json$/.exec(key)?.[1]
-  return version === undefined ? undefined : Number(version)
-}
-
-function metadataKey(version: number): string {
-  return `metadata/v${version}.metadata.json`
 }
 
 /** What a commit adds to the current snapshot, and what else it has stored. */

@@ -6,6 +6,17 @@ import type { Column } from './iceberg/schema.ts'
 /** The table's root where `LAKE_LOCATION` doesn't say another: `s3://<bucket>/<prefix>`. */
 export const DEFAULT_LOCATION = 's3://lake/cdc/events'
 
+/** Where a version's metadata is, relative to the table's root: putting it is what commits. */
+export function metadataKey(version: number): string {
+  return `metadata/v${version}.metadata.json`
+}
+
+/** The version that a key is the metadata of, if it is of one. */
+export function versionOfMetadataKey(key: string): number | undefined {
+  const version = /^metadata\/v(\d+)\.metadata\.json$/.exec(key)?.[1]
+  return version === undefined ? undefined : Number(version)
+}
+
 /** Columns of `cdc.events`. `before`, `after`, `data` and `_meta` hold JSON text: Iceberg v2 has no type for it. */
 export const EVENTS_COLUMNS: readonly Column[] = [
   { id: 1, name: 'id', type: 'string', required: true },

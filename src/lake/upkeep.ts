@@ -15,7 +15,8 @@ import {
 import type { ManifestFile } from './iceberg/manifest.ts'
 import { compareRows } from './iceberg/order.ts'
 import type { Row, Value } from './iceberg/schema.ts'
-import { type TableWriter, versionOfMetadataKey } from './table-writer.ts'
+import { versionOfMetadataKey } from './table.ts'
+import type { TableWriter } from './table-writer.ts'
 
 /** How much a step of upkeep does, and when there is something to do. Times are in milliseconds. */
 export interface UpkeepLimits {

@@ -50,6 +50,8 @@ export function writeParquet(columns: readonly Column[], rows: readonly Row[]): 
     writer: out,
     schema: parquetSchema(columns),
     codec: 'ZSTD',
+    // Engines in Java ignore the statistics of a writer whose version they cannot read.
+    createdBy: 'hyparquet-writer version 0.17.0',
     compressors: { ZSTD: zstdCompressSync },
   })
   const columnData = columns.map(({ name, bounds }, i) => ({ name, data: values[i] ?? [], statistics: bounds ?? true }))
