@@ -18,7 +18,7 @@ export const CONFIG = join(import.meta.dirname, '..', 'wrangler.toml')
 /** What the table's metadata file says of it. */
 export interface TableDescription {
   readonly columns: readonly { readonly name: string; readonly type: string; readonly required: boolean }[]
-  readonly snapshots: readonly { readonly id: number; readonly records: string }[]
+  readonly snapshots: readonly { readonly id: number; readonly operation: string; readonly records: string }[]
 }
 
 const metadataShape = z
@@ -27,11 +27,20 @@ const metadataShape = z
     schemas: z.tuple([
       z.object({ fields: z.array(z.object({ name: z.string(), type: z.string(), required: z.boolean() })) }),
     ]),
-    snapshots: z.array(z.object({ 'snapshot-id': z.int(), summary: z.looseObject({ 'total-records': z.string() }) })),
+    snapshots: z.array(
+      z.object({
+        'snapshot-id': z.int(),
+        summary: z.looseObject({ operation: z.string(), 'total-records': z.string() }),
+      }),
+    ),
   })
   .transform(({ schemas: [schema], snapshots }) => ({
     columns: schema.fields,
-    snapshots: snapshots.map(({ 'snapshot-id': id, summary }) => ({ id, records: summary['total-records'] })),
+    snapshots: snapshots.map(({ 'snapshot-id': id, summary }) => ({
+      id,
+      operation: summary.operation,
+      records: summary['total-records'],
+    })),
   }))
 
 /** How an engine reaches the catalog and the table's files. */
@@ -45,13 +54,19 @@ export interface CatalogAddress {
 /** With what a URL does not hold as it is, for the signatures' sake. */
 const TOKEN = 'interop/+ token'
 
+/** So that a few commits bring all kinds of snapshots about: appends, compactions, merged manifests. */
+const LIMITS = { rollMs: 300, compactFilesMin: 3, manifestsMax: 6 }
+
 /** Starts the Worker. @returns where it is, how to post JSON to it, and how to stop it. */
 export async function startWorker(state: string) {
   // Without this, each start asks the network for an example of `request.cf`.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
   const worker = await unstable_startWorker({
     config: CONFIG,
-    bindings: { [TOKEN_NAME]: { type: 'plain_text', value: TOKEN } },
+    bindings: {
+      [TOKEN_NAME]: { type: 'plain_text', value: TOKEN },
+      LAKE_LIMITS: { type: 'plain_text', value: JSON.stringify(LIMITS) },
+    },
     dev: {
       server: { hostname: '127.0.0.1', port: 0 },
       inspector: false,

@@ -19,6 +19,8 @@ import { askPython, installPython } from './python.ts'
 
 const LANDING_MS_MAX = 30_000
 const POLL_MS = 200
+/** Longer than the lake rests between two steps of upkeep. */
+const QUIET_MS = 2_000
 /** For all but the installation. */
 const RUN_MS_MAX = 180_000
 
@@ -125,7 +127,22 @@ async function fillLake(bucket: R2Bucket, post: (path: string, body: unknown) =>
     events += await sendWave(wave, post)
     await landed(bucket, events)
   }
+  await quiet(bucket)
   return events
+}
+
+/** Waits until the lake has put together what it can. */
+async function quiet(bucket: R2Bucket): Promise<void> {
+  let before = -1
+  for (let snapshots = 0; snapshots !== before;) {
+    before = snapshots
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS))
+    const table = await describeTable(bucket)
+    snapshots = table?.snapshots.length ?? 0
+    const rewritten = table?.snapshots.filter(({ operation }) => operation === 'replace').length ?? 0
+    console.error(`interop: ${snapshots} snapshots, ${rewritten} of them in place of others`)
+    if (snapshots === before && rewritten < 2) throw new Error('interop: the table was never compacted, and should be')
+  }
 }
 
 async function sendWave(wave: readonly Request[], post: (path: string, body: unknown) => Promise<void>) {

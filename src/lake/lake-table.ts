@@ -5,7 +5,7 @@ import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
-import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
+import { type Amount, Buffer, type Slice } from './buffer.ts'
 import { Commits, type UpkeepOutcome } from './commits.ts'
 import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
@@ -24,36 +24,22 @@ import {
   sortOut,
   verbatimPart,
 } from './intake.ts'
-import { Logs, type MemoryLimits } from './logs.ts'
+import { type LakeLimits, limitsFrom } from './limits.ts'
+import { Logs } from './logs.ts'
 import { unite, watermark } from './ranges.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
 import { DEFAULT_LOCATION } from './table.ts'
 import { TableWriter } from './table-writer.ts'
-import { Upkeep, type UpkeepLimits } from './upkeep.ts'
+import { Upkeep } from './upkeep.ts'
 import { sayWatermarks, type Watermark } from './watermarks.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket
   /** The table's root, `s3://<bucket>/<prefix>`. Default: `DEFAULT_LOCATION`. */
   LAKE_LOCATION?: string
-}
-
-/** Limits of a lake. Times are in milliseconds. */
-export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
-  /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
-  readonly rollMs: number
-  readonly rollEvents: number
-  readonly rollBytes: number
-  /** Bytes in the buffer beyond which `send` is refused until some are committed. */
-  readonly bufferBytesMax: number
-  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
-  readonly holdMs: number
-  readonly holdBytesMax: number
-  /** Snapshots that the table remembers, and as many metadata files before the current one. */
-  readonly snapshotsKept: number
-  /** How long a file stays that no snapshot reads any more, for those who read an older one. */
-  readonly graceMs: number
+  /** JSON of some `LakeLimits`, in place of their defaults: `{ "rollMs": 500 }`. */
+  LAKE_LIMITS?: string
 }
 
 /** What the lake holds and where its table stands. */
@@ -114,28 +100,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
       void ctx.blockConcurrencyWhile(() => this.#heal())
   }
 
+  /** Override to change limits in code. @throws {CDCError} `invalid-config` for a `LAKE_LIMITS` that makes no sense. */
   protected configure(): LakeLimits {
-    return {
-      rollMs: 2_000,
-      rollEvents: 50_000,
-      rollBytes: 16_000_000,
-      commitEventsMax: 50_000,
-      commitBytesMax: 16_000_000,
-      bufferBytesMax: 64_000_000,
-      holdMs: 60_000,
-      holdBytesMax: 16_000_000,
-      snapshotsKept: 100,
-      graceMs: 3_600_000,
-      compactFilesMin: 16,
-      compactFilesMax: 64,
-      compactEventsMax: 50_000,
-      manifestsMax: 64,
-      sweepMs: 24 * 3_600_000,
-      orphanMs: 24 * 3_600_000,
-      seenMs: 24 * 3_600_000,
-      seenEventsMax: 1_000_000,
-      idsMs: 31 * 24 * 3_600_000,
-    }
+    return limitsFrom(this.env.LAKE_LIMITS)
   }
 
   /** The time, for a test to choose. */
@@ -144,9 +111,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   /**
-   * Takes a JSON array of records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record without an LSN is
-   * known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them. A record whose LSN was taken by another
-   * event is a fork: it lands beside that one, with `_meta.isFork`.
+   * Takes a JSON array of records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record
+   * without an LSN is known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them. A record whose LSN
+   * was taken by another event is a fork: it lands beside that one, with `_meta.isFork`.
    *
    * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
    */

@@ -1,0 +1,64 @@
+// What bounds a lake, and how it is configured.
+
+import * as z from 'zod'
+import { CDCError } from '../error.ts'
+import type { SliceLimits } from './buffer.ts'
+import type { MemoryLimits } from './logs.ts'
+import type { UpkeepLimits } from './upkeep.ts'
+
+/** Limits of a lake. Times are in milliseconds. */
+export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
+  /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
+  readonly rollMs: number
+  readonly rollEvents: number
+  readonly rollBytes: number
+  /** Bytes in the buffer beyond which `send` is refused until some are committed. */
+  readonly bufferBytesMax: number
+  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
+  readonly holdMs: number
+  readonly holdBytesMax: number
+  /** Snapshots that the table remembers, and as many metadata files before the current one. */
+  readonly snapshotsKept: number
+  /** How long a file stays that no snapshot reads any more, for those who read an older one. */
+  readonly graceMs: number
+}
+
+const ms = z.number().nonnegative()
+const count = z.number().positive()
+
+const limitsSchema = z.strictObject({
+  rollMs: ms.default(2_000),
+  rollEvents: count.default(50_000),
+  rollBytes: count.default(16_000_000),
+  commitEventsMax: count.default(50_000),
+  commitBytesMax: count.default(16_000_000),
+  bufferBytesMax: count.default(64_000_000),
+  holdMs: ms.default(60_000),
+  holdBytesMax: count.default(16_000_000),
+  snapshotsKept: z.int().positive().default(100),
+  graceMs: ms.default(3_600_000),
+  compactFilesMin: count.default(16),
+  compactFilesMax: z.int().min(2).default(64),
+  compactEventsMax: count.default(50_000),
+  manifestsMax: count.default(64),
+  sweepMs: ms.default(24 * 3_600_000),
+  orphanMs: ms.default(24 * 3_600_000),
+  seenMs: ms.default(24 * 3_600_000),
+  seenEventsMax: count.default(1_000_000),
+  idsMs: ms.default(31 * 24 * 3_600_000),
+} satisfies Record<keyof LakeLimits, z.ZodType>)
+
+/** The limits that JSON says, and the defaults of the others. @throws {CDCError} `invalid-config`, naming the limit. */
+export function limitsFrom(json = '{}'): LakeLimits {
+  const parsed = limitsSchema.safeParse(parse(json))
+  if (parsed.success) return parsed.data
+  throw new CDCError('invalid-config', `LAKE_LIMITS: ${z.prettifyError(parsed.error)}`)
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch (cause) {
+    throw new CDCError('invalid-config', `LAKE_LIMITS is no JSON: ${json}`, { cause })
+  }
+}
