@@ -90,12 +90,13 @@ export async function totalRecords(): Promise<number> {
 }
 
 /** The rows of a global source in the current snapshot, by LSN, read by a library that is not ours. */
-export async function rowsOf(source: string): Promise<Record<string, unknown>[]> {
+export async function rowsOf(source: string, parsers: object = {}): Promise<Record<string, unknown>[]> {
   const files = await Promise.all(
     (await liveKeys()).map(async (key) => {
       const file = await (await env.LAKE_BUCKET.get(`cdc/events/${key}`))?.arrayBuffer()
       if (file === undefined) throw new Error(`${key} is gone, and a snapshot reads it`)
-      return parquetReadObjects({ file, compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) } })
+      const compressors = { ZSTD: (page: Uint8Array) => new Uint8Array(zstdDecompressSync(page)) }
+      return parquetReadObjects({ file, compressors, parsers })
     }),
   )
   return files
