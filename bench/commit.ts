@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { CommitLoad, CommitTimes } from './commit-object.ts'
 import type { Figure } from './figure.ts'
 import { callWorker } from './workerd.ts'
+import { quantile } from './quantile.ts'
 
 const ROUNDS = 11
 /** The clock inside the runtime counts whole milliseconds, so that a round is the sum of many turns. */
@@ -52,8 +53,4 @@ function perRow(rounds: readonly CommitTimes[], side: keyof CommitTimes): number
 function spread(values: readonly number[]): string {
   const [low, median, high] = [0.1, 0.5, 0.9].map((share) => quantile(values, share).toFixed(2))
   return `${median} (${low} to ${high})`
-}
-
-function quantile(values: readonly number[], share: number): number {
-  return values.toSorted((a, b) => a - b)[Math.round((values.length - 1) * share)] ?? Number.NaN
 }

@@ -11,7 +11,7 @@ export interface IngestTimes {
 
 const NEVER_MS = 3_600_000
 
-/** Takes in and commits only when told so. Each has a table of its own. */
+/** Takes in and commits only when told so, but for the one with the name of a user's lake. Each has a table of its own. */
 export class BenchLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: { LAKE_BUCKET: R2Bucket }) {
     super(ctx, { ...env, LAKE_LOCATION: `s3://lake/${ctx.id.name}/events` })
@@ -23,6 +23,7 @@ export class BenchLakeTable extends LakeTable {
   }
 
   protected override configure(): LakeLimits {
+    if (this.ctx.id.name === 'cdc.events') return super.configure()
     return {
       ...super.configure(),
       rollMs: NEVER_MS,

@@ -11,7 +11,7 @@ import * as z from 'zod'
 import { EVENTS_COLUMNS } from '../src/lake/table.ts'
 import type { Figure } from './figure.ts'
 import { createRecords, type IngestLoad } from './lake-records.ts'
-import { median } from './median.ts'
+import { median } from './quantile.ts'
 import { callWorker } from './workerd.ts'
 
 const ROUNDS = 7

@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { commitFigures } from './commit.ts'
 import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
+import { freshnessFigures } from './freshness.ts'
 import { graphFigures } from './graph.ts'
 import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
@@ -23,6 +24,7 @@ const figures: readonly Figure[] = [
   ...graphFigures,
   ...searchFigures,
   ...lakeFigures,
+  ...freshnessFigures,
 ]
 
 const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })

@@ -5,6 +5,7 @@ import * as z from 'zod'
 import type { Figure } from './figure.ts'
 import type { BacklogLoad, DrainLoad } from './relay-object.ts'
 import { callWorker } from './workerd.ts'
+import { median } from './quantile.ts'
 
 const ROUNDS = 9
 /** So few that the rounds together stay within the default retention, as a relay's first day does. */
@@ -114,8 +115,4 @@ function workerdMemoryMB(): number | undefined {
   } catch {
     return undefined
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }

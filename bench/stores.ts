@@ -4,6 +4,7 @@ import * as z from 'zod'
 import type { Figure } from './figure.ts'
 import type { StoreTask } from './stores-object.ts'
 import { callWorker } from './workerd.ts'
+import { median } from './quantile.ts'
 
 const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector']
 
@@ -39,8 +40,4 @@ async function measureRatio(store: string, kind: StoreTask['kind']): Promise<num
     `store.${store}.${kind}: ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; ${perRow('captured')}; without events ${perRow('bare')}`,
   )
   return median(ratios)
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }

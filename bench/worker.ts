@@ -4,6 +4,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { DocumentQueryObject } from './document-query-object.ts'
+import { type FreshnessObject, measureFreshness, type SteadyLoad } from './freshness-object.ts'
 import type { GraphObject, WalkTask } from './graph-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
 import { type BenchLakeTable, ingest } from './lake-object.ts'
@@ -15,8 +16,10 @@ import type { StoresObject, StoreTask } from './stores-object.ts'
 export { BacklogObject, RelayObject } from './relay-object.ts'
 export { CommitObject } from './commit-object.ts'
 export { DocumentQueryObject } from './document-query-object.ts'
+export { FreshnessObject } from './freshness-object.ts'
 export { GraphObject } from './graph-object.ts'
 export { BenchLakeTable } from './lake-object.ts'
+export { Lake } from 'durable-outbox/lake'
 export { RowsObject } from './rows-object.ts'
 export { SearchObject } from './search-object.ts'
 export { StoresObject } from './stores-object.ts'
@@ -32,6 +35,8 @@ interface Bindings {
   STORES: DurableObjectNamespace<StoresObject>
   LAKE_TABLE: DurableObjectNamespace<BenchLakeTable>
   LAKE_BUCKET: R2Bucket
+  LAKE: Service<import('durable-outbox/lake').Lake>
+  FRESHNESS: DurableObjectNamespace<FreshnessObject>
 }
 
 /** Takes no time of its own, so that figures are about the outbox and the relay. */
@@ -87,5 +92,7 @@ app.post('/lake/bytes/:table', async (c) => {
   const { objects } = await c.env.LAKE_BUCKET.list({ prefix: `${c.req.param('table')}/events/data/` })
   return c.json({ bytes: objects.reduce((bytes, { size }) => bytes + size, 0) })
 })
+
+app.post('/freshness', async (c) => c.json(await measureFreshness(c.env, await c.req.json<SteadyLoad>())))
 
 export default app
