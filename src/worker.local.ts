@@ -2,6 +2,7 @@
 // for engines: a catalog at /catalog, and its files where S3 clients look for the bucket `lake`.
 
 import { Hono } from 'hono'
+import { lakeRoutes } from './admin/lake-routes.ts'
 import { secretOf } from './http/secret.ts'
 import { TOKEN_NAME } from './lake/catalog/access.ts'
 import { type CatalogEnv, catalogRoutes, fileRoutes, type Lake } from './lake/index.ts'
@@ -26,6 +27,10 @@ table.route('/lake', fileRoutes())
 
 const local = new Hono<{ Bindings: Bindings }>()
 local.route('/', worker)
+local.route(
+  '/lake',
+  lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
+)
 local.get('/lake', async (c) => c.json(await c.env.EVENTS_PIPELINE.status()))
 local.all('/catalog/*', (c) => readTable(c.req.raw, c.env))
 local.all('/lake/*', (c) => readTable(c.req.raw, c.env))

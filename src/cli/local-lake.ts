@@ -9,10 +9,11 @@ import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
 import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table.ts'
+import type { Watermarks } from '../lake/watermarks.ts'
 import { type IO, importOptional, messageOf } from './command.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
 import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from './snapshot.ts'
-import { readManifest, readManifestList, readTableVersion } from './snapshot.ts'
+import { readManifest, readManifestList, readTableVersion, readWatermarks } from './snapshot.ts'
 
 /** Where the two ways to run the project keep their state, beside the wrangler configuration. */
 const STATE_DIRECTORIES = ['.wrangler/state', '.wrangler/demo']
@@ -44,6 +45,8 @@ interface LakeConfig {
 export interface LakeOptions {
   readonly state?: string | undefined
   readonly config?: string | undefined
+  /** Whether to read also what the table says of its logs. */
+  readonly watermarks?: boolean
 }
 
 /** The current snapshot as local files. */
@@ -51,6 +54,8 @@ export interface LocalTable {
   readonly columns: readonly Column[]
   /** Local paths of the snapshot's data files. */
   readonly files: readonly string[]
+  /** What the snapshot says of its logs, where that was asked for. */
+  readonly watermarks?: Watermarks
 }
 
 interface OpenLake {
@@ -70,13 +75,18 @@ export async function readLocalTable(options: LakeOptions, io: IO): Promise<Loca
       : [resolve(io.cwd, options.state)]
   const lakes = await openLakes(directories, config)
   try {
-    return await readNewest(lakes, directories, io)
+    return await readNewest(lakes, directories, options, io)
   } finally {
     await Promise.all(lakes.map((lake) => lake.close()))
   }
 }
 
-async function readNewest(lakes: readonly OpenLake[], directories: readonly string[], io: IO): Promise<LocalTable> {
+async function readNewest(
+  lakes: readonly OpenLake[],
+  directories: readonly string[],
+  options: LakeOptions,
+  io: IO,
+): Promise<LocalTable> {
   const [newest, ...older] = lakes
     .filter((lake) => lake.table !== undefined)
     .toSorted((a, b) => (b.table?.committedMs ?? 0) - (a.table?.committedMs ?? 0))
@@ -86,15 +96,16 @@ async function readNewest(lakes: readonly OpenLake[], directories: readonly stri
     return { columns: EVENTS_COLUMNS, files: [] }
   }
   const choice = older.map((lake) => `; ${shown(lake.directory, io)} was committed earlier`).join('')
-  return copyTable(newest, (text) => io.stderr(`${shown(newest.directory, io)}: ${text}${choice}\n`))
+  return copyTable(newest, options, (text) => io.stderr(`${shown(newest.directory, io)}: ${text}${choice}\n`))
 }
 
 /** Copies the table's files; where one has gone since its snapshot was read, starts again from the newest snapshot. */
-async function copyTable(lake: OpenLake, note: (text: string) => void): Promise<LocalTable> {
+async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: string) => void): Promise<LocalTable> {
   let table = lake.table
   for (let attempt = 1; table !== undefined; attempt += 1) {
     try {
-      return await copySnapshot(lake, table, note)
+      const copy = await copySnapshot(lake, table, note)
+      return options.watermarks ? { ...copy, watermarks: await readWatermarks(lake.bucket, table) } : copy
     } catch (error) {
       if (!(error instanceof CDCError && error.retryable) || attempt === ATTEMPTS_MAX) throw error
       table = await readTableVersion(lake.bucket, lake.prefix)

@@ -5,9 +5,19 @@ import { type Command, type ExitCode, type IO, messageOf } from './command.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
+import { reconcileCommand } from './reconcile.ts'
+import { stateCommand } from './state.ts'
+import { verifyCommand } from './verify.ts'
 
 /** Every command, in the order of the help. A new command is a file with a `Command` and a line here. */
-export const commands: readonly Command[] = [queryCommand, outboxCommand, provisionCommand]
+export const commands: readonly Command[] = [
+  queryCommand,
+  stateCommand,
+  verifyCommand,
+  reconcileCommand,
+  outboxCommand,
+  provisionCommand,
+]
 
 /** Runs one command line (without `node` and the script) and returns the exit code of the process. */
 export async function main(args: readonly string[], io: IO): Promise<ExitCode> {

@@ -7,6 +7,7 @@ import avsc from 'avsc'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
+import { currentWatermarks, type Watermarks } from '../lake/watermarks.ts'
 
 /** What is read of a bucket. */
 export type LakeBucket = Pick<R2Bucket, 'get' | 'head' | 'list'>
@@ -39,6 +40,8 @@ export interface TableVersion {
   readonly columns: readonly Column[]
   readonly committedMs: number
   readonly snapshot?: { readonly id: number; readonly manifestListKey: string }
+  /** What the snapshots that are remembered say of themselves, oldest first. */
+  readonly summaries: readonly { readonly sequence: number; readonly summary: Readonly<Record<string, string>> }[]
 }
 
 const schemaShape = z.object({
@@ -55,7 +58,15 @@ const metadataShape = z.object({
   schemas: z.array(schemaShape),
   'current-snapshot-id': z.number().nullish(),
   snapshots: z
-    .array(z.object({ 'snapshot-id': z.number(), 'timestamp-ms': z.number(), 'manifest-list': z.string() }))
+    .array(
+      z.object({
+        'snapshot-id': z.number(),
+        'sequence-number': z.number().default(0),
+        'timestamp-ms': z.number(),
+        'manifest-list': z.string(),
+        summary: z.record(z.string(), z.string()).default({}),
+      }),
+    )
     .default([]),
 })
 
@@ -88,13 +99,30 @@ export async function readTableVersion(bucket: LakeBucket, prefix: string): Prom
   if (schema === undefined) throw new CDCError('invalid-config', `query: ${key} has no schema with its current id`)
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
   const root = { location: metadata.location, prefix }
-  const table = { version, root, columns: schema.fields }
+  const summaries = metadata.snapshots
+    .map(({ summary, ...snapshot }) => ({ sequence: snapshot['sequence-number'], summary }))
+    .toSorted((a, b) => a.sequence - b.sequence)
+  const table = { version, root, columns: schema.fields, summaries }
   if (current === undefined) return { ...table, committedMs: metadata['last-updated-ms'] }
   const manifestListKey = keyOf(current['manifest-list'], root)
   return {
     ...table,
     committedMs: current['timestamp-ms'],
     snapshot: { id: current['snapshot-id'], manifestListKey },
+  }
+}
+
+/** What the table says of its logs; nothing where another writer than the lake made it. */
+export async function readWatermarks(bucket: LakeBucket, { root, summaries }: TableVersion): Promise<Watermarks> {
+  try {
+    return await currentWatermarks(summaries, async (location) => {
+      const key = keyOf(location, root)
+      return parseJson(key, await readObject(bucket, key))
+    })
+  } catch (error) {
+    if (error instanceof CDCError) throw error
+    const problem = 'verify: what the table says of its logs is no map of watermarks'
+    throw new CDCError('invalid-config', problem, { cause: error })
   }
 }
 

@@ -46,8 +46,8 @@ export function parseRecordsJSON(
   json: string,
   refuse: (index: number, problem: string) => Error,
 ): { records: EventRecord[]; isVerbatim: boolean } {
-  const parsed: unknown = JSON.parse(json)
-  if (!Array.isArray(parsed)) throw refuse(-1, 'records must be an array')
+  const parsed = parseJSON(json)
+  if (!Array.isArray(parsed)) throw refuse(-1, 'records must be an array, as JSON')
   const isPlain = isPlainText(json)
   let isVerbatim = true
   const records = parsed.map((record: unknown, index) => {
@@ -59,6 +59,15 @@ export function parseRecordsJSON(
     throw refuse(index, `${issue?.path.join('.')}: ${issue?.message}`)
   })
   return { records, isVerbatim }
+}
+
+/** Nothing where it is no JSON. */
+function parseJSON(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
 }
 
 /** Whether every field is known and good, but for the characters of its strings. */

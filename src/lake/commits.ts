@@ -28,7 +28,7 @@ export interface OpenCommit {
 
 /** What a step of upkeep has done: the current snapshot's data files and manifests before it and after. */
 export interface UpkeepOutcome {
-  did: 'compact' | 'merge manifests' | 'sweep'
+  did: 'compact' | 'merge manifests' | 'remove lost files' | 'sweep'
   at: string
   filesBefore: number
   filesAfter: number
@@ -195,6 +195,14 @@ export class Commits {
   /** Forgets garbage that was deleted. */
   forgetGarbage(keys: readonly string[]): void {
     this.#sql.exec('DELETE FROM lake_garbage WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys))
+  }
+
+  /** The keys of the current snapshot's data files. */
+  fileKeys(): string[] {
+    return this.#sql
+      .exec<{ key: string }>('SELECT key FROM lake_file ORDER BY key')
+      .toArray()
+      .map(({ key }) => key)
   }
 
   /** The data files of some manifests. */

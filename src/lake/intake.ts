@@ -13,7 +13,7 @@ const PART_BYTES_MAX = 1_900_000
 /** One outbox in one life, as JSON of `[ns, source, epoch]`. `source` alone is not global: two ns may have the same. */
 export type Log = string
 
-export function logOf({ ns, source, epoch }: Pick<CommittedRecord, 'ns' | 'source' | 'epoch'>): Log {
+function logOf({ ns, source, epoch }: Pick<CommittedRecord, 'ns' | 'source' | 'epoch'>): Log {
   return JSON.stringify([ns, source, epoch])
 }
 
@@ -21,6 +21,11 @@ export function logOf({ ns, source, epoch }: Pick<CommittedRecord, 'ns' | 'sourc
 export function namesOf(log: Log): { ns: string; source: string; epoch: string } {
   const [ns, source, epoch] = JSON.parse(log) as [string, string, string]
   return { ns, source: `${ns}/${source}`, epoch }
+}
+
+/** The log that the table names so. */
+export function logNamed({ ns, source, epoch }: ReturnType<typeof namesOf>): Log {
+  return logOf({ ns, source: source.slice(ns.length + 1), epoch })
 }
 
 /** Consecutive LSNs of a log. */

@@ -11,6 +11,7 @@ import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commi
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import {
   groupByLog,
+  logNamed,
   markFork,
   type MarkedRun,
   namesOf,
@@ -26,7 +27,8 @@ import {
 } from './intake.ts'
 import { type LakeLimits, limitsFrom } from './limits.ts'
 import { Logs } from './logs.ts'
-import { unite, watermark } from './ranges.ts'
+import { common, unite, watermark } from './ranges.ts'
+import { findGoneFiles, findLost, parseSuspects, type RepairOutcome, type Suspect } from './repair.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
 import { DEFAULT_LOCATION } from './table.ts'
@@ -72,6 +74,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #location: string
   readonly #writer: TableWriter
   readonly #upkeep: Upkeep
+  /** The commits that were begun, and whatever else needs the table to stay as it is meanwhile. */
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
@@ -152,17 +156,59 @@ export class LakeTable extends DurableObject<LakeEnv> {
     const retryAt = Math.max(this.now() + this.#limits.rollMs, (info?.scheduledTime ?? 0) + 1)
     await this.ctx.storage.setAlarm(retryAt)
     try {
-      await this.#writer.adoptOpen()
-      this.#transaction(() => this.#releaseOverdue())
-      await this.#commitAll()
-      await this.#deleteGarbage()
-      // One step at a time, so that whatever there is to do keeps no commit waiting.
-      const hasMore = this.#commits.pointer().version > 0 && (await this.#upkeep.step())
-      await this.#armNext(info?.scheduledTime ?? 0, hasMore)
+      await this.#inTurn(() => this.#commitAndKeepUp(info?.scheduledTime ?? 0))
     } catch (error) {
-      this.#writer.forget()
       console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
     }
+  }
+
+  /**
+   * Makes the table the truth again where rows went away from it that were there: files that are gone from the bucket leave
+   * the table, and of the suspected LSNs those are forgotten that no data file holds. They land when they are sent again,
+   * and until then they are missing. What the table does hold stays known, whatever is suspected.
+   *
+   * @throws {CDCError} `invalid-argument`.
+   */
+  async repair(suspects: unknown): Promise<RepairOutcome> {
+    const parsed = parseSuspects(suspects)
+    return this.#inTurn(async () => {
+      await this.#writer.adoptOpen()
+      const bucket = { objects: this.env.LAKE_BUCKET, keyOf: (key: string) => this.#writer.keyOf(key) }
+      const gone = await findGoneFiles(bucket, this.#commits.fileKeys())
+      if (gone.size > 0) await this.#upkeep.removeFiles(gone)
+      const lost = await findLost(bucket, this.#commits.fileKeys(), parsed)
+      return { goneFiles: gone.size, forgotten: this.#forget(lost) }
+    })
+  }
+
+  /** Forgets of some LSNs that they have landed, where they have. */
+  #forget(lost: readonly Suspect[]): Suspect[] {
+    const landed = this.#logs.landed(lost.map(logNamed))
+    const forgotten = lost
+      .map((suspect) => ({ ...suspect, ranges: common(suspect.ranges, landed.get(logNamed(suspect)) ?? []) }))
+      .filter(({ ranges }) => ranges.length > 0)
+    this.#transaction(() => {
+      for (const suspect of forgotten) this.#logs.forgetLanded(logNamed(suspect), suspect.ranges)
+    })
+    return forgotten
+  }
+
+  /** One after the other: a commit goes on from the table that the one before it left. */
+  #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
+    const turn = this.#last.then(work)
+    // After a failure nobody knows how far it came.
+    this.#last = turn.catch(() => this.#writer.forget())
+    return turn
+  }
+
+  async #commitAndKeepUp(alarmMs: number): Promise<void> {
+    await this.#writer.adoptOpen()
+    this.#transaction(() => this.#releaseOverdue())
+    await this.#commitAll()
+    await this.#deleteGarbage()
+    // One step at a time, so that whatever there is to do keeps no commit waiting.
+    const hasMore = this.#commits.pointer().version > 0 && (await this.#upkeep.step())
+    await this.#armNext(alarmMs, hasMore)
   }
 
   async #heal(): Promise<void> {

@@ -2,6 +2,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
+import type { RepairOutcome, Suspect } from './repair.ts'
 
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
@@ -16,6 +17,11 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
 
   status(): Promise<LakeStatus> {
     return this.#table().status()
+  }
+
+  /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
+  repair(suspects: Suspect[]): Promise<RepairOutcome> {
+    return this.#table().repair(suspects)
   }
 
   /** A table has one writer, so all of them reach the same object. */

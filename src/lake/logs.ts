@@ -3,7 +3,7 @@
 
 import type { EventRecord } from '../event/record.ts'
 import { type Log, MARK_LENGTH, type MarkedRun, namesOf, type Run } from './intake.ts'
-import { type LSNRange, unite } from './ranges.ts'
+import { type LSNRange, unite, without } from './ranges.ts'
 import type { Watermark } from './watermarks.ts'
 
 /** How long what came is told from what comes. */
@@ -51,11 +51,25 @@ export class Logs {
   land(runs: readonly Run[]): void {
     const groups = Map.groupBy(runs, ({ log }) => log)
     const landed = this.landed([...groups.keys()])
+    this.#replaceLanded(
+      landed,
+      new Map(Array.from(groups, ([log, group]) => [log, [...(landed.get(log) ?? []), ...group]])),
+    )
+  }
+
+  /** Notes that LSNs are not in the table any more, so that they land again when they come again. */
+  forgetLanded(log: Log, ranges: readonly LSNRange[]): void {
+    const landed = this.landed([log])
+    this.#replaceLanded(landed, new Map([[log, without(landed.get(log) ?? [], ranges)]]))
+  }
+
+  /** Writes what differs. */
+  #replaceLanded(landed: ReadonlyMap<Log, LSNRange[]>, wanted: ReadonlyMap<Log, LSNRange[]>): void {
     const gone: [Log, number][] = []
     const changed: [Log, number, number][] = []
-    for (const [log, group] of groups) {
+    for (const [log, ranges] of wanted) {
       const before = landed.get(log) ?? []
-      const after = unite([...before, ...group])
+      const after = unite(ranges)
       for (const { first } of before) if (!after.some((range) => range.first === first)) gone.push([log, first])
       for (const { first, last } of after)
         if (!before.some((range) => range.first === first && range.last === last)) changed.push([log, first, last])

@@ -18,6 +18,28 @@ export function unite(ranges: readonly LSNRange[]): LSNRange[] {
   return united
 }
 
+/** What of some ranges is in none of others. */
+export function without(ranges: readonly LSNRange[], others: readonly LSNRange[]): LSNRange[] {
+  const left: LSNRange[] = []
+  const taken = unite(others).values()
+  let next = taken.next().value
+  for (const { first, last } of unite(ranges)) {
+    let from = first
+    for (; next !== undefined && next.first <= last; next = taken.next().value) {
+      if (next.first > from) left.push({ first: from, last: next.first - 1 })
+      from = Math.max(from, next.last + 1)
+      if (next.last > last) break
+    }
+    if (from <= last) left.push({ first: from, last })
+  }
+  return left
+}
+
+/** What is in some ranges and in others too. */
+export function common(ranges: readonly LSNRange[], others: readonly LSNRange[]): LSNRange[] {
+  return without(ranges, without(ranges, others))
+}
+
 /** Whether an LSN is in one of the ranges, which `unite` has sorted. */
 export function contains(ranges: readonly LSNRange[], lsn: number): boolean {
   let low = 0

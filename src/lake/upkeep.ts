@@ -8,6 +8,7 @@ import {
   type CommitOptions,
   type ListedFile,
   type NewFile,
+  prepareRemoval,
   prepareRewrite,
   type Rewrite,
   type Table,
@@ -63,6 +64,17 @@ export class Upkeep {
     return (await this.#mergeManifests()) || (await this.#compact()) || (await this.#sweep())
   }
 
+  /** Takes data files out of the table that are gone from the bucket, and with them the rows that they held. */
+  async removeFiles(keys: ReadonlySet<string>): Promise<void> {
+    const { commits } = this.#parts
+    const manifests = commits.manifestsOf([...keys])
+    await this.#replaceFiles(
+      'remove lost files',
+      commits.filesOf(manifests).filter(({ key }) => keys.has(key)),
+      [],
+    )
+  }
+
   /** When the bucket is to be swept next, in milliseconds since 1970. */
   sweepDueMs(): number {
     return this.#parts.commits.upkeep().sweepDueMs
@@ -80,28 +92,34 @@ export class Upkeep {
   }
 
   async #compact(): Promise<boolean> {
-    const { writer, commits, limits } = this.#parts
+    const { commits, limits } = this.#parts
     const { compactFilesMin: filesMin, compactFilesMax: filesMax, compactEventsMax } = limits
     const small = commits.smallFiles({ filesMin, filesMax, eventsBelow: compactEventsMax / 2 })
     const removed = chooseFiles(small, compactEventsMax)
     if (removed.length < 2) return false
+    const rows: Row[] = []
+    for (const { key } of removed) for (const row of await this.#readRows(key)) rows.push(row)
+    rows.sort(compareRows(['ns', 'source', 'epoch', 'lsn', 'id']))
+    await this.#replaceFiles('compact', removed, rows)
+    return true
+  }
+
+  async #replaceFiles(did: UpkeepOutcome['did'], removed: readonly ListedFile[], rows: readonly Row[]): Promise<void> {
+    const { writer, commits } = this.#parts
     const table = await writer.load()
     const gone = new Set(removed.map(({ key }) => key))
     const manifestKeys = new Set(commits.manifestsOf([...gone]))
     const manifests = table.manifests.filter((manifest) => manifestKeys.has(this.#relative(manifest, table)))
     const kept = commits.filesOf([...manifestKeys]).filter(({ key }) => !gone.has(key))
-    const rows: Row[] = []
-    for (const { key } of removed) for (const row of await this.#readRows(key)) rows.push(row)
-    rows.sort(compareRows(['ns', 'source', 'epoch', 'lsn', 'id']))
-    await this.#rewrite('compact', table, { manifests, kept, removed, rows })
-    return true
+    await this.#rewrite(did, table, { manifests, kept, removed, rows })
   }
 
   async #rewrite(did: UpkeepOutcome['did'], table: Table, rewrite: Rewrite): Promise<void> {
     const { writer, commits, sayWatermarks, optionsOf } = this.#parts
     const before = commits.count()
     const watermarks = sayWatermarks()
-    const prepared = prepareRewrite(table, rewrite, optionsOf(watermarks.summary))
+    const prepare = did === 'remove lost files' ? prepareRemoval : prepareRewrite
+    const prepared = prepare(table, rewrite, optionsOf(watermarks.summary))
     const { manifestKey } = prepared
     const changes: TableChange[] = [
       ...rewrite.manifests.map((manifest): TableChange => ({

@@ -3,6 +3,7 @@
 // the file, and then the summaries of the snapshots since, oldest first. Expiry keeps more snapshots than lie between two
 // files, and a commit of any kind hands the file's name on.
 
+import * as z from 'zod'
 import type { NewFile } from './iceberg/commit.ts'
 
 /** Up to which LSN nothing is missing of a log. `source` is global. */
@@ -12,8 +13,9 @@ export interface Watermark {
   readonly lsn: number
 }
 
+const watermarksSchema = z.record(z.string(), z.record(z.string(), z.int()))
 /** By global source and epoch: the last LSN up to which nothing is missing. */
-export type Watermarks = Record<string, Record<string, number>>
+export type Watermarks = z.infer<typeof watermarksSchema>
 
 /** In a summary: watermarks of the logs that the snapshot has moved, as JSON. */
 export const WATERMARKS = 'cdc.watermarks'
@@ -51,6 +53,31 @@ export function sayWatermarks(facts: WatermarksToSay): { summary: Record<string,
     bytes: new TextEncoder().encode(JSON.stringify(toMap([...facts.all(), ...changed]))),
   }
   return { summary: { ...summary, ...nameFile(location, file.key, sequence) }, file }
+}
+
+/** A snapshot's sequence number, and its summary. */
+export interface SnapshotSaying {
+  readonly sequence: number
+  readonly summary: Readonly<Record<string, string>>
+}
+
+/**
+ * All watermarks, as a reader finds them in the table alone.
+ *
+ * @param snapshots those that the table remembers, oldest first.
+ * @param readFile gives the JSON at a location.
+ * @throws {z.ZodError} where what is said is no map of watermarks.
+ */
+export async function currentWatermarks(
+  snapshots: readonly SnapshotSaying[],
+  readFile: (location: string) => Promise<unknown>,
+): Promise<Watermarks> {
+  const { [WATERMARKS_FILE]: file, [WATERMARKS_SEQUENCE]: sequence = '0' } = snapshots.at(-1)?.summary ?? {}
+  const all = watermarksSchema.parse(file === undefined ? {} : await readFile(file))
+  for (const { summary } of snapshots.filter((snapshot) => snapshot.sequence > Number(sequence)))
+    for (const [source, epochs] of Object.entries(watermarksSchema.parse(JSON.parse(summary[WATERMARKS] ?? '{}'))))
+      all[source] = { ...all[source], ...epochs }
+  return all
 }
 
 function nameFile(location: string, key: string, sequence: number): Record<string, string> {

@@ -10,6 +10,7 @@
 -- dead-letters.sql.
 WITH changes AS (
   SELECT
+    ns,
     "key",
     op,
     "after",
@@ -26,12 +27,12 @@ WITH changes AS (
     AND __ingest_ts >= '2026-01-01T00:00:00Z'
 ),
 last_changes AS (
-  SELECT "key", op, "after", "timestamp", epoch, lsn
+  SELECT ns, "key", op, "after", "timestamp", epoch, lsn
   FROM changes
-  QUALIFY ROW_NUMBER() OVER (PARTITION BY "key" ORDER BY epoch DESC, place DESC, __ingest_ts DESC) = 1
+  QUALIFY ROW_NUMBER() OVER (PARTITION BY ns, "key" ORDER BY epoch DESC, place DESC, __ingest_ts DESC) = 1
 )
-SELECT "key", "after", "timestamp", epoch, lsn
+SELECT ns, "key", "after", "timestamp", epoch, lsn
 FROM last_changes
 WHERE op <> 'd'
-ORDER BY "key"
+ORDER BY ns, "key"
 LIMIT 10000

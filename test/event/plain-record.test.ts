@@ -60,8 +60,8 @@ describe('parseRecordsJSON', () => {
     expect(records).toEqual([FULL, FULL])
   })
 
-  it.each(['{}', 'null', '7'])('refuses %s, which is no array', (json) => {
-    expect(() => parseRecordsJSON(json, refuse)).toThrow('-1 records must be an array')
+  it.each(['{}', 'null', '7', '[', ''])('refuses %s, which is no array', (json) => {
+    expect(() => parseRecordsJSON(json, refuse)).toThrow('-1 records must be an array, as JSON')
   })
 
   it('names the record that is bad and what is bad in it', () => {

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { contains, type LSNRange, unite, watermark } from '../../src/lake/ranges.ts'
+import { common, contains, type LSNRange, unite, watermark, without } from '../../src/lake/ranges.ts'
 
 const ranges = fc.array(
   fc
@@ -23,6 +23,15 @@ describe('ranges', () => {
           if (next !== undefined) expect(next.first).toBeGreaterThan(range.last + 1)
         }
         for (let lsn = 0; lsn <= 80; lsn++) expect(contains(united, lsn)).toBe(members(all).has(lsn))
+      }),
+    )
+  })
+
+  it('[I5] without others, and in common with them, hold exactly what they should', () => {
+    fc.assert(
+      fc.property(ranges, ranges, (all, others) => {
+        expect(members(without(all, others))).toEqual(members(all).difference(members(others)))
+        expect(members(common(all, others))).toEqual(members(all).intersection(members(others)))
       }),
     )
   })

@@ -94,6 +94,15 @@ export function prepareRewrite(table: Table, rewrite: Rewrite, options: CommitOp
   return prepare(table, rewrite, options)
 }
 
+/**
+ * Prepares a commit that takes files out of a table, and with them their rows.
+ *
+ * Throws `invalid-argument` like `prepareAppend`.
+ */
+export function prepareRemoval(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
+  return prepare(table, { ...rewrite, rows: [] }, options)
+}
+
 function prepare(table: Table, { manifests, kept, removed, rows }: Rewrite, options: CommitOptions): PreparedCommit {
   checkManifests(table)
   const { metadata } = table
@@ -124,7 +133,8 @@ function prepare(table: Table, { manifests, kept, removed, rows }: Rewrite, opti
     deleted: totalsOf(removed),
     partitions: new Set([...added, ...removed].map((file) => JSON.stringify(file.partition))).size,
   }
-  const operation = manifests.length === 0 ? 'append' : 'replace'
+  const isRemoval = removed.length > 0 && rows.length === 0
+  const operation = isRemoval ? 'delete' : manifests.length === 0 ? 'append' : 'replace'
   const snapshot: Snapshot = {
     'snapshot-id': snapshotId,
     ...(parent && { 'parent-snapshot-id': parent['snapshot-id'] }),

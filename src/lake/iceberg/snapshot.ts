@@ -17,7 +17,7 @@ export type Snapshot = {
 }
 
 /** Strings only, numbers too: `operation`, Iceberg's counters, and whatever the writer adds. */
-export type SnapshotSummary = { operation: 'append' | 'replace'; [name: string]: string }
+export type SnapshotSummary = { operation: 'append' | 'delete' | 'replace'; [name: string]: string }
 
 const SNAPSHOT_ID_MASK = (1n << 53n) - 1n
 

@@ -1,0 +1,35 @@
+// The lake's repair over HTTP, for the command.
+
+import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { HTTPException } from 'hono/http-exception'
+import { errorResponse } from '../http/error-response.ts'
+import { requireToken } from './token.ts'
+
+/** Enough for as many logs and holes as one repair looks for. */
+const BODY_BYTES_MAX = 2_000_000
+
+/** What can be repaired: the binding of a `Lake`. */
+export interface RepairableLake {
+  repair(suspects: unknown): unknown
+}
+
+/**
+ * A hono app for `POST /repair`, with the suspects as the JSON body. Like the outbox routes it needs the header
+ * `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
+ */
+export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
+  const app = new Hono<{ Bindings: Env }>()
+  app.onError(errorResponse('lake'))
+  app.use('/repair', requireToken)
+  app.use('/repair', bodyLimit({ maxSize: BODY_BYTES_MAX, onError: refuseBody }))
+  app.post('/repair', async (c) => {
+    const suspects: unknown = await c.req.json().catch(() => undefined)
+    return Response.json(await lakeOf(c.env).repair(suspects))
+  })
+  return app
+}
+
+function refuseBody(): never {
+  throw new HTTPException(413, { message: `lake: the body is over ${BODY_BYTES_MAX} bytes` })
+}

@@ -1,0 +1,171 @@
+// Looks at the whole table, log by log, and at the outbox of each where it can be asked.
+
+import { type IO } from '../command.ts'
+import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
+import { type LogReport, reportOf } from './findings.ts'
+import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
+import { nsOf, type OutboxAnswer, type Outboxes } from './outboxes.ts'
+
+/** Logs that a report shows, those with findings first. All of them are counted. */
+export const LOGS_SHOWN_MAX = 1_000
+const OUTBOXES_AT_ONCE = 8
+/** Time between two looks at a table that is still to receive something. */
+const LOOK_AGAIN_MS = 1_000
+
+/** What is known of the table. */
+export interface Report {
+  readonly isProven: boolean
+  readonly logs: number
+  /** Logs of which something must not be as it is. */
+  readonly wrongLogs: number
+  /** Rows with a place in a log. */
+  readonly events: number
+  readonly missing: number
+  readonly doubled: number
+  readonly forked: number
+  readonly deadLetters: number
+  /** Events that an outbox has delivered, before the first of their log or behind the last. */
+  readonly notLanded: number
+  /** Logs whose outbox has answered. */
+  readonly askedLogs: number
+  readonly emitted: EmittedFacts
+  readonly shown: readonly LogReport[]
+}
+
+export interface CheckOptions {
+  readonly lake: LakeOptions
+  readonly outboxes?: Outboxes | undefined
+  /** Holes of a log that are said one by one. */
+  readonly holesMax: number
+}
+
+/** Looks until what is delivered has landed, or the time is over, and gives the last report. */
+export async function checkUntil(
+  options: CheckOptions & { readonly waitMs: number; readonly isEnough: (report: Report) => boolean },
+  io: IO,
+): Promise<Report> {
+  const deadlineMs = Date.now() + options.waitMs
+  const delivered = new Map<string, number>()
+  // Where the table lies is said once.
+  for (let look = io; ; look = { ...io, stderr: () => undefined }) {
+    const report = await checkTable(options, delivered, look)
+    if (options.isEnough(report) || Date.now() >= deadlineMs) return report
+    const { missing, notLanded } = report
+    io.stderr(`${missing + notLanded} events are not in the table yet; looking again\n`)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+  }
+}
+
+/**
+ * Looks once.
+ *
+ * @param delivered how far each outbox had delivered when it was asked first: what it delivers while we look is not
+ *   expected to be there.
+ */
+async function checkTable(options: CheckOptions, delivered: Map<string, number>, io: IO): Promise<Report> {
+  const table = await readLocalTable({ ...options.lake, watermarks: true }, io)
+  const tally = new Tally()
+  for await (const groups of inPortions(groupsOf(table, options.holesMax)))
+    for (const reports of await Promise.all(groups.map((group) => reportGroup(group, options.outboxes, delivered))))
+      for (const report of reports) tally.add(report)
+  return tally.report(await readEmitted(table))
+}
+
+interface SaidLog extends LogFacts {
+  readonly saidLSN?: number | undefined
+}
+
+/** The logs of each (ns, source), with what the table says of them; at the end those that it only says something of. */
+async function* groupsOf(table: LocalTable, holesMax: number): AsyncGenerator<SaidLog[]> {
+  const said = new Map(
+    Object.entries(table.watermarks ?? {}).map(([source, epochs]) => [source, new Map(Object.entries(epochs))]),
+  )
+  let group: SaidLog[] = []
+  for await (const facts of readLogs(table, holesMax)) {
+    const { ns, source, epoch } = facts
+    if (group[0] !== undefined && (group[0].ns !== ns || group[0].source !== source)) {
+      yield group
+      group = []
+    }
+    group.push({ ...facts, saidLSN: said.get(source)?.get(epoch) })
+    said.get(source)?.delete(epoch)
+  }
+  if (group.length > 0) yield group
+  for (const [source, epochs] of said)
+    if (epochs.size > 0)
+      yield [...epochs].map(([epoch, saidLSN]) => ({ ...emptyLog({ ns: nsOf(source), source, epoch }), saidLSN }))
+}
+
+async function* inPortions<Item>(items: AsyncIterable<Item>): AsyncGenerator<Item[]> {
+  let portion: Item[] = []
+  for await (const item of items) {
+    portion.push(item)
+    if (portion.length < OUTBOXES_AT_ONCE) continue
+    yield portion
+    portion = []
+  }
+  yield portion
+}
+
+async function reportGroup(
+  group: readonly SaidLog[],
+  outboxes: Outboxes | undefined,
+  delivered: Map<string, number>,
+): Promise<LogReport[]> {
+  const [first] = group
+  if (first === undefined || outboxes === undefined)
+    return group.map(({ saidLSN, ...facts }) => reportOf({ facts, saidLSN }))
+  const outbox = asAskedFirst(await outboxes.ask(group, first), delivered)
+  const isNew = !('refusal' in outbox) && outbox.keptLSN !== undefined && !group.some(isOf(outbox.epoch))
+  const logs = isNew ? [...group, emptyLog({ ...first, epoch: outbox.epoch })] : group
+  return logs.map(({ saidLSN, ...facts }: SaidLog) => reportOf({ facts, saidLSN, outbox }))
+}
+
+function isOf(epoch: string): (log: LogFacts) => boolean {
+  return (log) => log.epoch === epoch
+}
+
+function asAskedFirst(outbox: OutboxAnswer, delivered: Map<string, number>): OutboxAnswer {
+  if ('refusal' in outbox) return outbox
+  const ackedLSN = delivered.get(outbox.epoch) ?? outbox.ackedLSN
+  delivered.set(outbox.epoch, ackedLSN)
+  return { ...outbox, ackedLSN }
+}
+
+function emptyLog({ ns, source, epoch }: Pick<LogFacts, 'ns' | 'source' | 'epoch'>): LogFacts {
+  const lsns = { firstLSN: 0, lastLSN: 0, landedLSN: 0 }
+  const counts = { events: 0, missing: 0, holes: 0, doubled: 0, forked: 0, deadLetters: 0, backwards: 0 }
+  return { ns, source, epoch, ...lsns, ...counts, firstHoles: [] }
+}
+
+/** Counts everything, and keeps as much as can be shown. */
+class Tally {
+  readonly #counts = { logs: 0, wrongLogs: 0, events: 0, missing: 0, doubled: 0, forked: 0, deadLetters: 0 }
+  #notLanded = 0
+  #askedLogs = 0
+  readonly #shown: Record<'wrong' | 'noted' | 'fine', LogReport[]> = { wrong: [], noted: [], fine: [] }
+
+  add(log: LogReport): void {
+    const isWrong = log.findings.some(({ isFailure }) => isFailure)
+    this.#counts.logs += 1
+    this.#counts.wrongLogs += isWrong ? 1 : 0
+    for (const name of ['events', 'missing', 'doubled', 'forked', 'deadLetters'] as const)
+      this.#counts[name] += log[name]
+    for (const { first, last } of log.notLanded) this.#notLanded += last - first + 1
+    this.#askedLogs += log.outbox !== undefined && !('refusal' in log.outbox) ? 1 : 0
+    const shown = this.#shown[isWrong ? 'wrong' : log.findings.length > 0 ? 'noted' : 'fine']
+    if (shown.length < LOGS_SHOWN_MAX) shown.push(log)
+  }
+
+  report(emitted: EmittedFacts): Report {
+    const { wrong, noted, fine } = this.#shown
+    return {
+      isProven: this.#counts.wrongLogs === 0 && emitted.doubled === 0,
+      ...this.#counts,
+      notLanded: this.#notLanded,
+      askedLogs: this.#askedLogs,
+      emitted,
+      shown: [...wrong, ...noted, ...fine].slice(0, LOGS_SHOWN_MAX),
+    }
+  }
+}

@@ -1,0 +1,268 @@
+// Rows that are lost from the table after they have landed, and brought back. Each loss is one that can happen to a bucket:
+// a file is deleted, or put back from an older backup.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { zstdDecompressSync } from 'node:zlib'
+import { parquetReadObjects } from 'hyparquet'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { getPlatformProxy } from 'wrangler'
+import { Client } from '../../demo/client.ts'
+import { WorkerProcess } from '../../demo/worker-process.ts'
+import { main } from '../../src/cli/main.ts'
+import { AdminClient } from '../../src/cli/admin-client.ts'
+import { portionsOf } from '../../src/cli/reconcile/plan.ts'
+import { replayRange } from '../../src/cli/reconcile/replay.ts'
+import { writeParquet } from '../../src/lake/iceberg/parquet.ts'
+import type { Row } from '../../src/lake/iceberg/schema.ts'
+import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX } from '../../src/lake/repair.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import type { Run } from './lake-fixture.ts'
+
+const root = join(import.meta.dirname, '../..')
+const TOKEN = 'a-token-of-the-test'
+
+describe('reconcile', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-reconcile-'))
+  const state = join(directory, 'state')
+  let worker: WorkerProcess
+  let ns = ''
+  let signUps = 0
+
+  beforeAll(async () => {
+    worker = await WorkerProcess.start(state, { ADMIN_TOKEN: TOKEN })
+  })
+
+  afterAll(async () => {
+    await worker.kill()
+    rmSync(directory, { recursive: true, force: true })
+  })
+
+  beforeEach(async () => {
+    ns = `shop-${(signUps += 1)}`
+    const client = new Client(worker.url)
+    const before = (await client.lakeStatus()).landedEvents
+    for (const name of ['Alice', 'Bob', 'Zoë']) await client.signUp(ns, name, `${name}@example.com`)
+    const landed = async () => expect(await client.lakeStatus()).toMatchObject({ landedEvents: before + 6 })
+    await vi.waitFor(landed, { timeout: 30_000, interval: 50 })
+  })
+
+  async function run(command: string, ...args: string[]): Promise<Run> {
+    const [out, err]: [string[], string[]] = [[], []]
+    const code = await main([command, '--state', state, ...args], {
+      stdout: (chunk) => out.push(chunk),
+      stderr: (chunk) => err.push(chunk),
+      stdin: () => Promise.resolve(''),
+      cwd: root,
+      env: { ADMIN_TOKEN: TOKEN },
+    })
+    return { code, stdout: out.join(''), stderr: err.join('') }
+  }
+
+  function withWorker(command: string, ...args: string[]): Promise<Run> {
+    return run(command, '--url', worker.url, '--wait', '20', ...args)
+  }
+
+  async function onBucket<T>(work: (bucket: R2Bucket) => Promise<T>): Promise<T> {
+    const configPath = join(directory, 'bucket.json')
+    const buckets = [{ binding: 'LAKE_BUCKET', bucket_name: 'lake' }]
+    writeFileSync(configPath, JSON.stringify({ name: 'thief', compatibility_date: '2026-08-01', r2_buckets: buckets }))
+    const { env, dispose } = await getPlatformProxy<{ LAKE_BUCKET: R2Bucket }>({
+      configPath,
+      persist: { path: join(state, 'v3') },
+    })
+    try {
+      return await work(env.LAKE_BUCKET)
+    } finally {
+      await dispose()
+    }
+  }
+
+  /** The data file with an event of the test's ns and the given type. Local copies of the table's files are dropped. */
+  async function fileWith(bucket: R2Bucket, type: string): Promise<{ key: string; rows: Row[] }> {
+    rmSync(join(state, 'query-cache'), { recursive: true, force: true })
+    const { objects } = await bucket.list({ prefix: `cdc/events/data/type=${type}/` })
+    for (const { key } of objects) {
+      const file = await (await bucket.get(key))?.arrayBuffer()
+      const rows = file === undefined ? [] : await rowsOf(file)
+      if (rows.some((row) => row['ns'] === ns)) return { key, rows }
+    }
+    throw new Error(`no file has events of ${ns}`)
+  }
+
+  it('[I3] [I10] brings back the rows of a data file that was deleted', async () => {
+    const { key, rows } = await onBucket(async (bucket) => {
+      const found = await fileWith(bucket, 'Customer.created')
+      await bucket.delete(found.key)
+      return found
+    })
+    expect(await run('verify')).toMatchObject({ code: 1, stderr: expect.stringContaining(`no object ${key}; see`) })
+    const healed = await withWorker('reconcile')
+    expect(healed).toMatchObject({ code: 0, stderr: expect.stringContaining('1 data file was gone from the bucket') })
+    expect(healed.stdout).toContain(`${rows.length} sent again`)
+    expect(healed.stdout).toMatch(/before: NOT proven.*\n[^]*\nproven: .*, none missing, none twice;.*\n$/)
+    expect(await run('verify')).toMatchObject({ code: 0 })
+    expect((await run('query', `SELECT lsn FROM events WHERE ns = '${ns}' ORDER BY lsn`, '--csv')).stdout).toBe(
+      'lsn\r\n1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n',
+    )
+  })
+
+  it('[I5] [I10] brings back the rows that a data file lacks, and no other a second time', async () => {
+    await onBucket(async (bucket) => {
+      const { key, rows } = await fileWith(bucket, 'cdc.insert')
+      const bytes = (await bucket.head(key))?.size ?? 0
+      await bucket.put(
+        key,
+        dataFileOf(
+          rows.filter((row) => row['ns'] !== ns || row['lsn'] !== 3n),
+          bytes,
+        ),
+      )
+    })
+    const lost = await run('verify')
+    expect(lost.code).toBe(1)
+    expect(lost.stdout).toContain('1 event is missing: LSN 3\n')
+    expect(lost.stdout).toContain('the table says that it holds everything up to LSN 6, and does so up to LSN 2\n')
+
+    const planned = await withWorker('reconcile', '--dry-run')
+    expect(planned).toMatchObject({ code: 1, stdout: expect.stringContaining('would be asked for') })
+    expect((await run('verify')).code).toBe(1)
+
+    const healed = await withWorker('reconcile', '--json')
+    const { steps, before, after } = JSON.parse(healed.stdout)
+    expect(healed.code).toBe(0)
+    expect(steps).toMatchObject([
+      {
+        source: `${ns}/DO/Customers`,
+        ranges: [{ first: 3, last: 3 }],
+        target: { className: 'customers', object: ns },
+        outcome: { replayed: 1, notKept: [] },
+      },
+    ])
+    expect([before.isProven, before.missing, after.isProven, after.doubled]).toEqual([false, 1, true, 0])
+  })
+
+  it('asks for nothing where nothing is missing', async () => {
+    const before = await new Client(worker.url).lakeStatus()
+    const { code, stdout } = await withWorker('reconcile', '--json')
+    expect({ code, steps: JSON.parse(stdout).steps }).toEqual({ code: 0, steps: [] })
+    expect(await new Client(worker.url).lakeStatus()).toEqual(before)
+  })
+
+  it('[I8] has the lake repaired by those alone who have the token', async () => {
+    const repair = (headers: Record<string, string>) =>
+      fetch(`${worker.url}/lake/repair`, { method: 'POST', headers, body: '[]' })
+    expect((await repair({})).status).toBe(401)
+    expect((await repair({ authorization: 'Bearer another' })).status).toBe(401)
+    expect((await repair({ authorization: `Bearer ${TOKEN}` })).status).toBe(200)
+    const refused = await fetch(`${worker.url}/lake/repair`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}` },
+      body: 'no JSON',
+    })
+    expect({ status: refused.status, body: await refused.json() }).toMatchObject({
+      status: 400,
+      body: { code: 'invalid-argument' },
+    })
+  })
+})
+
+async function rowsOf(file: ArrayBuffer): Promise<Row[]> {
+  const rows = await parquetReadObjects({
+    file,
+    compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) },
+    // As they are stored, for the lake's writer.
+    parsers: { timestampFromMicroseconds: (micros) => micros },
+  })
+  return rows as Row[]
+}
+
+/** A data file as the lake writes it, made as large as the manifest says with zeros before its footer. */
+function dataFileOf(rows: readonly Row[], bytes: number): Uint8Array {
+  const { bytes: file } = writeParquet(EVENTS_COLUMNS, rows)
+  const footer = file.length - 8 - new DataView(file.buffer, file.byteOffset).getUint32(file.length - 8, true)
+  return Buffer.concat([file.subarray(0, footer), Buffer.alloc(bytes - file.length), file.subarray(footer)])
+}
+
+describe('the replay of a range', () => {
+  const target = { className: 'customers', object: 'acme' }
+
+  /** An outbox that keeps some LSNs of those that it has delivered, and sends two at once. */
+  function outboxThatKeeps(...kept: number[]) {
+    const client = new AdminClient('http://localhost', undefined)
+    const sent: number[] = []
+    vi.spyOn(client, 'call').mockImplementation(async (_, method, argument) => {
+      const { from, to, fromLSN, toLSN } = argument as Record<'from' | 'to' | 'fromLSN' | 'toLSN', number>
+      if (method === 'list')
+        return {
+          items: kept
+            .filter((lsn) => lsn >= from && lsn <= to)
+            .slice(0, 1)
+            .map((lsn) => ({ lsn })),
+        }
+      const page = kept.filter((lsn) => lsn >= fromLSN && lsn <= toLSN).slice(0, 2)
+      sent.push(...page)
+      const next = (page.at(-1) ?? toLSN) + 1
+      return { replayed: page.length, ...(next <= toLSN && { nextLSN: next }) }
+    })
+    return { client, sent }
+  }
+
+  it('goes on until the range is at its end', async () => {
+    const { client, sent } = outboxThatKeeps(1, 2, 3, 4, 5, 6, 7)
+    expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({ replayed: 5, notKept: [] })
+    expect(sent).toEqual([2, 3, 4, 5, 6])
+  })
+
+  it('says what is not kept any more, and sends the rest', async () => {
+    const { client, sent } = outboxThatKeeps(4, 5)
+    expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({
+      replayed: 2,
+      notKept: [
+        { first: 2, last: 3 },
+        { first: 6, last: 6 },
+      ],
+    })
+    expect(sent).toEqual([4, 5])
+  })
+
+  it('sends nothing where nothing is kept', async () => {
+    const { client, sent } = outboxThatKeeps()
+    expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({
+      replayed: 0,
+      notKept: [{ first: 2, last: 6 }],
+    })
+    expect(sent).toEqual([])
+  })
+})
+
+describe('the portions of what is suspected', () => {
+  const log = { ns: 'acme', source: 'acme/DO/Shop', epoch: 'e' }
+
+  it('hold all of it, each no more than one repair looks for', () => {
+    const ranges = [
+      { first: 1, last: 10 },
+      { first: 20, last: 2 * SUSPECTED_LSNS_MAX },
+    ]
+    const portions = portionsOf([{ ...log, ranges }])
+    const sizes = portions.map((portion) =>
+      portion.flatMap((suspect) => suspect.ranges).reduce((sum, { first, last }) => sum + last - first + 1, 0),
+    )
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(SUSPECTED_LSNS_MAX)
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(2 * SUSPECTED_LSNS_MAX - 9)
+  })
+
+  it('put as many logs into one as a repair takes', () => {
+    const needs = Array.from({ length: SUSPECTS_MAX + 1 }, (_, n) => ({
+      ...log,
+      epoch: `${n}`,
+      ranges: [
+        { first: 2, last: 2 },
+        { first: 4, last: 4 },
+      ],
+    }))
+    expect(portionsOf(needs).map((portion) => portion.length)).toEqual([SUSPECTS_MAX, 1])
+    expect(portionsOf(needs)[0]?.[0]).toEqual(needs[0])
+  })
+})

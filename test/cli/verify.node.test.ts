@@ -1,0 +1,363 @@
+// What verify says of tables with everything wrong with them that a reader can see, and of outboxes that a test plays.
+
+import { execFile } from 'node:child_process'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { main } from '../../src/cli/main.ts'
+import { loadDuckDB } from '../../src/cli/duckdb.ts'
+import { quoteName, quoteText } from '../../src/sqlite/quote.ts'
+import type { Row } from '../../src/lake/iceberg/schema.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import { again, committed, emitted, FIRST_EPOCH, landedTable, NOW_MS, SECOND_EPOCH } from '../streams/landed.ts'
+import { type Run, runIn } from './lake-fixture.ts'
+
+const root = join(import.meta.dirname, '../..')
+/** What verify may take on a table of a million events, the runtime with everything that is loaded included. */
+const RSS_MB_MAX = 480
+
+/** A log without anything wrong. */
+function whole(lsns: number, fields: Row = {}): Row[] {
+  return Array.from({ length: lsns }, (_, index) => committed(index + 1, fields, { atMs: NOW_MS + index }))
+}
+
+async function onTable<T>(rows: readonly Row[], look: (root: string) => Promise<T>): Promise<T> {
+  const table = await landedTable(rows)
+  try {
+    return await look(table.root)
+  } finally {
+    await table.remove()
+  }
+}
+
+function verify(rows: readonly Row[], ...args: string[]): Promise<Run> {
+  return onTable(rows, (root) => runIn(root, ['verify', ...args]))
+}
+
+async function report(rows: readonly Row[], ...args: string[]) {
+  const { code, stdout } = await verify(rows, '--json', ...args)
+  return { code, ...JSON.parse(stdout) }
+}
+
+describe('verify', () => {
+  it('[I10] proves a table that is whole, and says so in one line', async () => {
+    const { code, stdout } = await verify([...whole(3), ...whole(2, { epoch: SECOND_EPOCH }), emitted()])
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/without a log: 1 event, none twice\nproven: 2 logs, 5 events, none missing, none twice\n$/)
+  })
+
+  it('proves an empty table', async () => {
+    expect(await verify([emitted()])).toMatchObject({ code: 0, stdout: expect.stringContaining('proven: 0 logs') })
+  })
+
+  it('[I10] names every hole, and where nothing is missing yet', async () => {
+    const rows = [1, 2, 4, 5, 9].map((lsn) => committed(lsn))
+    const answer = await report(rows)
+    expect(answer).toMatchObject({ code: 1, isProven: false, missing: 4, wrongLogs: 1 })
+    expect(answer.shown).toMatchObject([
+      {
+        landedLSN: 2,
+        lastLSN: 9,
+        holes: 2,
+        firstHoles: [
+          { first: 3, last: 3 },
+          { first: 6, last: 8 },
+        ],
+      },
+    ])
+    expect((await verify(rows)).stdout).toMatch(
+      /FAILURE: acme\/DO\/Shop in \w+: 4 events are missing: LSN 3, 6-8\nNOT proven: 1 log, 5 events, 1 log is wrong: 4 missing\n$/,
+    )
+  })
+
+  it('counts the holes that it does not name', async () => {
+    const { stdout } = await verify(Array.from({ length: 13 }, (_, index) => committed(2 * index + 1)))
+    expect(stdout).toContain('12 events are missing: LSN 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 2 more')
+  })
+
+  it('[I5] finds the rows that are there twice', async () => {
+    const [first, ...others] = whole(3)
+    const rows = first === undefined ? [] : [first, again(first), again(first), ...others]
+    expect(await report(rows)).toMatchObject({ code: 1, doubled: 2, missing: 0, forked: 0 })
+  })
+
+  it('finds forks, marked by the lake or not, and does not take a marked one for the event', async () => {
+    const fork = { id: 'other', _meta: '{"isFork":true}' }
+    expect(await report([...whole(3), committed(2, fork)])).toMatchObject({
+      code: 1,
+      forked: 1,
+      doubled: 0,
+      missing: 0,
+    })
+    expect(await report([...whole(3), committed(2, { id: 'other' })])).toMatchObject({ code: 1, forked: 1, doubled: 0 })
+    expect(await report([committed(1), committed(3), committed(2, fork)])).toMatchObject({ forked: 1, missing: 1 })
+  })
+
+  it('keeps the epochs of a source apart, and the sources of an ns', async () => {
+    const logs = [whole(2), whole(2, { epoch: SECOND_EPOCH }), whole(2, { source: 'acme/DO/Mail' })]
+    expect(await report(logs.flat())).toMatchObject({ code: 0, logs: 3, doubled: 0, forked: 0 })
+  })
+
+  it('[I5] looks through events without a log for ids that are there twice', async () => {
+    const once = emitted()
+    expect(await report([once, again(once), emitted()])).toMatchObject({
+      code: 1,
+      isProven: false,
+      emitted: { events: 3, doubled: 1 },
+    })
+    expect(await report([once, { ...once, ns: 'beta' }])).toMatchObject({ code: 0, emitted: { events: 2, doubled: 0 } })
+  })
+
+  it('notes dead letters and times that run backwards, and fails for neither', async () => {
+    const late = committed(3, {}, { atMs: NOW_MS - 3_600_000 })
+    const answer = await report([...whole(2), late, committed(4, { type: 'cdc.dead_letter' }), committed(5)])
+    expect(answer).toMatchObject({ code: 0, isProven: true, deadLetters: 1 })
+    expect(answer.shown[0]).toMatchObject({ deadLetters: 1, backwards: 1 })
+    expect(answer.shown[0].findings).toMatchObject([
+      { kind: 'dead-letters', isFailure: false },
+      { kind: 'clock', isFailure: false },
+    ])
+  })
+
+  it('notes a log that begins above LSN 1, of which the table cannot say why', async () => {
+    const answer = await report(whole(5).slice(2))
+    expect(answer).toMatchObject({
+      code: 0,
+      shown: [{ firstLSN: 3, findings: [{ kind: 'begins-late', isFailure: false }] }],
+    })
+  })
+
+  it('shows what is wrong first', async () => {
+    const answer = await report([
+      ...whole(2),
+      committed(1, { ns: 'zoo', source: 'zoo/A' }),
+      committed(3, { ns: 'zoo', source: 'zoo/A' }),
+    ])
+    expect(answer.shown.map(({ ns }: { ns: string }) => ns)).toEqual(['zoo', 'acme'])
+  })
+
+  it.each([
+    { args: ['acme'], error: 'it does not take "acme"' },
+    { args: ['--token', 'x'], error: '--token goes with --url' },
+    { args: ['--url', 'ftp://x'], error: 'not an http or https URL' },
+    { args: ['--url', 'http://localhost', '--class', 'Customers'], error: '--class Customers is not such as' },
+    { args: ['--url', 'http://localhost', '--wait', 'long'], error: '--wait is a number of seconds' },
+  ])('exits with 2 on $args', async ({ args, error }) => {
+    expect(await runIn(root, ['verify', ...args])).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(error),
+    })
+  })
+})
+
+describe('verify with outboxes', () => {
+  /** What the outboxes say, by the path that they are asked at: the last answer again and again. */
+  let answers: Record<string, unknown[]> = {}
+  let calls: string[] = []
+  let server: Server
+  let url: string
+
+  const stats = {
+    ns: 'acme',
+    source: 'DO/Shop',
+    epoch: FIRST_EPOCH,
+    lastLSN: 3,
+    ackedLSN: 3,
+    pendingEvents: 0,
+    lagMs: 0,
+  }
+
+  beforeAll(async () => {
+    server = createServer((request, response) => {
+      void text(request).then((body) => {
+        const path = (request.url ?? '').replace('/admin/outbox/', '')
+        calls.push(body === '' ? path : `${path} ${body}`)
+        const [answer] = (answers[path]?.length ?? 0) > 1 ? (answers[path]?.splice(0, 1) ?? []) : (answers[path] ?? [])
+        response.writeHead(answer === undefined ? 404 : 200)
+        response.end(JSON.stringify(answer ?? { error: 'there is no outbox of it', code: 'not-found' }))
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+  })
+
+  afterAll(() => server.close())
+
+  async function ask(rows: readonly Row[], given: Record<string, unknown[]>, ...args: string[]) {
+    answers = given
+    calls = []
+    return report(rows, '--url', url, '--wait', '0', ...args)
+  }
+
+  function findings({ shown }: { shown: { findings: { kind: string }[] }[] }): string[] {
+    return shown.flatMap((log) => log.findings.map(({ kind }) => kind))
+  }
+
+  it('compares each log with the outbox that its names lead to', async () => {
+    const answer = await ask(whole(3), { 'shop/acme/stats': [stats] })
+    expect(answer).toMatchObject({ code: 0, askedLogs: 1, notLanded: 0 })
+    expect(answer.shown[0].outbox).toMatchObject({ place: 'shop/acme', ackedLSN: 3 })
+    expect(calls).toEqual(['shop/acme/stats'])
+  })
+
+  it('asks the class that --class says', async () => {
+    const answer = await ask(whole(3), { 'stores/acme/stats': [stats] }, '--class', 'Shop=stores')
+    expect(answer).toMatchObject({ code: 0, askedLogs: 1 })
+  })
+
+  it('[I3] fails for what was delivered behind the last that landed', async () => {
+    const answer = await ask(whole(3), { 'shop/acme/stats': [{ ...stats, ackedLSN: 5, lastLSN: 9 }] })
+    expect(answer).toMatchObject({ code: 1, notLanded: 2, missing: 0 })
+    expect(answer.shown[0].findings).toMatchObject([
+      { kind: 'not-landed', text: '2 events of shop/acme were delivered and not landed: LSN 4-5' },
+    ])
+  })
+
+  it('[I3] fails for what the outbox still keeps before the first that landed', async () => {
+    const rows = whole(6).slice(3)
+    const given = {
+      'shop/acme/stats': [{ ...stats, ackedLSN: 6, lastLSN: 6 }],
+      'shop/acme/list': [{ items: [{ lsn: 2 }] }],
+    }
+    const answer = await ask(rows, given)
+    expect(answer).toMatchObject({ code: 1, notLanded: 2 })
+    expect(answer.shown[0].notLanded).toEqual([{ first: 2, last: 3 }])
+    expect(calls).toContain('shop/acme/list {"to":3,"status":"delivered","limit":1}')
+  })
+
+  it('[I3] fails for a life of an object of which nothing has landed', async () => {
+    const now = { ...stats, epoch: SECOND_EPOCH, ackedLSN: 2, lastLSN: 2 }
+    const answer = await ask(whole(3), { 'shop/acme/stats': [now], 'shop/acme/list': [{ items: [{ lsn: 1 }] }] })
+    expect(answer).toMatchObject({ code: 1, logs: 2, notLanded: 2 })
+    expect(findings(answer)).toEqual(['not-landed', 'other-life'])
+  })
+
+  it('only notes a life that is over, where nothing of the new one was delivered', async () => {
+    const now = { ...stats, epoch: SECOND_EPOCH, ackedLSN: 0, lastLSN: 0 }
+    const answer = await ask(whole(3), { 'shop/acme/stats': [now] })
+    expect({ code: answer.code, findings: findings(answer) }).toEqual({ code: 0, findings: ['other-life'] })
+  })
+
+  it('fails where the table has more than was ever committed', async () => {
+    const answer = await ask(whole(5), { 'shop/acme/stats': [stats] })
+    expect({ code: answer.code, findings: findings(answer) }).toEqual({ code: 1, findings: ['ahead'] })
+  })
+
+  it('notes outboxes that cannot be asked, or are those of others', async () => {
+    const other = { ...stats, ns: 'beta' }
+    const rows = [...whole(3), ...whole(3, { source: 'acme/elsewhere' }), ...whole(3, { source: 'acme/DO/Mail' })]
+    const answer = await ask(rows, { 'shop/acme/stats': [other] })
+    expect(answer).toMatchObject({ code: 0, askedLogs: 0 })
+    expect(findings(answer)).toEqual(['not-asked', 'not-asked', 'not-asked'])
+    expect(calls.toSorted()).toEqual(['mail/acme/stats', 'shop/acme/stats'])
+  })
+
+  it('does not expect what was delivered while it looked', async () => {
+    // The second look is told a later LSN, and holds the table against the first.
+    const given = {
+      'shop/acme/stats': [
+        { ...stats, ackedLSN: 4, lastLSN: 4 },
+        { ...stats, ackedLSN: 8, lastLSN: 8 },
+      ],
+    }
+    const answer = await ask(whole(3), given, '--wait', '1')
+    expect(answer.notLanded).toBe(1)
+    expect(calls.length).toBeGreaterThan(1)
+  })
+
+  it('says how to get in where the Worker refuses', async () => {
+    const closed = createServer((_, response) => {
+      response.writeHead(401)
+      response.end(JSON.stringify({ error: 'admin: no token', code: 'unauthorized' }))
+    })
+    await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve))
+    const address = closed.address()
+    const port = typeof address === 'object' ? address?.port : undefined
+    const run = await verify(whole(1), '--url', `http://127.0.0.1:${port}`)
+    closed.close()
+    expect(run).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('ADMIN_TOKEN in the environment'),
+    })
+  })
+})
+
+describe('verify of a large table', () => {
+  it(`[I7] takes no more than ${RSS_MB_MAX} MB for a million events`, async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'durable-outbox-large-'))
+    const file = join(directory, 'events.parquet')
+    await writeEvents(file, 1_000_000)
+    const script = `
+      import { readLogs } from ${JSON.stringify(join(root, 'src/cli/verify/logs.ts'))}
+      import { EVENTS_COLUMNS } from ${JSON.stringify(join(root, 'src/lake/table.ts'))}
+      let events = 0, missing = 0
+      for await (const log of readLogs({ columns: EVENTS_COLUMNS, files: [process.env.FILE] }, 10)) {
+        events += log.events
+        missing += log.missing
+      }
+      console.log(JSON.stringify({ events, missing, rssMB: process.resourceUsage().maxRSS / 1_000 }))`
+    const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', script], {
+      env: { ...process.env, FILE: file },
+    })
+    const { events, missing, rssMB } = JSON.parse((await run).stdout)
+    await rm(directory, { recursive: true })
+    expect({ events, missing }).toEqual({ events: 999_999, missing: 1 })
+    expect(rssMB).toBeLessThan(RSS_MB_MAX)
+  })
+
+  /** A Parquet file with the columns of the table, of a hundred logs, without one event in the middle. */
+  async function writeEvents(file: string, count: number): Promise<void> {
+    const made: Record<string, string> = {
+      id: "'01' || lpad(CAST(i AS VARCHAR), 24, '0')",
+      type: "'cdc.insert'",
+      timestamp: "TIMESTAMPTZ '2026-11-01 00:00:00Z' + to_milliseconds(i)",
+      ns: "'ns-' || i % 100",
+      source: "'ns-' || i % 100 || '/DO/Shop'",
+      epoch: quoteText(FIRST_EPOCH),
+      lsn: 'i // 100 + 1',
+      _meta: `'{"schemaVersion":1,"source":"DO/Shop"}'`,
+    }
+    const columns = EVENTS_COLUMNS.map(({ name }) => `${made[name] ?? 'NULL::VARCHAR'} AS ${quoteName(name)}`)
+    const ids = EVENTS_COLUMNS.map(({ id, name }) => `${quoteName(name)}: ${id}`)
+    const connection = await (await (await loadDuckDB()).DuckDBInstance.create(':memory:')).connect()
+    await connection.run(`COPY (SELECT ${columns.join(', ')} FROM range(${count}) AS t(i) WHERE i <> ${count / 2})
+      TO ${quoteText(file)} (FORMAT parquet, FIELD_IDS {${ids.join(', ')}})`)
+  }
+})
+
+describe('verify as a program', () => {
+  it('leaves nothing in the temporary directory', async () => {
+    await onTable(whole(1), async (root) => {
+      const directory = await mkdtemp(join(tmpdir(), 'durable-outbox-empty-'))
+      vi.stubEnv('TMPDIR', directory)
+      const { code } = await runIn(root, ['verify'])
+      vi.unstubAllEnvs()
+      expect({ code, left: await readdir(directory) }).toEqual({ code: 0, left: [] })
+      await rm(directory, { recursive: true })
+    })
+  })
+
+  it('prints its report to stdout, and where the table lies to stderr', async () => {
+    await onTable(whole(1), async (cwd) => {
+      const out: string[] = []
+      const err: string[] = []
+      const code = await main(['verify', '--json'], {
+        stdout: (chunk) => out.push(chunk),
+        stderr: (chunk) => err.push(chunk),
+        stdin: () => Promise.resolve(''),
+        cwd,
+        env: {},
+      })
+      expect(code).toBe(0)
+      expect(JSON.parse(out.join(''))).toMatchObject({ verdict: expect.stringMatching(/^proven/) })
+      expect(err.join('')).toContain('1 rows in 1 files')
+    })
+  })
+})
