@@ -18,13 +18,13 @@ const watermarksSchema = z.record(z.string(), z.record(z.string(), z.int()))
 export type Watermarks = z.infer<typeof watermarksSchema>
 
 /** In a summary: watermarks of the logs that the snapshot has moved, as JSON. */
-export const WATERMARKS = 'cdc.watermarks'
+const WATERMARKS = 'cdc.watermarks'
 /** In a summary: the location of the file with all watermarks, as of the sequence number that the other property says. */
-export const WATERMARKS_FILE = 'cdc.watermarks-file'
-export const WATERMARKS_SEQUENCE = 'cdc.watermarks-sequence'
+const WATERMARKS_FILE = 'cdc.watermarks-file'
+const WATERMARKS_SEQUENCE = 'cdc.watermarks-sequence'
 
 /** Logs that a summary names at most: each metadata file repeats the summaries of all its snapshots. */
-export const SUMMARY_LOGS_MAX = 200
+const SUMMARY_LOGS_MAX = 200
 
 /** What there is to say, and where the last file is. */
 export interface WatermarksToSay {
