@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     // What a test provokes is printed only where the test fails.
     silent: 'passed-only',
+    // Also where there are two cores: by default one of them would stand still.
+    maxWorkers: 2,
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
