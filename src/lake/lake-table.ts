@@ -26,12 +26,12 @@ import {
   verbatimPart,
 } from './intake.ts'
 import { type LakeLimits, limitsFrom } from './limits.ts'
+import { type Location, locationOf } from './location.ts'
 import { Logs } from './logs.ts'
 import { common, unite, watermark } from './ranges.ts'
 import { findGoneFiles, findLost, parseSuspects, type RepairOutcome, type Suspect } from './repair.ts'
 import { migrations } from './schema.ts'
 import { toRows } from './stream.ts'
-import { DEFAULT_LOCATION } from './table.ts'
 import { TableWriter } from './table-writer.ts'
 import { Upkeep } from './upkeep.ts'
 import { sayWatermarks, type Watermark } from './watermarks.ts'
@@ -71,7 +71,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #logs: Logs
   readonly #commits: Commits
   readonly #limits: LakeLimits
-  readonly #location: string
+  readonly #location: Location
   readonly #writer: TableWriter
   readonly #upkeep: Upkeep
   /** The commits that were begun, and whatever else needs the table to stay as it is meanwhile. */
@@ -84,7 +84,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#logs = new Logs(ctx.storage.sql)
     this.#commits = new Commits(ctx.storage.sql)
     this.#limits = this.configure()
-    this.#location = env.LAKE_LOCATION ?? DEFAULT_LOCATION
+    this.#location = locationOf(env)
     const { snapshotsKept } = this.#limits
     const parts = { bucket: env.LAKE_BUCKET, commits: this.#commits, snapshotsKept, now: () => this.now() }
     this.#writer = new TableWriter({
@@ -329,7 +329,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     return sayWatermarks({
       changed,
       all: () => this.#logs.watermarks(),
-      location: this.#location,
+      location: this.#location.root,
       key: watermarksKey,
       sequence: version + 1,
       fileSequence: watermarksVersion,

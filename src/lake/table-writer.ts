@@ -7,6 +7,7 @@ import type { Commits, OpenCommit, TableChange } from './commits.ts'
 import type { NewFile, PreparedCommit, Table } from './iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from './iceberg/metadata.ts'
 import type { Snapshot } from './iceberg/snapshot.ts'
+import type { Location } from './location.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION, metadataKey } from './table.ts'
 
 /** What a writer needs of its object. */
@@ -14,8 +15,7 @@ export interface TableWriterParts {
   readonly storage: DurableObjectStorage
   readonly bucket: R2Bucket
   readonly commits: Commits
-  /** The table's root, `s3://<bucket>/<prefix>`. */
-  readonly location: string
+  readonly location: Location
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
   readonly now: () => number
@@ -89,9 +89,9 @@ export class TableWriter {
     return Math.max(0, this.#parts.commits.pointer().version - this.#parts.snapshotsKept + 1)
   }
 
-  /** Where in the bucket a file of the table is: the bucket's name is the location's host, and no part of the key. */
+  /** Where in the bucket a file of the table is. */
   keyOf(key: string): string {
-    return `${new URL(this.#parts.location).pathname.slice(1)}/${key}`
+    return this.#parts.location.prefix + key
   }
 
   /** Puts the metadata file if there is none, then does what the file that is there now says was committed. */
@@ -125,7 +125,7 @@ export class TableWriter {
     const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
     const lists = before
       .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
-      .map((snapshot) => snapshot['manifest-list'].slice(location.length + 1))
+      .map((snapshot) => snapshot['manifest-list'].slice(location.root.length + 1))
     const oldest = version - snapshotsKept - 1
     return oldest > 0 ? [...lists, metadataKey(oldest)] : lists
   }
@@ -136,7 +136,7 @@ export class TableWriter {
     const { objects } = await bucket.list({ prefix: this.keyOf('metadata/v'), limit: 1 })
     if (objects.length > 0) throw this.#conflict()
     const metadata = createTableMetadata({
-      location,
+      location: location.root,
       columns: EVENTS_COLUMNS,
       partition: EVENTS_PARTITION,
       uuid: crypto.randomUUID(),
@@ -169,7 +169,7 @@ export class TableWriter {
   #conflict(): CDCError {
     return new CDCError(
       'lake-conflict',
-      `lake: the table at ${this.#parts.location} was written by somebody else, and a table has one lake; ` +
+      `lake: the table at ${this.#parts.location.root} was written by somebody else, and a table has one lake; ` +
         'give this one a LAKE_LOCATION of its own',
     )
   }

@@ -9,7 +9,7 @@ import type { LakeStatus } from '../lake-table.ts'
 import { metadataKey } from '../table.ts'
 import { ACCESS_KEY_ID, requireToken, TOKEN_NAME } from './access.ts'
 import { catalogError } from './errors.ts'
-import { type CatalogEnv, locationOf } from './location.ts'
+import { type CatalogEnv, locationOf } from '../location.ts'
 
 /** Whoever knows which of the table's versions is the current one: the binding of a `Lake`, or the stub of a `LakeTable`. */
 export interface LakeHolder {

@@ -1,6 +1,6 @@
 // Where the table lies, from what the Worker is configured with.
 
-import { DEFAULT_LOCATION } from '../table.ts'
+import { DEFAULT_LOCATION } from './table.ts'
 
 /** What the routes of the catalog and of the table's files need of a Worker's `env`. */
 export interface CatalogEnv {
@@ -19,7 +19,7 @@ export interface Location {
   readonly prefix: string
 }
 
-export function locationOf({ LAKE_LOCATION: root = DEFAULT_LOCATION }: CatalogEnv): Location {
+export function locationOf({ LAKE_LOCATION: root = DEFAULT_LOCATION }: { LAKE_LOCATION?: string }): Location {
   const { host, pathname } = new URL(root)
   return { root, bucket: host, prefix: `${pathname.slice(1)}/` }
 }
