@@ -44,11 +44,13 @@ export async function checkUntil(
   options: CheckOptions & { readonly waitMs: number; readonly isEnough: (report: Report) => boolean },
   io: IO,
 ): Promise<Report> {
-  const deadlineMs = Date.now() + options.waitMs
+  let deadlineMs: number | undefined
   const delivered = new Map<string, number>()
   // Where the table lies is said once.
   for (let look = io; ; look = { ...io, stderr: () => undefined }) {
     const report = await checkTable(options, delivered, look)
+    // From here on: a table that takes long to read must not use up the lake's time.
+    deadlineMs ??= Date.now() + options.waitMs
     if (options.isEnough(report) || Date.now() >= deadlineMs) return report
     const { missing, notLanded } = report
     io.stderr(`${missing + notLanded} events are not in the table yet; looking again\n`)
