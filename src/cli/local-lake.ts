@@ -12,14 +12,12 @@ import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table.ts'
 import type { Watermarks } from '../lake/watermarks.ts'
 import { type IO, importOptional, messageOf } from './command.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
+import { findWranglerConfig } from './wrangler-config.ts'
 import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from './snapshot.ts'
 import { readManifest, readManifestList, readTableVersion, readWatermarks } from './snapshot.ts'
 
 /** Where the two ways to run the project keep their state, beside the wrangler configuration. */
 const STATE_DIRECTORIES = ['.wrangler/state', '.wrangler/demo']
-
-/** The order in which wrangler itself looks for its configuration. */
-const CONFIG_NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
 
 /** A commit that replaces files may remove old ones while they are fetched; then the newer snapshot is read instead. */
 const ATTEMPTS_MAX = 3
@@ -68,7 +66,7 @@ interface OpenLake {
 
 /** Copies the current snapshot of the table out of the lake, and notes on stderr where it came from. */
 export async function readLocalTable(options: LakeOptions, io: IO): Promise<LocalTable> {
-  const config = findConfig(options.config, io.cwd)
+  const config = findWranglerConfig('query', options.config, io.cwd)
   const directories =
     options.state === undefined
       ? STATE_DIRECTORIES.map((name) => join(dirname(config), name))
@@ -140,24 +138,6 @@ function describe(table: TableVersion, files: readonly DataFile[], downloaded: n
 
 function shown(directory: string, io: IO): string {
   return relative(io.cwd, directory) || '.'
-}
-
-/** Finds the wrangler configuration as wrangler does, so that both look for the state at the same place. */
-function findConfig(option: string | undefined, cwd: string): string {
-  if (option !== undefined) {
-    const path = resolve(cwd, option)
-    if (existsSync(path)) return path
-    throw new CDCError('invalid-argument', `query: --config ${option} does not exist`)
-  }
-  const found = CONFIG_NAMES.map((name) => findUpwards(name, cwd)).find((path) => path !== undefined)
-  if (found !== undefined) return found
-  throw new CDCError('invalid-config', `query: no wrangler.toml in ${cwd} or above; name it with --config`)
-}
-
-function findUpwards(name: string, folder: string): string | undefined {
-  const path = join(folder, name)
-  if (existsSync(path)) return path
-  return folder === dirname(folder) ? undefined : findUpwards(name, dirname(folder))
 }
 
 /** Opens the lakes that exist. Loading wrangler takes a second, so it is left out where there is none. */

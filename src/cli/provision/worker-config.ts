@@ -1,16 +1,13 @@
 // The wrangler configuration of the project: the one place where the id of the stream is written.
 
-import { existsSync } from 'node:fs'
-import { extname, dirname, join, resolve } from 'node:path'
+import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { applyEdits, modify, parse as parseJSONC, type ParseError, printParseErrorCode } from 'jsonc-parser'
 import { parse as parseTOML } from 'smol-toml'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
 import { messageOf } from '../command.ts'
-
-/** The order in which wrangler itself looks for its configuration. */
-const CONFIG_NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
+import { findWranglerConfig } from '../wrangler-config.ts'
 
 const scopeShape = z.looseObject({
   pipelines: z.array(z.looseObject({ binding: z.string(), stream: z.string().optional() })).optional(),
@@ -30,19 +27,10 @@ export interface Place {
 
 /** Finds the configuration as wrangler does, upwards from `cwd`. */
 export function findConfig(option: string | undefined, cwd: string): { path: string; format: ConfigFormat } {
-  const path = option === undefined ? findUpwards(cwd) : resolve(cwd, option)
-  if (path === undefined)
-    throw new CDCError('invalid-config', `provision: no wrangler.toml in ${cwd} or above; name it with --config`)
-  if (!existsSync(path)) throw new CDCError('invalid-argument', `provision: --config ${option} does not exist`)
+  const path = findWranglerConfig('provision', option, cwd)
   const format = { '.toml': 'toml', '.json': 'jsonc', '.jsonc': 'jsonc' }[extname(path)]
   if (format === 'toml' || format === 'jsonc') return { path, format }
   throw new CDCError('invalid-argument', `provision: ${path} is none of .toml, .json and .jsonc`)
-}
-
-function findUpwards(folder: string): string | undefined {
-  const found = CONFIG_NAMES.map((name) => join(folder, name)).find((path) => existsSync(path))
-  if (found !== undefined) return found
-  return folder === dirname(folder) ? undefined : findUpwards(dirname(folder))
 }
 
 /** Reads a configuration. What is not needed here is passed through unread. */
