@@ -1,9 +1,8 @@
 // The lake's repair over HTTP, for the command.
 
 import { Hono } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
-import { HTTPException } from 'hono/http-exception'
 import { errorResponse } from '../http/error-response.ts'
+import { limitBody } from './body-limit.ts'
 import { requireToken } from './token.ts'
 
 /** Enough for as many logs and holes as one repair looks for. */
@@ -22,14 +21,10 @@ export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableL
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('lake'))
   app.use('/repair', requireToken)
-  app.use('/repair', bodyLimit({ maxSize: BODY_BYTES_MAX, onError: refuseBody }))
+  app.use('/repair', limitBody('lake', BODY_BYTES_MAX))
   app.post('/repair', async (c) => {
     const suspects: unknown = await c.req.json().catch(() => undefined)
     return Response.json(await lakeOf(c.env).repair(suspects))
   })
   return app
-}
-
-function refuseBody(): never {
-  throw new HTTPException(413, { message: `lake: the body is over ${BODY_BYTES_MAX} bytes` })
 }

@@ -1,11 +1,11 @@
 // The admin RPC over HTTP, for what is no Worker: `POST /<class>/<object>/<method>`, with the argument as the JSON body.
 
 import { Hono, type HonoRequest } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { HTTPException } from 'hono/http-exception'
 import { CDCError } from '../error.ts'
 import { jsonProblem } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
+import { limitBody } from './body-limit.ts'
 import { requireToken } from './token.ts'
 
 /** Enough for the largest sensible argument, a thousand ids. */
@@ -64,7 +64,7 @@ export function outboxRoutes<Env extends object>(
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('admin'))
   app.use(requireToken)
-  app.use(bodyLimit({ maxSize: BODY_BYTES_MAX, onError: refuseBody }))
+  app.use(limitBody('admin', BODY_BYTES_MAX))
   app.post('/:class/:object/:method', async (c) => {
     const { class: className, object, method } = c.req.param()
     const call = calls.get(method)
@@ -96,10 +96,6 @@ async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => un
   } finally {
     if (Symbol.dispose in outbox) outbox[Symbol.dispose]()
   }
-}
-
-function refuseBody(): never {
-  throw new HTTPException(413, { message: `admin: the body is over ${BODY_BYTES_MAX} bytes` })
 }
 
 /** @returns nothing where the body is empty. */

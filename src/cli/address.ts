@@ -1,8 +1,7 @@
 // The address of a server as a command line gives it, and the token that goes there.
 
 import { CDCError } from '../error.ts'
-
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
+import { isLocalHTTP } from '../http/loopback.ts'
 
 /** Where an address comes from and whose it is, for what is said against it. */
 interface AddressOption {
@@ -23,7 +22,7 @@ export function checkAddress({ command, flag, of }: AddressOption, text: string,
     throw new CDCError('invalid-argument', `${command}: ${flag} ${text} is not an http or https URL`)
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
     throw new CDCError('invalid-argument', `${command}: ${flag} is more than the address of ${of}`)
-  if (hasToken && url.protocol === 'http:' && !LOOPBACK.test(url.hostname))
+  if (hasToken && url.protocol === 'http:' && !isLocalHTTP(url))
     throw new CDCError(
       'invalid-argument',
       `${command}: the token would go to ${url.host} unencrypted; use https, or http on localhost only`,

@@ -37,15 +37,18 @@ const REQUIRED = eventRecordSchema.safeParse({}).error?.issues.map(({ path }) =>
 /** Those of the others that only come together. */
 const PLACE = ['epoch', 'lsn', 'txid']
 
+export interface ParsedRecords {
+  readonly records: EventRecord[]
+  /** Whether they are just what the JSON says, and nothing was left out. */
+  readonly isVerbatim: boolean
+}
+
 /**
- * Records from JSON, checked. `isVerbatim` says that they are just what the JSON says, and nothing was left out.
+ * Records from JSON, checked.
  *
  * @throws what `refuse` makes of the index and the problem of the first that is bad.
  */
-export function parseRecordsJSON(
-  json: string,
-  refuse: (index: number, problem: string) => Error,
-): { records: EventRecord[]; isVerbatim: boolean } {
+export function parseRecordsJSON(json: string, refuse: (index: number, problem: string) => Error): ParsedRecords {
   const parsed = parseJSON(json)
   if (!Array.isArray(parsed)) throw refuse(-1, 'records must be an array, as JSON')
   const isPlain = isPlainText(json)

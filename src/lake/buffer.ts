@@ -50,8 +50,7 @@ export class Buffer {
   /** Reads it all anew: when the object wakes, and where a transaction was rolled back. */
   measure(): void {
     this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
-    this.#waiting = new Map()
-    for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
+    this.#measureWaiting()
   }
 
   /** Keeps records that are to be committed. @param runs which LSNs of which logs they are. */
@@ -155,9 +154,13 @@ export class Buffer {
       .one()
     this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
     this.#count('lake_buffer', dropped, -1)
+    this.#measureWaiting()
+    return dropped.events
+  }
+
+  #measureWaiting(): void {
     this.#waiting = new Map()
     for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
-    return dropped.events
   }
 
   *#runs(throughSeq: number): Iterable<Run> {

@@ -2,7 +2,7 @@
 // (source, epoch, lsn) is taken in once, whatever was retried, doubled or reordered on its way.
 
 import { CDCError } from '../error.ts'
-import { parseRecordsJSON } from '../event/plain-record.ts'
+import { type ParsedRecords, parseRecordsJSON } from '../event/plain-record.ts'
 import type { CommittedRecord, EventRecord } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { contains, type LSNRange, overlaps, touches, unite } from './ranges.ts'
@@ -44,12 +44,6 @@ export interface Part {
   readonly bytes: number
   /** JSON array of the records. */
   readonly records: string
-}
-
-export interface ParsedRecords {
-  readonly records: EventRecord[]
-  /** Whether they are just what the JSON says, and nothing was left out. */
-  readonly isVerbatim: boolean
 }
 
 /** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */

@@ -3,6 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
+import type { ParsedRecords } from '../event/plain-record.ts'
 import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { type Amount, Buffer, type Slice } from './buffer.ts'
@@ -15,7 +16,6 @@ import {
   markFork,
   type MarkedRun,
   namesOf,
-  type ParsedRecords,
   parseRecords,
   type Part,
   partsOf,

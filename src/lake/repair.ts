@@ -2,10 +2,9 @@
 // where the rows went away afterwards, by nobody's commit, it has to be told. It is told what to look for and looks
 // itself, so that no LSN that the table holds is ever forgotten.
 
-import { zstdDecompressSync } from 'node:zlib'
-import { parquetReadObjects } from 'hyparquet'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
+import { readParquet } from './iceberg/parquet.ts'
 import { contains, type LSNRange, unite, without } from './ranges.ts'
 
 /** Logs that are looked for in one call, and LSNs of all of them. */
@@ -99,11 +98,7 @@ async function readPlaces({ objects, keyOf }: TableBucket, key: string) {
   const object = await objects.get(keyOf(key))
   if (object === null)
     throw new CDCError('not-found', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await parquetReadObjects({
-    file: await object.arrayBuffer(),
-    columns: Object.keys(rowSchema.shape),
-    compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) },
-  })
+  const rows = await readParquet(await object.arrayBuffer(), Object.keys(rowSchema.shape))
   return rows.map((row) => {
     const { ns, source, epoch, lsn, _meta } = rowSchema.parse(row)
     return { ns, source: source ?? '', epoch: epoch ?? '', lsn: lsn ?? 0, _meta: _meta ?? '{}' }

@@ -1,8 +1,6 @@
 // What keeps a table quick that is committed to every other second: small files of a partition are put together, and so
 // are manifests; and what belongs to nothing is found. One bounded step at a time, each a commit like any other.
 
-import { zstdDecompressSync } from 'node:zlib'
-import { parquetReadObjects } from 'hyparquet'
 import type { Commits, TableChange, UpkeepOutcome } from './commits.ts'
 import {
   type CommitOptions,
@@ -15,7 +13,8 @@ import {
 } from './iceberg/commit.ts'
 import type { ManifestFile } from './iceberg/manifest.ts'
 import { compareRows } from './iceberg/order.ts'
-import type { Row, Value } from './iceberg/schema.ts'
+import { readParquet } from './iceberg/parquet.ts'
+import type { Row } from './iceberg/schema.ts'
 import { versionOfMetadataKey } from './table.ts'
 import type { TableWriter } from './table-writer.ts'
 
@@ -194,13 +193,7 @@ export class Upkeep {
   async #readRows(key: string): Promise<Row[]> {
     const object = await this.#parts.bucket.get(this.#parts.writer.keyOf(key))
     if (object === null) throw new Error(`${key} is gone from the bucket, and the table reads it`)
-    const rows = await parquetReadObjects({
-      file: await object.arrayBuffer(),
-      compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) },
-      // As they are stored: a Date would lose the microseconds.
-      parsers: { timestampFromMicroseconds: (micros) => micros },
-    })
-    return rows as Record<string, Value>[]
+    return readParquet(await object.arrayBuffer())
   }
 
   #relative({ manifest_path }: ManifestFile, { metadata }: Table): string {

@@ -4,6 +4,7 @@ import { CDCError, type CDCErrorCode } from '../error.ts'
 import { coversNs, isNsPattern } from '../event/ns-pattern.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
 import type { UnifiedEvent } from '../event/unified-event.ts'
+import { isLocalHTTP } from '../http/loopback.ts'
 import { batchKey } from './batch-key.ts'
 import type { Pipeline } from './pipeline.ts'
 
@@ -44,7 +45,6 @@ export class ManagedPipelineError extends CDCError {
 const ANSWER_BYTES_MAX = 16_384
 /** Characters of the answer that an error repeats. */
 const REASON_LENGTH_MAX = 500
-const LOOPBACK = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/
 
 /**
  * A `Pipeline` over HTTP. Each batch is one POST of a JSON array of records under an idempotency key, so that a receiver
@@ -210,8 +210,7 @@ function readRetryAfter(text: string | null): number | undefined {
 function checkEndpoint(endpoint: string | URL): URL {
   const url = URL.parse(endpoint)
   if (url === null) throw invalidOption(`endpoint ${String(endpoint)} is no URL`)
-  const isLocal = url.protocol === 'http:' && LOOPBACK.test(url.hostname)
-  if (url.protocol !== 'https:' && !isLocal)
+  if (url.protocol !== 'https:' && !isLocalHTTP(url))
     throw invalidOption(`the token would go to ${url.host} unencrypted; use https, or http on localhost only`)
   if (url.username !== '' || url.password !== '') throw invalidOption('endpoint has a password; use authToken')
   return url

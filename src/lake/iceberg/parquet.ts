@@ -3,7 +3,8 @@
  *
  * Format: https://iceberg.apache.org/spec/#parquet
  */
-import { zstdCompressSync } from 'node:zlib'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { parquetReadObjects } from 'hyparquet'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import type { SchemaElement } from 'hyparquet-writer'
 import { boundsOf } from './bounds.ts'
@@ -64,6 +65,18 @@ export function writeParquet(columns: readonly Column[], rows: readonly Row[]): 
     columns: columns.map((column, i) => columnMetrics(column, values[i] ?? [], columnSize(writer, i))),
     splitOffsets: writer.row_groups.map((group) => Number(group.columns[0]?.file_offset ?? 0)),
   }
+}
+
+/** Reads the rows of a file that `writeParquet` wrote, all columns or some, with their values as they were written. */
+export async function readParquet(file: ArrayBuffer, columns?: readonly string[]): Promise<Row[]> {
+  const rows = await parquetReadObjects({
+    file,
+    ...(columns && { columns: [...columns] }),
+    compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) },
+    // As they are stored: a Date would lose the microseconds.
+    parsers: { timestampFromMicroseconds: (micros) => micros },
+  })
+  return rows as Row[]
 }
 
 function parquetSchema(columns: readonly Column[]): SchemaElement[] {
