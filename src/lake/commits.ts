@@ -283,6 +283,11 @@ export class Commits {
     )
   }
 
+  /** Asked with every commit, so it counts nothing else. */
+  countManifests(): number {
+    return this.#sql.exec<{ manifests: number }>('SELECT count(*) AS manifests FROM lake_manifest').one().manifests
+  }
+
   /** How many there are. */
   count(): { files: number; manifests: number; garbage: number } {
     return this.#sql

@@ -150,6 +150,11 @@ export class LakeTable extends DurableObject<LakeEnv> {
     }
   }
 
+  /** Of the status what every request for the table needs, and what costs nothing to know. */
+  version(): number {
+    return this.#commits.pointer().version
+  }
+
   /** Commits all that is buffered, then does one step of upkeep. Never throws: what fails is tried again. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     // Armed before anything can fail, and never for the very millisecond of the running alarm, which would be lost.

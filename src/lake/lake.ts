@@ -19,6 +19,11 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
     return this.#table().status()
   }
 
+  /** The table's version; 0 before its first commit. */
+  version(): Promise<number> {
+    return this.#table().version()
+  }
+
   /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
   repair(suspects: Suspect[]): Promise<RepairOutcome> {
     return this.#table().repair(suspects)

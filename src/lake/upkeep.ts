@@ -81,7 +81,7 @@ export class Upkeep {
 
   async #mergeManifests(): Promise<boolean> {
     const { writer, commits, limits } = this.#parts
-    if (commits.count().manifests <= limits.manifestsMax) return false
+    if (commits.countManifests() <= limits.manifestsMax) return false
     const table = await writer.load()
     const chosen = chooseManifests(table.manifests)
     if (chosen.length < MERGED_MANIFESTS_MIN) return false

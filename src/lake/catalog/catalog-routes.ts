@@ -5,7 +5,6 @@ import { Hono } from 'hono'
 import { CDCError } from '../../error.ts'
 import { secretOf } from '../../http/secret.ts'
 import type { TableMetadata } from '../iceberg/metadata.ts'
-import type { LakeStatus } from '../lake-table.ts'
 import { metadataKey } from '../table.ts'
 import { ACCESS_KEY_ID, requireToken, TOKEN_NAME } from './access.ts'
 import { catalogError } from './errors.ts'
@@ -13,7 +12,7 @@ import { type CatalogEnv, locationOf } from '../location.ts'
 
 /** Whoever knows which of the table's versions is the current one: the binding of a `Lake`, or the stub of a `LakeTable`. */
 export interface LakeHolder {
-  status(): PromiseLike<Pick<LakeStatus, 'version'>>
+  version(): PromiseLike<number>
 }
 
 const NAMESPACE = 'cdc'
@@ -62,7 +61,7 @@ export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => Lake
   routes.get('/namespaces/:namespace/tables', async (c) => {
     const { namespace } = c.req.param()
     if (namespace !== NAMESPACE) return noSuchNamespace(namespace)
-    const { version } = await lakeOf(c.env).status()
+    const version = await lakeOf(c.env).version()
     const identifiers = version === 0 ? [] : [{ namespace: [NAMESPACE], name: TABLE }]
     return c.json({ identifiers, 'next-page-token': null })
   })
@@ -70,7 +69,7 @@ export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => Lake
     const { namespace, table } = c.req.param()
     // In any namespace: Spark asks for the table `snapshots` of cdc.events, and then makes it itself.
     if (namespace !== NAMESPACE || table !== TABLE) return noSuchTable(`${namespace}.${table}`)
-    const { version } = await lakeOf(c.env).status()
+    const version = await lakeOf(c.env).version()
     if (version === 0) return noSuchTable(`${NAMESPACE}.${TABLE} before its first commit`)
     return c.req.method === 'HEAD' ? c.body(null, 204) : loadTable(c.req.raw, c.env, version)
   })
