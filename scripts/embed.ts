@@ -4,7 +4,7 @@
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { StreamSchema } from '../src/testing/stream-schema.ts'
+import type { StreamSchema } from '../src/testing/stream-fields.ts'
 import { compileStream } from './compile-stream.ts'
 import { createStreamSchema } from './stream-schema.ts'
 
@@ -27,7 +27,7 @@ function migrationsModule(): string {
 function streamModule(): string {
   const columns = [...compileStream(read('streams/events.sql')).columns, INGEST_COLUMN]
   const lines = columns.map(({ name, expression }) => `    ${JSON.stringify(name)}: ${expression},`)
-  return `${HEADER}import type { StreamEvent, StreamRow } from './stream.ts'
+  return `${HEADER}import type { StreamEvent, StreamRow } from './stream-row.ts'
 
 /** The row of the table that streams/events.sql makes of an event. */
 export function rowOf(event: StreamEvent): StreamRow {
@@ -48,13 +48,13 @@ function schemaFile({ fields }: StreamSchema): string {
 
 function schemaModule(schema: StreamSchema): string {
   const header = '// Made by `npm run embed`; edit src/event/record.ts, not this file.\n\n'
-  return `${header}import type { StreamSchema } from './stream-schema.ts'\n\nexport const EVENTS_SCHEMA: StreamSchema = ${schemaFile(schema)}`
+  return `${header}import type { StreamSchema } from './stream-fields.ts'\n\nexport const EVENTS_SCHEMA: StreamSchema = ${schemaFile(schema)}`
 }
 
 const schema = createStreamSchema()
 const files = {
   'src/outbox/migrations.generated.ts': migrationsModule(),
-  'src/lake/stream.generated.ts': streamModule(),
+  'src/lake/table/stream.generated.ts': streamModule(),
   'src/testing/stream-schema.generated.ts': schemaModule(schema),
   'streams/events.schema.json': schemaFile(schema),
 }

@@ -3,7 +3,7 @@
 import * as z from 'zod'
 import { eventRecordSchema } from '../src/event/record.ts'
 import { eventFields } from '../src/event/unified-event.ts'
-import type { StreamField, StreamSchema } from '../src/testing/stream-schema.ts'
+import type { StreamField, StreamSchema } from '../src/testing/stream-fields.ts'
 
 /** @throws {Error} for a field of a type that no column was chosen for. */
 export function createStreamSchema(): StreamSchema {

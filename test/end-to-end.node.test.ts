@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { Client } from '../demo/client.ts'
-import { WorkerProcess } from '../demo/worker-process.ts'
+import { Client } from '../proofs/demo/client.ts'
+import { WorkerProcess } from '../proofs/demo/worker-process.ts'
 import { main } from '../src/cli/main.ts'
 
 const root = join(import.meta.dirname, '..')

@@ -1,1 +1,2 @@
+export { lakeRoutes, type RepairableLake } from './lake-routes.ts'
 export { type OutboxCalls, type OutboxHolder, outboxRoutes } from './outbox-routes.ts'

@@ -2,7 +2,7 @@
 
 import { Hono } from 'hono'
 import { errorResponse } from '../http/error-response.ts'
-import { limitBody } from './body-limit.ts'
+import { limitBody } from '../http/body-limit.ts'
 import { requireToken } from './token.ts'
 
 /** Enough for as many logs and holes as one repair looks for. */

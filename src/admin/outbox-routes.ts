@@ -5,7 +5,7 @@ import { HTTPException } from 'hono/http-exception'
 import { CDCError } from '../error.ts'
 import { jsonProblem } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
-import { limitBody } from './body-limit.ts'
+import { limitBody } from '../http/body-limit.ts'
 import { requireToken } from './token.ts'
 
 /** Enough for the largest sensible argument, a thousand ids. */

@@ -2,7 +2,7 @@
 // can bypass it. What triggers can't do is done here, around each statement: the transaction's id, the alarm, the limits.
 
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
-import type { AttachedStore } from '../durable-object/attached-stores.ts'
+import type { AttachedStore } from '../store.ts'
 import { CDCError } from '../error.ts'
 import { checkedAttribution } from '../event/create-event.ts'
 import type { Attribution } from '../event/unified-event.ts'

@@ -2,7 +2,7 @@
 
 import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { is } from 'drizzle-orm'
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../durable-object/attached-stores.ts'
+import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
 import { CDCError } from '../error.ts'
 import { decodeRow } from '../outbox/log.ts'
 import { quoteName } from '../sqlite/quote.ts'

@@ -8,13 +8,13 @@ import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table.ts'
-import type { Watermarks } from '../lake/watermarks.ts'
+import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table/table.ts'
+import type { Watermarks } from '../lake/table/watermarks.ts'
 import { type IO, importOptional, messageOf } from './command.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
 import { findWranglerConfig } from './wrangler-config.ts'
-import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from './snapshot.ts'
-import { readManifest, readManifestList, readTableVersion, readWatermarks } from './snapshot.ts'
+import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from '../lake/iceberg/read-snapshot.ts'
+import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/iceberg/read-snapshot.ts'
 
 /** Where the two ways to run the project keep their state, beside the wrangler configuration. */
 const STATE_DIRECTORIES = ['.wrangler/state', '.wrangler/demo']

@@ -1,6 +1,6 @@
 // durable-outbox reconcile: has the outboxes send again what is missing in the table, and checks that it has landed.
 
-import type { RepairOutcome } from '../lake/repair.ts'
+import type { RepairOutcome } from '../lake/upkeep/repair.ts'
 import { AdminClient } from './admin-client.ts'
 import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
 import { printable, writeTable } from './output.ts'

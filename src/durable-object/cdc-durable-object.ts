@@ -1,12 +1,13 @@
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
-import { type Consumption, ExactlyOnceContext, type StoreContext } from './exactly-once-context.ts'
+import type { CaptureContext } from '../capture/capture-context.ts'
+import { type Consumption, ExactlyOnceContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
-import type { OutboxAdmin } from './outbox-admin.ts'
+import type { OutboxAdmin } from '../admin/outbox-admin.ts'
 
 /** The platform's `ctx` with transactions that take events along. */
-export interface CDCState<Props = {}> extends DurableObjectState<Props>, StoreContext, Consumption {
+export interface CDCState<Props = {}> extends DurableObjectState<Props>, CaptureContext, Consumption {
   readonly storage: DurableObjectStorage
 }
 

@@ -3,6 +3,7 @@
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { Capture, type CurrentTransaction } from '../capture/capture.ts'
 import type { CaptureOptions } from '../capture/captured-table.ts'
+import type { CaptureContext } from '../capture/capture-context.ts'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
@@ -11,34 +12,13 @@ import { Inbox, type NamedEvent } from '../inbox/inbox.ts'
 import { type BacklogLimits, Outbox } from '../outbox/outbox.ts'
 import { Relay, type RelayLimits } from '../relay/relay.ts'
 import { Alarms, OWN_PREFIX } from './alarms.ts'
-import { type AttachedStore, AttachedStores, type StoreSQL } from './attached-stores.ts'
-import { OutboxAdmin } from './outbox-admin.ts'
+import { AttachedStores } from '../snapshot/attached-stores.ts'
+import type { AttachedStore, StoreSQL } from '../store.ts'
+import type { SyncResult } from '../transaction/transactions.ts'
+import { OutboxAdmin } from '../admin/outbox-admin.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
-import { Snapshots } from './snapshots.ts'
-import { Transaction, type TransactionParts } from './transaction.ts'
-
-/** Refuses, at compile time, a callback that returns a promise where only a synchronous one is atomic. */
-export type SyncResult<T> = T extends PromiseLike<unknown> ? never : T
-
-/** The two ways into a transaction, named after the platform's own on `ctx.storage`. */
-export interface Transactions {
-  /**
-   * Runs a plain or an async callback in one SQLite transaction; it commits when the callback's promise resolves and
-   * rolls back when it rejects. Other requests wait meanwhile, and the platform resets the object after 30 s, so no
-   * network belongs inside. Called inside a transaction it becomes part of it.
-   *
-   * @param attribution who did it and for which request, for all events inside that don't say so themselves.
-   */
-  transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T>
-
-  /**
-   * Runs a plain callback in one SQLite transaction, without leaving the current turn: the fast way.
-   *
-   * @param attribution as for `transaction`.
-   * @throws {CDCError} `async-callback` where the callback returns a promise; everything it did is rolled back.
-   */
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T
-}
+import { Snapshots } from '../snapshot/snapshots.ts'
+import { Transaction, type TransactionParts } from '../transaction/transaction.ts'
 
 /** What became of an event that was to be processed once. */
 export type Processed<T> = { readonly isNew: true; readonly result: T } | { readonly isNew: false }
@@ -61,20 +41,6 @@ export interface Consumption {
   processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T>
 }
 
-/** What a store needs of its object: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
-export interface StoreContext extends Transactions {
-  readonly storage: DurableObjectStorage
-  /** Called by a store in its constructor: makes its tables, and makes it known for snapshots. */
-  attach(store: AttachedStore): StoreSQL
-  /**
-   * Captures a table of the object's own, drizzle's or plain: from now on no write to it can bypass the outbox, however
-   * it is made. To be called whenever the object wakes, in its constructor.
-   *
-   * @throws {CDCError} `not-found` where there is no such table, `invalid-argument` for options that don't fit it.
-   */
-  capture(table: string | SQLiteTable, options?: CaptureOptions): void
-}
-
 /** What `drizzle(ctx.storage)` returns, as far as it matters here. */
 export interface DrizzleDatabase {
   readonly $client: DurableObjectStorage
@@ -89,7 +55,7 @@ const SNAPSHOT_ALARM = OWN_PREFIX + SNAPSHOT
  * `CDCDurableObject` has one inside. A class that extends something else makes its own, in its constructor, and hands
  * its `alarm(info)` on to `context.alarm(info)`.
  */
-export class ExactlyOnceContext implements StoreContext, Consumption {
+export class ExactlyOnceContext implements CaptureContext, Consumption {
   readonly storage: DurableObjectStorage
   /** Alarms by name, beside the relay's own: the platform gives an object only one. */
   readonly alarms: Alarms

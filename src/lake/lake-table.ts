@@ -6,8 +6,8 @@ import { CDCError } from '../error.ts'
 import type { ParsedRecords } from '../event/plain-record.ts'
 import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
-import { type Amount, Buffer, type Slice } from './buffer.ts'
-import { Commits, type UpkeepOutcome } from './commits.ts'
+import { type Amount, Buffer, type Slice } from './intake/buffer.ts'
+import { Commits, type UpkeepOutcome } from './table/commits.ts'
 import { type CommitOptions, type NewFile, prepareAppend } from './iceberg/commit.ts'
 import { snapshotIdFrom } from './iceberg/snapshot.ts'
 import {
@@ -24,17 +24,17 @@ import {
   settle,
   sortOut,
   verbatimPart,
-} from './intake.ts'
+} from './intake/intake.ts'
 import { type LakeLimits, limitsFrom } from './limits.ts'
-import { type Location, locationOf } from './location.ts'
-import { Logs } from './logs.ts'
-import { common, unite, watermark } from './ranges.ts'
-import { findGoneFiles, findLost, parseSuspects, type RepairOutcome, type Suspect } from './repair.ts'
+import { type Location, locationOf } from './table/location.ts'
+import { Logs } from './intake/logs.ts'
+import { common, unite, watermark } from './intake/ranges.ts'
+import { findGoneFiles, findLost, parseSuspects, type RepairOutcome, type Suspect } from './upkeep/repair.ts'
 import { migrations } from './schema.ts'
-import { toRows } from './stream.ts'
-import { TableWriter } from './table-writer.ts'
-import { Upkeep } from './upkeep.ts'
-import { sayWatermarks, type Watermark } from './watermarks.ts'
+import { toRows } from './table/stream.ts'
+import { TableWriter } from './table/table-writer.ts'
+import { Upkeep } from './upkeep/upkeep.ts'
+import { sayWatermarks, type Watermark } from './table/watermarks.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket

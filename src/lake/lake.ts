@@ -2,7 +2,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
-import type { RepairOutcome, Suspect } from './repair.ts'
+import type { RepairOutcome, Suspect } from './upkeep/repair.ts'
 
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.

@@ -2,9 +2,9 @@
 
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import type { SliceLimits } from './buffer.ts'
-import type { MemoryLimits } from './logs.ts'
-import type { UpkeepLimits } from './upkeep.ts'
+import type { SliceLimits } from './intake/buffer.ts'
+import type { MemoryLimits } from './intake/logs.ts'
+import type { UpkeepLimits } from './upkeep/upkeep.ts'
 
 /** Limits of a lake. Times are in milliseconds. */
 export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {

@@ -1,6 +1,6 @@
 // Made by `npm run embed`; edit src/event/record.ts, not this file.
 
-import type { StreamSchema } from './stream-schema.ts'
+import type { StreamSchema } from './stream-fields.ts'
 
 export const EVENTS_SCHEMA: StreamSchema = {
   "fields": [

@@ -2,16 +2,7 @@
 // and drops it later without a word to the sender. The kinds of errors are the ones that its metrics name.
 
 import { EVENTS_SCHEMA } from './stream-schema.generated.ts'
-
-/** The schema of a stream, as `wrangler basin pipelines streams create --schema-file` reads it. */
-export interface StreamSchema {
-  readonly fields: readonly StreamField[]
-}
-
-/** One column. A timestamp is an RFC 3339 string, or a whole number of its unit since 1970. */
-export type StreamField =
-  | { readonly name: string; readonly type: 'string' | 'int64' | 'json'; readonly required: boolean }
-  | { readonly name: string; readonly type: 'timestamp'; readonly unit: 'microsecond'; readonly required: boolean }
+import type { StreamField } from './stream-fields.ts'
 
 /** Why a record was dropped, in the words of Basin's metrics. */
 export type DropKind = 'missing_field' | 'null_value' | 'type_mismatch' | 'parse_failure'

@@ -10,7 +10,7 @@ import { prepareAppend, type Table } from '../../src/lake/iceberg/commit.ts'
 import { createTableMetadata } from '../../src/lake/iceberg/metadata.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { snapshotIdFrom } from '../../src/lake/iceberg/snapshot.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../../src/lake/table.ts'
+import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../../src/lake/table/table.ts'
 import { main } from '../../src/cli/main.ts'
 
 const WRANGLER_TOML = `name = "shop"

@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { importOptional } from '../../src/cli/command.ts'
 import { commands } from '../../src/cli/main.ts'
-import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { createProject, runIn } from './lake-fixture.ts'
 
 let project: Awaited<ReturnType<typeof createProject>>

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { WorkerProcess } from '../../demo/worker-process.ts'
+import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
 import { main } from '../../src/cli/main.ts'
 import type { Run } from './lake-fixture.ts'
 

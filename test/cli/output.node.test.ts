@@ -3,7 +3,7 @@ import * as duckdb from '@duckdb/node-api'
 import { describe, expect, it } from 'vitest'
 import { runSQL } from '../../src/cli/duckdb.ts'
 import { writeCsv, writeJson, writeTable } from '../../src/cli/output.ts'
-import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 
 type Print = (result: Awaited<ReturnType<typeof runSQL>>, write: (text: string) => void) => Promise<void>
 

@@ -12,7 +12,7 @@ import { main } from '../../src/cli/main.ts'
 import { loadDuckDB } from '../../src/cli/duckdb.ts'
 import { quoteName, quoteText } from '../../src/sqlite/quote.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
-import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { again, committed, emitted, FIRST_EPOCH, landedTable, NOW_MS, SECOND_EPOCH } from '../streams/landed.ts'
 import { type Run, runIn } from './lake-fixture.ts'
 
@@ -296,7 +296,7 @@ describe('verify of a large table', () => {
     await writeEvents(file, 1_000_000)
     const script = `
       import { readLogs } from ${JSON.stringify(join(root, 'src/cli/verify/logs.ts'))}
-      import { EVENTS_COLUMNS } from ${JSON.stringify(join(root, 'src/lake/table.ts'))}
+      import { EVENTS_COLUMNS } from ${JSON.stringify(join(root, 'src/lake/table/table.ts'))}
       let events = 0, missing = 0
       for await (const log of readLogs({ columns: EVENTS_COLUMNS, files: [process.env.FILE] }, 10)) {
         events += log.events

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { EVENTS_COLUMNS } from '../../src/lake/table.ts'
+import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { blocks, blockUnder } from './blocks.ts'
 import { createProject, eventRow, type Lake, openLake } from '../cli/lake-fixture.ts'
 

@@ -1,11 +1,11 @@
+import { ColumnarStore } from 'durable-outbox'
 import {
   type ColumnarQuery,
   type ColumnarSelection,
-  ColumnarStore,
   type ColumnarComparison,
   COLUMNAR_IN_VALUES_MAX,
   COLUMNAR_ROWS_PER_PAGE_MAX,
-} from 'durable-outbox'
+} from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { failureOf } from '../notes.ts'

@@ -1,14 +1,9 @@
-import {
-  COLUMNAR_BATCH_ROWS_MAX,
-  ColumnarStore,
-  COLUMNAR_COLUMNS_MAX,
-  EVENT_BYTES_MAX,
-  COLUMNAR_PARTITION_LENGTH_MAX,
-} from 'durable-outbox'
+import { ColumnarStore, EVENT_BYTES_MAX } from 'durable-outbox'
+import { COLUMNAR_BATCH_ROWS_MAX, COLUMNAR_COLUMNS_MAX, COLUMNAR_PARTITION_LENGTH_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
-import { RowMeter, totalRows } from '../../bench/row-meter.ts'
+import { RowMeter, totalRows } from '../../proofs/bench/row-meter.ts'
 import { failureOf } from '../notes.ts'
 import { contentOf, foldColumnar, inStores, logOf, plain, snapshotOf } from './columnar-fold.ts'
 

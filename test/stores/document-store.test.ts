@@ -1,4 +1,5 @@
-import { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX, DocumentStore } from 'durable-outbox'
+import { DocumentStore } from 'durable-outbox'
+import { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'

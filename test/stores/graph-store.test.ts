@@ -1,15 +1,14 @@
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
+import { GraphStore, type ListedEvent } from 'durable-outbox'
 import {
   GRAPH_ROWS_PER_BATCH_MAX,
-  GraphStore,
-  type ListedEvent,
   NODE_ID_LENGTH_MAX,
   type Relationship,
   RELATIONSHIP_TYPE_LENGTH_MAX,
   type RelationshipKey,
   RELATIONSHIPS_PER_DELETE_MAX,
-} from 'durable-outbox'
+} from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'

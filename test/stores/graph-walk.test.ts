@@ -1,13 +1,13 @@
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
+import { GraphStore } from 'durable-outbox'
 import {
-  GraphStore,
   RELATIONSHIPS_PER_PAGE_MAX,
   type RelationshipKey,
   WALK_DEPTH_MAX,
   WALK_NODES_MAX,
   WALK_ROWS_READ_MAX,
-} from 'durable-outbox'
+} from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../notes.ts'

@@ -7,7 +7,7 @@ import {
   DocumentStore,
   GraphStore,
   RelationalStore,
-  type StoreContext,
+  type CaptureContext,
   TimeSeriesStore,
   VectorStore,
 } from 'durable-outbox'
@@ -28,7 +28,7 @@ interface Case {
   readonly title: string
   readonly emits: readonly string[]
   /** Makes the store, as an object's constructor does. */
-  readonly open: (ctx: StoreContext) => { readonly prepare: () => void; readonly run: () => void }
+  readonly open: (ctx: CaptureContext) => { readonly prepare: () => void; readonly run: () => void }
 }
 
 export interface Subject {
@@ -41,7 +41,7 @@ export interface Subject {
 function subject<Store>(
   name: string,
   store: string,
-  create: (ctx: StoreContext) => Store,
+  create: (ctx: CaptureContext) => Store,
   mutations: readonly Mutation<Store>[],
 ): Subject {
   return {

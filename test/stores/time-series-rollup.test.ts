@@ -1,4 +1,5 @@
-import { BUCKETS_MAX, type Metric, METRICS_MAX, TimeSeriesStore } from 'durable-outbox'
+import { TimeSeriesStore } from 'durable-outbox'
+import { BUCKETS_MAX, type Metric, METRICS_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { failureOf } from '../notes.ts'

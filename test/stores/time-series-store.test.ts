@@ -1,4 +1,5 @@
-import { type Duration, type Point, POINTS_PER_BATCH_MAX, TimeSeriesStore, VALUE_MAX } from 'durable-outbox'
+import { TimeSeriesStore } from 'durable-outbox'
+import { type Duration, type Point, POINTS_PER_BATCH_MAX, VALUE_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../notes.ts'

@@ -2,7 +2,8 @@
 
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
-import type { CommittedEvent, EventInput, Point, Rollup, TimeSeriesStore } from 'durable-outbox'
+import type { CommittedEvent, EventInput, TimeSeriesStore } from 'durable-outbox'
+import type { Point, Rollup } from 'durable-outbox/stores'
 import type { Stores } from '../worker.ts'
 
 /** Runs code inside an object that is new. */

@@ -1,7 +1,7 @@
 // The lake of a running Worker, as far as the command has something to ask of it.
 
 import * as z from 'zod'
-import type { RepairOutcome, Suspect } from '../../lake/repair.ts'
+import type { RepairOutcome, Suspect } from '../../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from '../address.ts'
 import { readAnswer, RefusedError } from '../admin-client.ts'
 import { messageOf } from '../command.ts'

@@ -1,7 +1,7 @@
 // What is missing in the table, and which outbox to ask for it.
 
-import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX, type Suspect } from '../../lake/repair.ts'
-import type { LSNRange } from '../../lake/ranges.ts'
+import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX, type Suspect } from '../../lake/upkeep/repair.ts'
+import type { LSNRange } from '../../lake/intake/ranges.ts'
 import type { Target } from '../admin-client.ts'
 import type { Report } from '../verify/check-table.ts'
 import type { LogReport } from '../verify/findings.ts'

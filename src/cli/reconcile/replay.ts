@@ -1,7 +1,7 @@
 // Asks an outbox for events again that it has delivered, as far as it still keeps them.
 
 import * as z from 'zod'
-import type { LSNRange } from '../../lake/ranges.ts'
+import type { LSNRange } from '../../lake/intake/ranges.ts'
 import { type AdminClient, readAnswer, RefusedError, type Target } from '../admin-client.ts'
 
 const replayedSchema = z.object({ replayed: z.int(), nextLSN: z.int().optional() })

@@ -1,7 +1,7 @@
 // What is wrong with a log, in words: decided from what the table holds, what it says of itself, and what the outbox says
 // that the log comes from.
 
-import type { LSNRange } from '../../lake/ranges.ts'
+import type { LSNRange } from '../../lake/intake/ranges.ts'
 import { CLOCK_BACK_SECONDS, type LogFacts } from './logs.ts'
 import type { OutboxAnswer } from './outboxes.ts'
 

@@ -4,7 +4,7 @@
 import { Hono } from 'hono'
 import { requireKey } from './access.ts'
 import { s3Error } from './errors.ts'
-import { type CatalogEnv, keyOf, locationOf } from '../location.ts'
+import { type CatalogEnv, keyOf, locationOf } from '../table/location.ts'
 import { bytesIn, parseRange } from './range.ts'
 
 /**

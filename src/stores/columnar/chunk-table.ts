@@ -1,6 +1,6 @@
 // The table in which a store's chunks are, and the statements that write and read whole ones.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import {
   type AllStatistics,
   type ChunkHead,

@@ -2,9 +2,8 @@
 // one, in which the rows and an event for each partition commit together. Rows are only added, never changed.
 
 import * as z from 'zod'
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../../durable-object/attached-stores.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
-import type { Transaction } from '../../durable-object/transaction.ts'
+import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { Attribution, EventInput } from '../../event/unified-event.ts'
 import { type Batch, encodeBatch, readBatch } from './batch.ts'

@@ -1,6 +1,6 @@
 // The rows of a store: all SQL on its table. Whoever calls it is in a transaction, and emits the events.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import { CDCError } from '../../error.ts'
 import { Budget, chunks } from './budget.ts'
 import { quoteName } from '../../sqlite/quote.ts'

@@ -2,9 +2,8 @@
 // documents and their change events commit together.
 
 import type * as z from 'zod'
-import type { AttachedStore, SnapshotPage } from '../../durable-object/attached-stores.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
-import type { Transaction } from '../../durable-object/transaction.ts'
+import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
 import { isPlainObject } from '../../event/json.ts'

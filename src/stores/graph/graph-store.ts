@@ -1,9 +1,8 @@
 // Nodes, and typed relationships between them, in the object's own SQLite. Each call is one transaction, or part of the
 // open one, in which what it writes and its change events commit together.
 
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../../durable-object/attached-stores.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
-import type { Transaction } from '../../durable-object/transaction.ts'
+import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
 import type { Attribution } from '../../event/unified-event.ts'

@@ -1,6 +1,6 @@
 // How a graph is walked: each walk is one recursive query, and reads the relationships of a node once.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import { CDCError } from '../../error.ts'
 import { checkWhole } from '../checks.ts'
 import { type GraphDirection, ends } from './query.ts'

@@ -4,7 +4,7 @@ import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlit
 import { getTableConfig, type SQLiteColumn, type SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
 import type { CaptureOptions } from '../../capture/captured-table.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
+import type { CaptureContext } from '../../capture/capture-context.ts'
 import { CDCError } from '../../error.ts'
 import { migrate, type Migration } from '../../sqlite/migrate.ts'
 
@@ -45,7 +45,7 @@ export class RelationalStore<Tables extends Record<string, SQLiteTable>> {
    * @throws {CDCError} `migration-failed` or `schema-newer`; `not-found` where a table is not there afterwards;
    *   `invalid-argument` for capture options that don't fit.
    */
-  constructor(ctx: StoreContext, tables: Tables, options: RelationalOptions<Tables> = {}) {
+  constructor(ctx: CaptureContext, tables: Tables, options: RelationalOptions<Tables> = {}) {
     this.db = drizzle(ctx.storage, { schema: tables })
     if (options.migrations !== undefined) migrate(ctx.storage, MIGRATIONS_TABLE, listMigrations(options.migrations))
     const captures = new Map(Object.entries<CaptureOptions | undefined>(options.capture ?? {}))

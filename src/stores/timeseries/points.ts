@@ -1,6 +1,6 @@
 // The points of one store: a table of values by series and time.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import type { StoredPoint, StoredValue } from './point.ts'
 import { distinctCTE } from './sql.ts'
 

@@ -1,6 +1,6 @@
 // Buckets of points, rolled up: kept in a table of their own, in which they outlive their points.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import { bucketOf, distinctCTE, IS_NUMBER } from './sql.ts'
 import { toISO } from './time.ts'
 

@@ -9,9 +9,8 @@
 // Whoever folds them in the order of their LSNs, points by key and timestamp, rollups by key, bucketMs and bucket, has
 // what the store has.
 
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../../durable-object/attached-stores.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
-import type { Transaction } from '../../durable-object/transaction.ts'
+import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { Attribution, EventInput } from '../../event/unified-event.ts'
 import { checkStoreName } from '../checks.ts'

@@ -1,6 +1,6 @@
 // The statements on a vector store's tables.
 
-import type { StoreSQL } from '../../durable-object/attached-stores.ts'
+import type { StoreSQL } from '../../store.ts'
 import { Block, rowsPerBlock } from './block.ts'
 import type { Clause } from './filter.ts'
 

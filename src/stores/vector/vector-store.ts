@@ -2,9 +2,8 @@
 // of the open one, in which documents and their change events commit together.
 
 import type * as z from 'zod'
-import type { AttachedStore, SnapshotPage } from '../../durable-object/attached-stores.ts'
-import type { StoreContext } from '../../durable-object/exactly-once-context.ts'
-import type { Transaction } from '../../durable-object/transaction.ts'
+import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
 import { CDCError } from '../../error.ts'
 import type { Attribution } from '../../event/unified-event.ts'
 import { checkStoreName, checkWhole, invalid } from '../checks.ts'

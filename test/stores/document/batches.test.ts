@@ -1,4 +1,5 @@
-import { BATCH_CHARACTERS_MAX, DOCUMENTS_PER_BATCH_MAX, DocumentStore } from 'durable-outbox'
+import { DocumentStore } from 'durable-outbox'
+import { BATCH_CHARACTERS_MAX, DOCUMENTS_PER_BATCH_MAX } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'

@@ -1,4 +1,5 @@
-import { DocumentStore, type DocumentStoreOptions, type DocumentQuery } from 'durable-outbox'
+import { DocumentStore } from 'durable-outbox'
+import type { DocumentStoreOptions, DocumentQuery } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'

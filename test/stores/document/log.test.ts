@@ -1,4 +1,5 @@
-import { type Document, DocumentStore, type EventInput } from 'durable-outbox'
+import { DocumentStore, type EventInput } from 'durable-outbox'
+import type { Document } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'

@@ -1,4 +1,5 @@
-import { DOCUMENT_BYTES_MAX, DocumentStore } from 'durable-outbox'
+import { DocumentStore } from 'durable-outbox'
+import { DOCUMENT_BYTES_MAX } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'

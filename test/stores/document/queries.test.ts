@@ -1,10 +1,5 @@
-import {
-  type Document,
-  type DocumentQuery,
-  DocumentStore,
-  type DocumentWhere,
-  DOCUMENTS_PER_PAGE_MAX,
-} from 'durable-outbox'
+import { DocumentStore } from 'durable-outbox'
+import { type Document, type DocumentQuery, type DocumentWhere, DOCUMENTS_PER_PAGE_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'

@@ -1,4 +1,9 @@
-import { type VectorDocument, type VectorMetric, VECTORS_PER_SEARCH_MAX, type VectorSearch } from 'durable-outbox'
+import {
+  type VectorDocument,
+  type VectorMetric,
+  VECTORS_PER_SEARCH_MAX,
+  type VectorSearch,
+} from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'

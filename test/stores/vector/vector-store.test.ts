@@ -1,13 +1,12 @@
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
+import { NAME_LENGTH_MAX, VectorStore } from 'durable-outbox'
 import {
-  NAME_LENGTH_MAX,
   VECTOR_CONTENT_BYTES_MAX,
   VECTOR_DIMENSION_MAX,
   type VectorDocument,
   VECTORS_PER_BATCH_MAX,
-  VectorStore,
-} from 'durable-outbox'
+} from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'

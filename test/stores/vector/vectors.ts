@@ -2,13 +2,8 @@
 
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
-import {
-  type Embedding,
-  type ListedEvent,
-  type VectorMetric,
-  VectorStore,
-  type VectorStoreOptions,
-} from 'durable-outbox'
+import { type ListedEvent, VectorStore } from 'durable-outbox'
+import type { Embedding, VectorMetric, VectorStoreOptions } from 'durable-outbox/stores'
 import type { Stores } from '../../worker.ts'
 
 export interface Topic {

@@ -1,0 +1,47 @@
+// The Worker under torment, and the routes by which the process outside drives it and looks inside.
+
+import { Hono } from 'hono'
+import * as z from 'zod'
+import { activity, setTrap } from './activity.ts'
+import type { ChaosEnv } from './env.ts'
+import { operationSchema } from './operation.ts'
+import { phaseSchema } from './phases.ts'
+import type { Warehouse } from './warehouse.ts'
+
+export { Lake } from 'durable-outbox/lake'
+export { ChaosPipeline } from './chaos-pipeline.ts'
+export { FaultLog } from './fault-log.ts'
+export { SlowLakeTable } from './slow-lake-table.ts'
+export { Warehouse } from './warehouse.ts'
+
+interface Bindings extends ChaosEnv {
+  WAREHOUSES: DurableObjectNamespace<Warehouse>
+}
+
+const app = new Hono<{ Bindings: Bindings }>()
+
+app.get('/', (c) => c.text('up'))
+
+app.post('/warehouses/:name', async (c) => {
+  const operations = z.array(operationSchema).parse(await c.req.json())
+  return c.json(await c.env.WAREHOUSES.getByName(c.req.param('name')).apply(operations))
+})
+app.get('/warehouses/:name/ledger', async (c) => {
+  return c.json(await c.env.WAREHOUSES.getByName(c.req.param('name')).ledger(Number(c.req.query('after') ?? 0)))
+})
+app.get('/warehouses/:name/stock', async (c) => {
+  return c.json(await c.env.WAREHOUSES.getByName(c.req.param('name')).stock())
+})
+
+app.get('/lake', async (c) => c.json(await c.env.LAKE.status()))
+app.get('/faults', async (c) => c.json(await c.env.FAULT_LOG.getByName('faults').counts()))
+
+app.get('/activity', (c) => c.json(activity))
+app.post('/trap/:phase', (c) => {
+  setTrap(phaseSchema.parse(c.req.param('phase')))
+  return c.text('set')
+})
+
+app.onError((error, c) => c.text(`${error.name}: ${error.message}`, 500))
+
+export default app

@@ -1,0 +1,156 @@
+// The proof. What landed is read from the Iceberg table alone; what should have landed is what the stores hold and what
+// their ledgers say, which plain SQL wrote beside each mutation.
+
+import { isDeepStrictEqual } from 'node:util'
+import * as z from 'zod'
+import type { Query } from './lake.ts'
+import type { DatasetStore } from '../../examples/datasets.ts'
+import type { Change, Client, Ledger, StoredFilm } from './client.ts'
+
+/** The log of one outbox, as the table holds it. */
+const sourceSchema = z.object({
+  source: z.string(),
+  ns: z.string(),
+  min_lsn: z.number(),
+  max_lsn: z.number(),
+  events: z.number(),
+  distinct_lsns: z.number(),
+  gaps: z.number(),
+  duplicates: z.number(),
+})
+export type SourceProof = z.infer<typeof sourceSchema>
+
+/** I10: the LSNs of each (source, epoch) run from the first to the last without a gap, and each is one row. */
+const PROOF_SQL = `
+SELECT
+  source, ns,
+  min(lsn) AS min_lsn, max(lsn) AS max_lsn, count(*) AS events, count(DISTINCT lsn) AS distinct_lsns,
+  max(lsn) - min(lsn) + 1 - count(DISTINCT lsn) AS gaps,
+  count(*) - count(DISTINCT lsn) AS duplicates
+FROM events
+GROUP BY source, ns, epoch
+ORDER BY source`
+
+const CHANGES_SQL = `
+SELECT ns, op, key, "after", correlation_id FROM events WHERE store = 'document' AND ns LIKE 'films-%' ORDER BY ns, lsn`
+
+const filmChangeSchema = z.object({
+  ns: z.string(),
+  op: z.enum(['c', 'u', 'd']),
+  key: z.string(),
+  after: z.string().nullable(),
+  correlation_id: z.string(),
+})
+type FilmChange = z.infer<typeof filmChangeSchema>
+
+const DATASETS_SQL = `
+SELECT ns, store, table_url, op, key, "after" FROM events WHERE source LIKE '%/DO/Datasets' AND op IS NOT NULL ORDER BY ns, lsn`
+
+const datasetChangeSchema = z.object({
+  ns: z.string(),
+  store: z.string(),
+  table_url: z.string(),
+  op: z.enum(['c', 'u', 'd', 'r']),
+  key: z.string(),
+  after: z.string().nullable(),
+})
+
+export async function proveLog(query: Query): Promise<SourceProof[]> {
+  return z.array(sourceSchema).parse(await query(PROOF_SQL))
+}
+
+/** Compares every object with its events in the table. @returns what differs, in words; nothing if all is well. */
+export async function compareWithStores(query: Query, client: Client, objects: readonly string[]): Promise<string[]> {
+  const changes = Map.groupBy(z.array(filmChangeSchema).parse(await query(CHANGES_SQL)), (change) => change.ns)
+  const differences: string[] = []
+  for (const object of objects) {
+    const landed = changes.get(object) ?? []
+    differences.push(...compareWithLedger(object, landed, await client.ledger(object)))
+    differences.push(...compareWithFilms(object, landed, await client.films(object)))
+  }
+  return differences
+}
+
+/** Every committed mutation is one event, in the order of the commits, and there is no other. */
+function compareWithLedger(object: string, landed: readonly FilmChange[], ledger: Ledger): string[] {
+  const inTable = landed.map(({ op, key, correlation_id }) => `${op} ${key} by ${correlation_id}`)
+  const inLedger = ledger.map(({ op, film, command }) => `${op} ${film} by ${command}`)
+  if (isDeepStrictEqual(inTable, inLedger)) return []
+  const index = inLedger.findIndex((entry, position) => entry !== inTable[position])
+  const position = index === -1 ? inLedger.length : index
+  return [
+    `${object}: mutation ${position + 1} is "${inLedger[position] ?? 'none'}" in the ledger and ` +
+      `"${inTable[position] ?? 'none'}" in the table`,
+  ]
+}
+
+/** Folding the log gives the store: for each key its last `after`, and nothing after a delete. */
+function compareWithFilms(object: string, landed: readonly FilmChange[], films: readonly StoredFilm[]): string[] {
+  const folded = new Map<string, unknown>()
+  for (const { op, key, after } of landed) {
+    if (op === 'd') folded.delete(key)
+    else folded.set(key, JSON.parse(after ?? 'null'))
+  }
+  const differing = films.filter((film) => !isDeepStrictEqual(folded.get(film.$id), film)).map((film) => film.$id)
+  if (folded.size !== films.length) differing.push(`${folded.size} films in the log, ${films.length} in the store`)
+  return differing.length === 0 ? [] : [`${object}: the log does not rebuild ${differing.join(', ')}`]
+}
+
+const STORES: readonly DatasetStore[] = ['people', 'airports', 'routes', 'flights', 'prices', 'penguins']
+
+/** Folds the log of each data set, and compares with what its stores hold. @returns what differs, in words. */
+export async function compareWithDatasets(query: Query, client: Client, objects: readonly string[]): Promise<string[]> {
+  const landed = z.array(datasetChangeSchema).parse(await query(DATASETS_SQL))
+  const differences: string[] = []
+  for (const object of objects) {
+    const changes = landed.filter(({ ns }) => ns === object).map((change) => toChange(change))
+    const folded = foldRows(changes)
+    const stored = foldRows((await Promise.all(STORES.map((store) => client.rows(object, store)))).flat())
+    const differing = [...new Set([...folded.keys(), ...stored.keys()])].filter(
+      (row) => !isDeepStrictEqual(folded.get(row), stored.get(row)),
+    )
+    if (stored.size === 0) differences.push(`${object}: its stores are empty`)
+    if (differing.length > 0)
+      differences.push(`${object}: the log does not rebuild ${differing.length} rows, such as ${differing[0]}`)
+  }
+  return differences
+}
+
+function toChange({ ns, table_url, after, ...change }: z.infer<typeof datasetChangeSchema>): Change {
+  const table = table_url.slice(ns.length + 1)
+  return { ...change, table, ...(after !== null && { after: JSON.parse(after) as Record<string, unknown> }) }
+}
+
+/** Rows by name: those of a batch of columns one by one, those of a series by their times. */
+function foldRows(changes: readonly Change[]): Map<string, unknown> {
+  const rows = new Map<string, unknown>()
+  for (const { op, store, table, key, after } of changes) {
+    const name = `${store} ${table} ${key}`
+    if (store === 'columnar')
+      for (const [row, value] of columnarRows(after)) rows.set(`${store} ${table} ${row}`, value)
+    else if (op === 'd') rows.delete(name)
+    else if (store === 'timeseries') rows.set(`${name} ${timeOf(after)}`, after)
+    else rows.set(name, after)
+  }
+  return rows
+}
+
+const batchSchema = z.object({
+  partition: z.string(),
+  first: z.number(),
+  count: z.number(),
+  columns: z.record(z.string(), z.array(z.unknown())),
+})
+
+function columnarRows(after: unknown): [string, unknown][] {
+  const { partition, first, count, columns } = batchSchema.parse(after)
+  return Array.from({ length: count }, (_, index) => [
+    `${partition}/${first + index}`,
+    Object.entries(columns).map(([name, values]) => [name, values[index]]),
+  ])
+}
+
+/** Of a point its time, of a rollup its bucket. */
+function timeOf({ timestamp, bucket, bucketMs }: Record<string, unknown> = {}): string {
+  return JSON.stringify([timestamp, bucket, bucketMs])
+}

@@ -1,0 +1,14 @@
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
+import type { StoreContext } from '../store.ts'
+import type { CaptureOptions } from './captured-table.ts'
+
+/** An object whose own tables can be captured: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
+export interface CaptureContext extends StoreContext {
+  /**
+   * Captures a table of the object's own, drizzle's or plain: from now on no write to it can bypass the outbox, however
+   * it is made. To be called whenever the object wakes, in its constructor.
+   *
+   * @throws {CDCError} `not-found` where there is no such table, `invalid-argument` for options that don't fit it.
+   */
+  capture(table: string | SQLiteTable, options?: CaptureOptions): void
+}

@@ -1,0 +1,195 @@
+// What is durable here and not in the table yet: parts in the order of their coming, and those that are held back because
+// LSNs before them are missing.
+
+import type { EventRecord } from '../../event/record.ts'
+import type { Log, Part, Run } from './intake.ts'
+import { type LSNRange, unite } from './ranges.ts'
+
+/** A part of the buffer, from its beginning, that one commit brings into the table. */
+export interface Slice {
+  readonly throughSeq: number
+  /** Of the events with a place in a log, which ones they are. */
+  readonly runs: readonly Run[]
+}
+
+/** How much of the buffer goes into one commit: at least one part. */
+export interface SliceLimits {
+  readonly commitEventsMax: number
+  readonly commitBytesMax: number
+}
+
+export interface Amount {
+  readonly events: number
+  readonly bytes: number
+}
+
+const NOTHING: Amount = { events: 0, bytes: 0 }
+
+export class Buffer {
+  readonly #sql: SqlStorage
+  /** What waits to be committed, and what is held back. */
+  #amounts = { lake_buffer: NOTHING, lake_held: NOTHING }
+  /** Which LSNs wait to be committed, log by log. */
+  #waiting = new Map<Log, LSNRange[]>()
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql
+    this.measure()
+  }
+
+  /** What waits to be committed. */
+  get amount(): Amount {
+    return this.#amounts.lake_buffer
+  }
+
+  /** What is held back because LSNs before it are missing. */
+  get heldAmount(): Amount {
+    return this.#amounts.lake_held
+  }
+
+  /** Reads it all anew: when the object wakes, and where a transaction was rolled back. */
+  measure(): void {
+    this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
+    this.#measureWaiting()
+  }
+
+  /** Keeps records that are to be committed. @param runs which LSNs of which logs they are. */
+  add({ events, bytes, records }: Part, runs: readonly Run[], nowMs: number): void {
+    this.#sql.exec(
+      'INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records) VALUES (?, ?, ?, ?, ?)',
+      nowMs,
+      encodeRuns(runs),
+      events,
+      bytes,
+      records,
+    )
+    for (const run of runs) this.#wait(run)
+    this.#count('lake_buffer', { events, bytes }, 1)
+  }
+
+  hold({ events, bytes, records }: Part, { log, first, last }: Run, nowMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO lake_held (taken_ms, log, first_lsn, last_lsn, events, bytes, records) VALUES (?, ?, ?, ?, ?, ?, ?)`,
+      nowMs,
+      log,
+      first,
+      last,
+      events,
+      bytes,
+      records,
+    )
+    this.#count('lake_held', { events, bytes }, 1)
+  }
+
+  /** The LSNs of a log that wait to be committed. */
+  waiting(log: Log): readonly LSNRange[] {
+    return this.#waiting.get(log) ?? []
+  }
+
+  /** The runs of a log that are held back. */
+  held(log: Log): (LSNRange & { readonly seq: number })[] {
+    if (this.heldAmount.events === 0) return []
+    return this.#sql
+      .exec<{ seq: number; first: number; last: number }>(
+        'SELECT seq, first_lsn AS first, last_lsn AS last FROM lake_held WHERE log = ?',
+        log,
+      )
+      .toArray()
+  }
+
+  /** Lets a run go that was held back. */
+  release({ seq }: { readonly seq: number }): void {
+    const [run] = this.#sql
+      .exec<Part & Record<string, SqlStorageValue> & { log: Log; first: number; last: number; takenMs: number }>(
+        `DELETE FROM lake_held WHERE seq = ?
+         RETURNING log, first_lsn AS first, last_lsn AS last, taken_ms AS takenMs, events, bytes, records`,
+        seq,
+      )
+      .toArray()
+    if (run === undefined) return
+    this.#count('lake_held', run, -1)
+    this.add(run, [run], run.takenMs)
+  }
+
+  /** The oldest run that is held back. */
+  oldestHeld(): { readonly seq: number; readonly takenMs: number } | undefined {
+    const [row] = this.#sql
+      .exec<{ seq: number; takenMs: number }>('SELECT seq, taken_ms AS takenMs FROM lake_held ORDER BY seq LIMIT 1')
+      .toArray()
+    return row
+  }
+
+  /** The oldest part of the buffer within the limits, or nothing where it is empty. */
+  nextSlice({ commitEventsMax, commitBytesMax }: SliceLimits): Slice | undefined {
+    let [throughSeq, events, bytes] = [0, 0, 0]
+    const select = 'SELECT seq, events, bytes FROM lake_buffer ORDER BY seq'
+    for (const part of this.#sql.exec<{ seq: number; events: number; bytes: number }>(select)) {
+      events += part.events
+      bytes += part.bytes
+      if (throughSeq > 0 && (events > commitEventsMax || bytes > commitBytesMax)) break
+      throughSeq = part.seq
+    }
+    return throughSeq === 0 ? undefined : { throughSeq, runs: this.runs(throughSeq) }
+  }
+
+  /** The records up to a row of the buffer, part by part. */
+  *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: EventRecord[] }> {
+    const select = 'SELECT taken_ms AS takenMs, records FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    for (const { takenMs, records } of this.#sql.exec<{ takenMs: number; records: string }>(select, throughSeq))
+      yield { takenMs, records: JSON.parse(records) as EventRecord[] }
+  }
+
+  /** The runs of the buffer up to a row of it. */
+  runs(throughSeq: number): Run[] {
+    return [...this.#runs(throughSeq)]
+  }
+
+  /** Empties the buffer up to a row of it. @returns how many events that were. */
+  drop(throughSeq: number): number {
+    const dropped = this.#sql
+      .exec<{ events: number; bytes: number }>(
+        'SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM lake_buffer WHERE seq <= ?',
+        throughSeq,
+      )
+      .one()
+    this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
+    this.#count('lake_buffer', dropped, -1)
+    this.#measureWaiting()
+    return dropped.events
+  }
+
+  #measureWaiting(): void {
+    this.#waiting = new Map()
+    for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
+  }
+
+  *#runs(throughSeq: number): Iterable<Run> {
+    const select = 'SELECT runs FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    for (const { runs } of this.#sql.exec<{ runs: string }>(select, throughSeq)) yield* decodeRuns(runs)
+  }
+
+  #wait({ log, first, last }: Run): void {
+    this.#waiting.set(log, unite([...this.waiting(log), { first, last }]))
+  }
+
+  #count(table: 'lake_buffer' | 'lake_held', { events, bytes }: Amount, sign: 1 | -1): void {
+    const before = this.#amounts[table]
+    this.#amounts[table] = { events: before.events + sign * events, bytes: before.bytes + sign * bytes }
+  }
+
+  #measure(table: 'lake_buffer' | 'lake_held'): Amount {
+    return this.#sql
+      .exec<{ events: number; bytes: number }>(
+        `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM ${table}`,
+      )
+      .one()
+  }
+}
+
+function encodeRuns(runs: readonly Run[]): string {
+  return JSON.stringify(runs.map(({ log, first, last }) => [log, first, last]))
+}
+
+function decodeRuns(json: string): Run[] {
+  return (JSON.parse(json) as [Log, number, number][]).map(([log, first, last]) => ({ log, first, last }))
+}

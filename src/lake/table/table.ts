@@ -1,0 +1,49 @@
+// The table cdc.events: its columns and its partitions. A column's id never changes and is never used again.
+
+import type { PartitionField } from '../iceberg/partition.ts'
+import type { Column } from '../iceberg/schema.ts'
+
+/** The table's root where `LAKE_LOCATION` doesn't say another: `s3://<bucket>/<prefix>`. */
+export const DEFAULT_LOCATION = 's3://lake/cdc/events'
+
+/** Where a version's metadata is, relative to the table's root: putting it is what commits. */
+export function metadataKey(version: number): string {
+  return `metadata/v${version}.metadata.json`
+}
+
+/** The version that a key is the metadata of, if it is of one. */
+export function versionOfMetadataKey(key: string): number | undefined {
+  const version = /^metadata\/v(\d+)\.metadata\.json$/.exec(key)?.[1]
+  return version === undefined ? undefined : Number(version)
+}
+
+/** Columns of `cdc.events`. `before`, `after`, `data` and `_meta` hold JSON text: Iceberg v2 has no type for it. */
+export const EVENTS_COLUMNS: readonly Column[] = [
+  { id: 1, name: 'id', type: 'string', required: true },
+  { id: 2, name: 'type', type: 'string', required: true },
+  { id: 3, name: 'timestamp', type: 'timestamptz', required: true },
+  { id: 4, name: 'ns', type: 'string', required: true },
+  { id: 5, name: 'source', type: 'string', required: false },
+  { id: 6, name: 'table_url', type: 'string', required: false },
+  { id: 7, name: 'op', type: 'string', required: false },
+  { id: 8, name: 'store', type: 'string', required: false },
+  { id: 9, name: 'key', type: 'string', required: false },
+  { id: 10, name: 'before', type: 'string', required: false, bounds: false },
+  { id: 11, name: 'after', type: 'string', required: false, bounds: false },
+  { id: 12, name: 'actor', type: 'string', required: false },
+  { id: 13, name: 'data', type: 'string', required: false, bounds: false },
+  { id: 14, name: 'correlation_id', type: 'string', required: false },
+  { id: 15, name: 'txid', type: 'string', required: false },
+  { id: 16, name: 'epoch', type: 'string', required: false },
+  { id: 17, name: 'lsn', type: 'long', required: false },
+  { id: 18, name: 'visibility', type: 'string', required: false },
+  { id: 19, name: '_meta', type: 'string', required: false, bounds: false },
+  // When the lake accepted it. Basin's tables have this column too, and readers bound their queries by it.
+  { id: 20, name: '__ingest_ts', type: 'timestamptz', required: false },
+]
+
+/** Partitions: `data/type=Customer.created/dt=2026-11-22/…`. */
+export const EVENTS_PARTITION: readonly PartitionField[] = [
+  { 'source-id': 2, 'field-id': 1000, name: 'type', transform: 'identity' },
+  { 'source-id': 3, 'field-id': 1001, name: 'dt', transform: 'day' },
+]

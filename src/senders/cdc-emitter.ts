@@ -1,0 +1,194 @@
+// Events for a pipeline without an outbox: for Workers, which have no database, and for events that may be lost.
+
+import * as z from 'zod'
+import { CDCError } from '../error.ts'
+import { checkedAttribution, encodeEvent } from '../event/create-event.ts'
+import { createIdFactory } from '../event/id.ts'
+import { type EventRecord, toRecord } from '../event/record.ts'
+import {
+  type Attribution,
+  eventFields,
+  type EventInput,
+  SCHEMA_VERSION,
+  type UnifiedEvent,
+} from '../event/unified-event.ts'
+import { utf8Bytes } from '../event/utf8.ts'
+import { retryDelayMs } from '../pipeline/backoff.ts'
+import { type Failure, readFailure } from '../pipeline/failure.ts'
+import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+import { sendWithin } from '../pipeline/send-within.ts'
+
+/** Options of a `CDCEmitter`, and what all its events say unless they say otherwise. Times are in milliseconds. */
+export interface CDCEmitterOptions extends Attribution {
+  /** The tenant that the events belong to. */
+  readonly ns: string
+  /** What the events come from, such as `Worker/signup`. */
+  readonly source: string
+  /** How long a call may go on trying. Default: 30,000. */
+  readonly deadlineMs?: number
+  /** How long one attempt may wait for its answer. Default: 10,000. */
+  readonly sendTimeoutMs?: number
+  /** The clock, in milliseconds since 1970. */
+  readonly now?: () => number
+  /** A number in [0, 1), for the jitter of retries. */
+  readonly random?: () => number
+  /** Passes the time between two attempts. */
+  readonly wait?: (ms: number) => Promise<void>
+}
+
+/** Thrown where events could not be brought to the pipeline in time. */
+export class UnsentError extends CDCError {
+  /**
+   * The events that the pipeline may not have, with the ids and times that they were sent under:
+   * `emitBatch(error.unsent)` sends the very same events again.
+   */
+  readonly unsent: readonly EventInput[]
+
+  constructor({ name, reason }: Failure, unsent: readonly EventInput[]) {
+    const advice = name === 'failed' ? 'emit `unsent` again later' : 'the pipeline will not take the first of them'
+    super('pipeline-failed', `emit: the pipeline has not accepted ${unsent.length} events: ${reason}; ${advice}`, {
+      retryable: name === 'failed',
+    })
+    this.unsent = unsent
+  }
+}
+
+type SentEvent = UnifiedEvent & Pick<EventRecord, '_meta'>
+
+const RETRY_DELAYS = { retryDelayMsMin: 100, retryDelayMsMax: 5_000 }
+
+const optionsSchema = z.object({
+  ns: eventFields.ns,
+  source: eventFields.source,
+  deadlineMs: z.number().nonnegative(),
+  sendTimeoutMs: z.number().positive(),
+})
+
+/**
+ * Sends events straight to a pipeline: checked and completed as an outbox does it, in batches within its limits, each
+ * tried again within a deadline.
+ *
+ * It promises less than an outbox. An event is lost where the Worker ends before the pipeline has it, and nothing ties
+ * it to a change of data. It arrives twice where an answer was lost: the lake then lands it once by its id, Basin Pipelines
+ * (Cloudflare Pipelines) twice. What must not be lost is emitted inside `ctx.transaction`.
+ */
+export class CDCEmitter {
+  readonly #pipeline: Pipeline
+  readonly #options: Required<Omit<CDCEmitterOptions, keyof Attribution>> & Attribution
+  readonly #createId: () => string
+
+  /** @throws {CDCError} `invalid-config`, naming the option; `event-invalid` for a wrong `actor` or `correlationId`. */
+  constructor(pipeline: Pipeline, options: CDCEmitterOptions) {
+    this.#pipeline = pipeline
+    this.#options = {
+      deadlineMs: 30_000,
+      sendTimeoutMs: 10_000,
+      now: Date.now,
+      random: Math.random,
+      wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      ...options,
+    }
+    const parsed = optionsSchema.safeParse(this.#options)
+    if (!parsed.success) throw new CDCError('invalid-config', `CDCEmitter: ${z.prettifyError(parsed.error)}`)
+    checkedAttribution(this.#attribution())
+    this.#createId = createIdFactory(this.#options.now)
+  }
+
+  /** The same emitter for what happens on behalf of one request. */
+  withCorrelation(correlationId: string): CDCEmitter {
+    return new CDCEmitter(this.#pipeline, { ...this.#options, correlationId })
+  }
+
+  /**
+   * Sends an event, and resolves once the pipeline has it.
+   *
+   * @returns the event as it was sent.
+   * @throws {CDCError} `event-invalid` or `event-too-large`; `UnsentError` where it was not accepted in time.
+   */
+  async emit(event: EventInput): Promise<UnifiedEvent> {
+    const [sent] = await this.emitBatch([event])
+    if (sent === undefined) throw new Error('a batch of one event has one')
+    return sent
+  }
+
+  /** Sends events in order. Nothing is sent unless all are good. @throws {CDCError} like `emit`. */
+  async emitBatch(inputs: readonly EventInput[]): Promise<UnifiedEvent[]> {
+    const { deadlineMs, now } = this.#options
+    const events = inputs.map((input) => this.#complete(input))
+    const endMs = now() + deadlineMs
+    let sent = 0
+    for (const batch of cutBatches(events.map(toRecord))) {
+      const failure = await this.#deliver(batch, endMs)
+      if (failure !== undefined) throw new UnsentError(failure, events.slice(sent).map(toInput))
+      sent += batch.length
+    }
+    return events
+  }
+
+  #attribution(): Attribution {
+    const { actor, correlationId } = this.#options
+    return { ...(actor !== undefined && { actor }), ...(correlationId !== undefined && { correlationId }) }
+  }
+
+  #complete(input: EventInput): SentEvent {
+    const { ns, source, now } = this.#options
+    const { json } = encodeEvent(input, this.#createId, this.#attribution())
+    const content = JSON.parse(json) as EventInput & { id: string; type: string }
+    const timestamp = content.timestamp ?? new Date(now()).toISOString()
+    return { ...content, timestamp, ns, _meta: { schemaVersion: SCHEMA_VERSION, source } }
+  }
+
+  /** @returns why the pipeline has not accepted it, or nothing where it has. */
+  async #deliver(batch: EventRecord[], endMs: number): Promise<Failure | undefined> {
+    const { now, random, wait } = this.#options
+    for (let failures = 0; ;) {
+      const failure = await this.#attempt(
+        failures === 0 ? batch : batch.map((record) => retried(record, failures)),
+        endMs,
+      )
+      if (failure?.name !== 'failed') return failure
+      failures += 1
+      const delayMs = Math.max(failure.retryAfterMs, retryDelayMs(failures, random(), RETRY_DELAYS))
+      if (now() + delayMs >= endMs) return failure
+      await wait(delayMs)
+    }
+  }
+
+  async #attempt(batch: EventRecord[], endMs: number): Promise<Failure | undefined> {
+    const { sendTimeoutMs, now } = this.#options
+    const timeoutMs = Math.max(1, Math.min(sendTimeoutMs, endMs - now()))
+    try {
+      await sendWithin(this.#pipeline, batch, { timeoutMs, batch: `emit: ${batch.length} events` })
+      return undefined
+    } catch (error) {
+      return readFailure(error)
+    }
+  }
+}
+
+/** Cuts records into batches that a pipeline takes. */
+function cutBatches(records: readonly EventRecord[]): EventRecord[][] {
+  const batches: EventRecord[][] = []
+  let bytes = 0
+  for (const record of records) {
+    const recordBytes = utf8Bytes(JSON.stringify(record)) + 1
+    const batch = batches.at(-1)
+    if (batch === undefined || batch.length === BATCH_EVENTS_MAX || bytes + recordBytes > BATCH_BYTES_MAX) {
+      batches.push([record])
+      bytes = recordBytes
+    } else {
+      batch.push(record)
+      bytes += recordBytes
+    }
+  }
+  return batches
+}
+
+function retried(record: EventRecord, retries: number): EventRecord {
+  return { ...record, _meta: { ...record._meta, retries } }
+}
+
+function toInput({ ns: _ns, _meta, ...content }: SentEvent): EventInput {
+  return content
+}

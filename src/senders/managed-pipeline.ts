@@ -1,0 +1,226 @@
+// A pipeline over HTTP, for what has no binding: to the ingest endpoint of this library, or of Basin Pipelines.
+
+import { CDCError, type CDCErrorCode } from '../error.ts'
+import { coversNs, isNsPattern } from '../event/ns-pattern.ts'
+import { type EventRecord, toRecord } from '../event/record.ts'
+import type { UnifiedEvent } from '../event/unified-event.ts'
+import { isLocalHTTP } from '../http/loopback.ts'
+import { batchKey } from './batch-key.ts'
+import type { Pipeline } from '../pipeline/pipeline.ts'
+
+export interface ManagedPipelineOptions {
+  /**
+   * Where to POST: the URL of an ingest endpoint, or `https://<stream id>.ingest.cloudflare.com`. Must be https, but on
+   * localhost.
+   */
+  readonly endpoint: string | URL
+  /** The bearer token; or what gives it, asked again, once, where the token is refused. */
+  readonly authToken: string | (() => string | Promise<string>)
+  /** The ns that is sent, or a prefix such as `startups.*`: an event of any other is not sent. Default: `*`. */
+  readonly namespace?: string
+  /** How long an attempt may take, in milliseconds. Default: 20,000. */
+  readonly timeoutMs?: number
+  /**
+   * UTF-8 bytes from which on a body is compressed. Default: 8,192; and never to Basin Pipelines, whose documentation says
+   * nothing of compressed bodies.
+   */
+  readonly gzipBytesMin?: number
+}
+
+/** An error of an attempt: `status` is HTTP's, where there was an answer, and `retryAfter` is in seconds. */
+export class ManagedPipelineError extends CDCError {
+  readonly status?: number
+  readonly retryAfter?: number
+
+  constructor(code: CDCErrorCode, message: string, answer: { status?: number; retryAfter?: number; cause?: unknown }) {
+    const { status, retryAfter, cause } = answer
+    const retryable = status === undefined || status === 408 || status === 429 || status >= 500 || status < 400
+    super(code, `managed pipeline: ${message}`, { retryable, cause })
+    if (status !== undefined) this.status = status
+    if (retryAfter !== undefined) this.retryAfter = retryAfter
+  }
+}
+
+/** Bytes of an answer that are read. */
+const ANSWER_BYTES_MAX = 16_384
+/** Characters of the answer that an error repeats. */
+const REASON_LENGTH_MAX = 500
+
+/**
+ * A `Pipeline` over HTTP. Each batch is one POST of a JSON array of records under an idempotency key, so that a receiver
+ * that knows the key answers a repeated batch without taking it in again.
+ */
+export class ManagedPipeline implements Pipeline {
+  readonly #endpoint: string
+  readonly #authToken: ManagedPipelineOptions['authToken']
+  readonly #namespace: string
+  readonly #timeoutMs: number
+  readonly #gzipBytesMin: number
+
+  /** @throws {CDCError} `invalid-config`, naming the option. */
+  constructor({ endpoint, authToken, namespace = '*', timeoutMs = 20_000, gzipBytesMin }: ManagedPipelineOptions) {
+    const url = checkEndpoint(endpoint)
+    if (!isNsPattern(namespace))
+      throw invalidOption(`namespace ${namespace} is neither an ns nor one ending in .* or /*`)
+    if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}; give milliseconds above 0`)
+    const isBasin = url.hostname.endsWith('.ingest.cloudflare.com')
+    this.#endpoint = url.href
+    this.#authToken = authToken
+    this.#namespace = namespace
+    this.#timeoutMs = timeoutMs
+    this.#gzipBytesMin = gzipBytesMin ?? (isBasin ? Infinity : 8_192)
+  }
+
+  /**
+   * Sends events, in the form of either `UnifiedEvent` or `EventRecord`, and resolves once the endpoint has them. It tries
+   * once, in parts where the endpoint finds the whole too large; relay and `CDCEmitter` try again.
+   *
+   * @throws {ManagedPipelineError} retryable after 408, 429, 5xx, a timeout, or where the connection failed: then the
+   *   endpoint may have them nevertheless. @throws {CDCError} `event-invalid`: nothing was sent.
+   */
+  async send(events: readonly (EventRecord | UnifiedEvent)[]): Promise<void> {
+    const records = events.map((event, index) => this.#check(event, index))
+    if (records.length > 0) await this.#sendParts(records)
+  }
+
+  #check(event: EventRecord | UnifiedEvent, index: number): EventRecord {
+    if (!coversNs([this.#namespace], event.ns))
+      throw new ManagedPipelineError(
+        'event-invalid',
+        `event ${index} is of the ns ${event.ns}, and this pipeline is for ${this.#namespace}`,
+        { status: 403 },
+      )
+    if ('source' in event) return event
+    const { _meta } = event
+    if (_meta === undefined) throw new CDCError('event-invalid', `managed pipeline: event ${index} has no _meta.source`)
+    return toRecord({ ...event, _meta })
+  }
+
+  async #sendParts(records: readonly EventRecord[]): Promise<void> {
+    const response = await this.#post(records)
+    if (response.status === 413 && records.length > 1) {
+      await response.body?.cancel()
+      const half = Math.ceil(records.length / 2)
+      await this.#sendParts(records.slice(0, half))
+      return this.#sendParts(records.slice(half))
+    }
+    await checkAnswer(response)
+  }
+
+  async #post(records: readonly EventRecord[]): Promise<Response> {
+    const key = await batchKey(records)
+    const request = await this.#encode(records)
+    const response = await this.#attempt(request, key)
+    if (response.status !== 401 || typeof this.#authToken === 'string') return response
+    await response.body?.cancel()
+    return this.#attempt(request, key)
+  }
+
+  async #encode(records: readonly EventRecord[]): Promise<{ body: BodyInit; headers: Record<string, string> }> {
+    const headers = { 'content-type': 'application/json' }
+    const bytes = new TextEncoder().encode(JSON.stringify(records))
+    if (bytes.byteLength < this.#gzipBytesMin) return { body: bytes, headers }
+    const compressed = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'))
+    return {
+      body: await new Response(compressed).arrayBuffer(),
+      headers: { ...headers, 'content-encoding': 'gzip' },
+    }
+  }
+
+  async #attempt(
+    { body, headers }: { body: BodyInit; headers: Record<string, string> },
+    key: string,
+  ): Promise<Response> {
+    const authorization = `Bearer ${await this.#token()}`
+    try {
+      return await fetch(this.#endpoint, {
+        method: 'POST',
+        headers: { ...headers, authorization, 'idempotency-key': key },
+        body,
+        // The token is for this address and no other.
+        redirect: 'manual',
+        signal: AbortSignal.timeout(this.#timeoutMs),
+      })
+    } catch (cause) {
+      if (cause instanceof Error && cause.name === 'TimeoutError')
+        throw new ManagedPipelineError('pipeline-timeout', `no answer in ${this.#timeoutMs} ms`, { cause })
+      throw new ManagedPipelineError('pipeline-failed', `the connection failed: ${reasonOf(cause)}`, { cause })
+    }
+  }
+
+  async #token(): Promise<string> {
+    const given = typeof this.#authToken === 'string' ? this.#authToken : await this.#authToken()
+    // A secret that was set through a pipe often ends in a line break.
+    const token = given.trim()
+    // The platform's own message about such a header would print the token.
+    if (!/^[\x21-\x7e]+$/.test(token)) throw invalidOption('authToken has characters that no bearer token has')
+    return token
+  }
+}
+
+/** @throws {ManagedPipelineError} unless the answer says that the records were taken. */
+async function checkAnswer(response: Response): Promise<void> {
+  const { status, headers } = response
+  const answer = await readAnswer(response)
+  if (response.ok && saysSuccess(answer)) return
+  const location = headers.get('location')
+  const reason =
+    location === null ? answer.slice(0, REASON_LENGTH_MAX) : `redirects to ${location}, which is not followed`
+  const retryAfter = readRetryAfter(headers.get('retry-after'))
+  throw new ManagedPipelineError('pipeline-failed', `the endpoint answered ${status}: ${reason}`, {
+    status,
+    ...(retryAfter !== undefined && { retryAfter }),
+  })
+}
+
+/** Reads the beginning of an answer, and no more of it. */
+async function readAnswer(response: Response): Promise<string> {
+  const decoder = new TextDecoder()
+  let [text, bytes] = ['', 0]
+  try {
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true })
+      bytes += chunk.byteLength
+      if (bytes >= ANSWER_BYTES_MAX) break
+    }
+  } catch (cause) {
+    throw new ManagedPipelineError('pipeline-failed', `the answer broke off: ${reasonOf(cause)}`, { cause })
+  }
+  return text
+}
+
+/** Anybody on the way may answer 200; what took the records answers nothing, or JSON that doesn't say otherwise. */
+function saysSuccess(answer: string): boolean {
+  if (answer === '') return true
+  try {
+    const { success } = Object(JSON.parse(answer)) as Record<string, unknown>
+    return success !== false
+  } catch {
+    return false
+  }
+}
+
+/** Seconds, from seconds or a date (RFC 9110). */
+function readRetryAfter(text: string | null): number | undefined {
+  if (text === null) return undefined
+  const seconds = /^\d+$/.test(text.trim()) ? Number(text) : (Date.parse(text) - Date.now()) / 1_000
+  return seconds > 0 ? Math.ceil(seconds) : undefined
+}
+
+function checkEndpoint(endpoint: string | URL): URL {
+  const url = URL.parse(endpoint)
+  if (url === null) throw invalidOption(`endpoint ${String(endpoint)} is no URL`)
+  if (url.protocol !== 'https:' && !isLocalHTTP(url))
+    throw invalidOption(`the token would go to ${url.host} unencrypted; use https, or http on localhost only`)
+  if (url.username !== '' || url.password !== '') throw invalidOption('endpoint has a password; use authToken')
+  return url
+}
+
+function invalidOption(problem: string): CDCError {
+  return new CDCError('invalid-config', `managed pipeline: ${problem}`)
+}
+
+function reasonOf(cause: unknown): string {
+  const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
+  return inner instanceof Error ? inner.message : String(inner)
+}

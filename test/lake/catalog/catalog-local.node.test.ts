@@ -1,0 +1,76 @@
+// Who `npm run dev` lets in without a token: whoever asks on this machine for this machine. In real workerd, since it is
+// wrangler that says where a request came from.
+
+import { mkdtempSync, rmSync } from 'node:fs'
+import { get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { IcebergRestCatalog } from 'iceberg-js'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { WorkerProcess } from '../../../proofs/demo/worker-process.ts'
+
+const TOKEN = 'a-token-of-the-test'
+const PATHS = ['/catalog/v1/namespaces', '/lake/cdc/events/metadata/v1.metadata.json']
+
+const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-'))
+const workers: WorkerProcess[] = []
+let open: WorkerProcess
+let closed: WorkerProcess
+
+beforeAll(async () => {
+  // Empty, whatever .dev.vars says here.
+  open = await start('open', { CATALOG_TOKEN: '' })
+  closed = await start('closed', { CATALOG_TOKEN: TOKEN })
+})
+
+afterAll(async () => {
+  for (const worker of workers) await worker.kill()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+async function start(name: string, vars: Record<string, string>): Promise<WorkerProcess> {
+  const worker = await WorkerProcess.start(join(directory, name), vars)
+  workers.push(worker)
+  return worker
+}
+
+/** Asks with any header, even `Host`, which `fetch` does not let one choose. */
+function ask(worker: WorkerProcess, path: string, headers: Record<string, string> = {}) {
+  return new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
+    get(worker.url + path, { headers }, (answer) => {
+      text(answer).then((body) => resolve({ status: answer.statusCode, body }), reject)
+    }).once('error', reject)
+  })
+}
+
+function namespaces(worker: WorkerProcess, token?: string) {
+  const auth = token === undefined ? undefined : ({ type: 'bearer', token } as const)
+  return new IcebergRestCatalog({ baseUrl: `${worker.url}/catalog`, ...(auth && { auth }) }).listNamespaces()
+}
+
+describe('npm run dev', () => {
+  it('lets in who asks from this machine, while no token is set', async () => {
+    expect(await namespaces(open)).toMatchObject({ namespaces: [{ namespace: ['cdc'] }] })
+    expect(await ask(open, PATHS[1] ?? '')).toMatchObject({ status: 404, body: expect.stringContaining('NoSuchKey') })
+  })
+
+  it.each([
+    ['through a tunnel', { host: 'someone.example' }],
+    ['through a tunnel that changes the host', { 'cf-connecting-ip': '203.0.113.7' }],
+    ['from a page whose name leads here', { host: 'localhost.attacker.example:8787' }],
+  ])('[I8] refuses who asks %s', async (_, headers) => {
+    for (const path of PATHS)
+      expect(await ask(open, path, headers)).toMatchObject({
+        status: 403,
+        body: expect.stringContaining('CATALOG_TOKEN is not set'),
+      })
+  })
+
+  it('[I8] asks everybody for the token once it is set', async () => {
+    for (const authorization of ['', 'Bearer local', 'Bearer undefined'])
+      for (const path of PATHS)
+        expect((await ask(closed, path, { authorization })).status).toBe(path === PATHS[0] ? 401 : 403)
+    expect(await namespaces(closed, TOKEN)).toMatchObject({ namespaces: [{ namespace: ['cdc'] }] })
+  })
+})

@@ -1,0 +1,79 @@
+// The floors of src, as docs/architecture.md draws them. Imports go down only, type imports included.
+
+import { describe, expect, it } from 'vitest'
+import { filesOf, findCircle, importsOf } from './imports.ts'
+
+/** From the ground up. A room is a folder of src, or a file at its top; rooms of one floor don't know each other. */
+const FLOORS = [
+  ['error'],
+  ['event', 'sqlite', 'http'],
+  ['outbox', 'pipeline'],
+  ['transaction', 'relay'],
+  ['store'],
+  ['capture', 'snapshot', 'inbox'],
+  ['admin'],
+  ['durable-object'],
+] as const
+
+/** Rooms that stand beside the core. Each lists the rooms of ours that it may know. */
+const WINGS: Readonly<Record<string, readonly string[]>> = {
+  stores: ['error', 'event', 'sqlite', 'store', 'transaction', 'capture'],
+  senders: ['error', 'event', 'http', 'pipeline'],
+  ingest: ['error', 'event', 'http', 'pipeline'],
+  lake: ['error', 'event', 'sqlite', 'http'],
+  testing: ['error', 'event', 'pipeline'],
+  cli: ['error', 'event', 'http', 'sqlite', 'lake', 'admin'],
+}
+
+const files = filesOf('src')
+const imports = new Map(files.map((file) => [file, importsOf(file)]))
+
+function roomOf(file: string): string {
+  const [, room = ''] = file.split('/')
+  return room.replace(/\.ts$/, '')
+}
+
+function mayKnow(room: string, other: string): boolean {
+  const wing = WINGS[room]
+  if (wing !== undefined) return wing.includes(other)
+  const floor = FLOORS.findIndex((rooms) => rooms.some((name) => name === room))
+  return FLOORS.slice(0, floor).some((rooms) => rooms.some((name) => name === other))
+}
+
+describe('the layers of src', () => {
+  it('have a place for every room', () => {
+    const rooms = new Set(files.map(roomOf))
+    const known = ['index', ...FLOORS.flat(), ...Object.keys(WINGS)]
+    expect([...rooms].filter((room) => !known.includes(room))).toEqual([])
+    expect(known.filter((room) => !rooms.has(room))).toEqual([])
+  })
+
+  it('have imports that go down only', () => {
+    const wrong = [...imports].flatMap(([file, names]) =>
+      names
+        .filter((name) => name.startsWith('src/') && roomOf(name) !== roomOf(file) && roomOf(file) !== 'index')
+        .filter((name) => !mayKnow(roomOf(file), roomOf(name)))
+        .map((name) => `${file} imports ${name}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  it('have no circle of imports, neither in src nor around it', () => {
+    const all = ['src', 'examples', 'proofs', 'scripts', 'test'].flatMap(filesOf)
+    expect(findCircle(new Map(all.map((file) => [file, importsOf(file)])))).toBeUndefined()
+  })
+
+  it('know nothing of what stands around src', () => {
+    const outside = [...imports].flatMap(([file, names]) =>
+      names.filter((name) => /^(?!src\/)[\w-]+\/.*\.ts$/.test(name)).map((name) => `${file} imports ${name}`),
+    )
+    expect(outside).toEqual([])
+  })
+
+  it('use Node itself only in the command, and zlib where workerd has it too', () => {
+    const used = [...imports].flatMap(([file, names]) =>
+      names.filter((name) => name.startsWith('node:') && name !== 'node:zlib').map(() => roomOf(file)),
+    )
+    expect([...new Set(used)]).toEqual(['cli'])
+  })
+})
