@@ -21,7 +21,7 @@ export interface AttachedStore {
    *
    * @param after where the page before ended; nothing for the first.
    */
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage
+  readRows(after: string | undefined, maxRows: number): SnapshotPage
 }
 
 export interface SnapshotPage {

@@ -58,10 +58,10 @@ export class Notes extends CDCDurableObject {
   protected override configure(): CDCOptions {
     return {
       pipeline: refusingPoison(fakePipeline(this.env.EVENTS_PIPELINE)),
-      batchEventsMax: 5,
+      maxBatchEvents: 5,
       lingerMs: NEVER_MS,
-      retryDelayMsMin: NEVER_MS,
-      retryDelayMsMax: NEVER_MS,
+      minRetryDelayMs: NEVER_MS,
+      maxRetryDelayMs: NEVER_MS,
       recoveryMs: NEVER_MS,
       sendTimeoutMs: 500,
       retentionMs: 0,
@@ -116,16 +116,16 @@ export class SlowLakeTable extends LakeTable {
     return {
       ...super.configure(),
       rollMs: NEVER_MS,
-      commitEventsMax: 100,
-      bufferBytesMax: 100_000,
+      maxCommitEvents: 100,
+      maxBufferBytes: 100_000,
       rollEvents: 400,
       holdMs: HOLD_MS,
-      holdBytesMax: 20_000,
-      compactFilesMin: 4,
-      manifestsMax: 10,
+      maxHoldBytes: 20_000,
+      minCompactFiles: 4,
+      maxManifests: 10,
       snapshotsKept: 5,
       graceMs: 0,
-      seenEventsMax: 4,
+      maxSeenEvents: 4,
     }
   }
 }

@@ -29,10 +29,10 @@ export class BenchLakeTable extends LakeTable {
       rollMs: NEVER_MS,
       rollEvents: Infinity,
       rollBytes: Infinity,
-      bufferBytesMax: Infinity,
+      maxBufferBytes: Infinity,
       // Upkeep has figures of its own.
-      compactFilesMin: Infinity,
-      manifestsMax: Infinity,
+      minCompactFiles: Infinity,
+      maxManifests: Infinity,
       sweepMs: NEVER_MS,
     }
   }

@@ -36,11 +36,11 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
     const isForgetful = /[02468]$/.test(this.ctx.id.name ?? '')
     return {
       ...(isForgetful ? { retentionMs: 0, retentionBytes: 0 } : {}),
-      batchEventsMax: 40,
-      batchBytesMax: 100_000,
+      maxBatchEvents: 40,
+      maxBatchBytes: 100_000,
       lingerMs: 20,
-      retryDelayMsMin: 20,
-      retryDelayMsMax: 400,
+      minRetryDelayMs: 20,
+      maxRetryDelayMs: 400,
       sendTimeoutMs: 600,
       recoveryMs: 800,
     }

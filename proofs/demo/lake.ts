@@ -11,7 +11,7 @@ export type Query = (sql: string) => Promise<unknown[]>
 export interface OpenTable {
   readonly query: Query
   /** Prints an answer as a table, its first rows only. */
-  print(sql: string, rowsMax: number): Promise<void>
+  print(sql: string, maxRows: number): Promise<void>
 }
 
 /** Opens the table's current snapshot. Notes about it go to `note`. */
@@ -23,8 +23,8 @@ export async function openTable(state: string, note: (text: string) => void): Pr
   const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, io)])
   return {
     query: async (sql) => objects(await runSQL(duckdb, table, sql)),
-    print: async (sql, rowsMax) =>
-      writeTable(await runSQL(duckdb, table, sql), write, { width: stdout.columns ?? 120, rowsMax }),
+    print: async (sql, maxRows) =>
+      writeTable(await runSQL(duckdb, table, sql), write, { width: stdout.columns ?? 120, maxRows }),
   }
 }
 

@@ -147,10 +147,10 @@ function checkLog(log: readonly SourceProof[], events: number): string[] {
 }
 
 async function show(table: OpenTable, log: readonly SourceProof[]): Promise<void> {
-  for (const [name, rowsMax] of Object.entries(QUERIES)) {
+  for (const [name, maxRows] of Object.entries(QUERIES)) {
     const sql = readFileSync(join(import.meta.dirname, `../../streams/queries/${name}.sql`), 'utf8').trim()
     say(`\n${sql}\n`)
-    await table.print(sql, rowsMax)
+    await table.print(sql, maxRows)
   }
   say(
     '\nThe proof, from the Iceberg table alone: in each log the LSNs run from 1 without a gap, and each is one row.\n',

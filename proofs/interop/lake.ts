@@ -55,7 +55,7 @@ export interface CatalogAddress {
 const TOKEN = 'interop/+ token'
 
 /** So that a few commits bring all kinds of snapshots about: appends, compactions, merged manifests. */
-const LIMITS = { rollMs: 300, compactFilesMin: 3, manifestsMax: 6 }
+const LIMITS = { rollMs: 300, minCompactFiles: 3, maxManifests: 6 }
 
 /** Starts the Worker. @returns where it is, how to post JSON to it, and how to stop it. */
 export async function startWorker(state: string) {

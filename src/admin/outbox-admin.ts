@@ -177,8 +177,8 @@ export class OutboxAdmin extends RpcTarget {
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
     const { rows, isLast } = this.#parts.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
-      rowsMax: PAGE_ROWS_MAX,
-      bytesMax: PAGE_BYTES_MAX,
+      maxRows: PAGE_ROWS_MAX,
+      maxBytes: PAGE_BYTES_MAX,
     })
     const items: ListedEvent[] = []
     for (const row of rows)
@@ -291,8 +291,8 @@ export class OutboxAdmin extends RpcTarget {
     const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
     const { outbox, limits } = this.#parts
     const state = this.#state()
-    const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.batchEventsMax - 1)
-    const pageLimits = { rowsMax: limits.batchEventsMax, bytesMax: limits.batchBytesMax / 2 }
+    const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.maxBatchEvents - 1)
+    const pageLimits = { maxRows: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes / 2 }
     const rows = lastLSN < fromLSN ? [] : outbox.page(fromLSN, lastLSN, pageLimits).rows
     const last = Math.min(lastLSN, rows.at(-1)?.lsn ?? 0)
     const [oldest] = rows

@@ -70,7 +70,7 @@ export class CapturedTable implements AttachedStore {
     return this.#differs(sql, createTriggers(table, this.#columnsOf(table)))
   }
 
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const table = this.#sql && readTable(this.#sql, this.tableName)
     if (this.#sql === undefined || table === undefined) return { events: [], next: undefined }
     const captured = this.#columnsOf(table)
@@ -84,7 +84,7 @@ export class CapturedTable implements AttachedStore {
          FROM ${name} WHERE ?1 IS NULL OR (${key.join(', ')}) > (${position.join(', ')})
          ORDER BY ${key.join(', ')} LIMIT ?2`,
         after ?? null,
-        rowsMax,
+        maxRows,
       )
       .toArray()
     return {
@@ -95,7 +95,7 @@ export class CapturedTable implements AttachedStore {
         key: row.key,
         after: parseRow(row.after, row.hasBlob === 1),
       })),
-      next: rows.length < rowsMax ? undefined : rows.at(-1)?.position,
+      next: rows.length < maxRows ? undefined : rows.at(-1)?.position,
     }
   }
 

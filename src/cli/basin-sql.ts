@@ -124,7 +124,7 @@ function unreachable(endpoint: string, error: unknown): Error {
 }
 
 function readAnswer({ status, headers }: Response, text: string): Answer {
-  const answer = answerSchema.safeParse(parseJson(text))
+  const answer = answerSchema.safeParse(parseJSON(text))
   if (answer.success) return answer.data
   const location = headers.get('location')
   const said = location === null ? printable(text.slice(0, EXCERPT_LENGTH)) : `Location: ${printable(location)}`
@@ -144,7 +144,7 @@ function refusal({ status, headers }: Response, { errors }: Answer): SQLError {
 }
 
 /** The JSON of a text, or nothing. An integer beyond what a number holds stays the text that it was. */
-function parseJson(text: string): unknown {
+function parseJSON(text: string): unknown {
   try {
     return JSON.parse(text, (_key, value: unknown, ...more: readonly { readonly source?: string }[]) => {
       const source = more[0]?.source

@@ -43,7 +43,7 @@ export async function writeItems(
   const headings = columns.map((path) => path.replace(/.*\./, ''))
   await writeTable({ columns: headings, keys: headings, rows }, io.stdout, {
     width: io.columns,
-    rowsMax: TABLE_ROWS_MAX,
+    maxRows: TABLE_ROWS_MAX,
   })
   return nextLSN
 }

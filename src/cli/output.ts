@@ -10,7 +10,7 @@ type Write = (text: string) => void
 export interface TableLimits {
   /** The width in cells to which it is cut; nothing is cut without it. */
   readonly width?: number | undefined
-  readonly rowsMax: number
+  readonly maxRows: number
 }
 
 /** The frame's upper edge, the names, and the line below them. */
@@ -20,7 +20,7 @@ const HEADER_LINES = 3
 const CELL_WIDTH_MIN = 12
 
 /** Writes one JSON array with an object per row, a row per line. */
-export async function writeJson(result: QueryResult, write: Write): Promise<void> {
+export async function writeJSON(result: QueryResult, write: Write): Promise<void> {
   let separator = '['
   for await (const rows of result.rows()) {
     for (const row of rows) {
@@ -39,12 +39,12 @@ export async function writeCsv(result: QueryResult, write: Write): Promise<void>
 
 /** Writes a table with the number of rows below it. */
 export async function writeTable(result: QueryResult, write: Write, limits: TableLimits): Promise<void> {
-  const { width = Infinity, rowsMax } = limits
+  const { width = Infinity, maxRows } = limits
   const rows: string[][] = []
   let count = 0
   for await (const portion of result.rows()) {
     count += portion.length
-    rows.push(...portion.slice(0, rowsMax - rows.length).map((row) => row.map(cell)))
+    rows.push(...portion.slice(0, maxRows - rows.length).map((row) => row.map(cell)))
   }
   const header = result.columns.map(cell)
   if (header.length > 0) write(`${layOut(header, rows, width)}\n`)

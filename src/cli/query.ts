@@ -4,7 +4,7 @@ import { type Command, type ExitCode, type IO, parseCommandLine } from './comman
 import { DEFAULT_LIMIT_ROWS, LIMIT_ROWS_MAX } from './basin-sql.ts'
 import { loadDuckDB, type QueryResult, runSQL, SQLError } from './duckdb.ts'
 import { type LakeOptions, readLocalTable } from './local-lake.ts'
-import { writeCsv, writeJson, writeTable } from './output.ts'
+import { writeCsv, writeJSON, writeTable } from './output.ts'
 import { REMOTE_FLAGS, REMOTE_OPTIONS, remoteAsk, usage } from './query-remote.ts'
 import { DEFAULT_WINDOW } from './remote-events.ts'
 
@@ -103,8 +103,8 @@ function isComment(arg: string): boolean {
 
 function printer(format: { json?: boolean | undefined; csv?: boolean | undefined }) {
   return async (result: QueryResult, io: IO): Promise<void> => {
-    if (format.json) await writeJson(result, io.stdout)
+    if (format.json) await writeJSON(result, io.stdout)
     else if (format.csv) await writeCsv(result, io.stdout)
-    else await writeTable(result, io.stdout, { width: io.columns, rowsMax: TABLE_ROWS_MAX })
+    else await writeTable(result, io.stdout, { width: io.columns, maxRows: TABLE_ROWS_MAX })
   }
 }

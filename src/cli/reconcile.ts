@@ -68,7 +68,7 @@ async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> 
   const lake = new LakeClient(url, token)
   const outboxes = new Outboxes(client, classes)
   const waitMs = readWait('reconcile', values.wait)
-  const check = { lake: { state, config }, outboxes, holesMax: HOLES_MAX, waitMs }
+  const check = { lake: { state, config }, outboxes, maxHoles: HOLES_MAX, waitMs }
   // A table with a file that is gone cannot be read by anybody, so the lake comes first.
   if (!isDry) noteGoneFiles(await lake.repair([]), io)
   const before = await checkUntil(
@@ -152,7 +152,7 @@ async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
       return [source, epoch, showRanges(ranges), place, refusal ?? describe(outcome)]
     })
   }
-  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, rowsMax: steps.length })
+  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, maxRows: steps.length })
 }
 
 function describe(outcome: Replayed | undefined): string {

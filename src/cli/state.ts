@@ -7,7 +7,7 @@ import { quoteText } from '../sqlite/quote.ts'
 import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
 import { loadDuckDB, type QueryResult, runSQL } from './duckdb.ts'
 import { type LocalTable, readLocalTable } from './local-lake.ts'
-import { writeCsv, writeJson, writeTable } from './output.ts'
+import { writeCsv, writeJSON, writeTable } from './output.ts'
 import { isoTime, parseTime } from './values.ts'
 
 const QUERIES = join(import.meta.dirname, '../../streams/queries')
@@ -72,9 +72,9 @@ async function runState(args: readonly string[], io: IO): Promise<ExitCode> {
   const table = await readLocalTable({ state: values.state, config: values.config }, io)
   await checkEpochs(table, question)
   const result = await runSQL(await loadDuckDB(), table, await stateSQL(question))
-  if (values.json) await writeJson(result, io.stdout)
+  if (values.json) await writeJSON(result, io.stdout)
   else if (values.csv) await writeCsv(result, io.stdout)
-  else await writeTable(result, io.stdout, { width: io.columns, rowsMax: TABLE_ROWS_MAX })
+  else await writeTable(result, io.stdout, { width: io.columns, maxRows: TABLE_ROWS_MAX })
   return 0
 }
 

@@ -65,7 +65,7 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
     url === undefined
       ? undefined
       : new Outboxes(new AdminClient(url, tokenOf(token, io)), parseClasses('verify', classes))
-  const options = { lake, outboxes, holesMax: HOLES_SHOWN_MAX, waitMs: readWait('verify', wait) }
+  const options = { lake, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait('verify', wait) }
   const report = await explained(checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io))
   if (json) printReportAsJSON(report, io)
   else await printReport(report, io)

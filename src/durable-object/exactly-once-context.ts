@@ -213,7 +213,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
 
   async #within(work: Promise<void>): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>()
-    const timer = setTimeout(resolve, this.#limits.maxMsPerAlarm)
+    const timer = setTimeout(resolve, this.#limits.maxAlarmMs)
     await Promise.race([work, promise])
     clearTimeout(timer)
   }

@@ -42,25 +42,25 @@ const name = z.string().min(1).max(NAME_LENGTH_MAX)
 
 const limitsSchema = z
   .object({
-    batchEventsMax: z.int().positive().default(BATCH_EVENTS_MAX),
-    batchBytesMax: z.int().positive().max(4_500_000).default(BATCH_BYTES_MAX),
+    maxBatchEvents: z.int().positive().default(BATCH_EVENTS_MAX),
+    maxBatchBytes: z.int().positive().max(4_500_000).default(BATCH_BYTES_MAX),
     lingerMs: milliseconds.default(100),
-    retryDelayMsMin: milliseconds.default(500),
-    retryDelayMsMax: milliseconds.default(60_000),
+    minRetryDelayMs: milliseconds.default(500),
+    maxRetryDelayMs: milliseconds.default(60_000),
     sendTimeoutMs: milliseconds.positive().default(30_000),
-    survivalMs: milliseconds.positive().default(2_000),
+    crashWindowMs: milliseconds.positive().default(2_000),
     recoveryMs: milliseconds.positive().default(5_000),
     maxBatchesPerAlarm: z.int().positive().default(1_000),
-    maxMsPerAlarm: milliseconds.positive().default(60_000),
+    maxAlarmMs: milliseconds.positive().default(60_000),
     maxBacklogEvents: z.int().positive().default(10_000_000),
     maxBacklogBytes: z.int().positive().default(4_000_000_000),
     retentionMs: milliseconds.default(24 * 3_600_000),
     inboxMs: milliseconds.default(30 * 24 * 3_600_000),
-    inboxIdsMax: z.int().positive().default(100_000),
+    maxInboxIds: z.int().positive().default(100_000),
     retentionBytes: z.int().nonnegative().default(100_000_000),
   })
-  .refine((limits) => limits.retryDelayMsMin <= limits.retryDelayMsMax, {
-    error: 'retryDelayMsMin is above retryDelayMsMax',
+  .refine((limits) => limits.minRetryDelayMs <= limits.maxRetryDelayMs, {
+    error: 'minRetryDelayMs is above maxRetryDelayMs',
   })
 
 const namesSchema = z.object({ ns: name.optional(), source: name })

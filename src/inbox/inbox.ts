@@ -10,7 +10,7 @@ export interface InboxLimits {
   /** How long a log is remembered that nothing comes from, and an id, in milliseconds. */
   readonly inboxMs: number
   /** Ids of events without a place in a log that are remembered. */
-  readonly inboxIdsMax: number
+  readonly maxInboxIds: number
 }
 
 /** Ranges that are remembered of one log. What lies below them is neither new nor known, and is refused. */
@@ -111,7 +111,7 @@ export class Inbox {
 
   #noteId(name: string): boolean {
     const nowMs = this.#now()
-    const { inboxMs, inboxIdsMax } = this.#limits
+    const { inboxMs, maxInboxIds } = this.#limits
     const { rowsWritten } = this.#exec(
       'INSERT INTO _cdc_inbox_id (name, time) VALUES (?, ?) ON CONFLICT DO NOTHING',
       name,
@@ -122,7 +122,7 @@ export class Inbox {
       `DELETE FROM _cdc_inbox_id WHERE seq IN (SELECT seq FROM _cdc_inbox_id ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})
          AND (time < ? OR seq <= (SELECT max(seq) FROM _cdc_inbox_id) - ?)`,
       nowMs - inboxMs,
-      inboxIdsMax,
+      maxInboxIds,
     )
     return true
   }

@@ -21,9 +21,9 @@ export interface IngestBatchesOptions {
   /** How long an accepted batch is remembered. Default: 24 hours. */
   rememberedMs?: number
   /** How many are remembered; beyond that the oldest are forgotten. Default: 100,000. */
-  batchesMax?: number
+  maxBatches?: number
   /** How many may be on their way to the pipeline at once. Default: 6, as many requests as an object may have open. */
-  sendsMax?: number
+  maxSends?: number
   /** The clock, in milliseconds since 1970. */
   now?: () => number
 }
@@ -34,8 +34,8 @@ const optionsSchema = z.object({
     .int()
     .positive()
     .default(24 * 3_600_000),
-  batchesMax: z.int().positive().default(100_000),
-  sendsMax: z.int().positive().default(6),
+  maxBatches: z.int().positive().default(100_000),
+  maxSends: z.int().positive().default(6),
 })
 
 /** Rows that one run of the alarm deletes, and when the next one goes on where there were more. */
@@ -43,7 +43,7 @@ const SWEEP_ROWS_MAX = 10_000
 const SWEEP_GOES_ON_MS = 1_000
 /** Otherwise the next run is at least so far away. */
 const SWEEP_EVERY_MS = 3_600_000
-/** What is left of `batchesMax` when there were more: looking for the oldest reads all. */
+/** What is left of `maxBatches` when there were more: looking for the oldest reads all. */
 const LEFT_SHARE = 0.9
 
 /**
@@ -85,10 +85,10 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     if (this.#isAccepted(identity)) return { name: 'accepted' }
     const underWay = this.#underWay.get(identity)
     if (underWay !== undefined) return underWay
-    if (this.#underWay.size >= this.#options.sendsMax)
+    if (this.#underWay.size >= this.#options.maxSends)
       return {
         name: 'full',
-        reason: `${this.#options.sendsMax} batches of this ns are on their way already; try again`,
+        reason: `${this.#options.maxSends} batches of this ns are on their way already; try again`,
         retryAfterSeconds: 1,
       }
     const sending = this.#send({ identity, records })
@@ -114,7 +114,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   async #remember(identity: string): Promise<void> {
     this.#sql('INSERT OR REPLACE INTO batches (identity, accepted_ms) VALUES (?, ?)', identity, this.#now())
     this.#count++
-    const isFull = this.#count > this.#options.batchesMax
+    const isFull = this.#count > this.#options.maxBatches
     await this.#sweepBy(this.#now() + (isFull ? 0 : this.#options.rememberedMs))
   }
 
@@ -154,9 +154,9 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   }
 
   #countExcess(): number {
-    const { batchesMax } = this.#options
+    const { maxBatches } = this.#options
     const count = this.#countRows()
-    return count > batchesMax ? count - Math.floor(batchesMax * LEFT_SHARE) : 0
+    return count > maxBatches ? count - Math.floor(maxBatches * LEFT_SHARE) : 0
   }
 
   #oldestMs(): number | undefined {

@@ -116,7 +116,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /**
    * Takes a JSON array of records in, each (ns, source, epoch, lsn) once. They are durable when this resolves. A record
-   * without an LSN is known by its (ns, id) for `seenMs`, and among the last `seenEventsMax` of them. A record whose LSN
+   * without an LSN is known by its (ns, id) for `seenMs`, and among the last `maxSeenEvents` of them. A record whose LSN
    * was taken by another event is a fork: it lands beside that one, with `_meta.isFork`.
    *
    * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
@@ -124,10 +124,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
   async send(json: string): Promise<void> {
     const parsed = parseRecords(json)
     const bytes = this.#buffer.amount.bytes + this.#buffer.heldAmount.bytes
-    if (bytes >= this.#limits.bufferBytesMax)
+    if (bytes >= this.#limits.maxBufferBytes)
       throw new CDCError(
         'lake-full',
-        `send: ${bytes} bytes wait to be committed, the limit is ${this.#limits.bufferBytesMax}; try again`,
+        `send: ${bytes} bytes wait to be committed, the limit is ${this.#limits.maxBufferBytes}; try again`,
         { retryable: true },
       )
     const before = this.#buffer.amount
@@ -260,10 +260,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /** Lets go what was held back for too long, or is too much: the table will have a hole, and says so. */
   #releaseOverdue(): void {
-    const { holdMs, holdBytesMax } = this.#limits
+    const { holdMs, maxHoldBytes } = this.#limits
     for (
       let oldest = this.#buffer.oldestHeld();
-      oldest !== undefined && (oldest.takenMs + holdMs <= this.now() || this.#buffer.heldAmount.bytes > holdBytesMax);
+      oldest !== undefined && (oldest.takenMs + holdMs <= this.now() || this.#buffer.heldAmount.bytes > maxHoldBytes);
       oldest = this.#buffer.oldestHeld()
     )
       this.#buffer.release(oldest)
@@ -338,7 +338,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       key: watermarksKey,
       sequence: version + 1,
       fileSequence: watermarksVersion,
-      commitsMax: Math.ceil(this.#limits.snapshotsKept / 2),
+      maxCommits: Math.ceil(this.#limits.snapshotsKept / 2),
       uuid: randomUUID,
     })
   }

@@ -13,10 +13,10 @@ export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
   readonly rollEvents: number
   readonly rollBytes: number
   /** Bytes in the buffer beyond which `send` is refused until some are committed. */
-  readonly bufferBytesMax: number
+  readonly maxBufferBytes: number
   /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
   readonly holdMs: number
-  readonly holdBytesMax: number
+  readonly maxHoldBytes: number
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
   /** How long a file stays that no snapshot reads any more, for those who read an older one. */
@@ -30,21 +30,21 @@ const limitsSchema = z.strictObject({
   rollMs: ms.default(2_000),
   rollEvents: count.default(50_000),
   rollBytes: count.default(16_000_000),
-  commitEventsMax: count.default(50_000),
-  commitBytesMax: count.default(16_000_000),
-  bufferBytesMax: count.default(64_000_000),
+  maxCommitEvents: count.default(50_000),
+  maxCommitBytes: count.default(16_000_000),
+  maxBufferBytes: count.default(64_000_000),
   holdMs: ms.default(60_000),
-  holdBytesMax: count.default(16_000_000),
+  maxHoldBytes: count.default(16_000_000),
   snapshotsKept: z.int().positive().default(100),
   graceMs: ms.default(3_600_000),
-  compactFilesMin: count.default(16),
-  compactFilesMax: z.int().min(2).default(64),
-  compactEventsMax: count.default(50_000),
-  manifestsMax: count.default(64),
+  minCompactFiles: count.default(16),
+  maxCompactFiles: z.int().min(2).default(64),
+  maxCompactEvents: count.default(50_000),
+  maxManifests: count.default(64),
   sweepMs: ms.default(24 * 3_600_000),
   orphanMs: ms.default(24 * 3_600_000),
   seenMs: ms.default(24 * 3_600_000),
-  seenEventsMax: count.default(1_000_000),
+  maxSeenEvents: count.default(1_000_000),
   idsMs: ms.default(31 * 24 * 3_600_000),
 } satisfies Record<keyof LakeLimits, z.ZodType>)
 

@@ -22,8 +22,8 @@ export interface OutboxTransaction {
 
 /** What bounds a batch. Unless an event in it is suspect, it holds whole rows, and at least one. */
 export interface BatchLimits {
-  readonly batchEventsMax: number
-  readonly batchBytesMax: number
+  readonly maxBatchEvents: number
+  readonly maxBatchBytes: number
 }
 
 /** How much may wait for a pipeline that is away. */
@@ -40,8 +40,8 @@ export interface RetentionLimits {
 
 /** What bounds a page of the log: rows, and characters of JSON. */
 export interface PageLimits {
-  readonly rowsMax: number
-  readonly bytesMax: number
+  readonly maxRows: number
+  readonly maxBytes: number
 }
 
 /** A range of the log on its way to the pipeline. A retry has the same range, key and records, but for `retries`. */
@@ -198,7 +198,7 @@ export class Outbox {
   }
 
   /** Notes that the runtime has outlived an attempt for a while: whatever ends it now, it is not this batch. */
-  noteSurvival(batch: Batch): void {
+  noteOutlived(batch: Batch): void {
     this.#onAnswer(batch, () => this.#storage.sql.exec('UPDATE _cdc_state SET attempts_ended = attempts_begun'))
   }
 
@@ -263,12 +263,12 @@ export class Outbox {
   }
 
   /** The first of these rows, at least one and few enough to be held at once. */
-  page(firstLSN: number, lastLSN: number, { rowsMax, bytesMax }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
+  page(firstLSN: number, lastLSN: number, { maxRows, maxBytes }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
     const rows: OutboxRow[] = []
     let bytes = 0
     for (const row of this.#select(firstLSN, lastLSN)) {
       bytes += row.events.length
-      if (rows.length > 0 && (rows.length === rowsMax || bytes > bytesMax)) return { rows, isLast: false }
+      if (rows.length > 0 && (rows.length === maxRows || bytes > maxBytes)) return { rows, isLast: false }
       rows.push(row)
     }
     return { rows, isLast: true }
@@ -361,10 +361,10 @@ export class Outbox {
   }
 
   /** The rows of the next batch, whole ones. */
-  #nextRows({ ackedLSN, ackedBytes }: OutboxState, { batchEventsMax, batchBytesMax }: BatchLimits): OutboxRow[] {
+  #nextRows({ ackedLSN, ackedBytes }: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
     const rows: OutboxRow[] = []
-    for (const row of this.#read('WHERE lsn > ? ORDER BY lsn LIMIT ?', ackedLSN, batchEventsMax)) {
-      const isWithin = row.lsn - ackedLSN <= batchEventsMax && row.bytes - ackedBytes <= batchBytesMax
+    for (const row of this.#read('WHERE lsn > ? ORDER BY lsn LIMIT ?', ackedLSN, maxBatchEvents)) {
+      const isWithin = row.lsn - ackedLSN <= maxBatchEvents && row.bytes - ackedBytes <= maxBatchBytes
       if (!isWithin && rows.length > 0) break
       rows.push(row)
     }

@@ -1,7 +1,7 @@
 /** How long to wait before the next attempt, in milliseconds. */
 export interface BackoffLimits {
-  readonly retryDelayMsMin: number
-  readonly retryDelayMsMax: number
+  readonly minRetryDelayMs: number
+  readonly maxRetryDelayMs: number
 }
 
 /**
@@ -14,9 +14,9 @@ export interface BackoffLimits {
 export function retryDelayMs(
   failures: number,
   random: number,
-  { retryDelayMsMin, retryDelayMsMax }: BackoffLimits,
+  { minRetryDelayMs, maxRetryDelayMs }: BackoffLimits,
 ): number {
   // 2 ** 31 is past every sensible limit, and keeps the product finite.
-  const ceiling = Math.min(retryDelayMsMax, retryDelayMsMin * 2 ** Math.min(failures, 31))
-  return Math.round(Math.max(retryDelayMsMin, random * ceiling))
+  const ceiling = Math.min(maxRetryDelayMs, minRetryDelayMs * 2 ** Math.min(failures, 31))
+  return Math.round(Math.max(minRetryDelayMs, random * ceiling))
 }

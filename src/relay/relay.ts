@@ -14,10 +14,10 @@ export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
   /** How long the pipeline may take to answer before the outcome counts as unknown. */
   readonly sendTimeoutMs: number
   /** A batch that has been on its way for so long is not what ends the runtime, should that end. */
-  readonly survivalMs: number
+  readonly crashWindowMs: number
   /** After so many batches, or so long, an alarm's run ends and the next one goes on. */
   readonly maxBatchesPerAlarm: number
-  readonly maxMsPerAlarm: number
+  readonly maxAlarmMs: number
 }
 
 /** The object's one alarm, as the relay may use it. */
@@ -109,7 +109,7 @@ export class Relay {
 
   async #drain({ isForced }: { isForced: boolean }): Promise<void> {
     const { limits, now } = this.#parts
-    const endMs = now() + limits.maxMsPerAlarm
+    const endMs = now() + limits.maxAlarmMs
     try {
       let goesOn = this.#dispatch({ name: 'due', isForced })
       for (let batches = 1; goesOn && this.#batch !== undefined; batches++) {
@@ -120,7 +120,7 @@ export class Relay {
     } catch (error) {
       // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
       console.error(`relay: ${error instanceof Error ? error.message : String(error)}`)
-      this.#parts.alarm.arm(now() + limits.retryDelayMsMax)
+      this.#parts.alarm.arm(now() + limits.maxRetryDelayMs)
     } finally {
       this.#batch = undefined
     }
@@ -128,7 +128,7 @@ export class Relay {
 
   /** @returns how it failed, or nothing where the pipeline accepted it. */
   async #attempt(batch: Batch): Promise<Failure | undefined> {
-    const survival = setTimeout(() => this.#parts.outbox.noteSurvival(batch), this.#parts.limits.survivalMs)
+    const survival = setTimeout(() => this.#parts.outbox.noteOutlived(batch), this.#parts.limits.crashWindowMs)
     try {
       await this.#send(batch)
       return undefined
@@ -143,8 +143,8 @@ export class Relay {
 
   /** Whether there is a batch that need not wait for more. */
   #isFull({ events, bytes }: Backlog): boolean {
-    const { batchEventsMax, batchBytesMax } = this.#parts.limits
-    return events >= batchEventsMax || bytes >= batchBytesMax
+    const { maxBatchEvents, maxBatchBytes } = this.#parts.limits
+    return events >= maxBatchEvents || bytes >= maxBatchBytes
   }
 
   /** What an answer says to the relay: nothing where the storage was emptied meanwhile, and with it what was answered. */

@@ -56,7 +56,7 @@ export class UnsentError extends CDCError {
 
 type SentEvent = UnifiedEvent & Pick<EventRecord, '_meta'>
 
-const RETRY_DELAYS = { retryDelayMsMin: 100, retryDelayMsMax: 5_000 }
+const RETRY_DELAYS = { minRetryDelayMs: 100, maxRetryDelayMs: 5_000 }
 
 const optionsSchema = z.object({
   ns: eventFields.ns,

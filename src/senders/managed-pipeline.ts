@@ -24,7 +24,7 @@ export interface ManagedPipelineOptions {
    * UTF-8 bytes from which on a body is compressed. Default: 8,192; and never to Basin Pipelines, whose documentation says
    * nothing of compressed bodies.
    */
-  readonly gzipBytesMin?: number
+  readonly minGzipBytes?: number
 }
 
 /** An error of an attempt: `status` is HTTP's, where there was an answer, and `retryAfter` is in seconds. */
@@ -55,10 +55,10 @@ export class ManagedPipeline implements Pipeline {
   readonly #authToken: ManagedPipelineOptions['authToken']
   readonly #namespace: string
   readonly #timeoutMs: number
-  readonly #gzipBytesMin: number
+  readonly #minGzipBytes: number
 
   /** @throws {CDCError} `invalid-config`, naming the option. */
-  constructor({ endpoint, authToken, namespace = '*', timeoutMs = 20_000, gzipBytesMin }: ManagedPipelineOptions) {
+  constructor({ endpoint, authToken, namespace = '*', timeoutMs = 20_000, minGzipBytes }: ManagedPipelineOptions) {
     const url = checkEndpoint(endpoint)
     if (!isNsPattern(namespace))
       throw invalidOption(`namespace ${namespace} is neither an ns nor one ending in .* or /*`)
@@ -68,7 +68,7 @@ export class ManagedPipeline implements Pipeline {
     this.#authToken = authToken
     this.#namespace = namespace
     this.#timeoutMs = timeoutMs
-    this.#gzipBytesMin = gzipBytesMin ?? (isBasin ? Infinity : 8_192)
+    this.#minGzipBytes = minGzipBytes ?? (isBasin ? Infinity : 8_192)
   }
 
   /**
@@ -119,7 +119,7 @@ export class ManagedPipeline implements Pipeline {
   async #encode(records: readonly EventRecord[]): Promise<{ body: BodyInit; headers: Record<string, string> }> {
     const headers = { 'content-type': 'application/json' }
     const bytes = new TextEncoder().encode(JSON.stringify(records))
-    if (bytes.byteLength < this.#gzipBytesMin) return { body: bytes, headers }
+    if (bytes.byteLength < this.#minGzipBytes) return { body: bytes, headers }
     const compressed = new Blob([bytes]).stream().pipeThrough(new CompressionStream('gzip'))
     return {
       body: await new Response(compressed).arrayBuffer(),

@@ -26,10 +26,10 @@ export function checkWhole(value: number, { from, to }: { from: number; to: numb
 /** Where a page begins and how long it is. @throws {CDCError} `invalid-argument`. */
 export function checkPage(
   { limit, offset }: { limit: number; offset: number },
-  limitMax: number,
+  maxLimit: number,
   caller: string,
 ): void {
-  checkWhole(limit, { from: 1, to: limitMax }, `${caller}: limit`)
+  checkWhole(limit, { from: 1, to: maxLimit }, `${caller}: limit`)
   if (!Number.isSafeInteger(offset) || offset < 0)
     throw invalid(caller, `offset must be a whole number from 0, not ${offset}`)
 }

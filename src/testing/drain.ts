@@ -4,7 +4,7 @@ import { countAttempts, takeAccepted } from './received.ts'
 
 export interface DrainOptions {
   /** How many alarms may run before one that is due again is an error. Default: 100. */
-  readonly alarmsMax?: number
+  readonly maxAlarms?: number
   /** The ns of the object, where `configure()` gives one. Default: the object's name, else its id. */
   readonly ns?: string
 }
@@ -18,20 +18,20 @@ const IDLE_ALARMS = 5
  *
  * @returns what the fake pipeline accepted since the last drain of this ns, as often as it arrived.
  * @throws {CDCError} `invalid-config` outside of Cloudflare's test runner.
- * @throws {Error} where batches are still sent after `alarmsMax`: the pipeline keeps failing, say.
+ * @throws {Error} where batches are still sent after `maxAlarms`: the pipeline keeps failing, say.
  */
 export async function drain(
   stub: Pick<DurableObjectStub, 'id' | 'name'>,
-  { alarmsMax = 100, ns = stub.name ?? stub.id.name ?? stub.id.toString() }: DrainOptions = {},
+  { maxAlarms = 100, ns = stub.name ?? stub.id.name ?? stub.id.toString() }: DrainOptions = {},
 ): Promise<EventRecord[]> {
   const { runDurableObjectAlarm } = await importRunner()
-  for (let alarms = 0, idle = 0; alarms <= alarmsMax; alarms++) {
+  for (let alarms = 0, idle = 0; alarms <= maxAlarms; alarms++) {
     const before = countAttempts()
     if (!(await runDurableObjectAlarm(stub as DurableObjectStub))) return takeAccepted(ns)
     idle = countAttempts() === before ? idle + 1 : 0
     if (idle === IDLE_ALARMS) return takeAccepted(ns)
   }
-  throw new Error(`drain: an alarm of ${ns} is still set after ${alarmsMax} alarms`)
+  throw new Error(`drain: an alarm of ${ns} is still set after ${maxAlarms} alarms`)
 }
 
 /**

@@ -12,7 +12,7 @@ export interface LogExpectation {
   /** How many events must have landed. Without it nobody can tell that the last ones were never sent. */
   readonly events?: number
   /** The LSN that the log begins at, where it isn't 1: in a copy of a database, say. */
-  readonly firstLsn?: number
+  readonly firstLSN?: number
 }
 
 /** Thrown by `assertLog`. */
@@ -64,7 +64,7 @@ export function landed(ns: NsChoice): EventRecord[] {
  * Checks all that an object has sent and the pipeline has accepted so far.
  *
  * - Every LSN has landed that was sent or stands before one that was. A log begins at 1, or where another log of its ns
- *   ended, or at `firstLsn`.
+ *   ended, or at `firstLSN`.
  * - An LSN that arrived twice had the same content both times, but for `_meta.retries`.
  * - Each batch is a run of LSNs, and follows the batch before it or is that batch once more. Where a refused batch is
  *   cut, the first part of it counts as that batch.
@@ -76,7 +76,7 @@ export function assertLog(ns: NsChoice, expectation: LogExpectation = {}): void 
   const logs = readLogs(ns)
   const problems = logs.flatMap((log) => [
     ...orderProblems(log),
-    ...missingProblems(log, startOf(log, logs, expectation.firstLsn)),
+    ...missingProblems(log, startOf(log, logs, expectation.firstLSN)),
     ...contentProblems(log),
   ])
   const count = landed(ns).length
@@ -154,10 +154,10 @@ function contentProblems({ title, accepted }: Log): string[] {
 }
 
 /** Where a log should begin, given where it does: the nearest place at which a log of its ns may. */
-function startOf(log: Log, logs: readonly Log[], firstLsn = 1): number {
+function startOf(log: Log, logs: readonly Log[], firstLSN = 1): number {
   const first = Math.min(...log.sent.flat())
   const ends = logs.filter((other) => other !== log && other.ns === log.ns).map(({ sent }) => Math.max(...sent.flat()))
-  const starts = [firstLsn, 1, ...ends.map((end) => end + 1)].filter((start) => start <= first)
+  const starts = [firstLSN, 1, ...ends.map((end) => end + 1)].filter((start) => start <= first)
   return Math.max(...starts)
 }
 

@@ -19,7 +19,7 @@ const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d
 
 /** Says why a record that came out of JSON doesn't fit the stream, or nothing if it does. */
 export function findMisfit(record: unknown): Misfit | undefined {
-  if (!isJsonObject(record))
+  if (!isJSONObject(record))
     return { kind: 'parse_failure', reason: `the record is ${describe(record)}, not an object` }
   for (const field of EVENTS_SCHEMA.fields) {
     const misfit = fieldMisfit(field, record[field.name])
@@ -62,7 +62,7 @@ function fits({ type }: StreamField, value: unknown): boolean {
   }
 }
 
-function isJsonObject(value: unknown): value is Record<string, unknown> {
+function isJSONObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

@@ -2,7 +2,7 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import * as duckdb from '@duckdb/node-api'
 import { describe, expect, it } from 'vitest'
 import { runSQL } from '../../src/cli/duckdb.ts'
-import { writeCsv, writeJson, writeTable } from '../../src/cli/output.ts'
+import { writeCsv, writeJSON, writeTable } from '../../src/cli/output.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 
 type Print = (result: Awaited<ReturnType<typeof runSQL>>, write: (text: string) => void) => Promise<void>
@@ -16,14 +16,14 @@ async function print(sql: string, how: Print): Promise<string> {
 }
 
 async function json(sql: string): Promise<unknown> {
-  return JSON.parse(await print(sql, writeJson))
+  return JSON.parse(await print(sql, writeJSON))
 }
 
 function table(sql: string, width?: number): Promise<string> {
-  return print(sql, (result, write) => writeTable(result, write, { width, rowsMax: 1_000 }))
+  return print(sql, (result, write) => writeTable(result, write, { width, maxRows: 1_000 }))
 }
 
-describe('writeJson', () => {
+describe('writeJSON', () => {
   it('prints integers as numbers where they are exact and as text where not', async () => {
     expect(await json('SELECT 9007199254740991 AS a, 9007199254740993 AS b, CAST(-5 AS HUGEINT) AS c')).toEqual([
       { a: 9007199254740991, b: '9007199254740993', c: -5 },

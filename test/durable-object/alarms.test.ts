@@ -123,7 +123,7 @@ describe('this.alarms', () => {
 
   it('leave a handler behind that hangs, and run it again later', async () => {
     const time = clock('hanging')
-    configurations.set('hanging', { now: () => time.nowMs, maxMsPerAlarm: 20 })
+    configurations.set('hanging', { now: () => time.nowMs, maxAlarmMs: 20 })
     await inNotes('hanging', ({ timers }) => timers.set('hangs', time.nowMs + HOUR_MS))
     time.nowMs += HOUR_MS
     await alarm('hanging')

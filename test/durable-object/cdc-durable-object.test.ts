@@ -32,10 +32,10 @@ describe('CDCDurableObject', () => {
 
   it.each<[string, CDCOptions, string]>([
     ['an empty ns', { ns: '' }, 'ns'],
-    ['a batch of no events', { batchEventsMax: 0 }, 'batchEventsMax'],
-    ['a batch beyond what Basin Pipelines takes', { batchBytesMax: 6_000_000 }, 'batchBytesMax'],
+    ['a batch of no events', { maxBatchEvents: 0 }, 'maxBatchEvents'],
+    ['a batch beyond what Basin Pipelines takes', { maxBatchBytes: 6_000_000 }, 'maxBatchBytes'],
     ['a delay that is no whole number', { lingerMs: 0.5 }, 'lingerMs'],
-    ['delays the wrong way round', { retryDelayMsMin: 10, retryDelayMsMax: 5 }, 'retryDelayMsMin'],
+    ['delays the wrong way round', { minRetryDelayMs: 10, maxRetryDelayMs: 5 }, 'minRetryDelayMs'],
   ])('refuses %s and names the option', async (_, options, option) => {
     const failure = await inPlain('options', (state) => failureOf(() => new (configured(options))(state, env)))
     expect(failure.code).toBe('invalid-config')

@@ -139,7 +139,7 @@ describe('processOnce', () => {
 
   it('[I7] remembers so many ids, and each for so long', async () => {
     let nowMs = Date.parse('2026-11-22T08:00:00Z')
-    configurations.set('ids', { now: () => nowMs, inboxIdsMax: 3, inboxMs: 1_000 })
+    configurations.set('ids', { now: () => nowMs, maxInboxIds: 3, inboxMs: 1_000 })
     expect(await process('ids', unlogged(1), unlogged(2), unlogged(3), unlogged(4), unlogged(2))).toEqual([
       true,
       true,

@@ -182,7 +182,7 @@ describe('[I7] what is remembered', () => {
   })
 
   it('is only so much: the oldest are forgotten first', async () => {
-    const clock = createClock('most', { batchesMax: 10 })
+    const clock = createClock('most', { maxBatches: 10 })
     for (let lsn = 1; lsn <= 11; lsn++) {
       await post(batch('most', lsn))
       clock.forward(1_000)
@@ -221,7 +221,7 @@ describe('[I7] what is remembered', () => {
   })
 
   it('is nothing of a batch that is on its way: of these there are only so many', async () => {
-    batchesOptions.set('busy', { sendsMax: 2 })
+    batchesOptions.set('busy', { maxSends: 2 })
     setFate('busy', { do: 'delay', ms: 100 })
     const answers = await Promise.all([1, 2, 3].map((lsn) => post(batch('busy', lsn))))
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(2)
@@ -233,10 +233,10 @@ describe('[I7] what is remembered', () => {
   })
 
   it('is to be tried again where the object itself fails: that says nothing about the batch', async () => {
-    batchesOptions.set('nonsense', { batchesMax: 0 })
+    batchesOptions.set('nonsense', { maxBatches: 0 })
     const answer = await post(batch('nonsense', 1))
     expect(answer).toMatchObject({ status: 503, body: { code: 'pipeline-failed', retryable: true } })
-    expect(JSON.stringify(answer.body)).not.toContain('batchesMax')
+    expect(JSON.stringify(answer.body)).not.toContain('maxBatches')
   })
 })
 

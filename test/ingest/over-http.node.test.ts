@@ -26,7 +26,7 @@ let pipeline: ManagedPipeline
 beforeAll(async () => {
   worker = await WorkerProcess.start(state, { INGEST_TOKENS: JSON.stringify(tokens) })
   proxy = await FaultyProxy.start(Number(new URL(worker.url).port))
-  pipeline = new ManagedPipeline({ endpoint: `${proxy.url}/ingest`, authToken: 'secret', gzipBytesMin: 2_000 })
+  pipeline = new ManagedPipeline({ endpoint: `${proxy.url}/ingest`, authToken: 'secret', minGzipBytes: 2_000 })
 })
 
 afterAll(async () => {

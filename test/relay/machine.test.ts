@@ -13,7 +13,7 @@ import {
 import { CDCError } from 'durable-outbox'
 
 const NOW = 1_000_000
-const times = { lingerMs: 100, recoveryMs: 5_000, retryDelayMsMin: 500, retryDelayMsMax: 60_000 }
+const times = { lingerMs: 100, recoveryMs: 5_000, minRetryDelayMs: 500, maxRetryDelayMs: 60_000 }
 const surroundings = { nowMs: NOW, random: 0.5, times }
 
 function state(name: RelayStateName, fields: Partial<RelayState> = {}): RelayState {

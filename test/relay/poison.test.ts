@@ -106,7 +106,7 @@ describe('a batch that the runtime dies of', () => {
 
 describe('a batch that the runtime outlives', () => {
   it('[I3] is not what the runtime dies of, however often that happens to it', async () => {
-    configurations.set('survivor', { survivalMs: 10, sendTimeoutMs: 60_000 })
+    configurations.set('survivor', { crashWindowMs: 10, sendTimeoutMs: 60_000 })
     await write('survivor', ['A'])
     nextFates('survivor', 'hang')
     void runDurableObjectAlarm(env.NOTES.getByName('survivor'))

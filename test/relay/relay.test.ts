@@ -25,7 +25,7 @@ async function alarm(name: string, ...fates: Fate[]): Promise<void> {
 const lsns = (batch: { lsn?: number }[]): (number | undefined)[] => batch.map((record) => record.lsn)
 
 describe('relay', () => {
-  it('[I4] sends batches of at most batchEventsMax events, in LSN order', async () => {
+  it('[I4] sends batches of at most maxBatchEvents events, in LSN order', async () => {
     await write('batches', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     await drain('batches')
     expect(acceptedBatches('batches').map(lsns)).toEqual([

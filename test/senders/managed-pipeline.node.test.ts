@@ -133,8 +133,8 @@ describe('ManagedPipeline', () => {
   it('compresses a large body, and none to Basin Pipelines', async () => {
     const large = [record('acme', 1, { data: { body: 'é'.repeat(5_000) } })]
     await pipeline().send(large)
-    await pipeline({ gzipBytesMin: Infinity }).send(large)
-    await pipeline({ gzipBytesMin: 0 }).send(batch('acme', 1))
+    await pipeline({ minGzipBytes: Infinity }).send(large)
+    await pipeline({ minGzipBytes: 0 }).send(batch('acme', 1))
     expect(received.map(({ headers }) => headers['content-encoding'])).toEqual(['gzip', undefined, 'gzip'])
     expect(received.map(({ records }) => records)).toEqual([large, large, batch('acme', 1)])
   })

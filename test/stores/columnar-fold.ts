@@ -66,10 +66,10 @@ export function logOf(object: Stores) {
 }
 
 /** Everything that a store says in snapshots, or what comes after a place, from pages of so many rows. */
-export function snapshotOf<T extends object>(store: ColumnarStore<T>, rowsMax: number, after?: string) {
+export function snapshotOf<T extends object>(store: ColumnarStore<T>, maxRows: number, after?: string) {
   const events = []
   for (let place = after, isFirst = true; isFirst || place !== undefined; isFirst = false) {
-    const page = store.readRows(place, rowsMax)
+    const page = store.readRows(place, maxRows)
     events.push(...page.events)
     place = page.next
   }

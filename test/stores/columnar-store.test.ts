@@ -315,7 +315,7 @@ describe('partitionBy', () => {
       store.insertBatch(rows)
       expect(store.listPartitions().map(({ id }) => id)).toEqual(ids)
       expect(foldColumnar(logOf(object))).toEqual(contentOf(store))
-      for (const rowsMax of [1, 2, 10]) expect(foldColumnar(snapshotOf(store, rowsMax))).toEqual(contentOf(store))
+      for (const maxRows of [1, 2, 10]) expect(foldColumnar(snapshotOf(store, maxRows))).toEqual(contentOf(store))
     })
   })
 

@@ -35,12 +35,12 @@ function eventsOf({ outbox }: Stores): ListedEvent[] {
 }
 
 /** What somebody holds who reads the store page by page. */
-function snapshotOf(graph: GraphStore, rowsMax: number): FoldedTables {
+function snapshotOf(graph: GraphStore, maxRows: number): FoldedTables {
   const tables: FoldedTables = new Map()
   let after: string | undefined
   for (let page = 0; page < 100; page++) {
-    const { events, next } = graph.readRows(after, rowsMax)
-    expect(events.length).toBeLessThanOrEqual(rowsMax)
+    const { events, next } = graph.readRows(after, maxRows)
+    expect(events.length).toBeLessThanOrEqual(maxRows)
     foldRows(events, tables)
     if (next === undefined) return tables
     after = next

@@ -118,7 +118,7 @@ it('[I1] emits a log from which points and rollups can be rebuilt, and counts wh
     fc.asyncProperty(
       fc.array(action, { maxLength: 25, size: 'max' }),
       fc.integer({ min: 1, max: 7 }),
-      (steps, rowsMax) =>
+      (steps, maxRows) =>
         inObject(async (object) => {
           const store = new TimeSeriesStore<Value>(object.ctx, 'Reading', { now: () => NOW })
           const model = new Model()
@@ -146,7 +146,7 @@ it('[I1] emits a log from which points and rollups can be rebuilt, and counts wh
             expect(JSON.stringify(folded), 'an event that says nothing new').not.toBe(before)
           }
           expect(folded).toEqual(content)
-          expect(foldTimeSeries(snapshotOf(store, rowsMax))).toEqual(content)
+          expect(foldTimeSeries(snapshotOf(store, maxRows))).toEqual(content)
           for (const key of KEYS)
             for (const bucket of [5, 10, 20, 40]) {
               const found = store.aggregate(key, {

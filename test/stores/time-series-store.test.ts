@@ -223,8 +223,8 @@ describe('reading', () => {
       store.rollup({ olderThan: 0, bucket: 50 })
       store.prune({ olderThan: 950 })
       const content = contentOf(store, ['a', 'b'], [10, 50])
-      for (const rowsMax of [1, 7, 100, 1_000]) {
-        const rows = snapshotOf(store, rowsMax)
+      for (const maxRows of [1, 7, 100, 1_000]) {
+        const rows = snapshotOf(store, maxRows)
         expect(rows.every(({ op }) => op === 'r')).toBe(true)
         expect(foldTimeSeries(rows)).toEqual(content)
       }

@@ -72,11 +72,11 @@ export function contentOf<T>(store: TimeSeriesStore<T>, keys: readonly string[],
 }
 
 /** The rows of a snapshot, through all its pages. */
-export function snapshotOf<T>(store: TimeSeriesStore<T>, rowsMax: number): EventInput[] {
+export function snapshotOf<T>(store: TimeSeriesStore<T>, maxRows: number): EventInput[] {
   const events: EventInput[] = []
   let after: string | undefined
   for (let pages = 0; pages < 1_000; pages++) {
-    const page = store.readRows(after, rowsMax)
+    const page = store.readRows(after, maxRows)
     events.push(...page.events)
     if (page.next === undefined) return events
     after = page.next

@@ -32,11 +32,11 @@ describe('drain', () => {
     assertLog('failing', { events: 2 })
   })
 
-  it('throws where an alarm is still set after alarmsMax, and goes on from there', async () => {
+  it('throws where an alarm is still set after maxAlarms, and goes on from there', async () => {
     const stub = env.NOTES.getByName('full')
     await write('full', 1)
     setFate('full', 'full')
-    const failure = await failureOf(() => drain(stub, { alarmsMax: 3 }))
+    const failure = await failureOf(() => drain(stub, { maxAlarms: 3 }))
     expect(failure.message).toBe('drain: an alarm of full is still set after 3 alarms')
     setFate('full', 'accept')
     expect(numbersOf(await drain(stub))).toEqual([1])
@@ -58,7 +58,7 @@ describe('drain', () => {
 
   it('needs no more alarms than it may have', async () => {
     await write('one', 1)
-    expect(await drain(env.NOTES.getByName('one'), { alarmsMax: 1 })).toHaveLength(1)
+    expect(await drain(env.NOTES.getByName('one'), { maxAlarms: 1 })).toHaveLength(1)
   })
 
   it('finds the ns of an object without a name, and takes one that is told', async () => {

@@ -144,8 +144,8 @@ describe('assertLog', () => {
     expect(problemsOf(ns)).toEqual([])
     const copy = freshNs()
     await send(batch(copy, 8, 9))
-    expect(problemsOf(copy, { firstLsn: 8 })).toEqual([])
-    expect(problemsOf(copy, { firstLsn: 7 })).toEqual(['LSN 7 is missing: never sent'])
+    expect(problemsOf(copy, { firstLSN: 8 })).toEqual([])
+    expect(problemsOf(copy, { firstLSN: 7 })).toEqual(['LSN 7 is missing: never sent'])
   })
 
   it('says in its error which log it is, and how much more there is', async () => {

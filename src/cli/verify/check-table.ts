@@ -36,7 +36,7 @@ export interface CheckOptions {
   readonly lake: LakeOptions
   readonly outboxes?: Outboxes | undefined
   /** Holes of a log that are said one by one. */
-  readonly holesMax: number
+  readonly maxHoles: number
 }
 
 /** Looks until what is delivered has landed, or the time is over, and gives the last report. */
@@ -67,7 +67,7 @@ export async function checkUntil(
 async function checkTable(options: CheckOptions, delivered: Map<string, number>, io: IO): Promise<Report> {
   const table = await readLocalTable({ ...options.lake, watermarks: true }, io)
   const tally = new Tally()
-  for await (const groups of inPortions(groupsOf(table, options.holesMax)))
+  for await (const groups of inPortions(groupsOf(table, options.maxHoles)))
     for (const reports of await Promise.all(groups.map((group) => reportGroup(group, options.outboxes, delivered))))
       for (const report of reports) tally.add(report)
   return tally.report(await readEmitted(table))
@@ -78,12 +78,12 @@ interface SaidLog extends LogFacts {
 }
 
 /** The logs of each (ns, source), with what the table says of them; at the end those that it only says something of. */
-async function* groupsOf(table: LocalTable, holesMax: number): AsyncGenerator<SaidLog[]> {
+async function* groupsOf(table: LocalTable, maxHoles: number): AsyncGenerator<SaidLog[]> {
   const said = new Map(
     Object.entries(table.watermarks ?? {}).map(([source, epochs]) => [source, new Map(Object.entries(epochs))]),
   )
   let group: SaidLog[] = []
-  for await (const facts of readLogs(table, holesMax)) {
+  for await (const facts of readLogs(table, maxHoles)) {
     const { ns, source, epoch } = facts
     if (group[0] !== undefined && (group[0].ns !== ns || group[0].source !== source)) {
       yield group

@@ -88,8 +88,8 @@ SELECT coalesce(sum(copies), 0) AS events, coalesce(sum(copies - 1), 0) AS doubl
 FROM (SELECT count(*) AS copies FROM cdc.events WHERE lsn IS NULL GROUP BY ns, id)`
 
 /** Gives each log in turn, ordered by ns, source and epoch, with so many of its holes. */
-export function readLogs(table: LocalTable, holesMax: number): AsyncGenerator<LogFacts> {
-  return read(table, LOGS.replace('HOLES_MAX', String(holesMax)), factsSchema)
+export function readLogs(table: LocalTable, maxHoles: number): AsyncGenerator<LogFacts> {
+  return read(table, LOGS.replace('HOLES_MAX', String(maxHoles)), factsSchema)
 }
 
 export async function readEmitted(table: LocalTable): Promise<EmittedFacts> {

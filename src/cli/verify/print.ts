@@ -14,7 +14,7 @@ export async function printReport(report: Report, io: IO): Promise<void> {
   async function* rows() {
     yield shown.map((log) => cells(log).slice(0, columns.length))
   }
-  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, rowsMax: LOGS_SHOWN_MAX })
+  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, maxRows: LOGS_SHOWN_MAX })
   if (logs > shown.length) io.stdout(`of ${logs} logs; those with something to say come first\n`)
   for (const log of shown)
     for (const { isFailure, text } of log.findings)

@@ -189,8 +189,8 @@ export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot, metada
  * Forgets all but the newest snapshots. In a table that only appends, the newest one still reads every file, so what is
  * given up is time travel.
  */
-export function keepSnapshots(metadata: TableMetadata, snapshotsMax: number): TableMetadata {
-  const snapshots = metadata.snapshots.slice(-snapshotsMax)
+export function keepSnapshots(metadata: TableMetadata, maxSnapshots: number): TableMetadata {
+  const snapshots = metadata.snapshots.slice(-maxSnapshots)
   const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
   const log = metadata['snapshot-log'].filter((entry) => kept.has(entry['snapshot-id']))
   return { ...metadata, snapshots, 'snapshot-log': log }

@@ -94,7 +94,7 @@ export async function readTableVersion(bucket: LakeBucket, prefix: string): Prom
   const version = await newestVersion(bucket, prefix)
   if (version === 0) return undefined
   const key = metadataKey(prefix, version)
-  const metadata = check(metadataShape, parseJson(key, await readObject(bucket, key)), key)
+  const metadata = check(metadataShape, parseJSON(key, await readObject(bucket, key)), key)
   const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
   if (schema === undefined) throw new CDCError('invalid-config', `query: ${key} has no schema with its current id`)
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
@@ -117,7 +117,7 @@ export async function readWatermarks(bucket: LakeBucket, { root, summaries }: Ta
   try {
     return await currentWatermarks(summaries, async (location) => {
       const key = keyOf(location, root)
-      return parseJson(key, await readObject(bucket, key))
+      return parseJSON(key, await readObject(bucket, key))
     })
   } catch (error) {
     if (error instanceof CDCError) throw error
@@ -213,7 +213,7 @@ async function readObject(bucket: LakeBucket, key: string): Promise<Uint8Array> 
   return new Uint8Array(await object.arrayBuffer())
 }
 
-function parseJson(key: string, bytes: Uint8Array): unknown {
+function parseJSON(key: string, bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder().decode(bytes))
   } catch (error) {

@@ -14,8 +14,8 @@ export interface Slice {
 
 /** How much of the buffer goes into one commit: at least one part. */
 export interface SliceLimits {
-  readonly commitEventsMax: number
-  readonly commitBytesMax: number
+  readonly maxCommitEvents: number
+  readonly maxCommitBytes: number
 }
 
 export interface Amount {
@@ -120,13 +120,13 @@ export class Buffer {
   }
 
   /** The oldest part of the buffer within the limits, or nothing where it is empty. */
-  nextSlice({ commitEventsMax, commitBytesMax }: SliceLimits): Slice | undefined {
+  nextSlice({ maxCommitEvents, maxCommitBytes }: SliceLimits): Slice | undefined {
     let [throughSeq, events, bytes] = [0, 0, 0]
     const select = 'SELECT seq, events, bytes FROM lake_buffer ORDER BY seq'
     for (const part of this.#sql.exec<{ seq: number; events: number; bytes: number }>(select)) {
       events += part.events
       bytes += part.bytes
-      if (throughSeq > 0 && (events > commitEventsMax || bytes > commitBytesMax)) break
+      if (throughSeq > 0 && (events > maxCommitEvents || bytes > maxCommitBytes)) break
       throughSeq = part.seq
     }
     return throughSeq === 0 ? undefined : { throughSeq, runs: this.runs(throughSeq) }

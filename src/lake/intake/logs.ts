@@ -10,7 +10,7 @@ import type { Watermark } from '../table/watermarks.ts'
 export interface MemoryLimits {
   /** How long, and of how many events, the ids are known of events that went through no outbox. */
   readonly seenMs: number
-  readonly seenEventsMax: number
+  readonly maxSeenEvents: number
   /**
    * How long the ids of events are known by LSN. A fork that comes later passes for an event that came twice. The platform
    * restores a database to at most 30 days ago.
@@ -135,12 +135,12 @@ export class Logs {
   }
 
   /** Forgets ids that are known for longer than they have to be, some at once. */
-  forget({ seenMs, seenEventsMax, idsMs }: MemoryLimits, nowMs: number): void {
+  forget({ seenMs, maxSeenEvents, idsMs }: MemoryLimits, nowMs: number): void {
     this.#sql.exec(
       `DELETE FROM lake_seen WHERE seq IN (SELECT seq FROM lake_seen ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})
          AND (taken_ms < ? OR seq <= (SELECT max(seq) FROM lake_seen) - ?)`,
       nowMs - seenMs,
-      seenEventsMax,
+      maxSeenEvents,
     )
     this.#sql.exec(
       `DELETE FROM lake_ids WHERE seq IN (SELECT seq FROM lake_ids ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})

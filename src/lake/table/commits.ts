@@ -226,12 +226,12 @@ export class Commits {
 
   /** The oldest small files of the partition that has the most of them, if it has so many. */
   smallFiles({
-    filesMin,
-    filesMax,
+    minFiles,
+    maxFiles,
     eventsBelow,
   }: {
-    filesMin: number
-    filesMax: number
+    minFiles: number
+    maxFiles: number
     eventsBelow: number
   }): ListedFile[] {
     const [most] = this.#sql
@@ -239,7 +239,7 @@ export class Commits {
         `SELECT partition FROM lake_file WHERE events < ?
          GROUP BY partition HAVING count(*) >= ? ORDER BY count(*) DESC LIMIT 1`,
         eventsBelow,
-        filesMin,
+        minFiles,
       )
       .toArray()
     if (most === undefined) return []
@@ -247,7 +247,7 @@ export class Commits {
       'partition = ? AND events < ? ORDER BY sequence, key LIMIT ?',
       most.partition,
       eventsBelow,
-      filesMax,
+      maxFiles,
     )
   }
 

@@ -37,16 +37,16 @@ export interface WatermarksToSay {
   readonly sequence: number
   readonly fileSequence: number
   /** Snapshots between two files at most. */
-  readonly commitsMax: number
+  readonly maxCommits: number
   readonly uuid: () => string
 }
 
 /** The properties of a summary, and a file to be stored before it where one is due. */
 export function sayWatermarks(facts: WatermarksToSay): { summary: Record<string, string>; file?: NewFile } {
-  const { changed, location, key, sequence, fileSequence, commitsMax } = facts
+  const { changed, location, key, sequence, fileSequence, maxCommits } = facts
   const isShort = changed.length <= SUMMARY_LOGS_MAX
   const summary = { [WATERMARKS]: JSON.stringify(isShort ? toMap(changed) : {}) }
-  if (isShort && sequence - fileSequence < commitsMax)
+  if (isShort && sequence - fileSequence < maxCommits)
     return { summary: key === undefined ? summary : { ...summary, ...nameFile(location, key, fileSequence) } }
   const file = {
     key: `metadata/watermarks-${sequence}-${facts.uuid()}.json`,

@@ -21,12 +21,12 @@ import type { TableWriter } from '../table/table-writer.ts'
 /** How much a step of upkeep does, and when there is something to do. Times are in milliseconds. */
 export interface UpkeepLimits {
   /** Small files that a partition has before they are put together, and how many of them at once. */
-  readonly compactFilesMin: number
-  readonly compactFilesMax: number
+  readonly minCompactFiles: number
+  readonly maxCompactFiles: number
   /** Events of a file that was put together, at most. A file of less than half of that is small. */
-  readonly compactEventsMax: number
+  readonly maxCompactEvents: number
   /** Manifests that the table has before some are put together. */
-  readonly manifestsMax: number
+  readonly maxManifests: number
   /** Time from one sweep of the bucket to the next, and how old a file must be that belongs to nothing. */
   readonly sweepMs: number
   readonly orphanMs: number
@@ -81,7 +81,7 @@ export class Upkeep {
 
   async #mergeManifests(): Promise<boolean> {
     const { writer, commits, limits } = this.#parts
-    if (commits.countManifests() <= limits.manifestsMax) return false
+    if (commits.countManifests() <= limits.maxManifests) return false
     const table = await writer.load()
     const chosen = chooseManifests(table.manifests)
     if (chosen.length < MERGED_MANIFESTS_MIN) return false
@@ -92,9 +92,9 @@ export class Upkeep {
 
   async #compact(): Promise<boolean> {
     const { commits, limits } = this.#parts
-    const { compactFilesMin: filesMin, compactFilesMax: filesMax, compactEventsMax } = limits
-    const small = commits.smallFiles({ filesMin, filesMax, eventsBelow: compactEventsMax / 2 })
-    const removed = chooseFiles(small, compactEventsMax)
+    const { minCompactFiles: minFiles, maxCompactFiles: maxFiles, maxCompactEvents } = limits
+    const small = commits.smallFiles({ minFiles, maxFiles, eventsBelow: maxCompactEvents / 2 })
+    const removed = chooseFiles(small, maxCompactEvents)
     if (removed.length < 2) return false
     const rows: Row[] = []
     for (const { key } of removed) for (const row of await this.#readRows(key)) rows.push(row)
@@ -218,12 +218,12 @@ function filesOf(manifest: ManifestFile): number {
 }
 
 /** The first files, as many as may become one. */
-function chooseFiles(files: readonly ListedFile[], eventsMax: number): ListedFile[] {
+function chooseFiles(files: readonly ListedFile[], maxEvents: number): ListedFile[] {
   const chosen: ListedFile[] = []
   let events = 0
   for (const file of files) {
     events += file.rows
-    if (events > eventsMax) break
+    if (events > maxEvents) break
     chosen.push(file)
   }
   return chosen

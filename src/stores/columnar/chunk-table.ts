@@ -86,7 +86,7 @@ export class ChunkTable {
   readPage(
     after: { partition: string; first: number } | undefined,
     columns: Columns,
-    { rowsMax, lengthMax }: { rowsMax: number; lengthMax: number },
+    { maxRows, maxLength }: { maxRows: number; maxLength: number },
   ): { chunks: WholeChunk[]; isLast: boolean } {
     const all = [...columns.values()]
     const rows = this.#sql.exec<ChunkRow>(
@@ -99,7 +99,7 @@ export class ChunkTable {
     let length = 0
     for (const row of rows) {
       length += row.length
-      if (chunks.length > 0 && (chunks.length === rowsMax || length > lengthMax)) return { chunks, isLast: false }
+      if (chunks.length > 0 && (chunks.length === maxRows || length > maxLength)) return { chunks, isLast: false }
       const texts = new Map<Column, string>()
       for (const column of all) {
         const text = row[column.id]

@@ -108,11 +108,11 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
   }
 
   /** Each chunk is an event of the same form as that of a batch: rows of one partition, from a number on. */
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const { columns } = this.#source('readRows')
     const { chunks, isLast } = this.#chunks.readPage(after === undefined ? undefined : parseKey(after), columns, {
-      rowsMax,
-      lengthMax: SNAPSHOT_LENGTH_MAX,
+      maxRows,
+      maxLength: SNAPSHOT_LENGTH_MAX,
     })
     const events = chunks.map((chunk): EventInput => ({
       op: 'r',

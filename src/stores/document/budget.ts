@@ -8,8 +8,8 @@ export class Budget {
   readonly #exceeded: () => CDCError
   #charactersLeft: number
 
-  constructor(charactersMax: number, exceeded: () => CDCError) {
-    this.#charactersLeft = charactersMax
+  constructor(maxCharacters: number, exceeded: () => CDCError) {
+    this.#charactersLeft = maxCharacters
     this.#exceeded = exceeded
   }
 

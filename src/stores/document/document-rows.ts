@@ -115,13 +115,13 @@ export class DocumentRows {
   }
 
   /** The rows after an id, at least one if there is any, and few enough to be held at once. */
-  next(after: string, rowsMax: number): { rows: Row[]; isLast: boolean } {
+  next(after: string, maxRows: number): { rows: Row[]; isLast: boolean } {
     const statement = `SELECT id, document FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`
     const rows: Row[] = []
     let characters = 0
-    for (const row of this.#sql.exec<Row>(statement, after, rowsMax + 1)) {
+    for (const row of this.#sql.exec<Row>(statement, after, maxRows + 1)) {
       characters += row.document.length
-      const isFull = rows.length === rowsMax || characters > PAGE_CHARACTERS_MAX
+      const isFull = rows.length === maxRows || characters > PAGE_CHARACTERS_MAX
       if (isFull && rows.length > 0) return { rows, isLast: false }
       rows.push(row)
     }

@@ -87,8 +87,8 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
     settleIndexes(sql, this.#table, this.#indexes)
   }
 
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
-    const { rows, isLast } = this.#rows.next(after ?? '', rowsMax)
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
+    const { rows, isLast } = this.#rows.next(after ?? '', maxRows)
     return {
       events: rows.map(({ id, document }) => ({
         op: 'r',

@@ -91,12 +91,12 @@ export class GraphStore<
   }
 
   /** First the nodes, then the relationships. A place in them is a primary key as JSON. */
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const place = after === undefined ? [''] : (JSON.parse(after) as string[])
-    if (place.length > 1) return this.#readRelationships(place, rowsMax)
-    const nodes = this.#readNodes(place, rowsMax)
+    if (place.length > 1) return this.#readRelationships(place, maxRows)
+    const nodes = this.#readNodes(place, maxRows)
     if (nodes.next !== undefined) return nodes
-    const { events, next } = this.#readRelationships(['', '', ''], rowsMax - nodes.events.length)
+    const { events, next } = this.#readRelationships(['', '', ''], maxRows - nodes.events.length)
     return { events: [...nodes.events, ...events], next }
   }
 
@@ -332,12 +332,12 @@ export class GraphStore<
     return detectCycle(this.#ground('detectCycle'), start, type)
   }
 
-  #readNodes(place: string[], rowsMax: number): SnapshotPage {
+  #readNodes(place: string[], maxRows: number): SnapshotPage {
     const rows = this.#sql
       .exec<{ id: string; data: string }>(
         `SELECT id, data FROM ${this.#nodes} WHERE id > ? ORDER BY id LIMIT ?`,
         ...place,
-        rowsMax,
+        maxRows,
       )
       .toArray()
     const last = rows.at(-1)
@@ -349,17 +349,17 @@ export class GraphStore<
         key: id,
         after: { id, data: JSON.parse(data) as unknown },
       })),
-      next: last === undefined || rows.length < rowsMax ? undefined : JSON.stringify([last.id]),
+      next: last === undefined || rows.length < maxRows ? undefined : JSON.stringify([last.id]),
     }
   }
 
-  #readRelationships(place: string[], rowsMax: number): SnapshotPage {
+  #readRelationships(place: string[], maxRows: number): SnapshotPage {
     const rows = this.#sql
       .exec<RelationshipRow>(
         `SELECT * FROM ${this.#relationships} WHERE (from_id, type, to_id) > (?, ?, ?)
           ORDER BY from_id, type, to_id LIMIT ?`,
         ...place,
-        rowsMax,
+        maxRows,
       )
       .toArray()
     const last = rows.at(-1)
@@ -372,7 +372,7 @@ export class GraphStore<
         after: { ...relationshipOf(row) },
       })),
       next:
-        last === undefined || rows.length < rowsMax ? undefined : JSON.stringify([last.from_id, last.type, last.to_id]),
+        last === undefined || rows.length < maxRows ? undefined : JSON.stringify([last.from_id, last.type, last.to_id]),
     }
   }
 

@@ -124,9 +124,9 @@ export function checkType(type: unknown, what: string): void {
   checkText(type, RELATIONSHIP_TYPE_LENGTH_MAX, what)
 }
 
-function checkText(text: unknown, lengthMax: number, what: string): void {
-  if (typeof text !== 'string' || text === '' || text.length > lengthMax)
-    throw new CDCError('invalid-argument', `${what} must be text of 1 to ${lengthMax} characters`)
+function checkText(text: unknown, maxLength: number, what: string): void {
+  if (typeof text !== 'string' || text === '' || text.length > maxLength)
+    throw new CDCError('invalid-argument', `${what} must be text of 1 to ${maxLength} characters`)
   if (!isCleanText(text)) throw new CDCError('invalid-argument', `${what} holds a NUL or half a surrogate pair`)
 }
 

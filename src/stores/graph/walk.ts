@@ -139,11 +139,11 @@ interface LevelsTask extends Steps {
  * this order, each once. (A recursion with a row for each node would visit nodes again at each depth, as UNION compares
  * whole rows.)
  */
-function walkLevels(ground: Ground, { start, end, types, direction, maxDepth, limit }: LevelsTask): string[][] {
+function walkLevels(ground: Ground, { start, end, types, direction, limit, ...task }: LevelsTask): string[][] {
   const { method } = ground
   for (const type of types ?? []) checkType(type, `${method}: types`)
-  const depthMax = maxDepth ?? WALK_DEPTH_MAX
-  checkWhole(depthMax, { from: 0, to: WALK_DEPTH_MAX }, `${method}: maxDepth`)
+  const maxDepth = task.maxDepth ?? WALK_DEPTH_MAX
+  checkWhole(maxDepth, { from: 0, to: WALK_DEPTH_MAX }, `${method}: maxDepth`)
   const rows = query<{ nodes: string }>(
     ground,
     `WITH RECURSIVE level (depth, visited, first) AS (
@@ -165,7 +165,7 @@ function walkLevels(ground: Ground, { start, end, types, direction, maxDepth, li
         ${end === undefined ? '' : 'AND ?3 NOT IN (SELECT value FROM json_each(visited))'}
     )
     SELECT (SELECT json_group_array(value) FROM json_each(visited) WHERE key >= first) AS nodes FROM level`,
-    [JSON.stringify(types ?? []), start, end ?? '', depthMax, 1 + (limit ?? WALK_NODES_MAX + 1)],
+    [JSON.stringify(types ?? []), start, end ?? '', maxDepth, 1 + (limit ?? WALK_NODES_MAX + 1)],
   )
   const levels = rows.map(({ nodes }) => JSON.parse(nodes) as string[])
   const visited = levels.reduce((sum, { length }) => sum + length, 0)

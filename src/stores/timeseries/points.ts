@@ -59,32 +59,32 @@ export class Points {
   }
 
   /** The first points of a series in a time, both ends included. */
-  range(key: string, startMs: number, endMs: number, rowsMax: number): PointRow[] {
+  range(key: string, startMs: number, endMs: number, maxRows: number): PointRow[] {
     return this.#sql
       .exec<PointRow>(
         `SELECT * FROM ${this.#table} WHERE key = ? AND timestamp BETWEEN ? AND ? ORDER BY timestamp LIMIT ?`,
         key,
         startMs,
         endMs,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }
 
   /** All points in the order of series and time, from behind one on. */
-  after(key: string, timestamp: number, rowsMax: number): PointRow[] {
+  after(key: string, timestamp: number, maxRows: number): PointRow[] {
     return this.#sql
       .exec<PointRow>(
         `SELECT * FROM ${this.#table} WHERE (key, timestamp) > (?, ?) ORDER BY key, timestamp LIMIT ?`,
         key,
         timestamp,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }
 
   /** What the series have before a time: of those that have something, the first ones in the order of their keys. */
-  rangesBefore(timeMs: number, rowsMax: number): PointRange[] {
+  rangesBefore(timeMs: number, maxRows: number): PointRange[] {
     return this.#sql
       .exec<PointRange>(
         `WITH RECURSIVE ${distinctCTE('series', 'key', this.#table)}
@@ -92,7 +92,7 @@ export class Points {
          FROM series CROSS JOIN ${this.#table} AS points ON points.key = series.key
          WHERE timestamp < ? GROUP BY 1 ORDER BY 1 LIMIT ?`,
         timeMs,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }

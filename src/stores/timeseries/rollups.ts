@@ -54,8 +54,8 @@ export class Rollups {
       .map(({ ms }) => ms)
   }
 
-  /** Rolls up the points before a time, at which a bucket must end. @returns what has changed by it, at most `rowsMax`. */
-  update(bucketMs: number, beforeMs: number, rowsMax: number): RollupRow[] {
+  /** Rolls up the points before a time, at which a bucket must end. @returns what has changed by it, at most `maxRows`. */
+  update(bucketMs: number, beforeMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
         `INSERT INTO ${this.#table} (${COLUMNS})
@@ -86,7 +86,7 @@ export class Rollups {
          RETURNING ${COLUMNS}`,
         bucketMs,
         beforeMs,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }
@@ -115,7 +115,7 @@ export class Rollups {
   }
 
   /** The first rollups of a series by buckets of a length that begin in a time, both ends included. */
-  range(series: { key: string; bucketMs: number }, startMs: number, endMs: number, rowsMax: number): RollupRow[] {
+  range(series: { key: string; bucketMs: number }, startMs: number, endMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
         `SELECT ${COLUMNS} FROM ${this.#table}
@@ -124,13 +124,13 @@ export class Rollups {
         series.key,
         startMs,
         endMs,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }
 
   /** All rollups in the order of length, series and time, from behind one on. */
-  after(bucketMs: number, key: string, startMs: number, rowsMax: number): RollupRow[] {
+  after(bucketMs: number, key: string, startMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
         `SELECT ${COLUMNS} FROM ${this.#table}
@@ -138,7 +138,7 @@ export class Rollups {
         bucketMs,
         key,
         startMs,
-        rowsMax,
+        maxRows,
       )
       .toArray()
   }

@@ -105,9 +105,9 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
     createRollups(sql, this.#tables.rollups)
   }
 
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const place = after === undefined ? FIRST_POINT : (JSON.parse(after) as Place)
-    return 'points' in place ? this.#readPoints(place.points, rowsMax) : this.#readRollups(place.rollups, rowsMax)
+    return 'points' in place ? this.#readPoints(place.points, maxRows) : this.#readRollups(place.rollups, maxRows)
   }
 
   /**
@@ -302,20 +302,20 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
     return ranges
   }
 
-  #readPoints([key, timestamp]: readonly [string, number], rowsMax: number): SnapshotPage {
-    const points = this.#points.after(key, timestamp, rowsMax).map(toPoint)
+  #readPoints([key, timestamp]: readonly [string, number], maxRows: number): SnapshotPage {
+    const points = this.#points.after(key, timestamp, maxRows).map(toPoint)
     const last = points.at(-1)
-    const isLast = points.length < rowsMax || last === undefined
+    const isLast = points.length < maxRows || last === undefined
     return {
       events: points.map(({ key, ...after }) => ({ op: 'r', store: 'timeseries', table: this.#type, key, after })),
       next: JSON.stringify(isLast ? FIRST_ROLLUP : ({ points: [last.key, last.timestamp] } satisfies Place)),
     }
   }
 
-  #readRollups([bucketMs, key, startMs]: readonly [number, string, number], rowsMax: number): SnapshotPage {
-    const rows = this.#rollups.after(bucketMs, key, startMs, rowsMax)
+  #readRollups([bucketMs, key, startMs]: readonly [number, string, number], maxRows: number): SnapshotPage {
+    const rows = this.#rollups.after(bucketMs, key, startMs, maxRows)
     const last = rows.at(-1)
-    const isLast = rows.length < rowsMax || last === undefined
+    const isLast = rows.length < maxRows || last === undefined
     return {
       events: rows.map((row) => this.#rollupEvent(row)),
       next: isLast ? undefined : JSON.stringify({ rollups: [last.bucket_ms, last.key, last.start] } satisfies Place),

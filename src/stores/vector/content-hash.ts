@@ -9,8 +9,8 @@ const scratch = viewsOf(65_536)
 
 /** MurmurHash3 x86 128 with seed 0 of the embedding's little-endian 32-bit floats and the content's UTF-8: 32 hex digits. */
 export function contentHash(embedding: Float32Array, content: string): string {
-  const bytesMax = embedding.byteLength + content.length * 3 + BLOCK_BYTES
-  const { floats, bytes, words } = bytesMax <= scratch.bytes.length ? scratch : viewsOf(bytesMax + (-bytesMax & 3))
+  const maxBytes = embedding.byteLength + content.length * 3 + BLOCK_BYTES
+  const { floats, bytes, words } = maxBytes <= scratch.bytes.length ? scratch : viewsOf(maxBytes + (-maxBytes & 3))
   floats.set(embedding)
   const length = embedding.byteLength + utf8.encodeInto(content, bytes.subarray(embedding.byteLength)).written
   // The last block counts as filled up with zeros.

@@ -21,17 +21,17 @@ interface Kept {
 export class KeptEmbeddings {
   readonly #rows: VectorRows
   readonly #dimension: number
-  readonly #bytesMax: number
+  readonly #maxBytes: number
   #kept: Kept | undefined
   /** Ids whose rows may have changed since the kept embeddings were read. */
   readonly #changed = new Set<string>()
   /** Whether anything has ever changed in this life of the object, so that something could still be undone. */
   #hasChanged = false
 
-  constructor(rows: VectorRows, dimension: number, bytesMax: number) {
+  constructor(rows: VectorRows, dimension: number, maxBytes: number) {
     this.#rows = rows
     this.#dimension = dimension
-    this.#bytesMax = bytesMax
+    this.#maxBytes = maxBytes
   }
 
   /** To be told of each change, whatever becomes of its transaction. */
@@ -54,7 +54,7 @@ export class KeptEmbeddings {
       this.#readChanged(blocks)
       this.#changed.clear()
       this.#kept.mark = this.#rows.changeMark()
-      if (blocks.reduce((sum, block) => sum + block.bytes, 0) > this.#bytesMax) this.#forget()
+      if (blocks.reduce((sum, block) => sum + block.bytes, 0) > this.#maxBytes) this.#forget()
     }
     return blocks
   }
@@ -70,7 +70,7 @@ export class KeptEmbeddings {
     let bytes = 0
     for (const block of this.#rows.blocks()) {
       bytes += block.bytes
-      if (bytes > this.#bytesMax) blocks = undefined
+      if (bytes > this.#maxBytes) blocks = undefined
       blocks?.push(block)
       yield block
     }

@@ -64,7 +64,7 @@ export function findNearest(blocks: Iterable<Block>, { embedding, metric, limit 
   for (const block of blocks)
     for (let row = 0; row < block.ids.length; row++) {
       const score = measure.score(block, row, query)
-      if (score >= ranking.scoreMin) ranking.offer(block.ids[row] ?? '', score)
+      if (score >= ranking.minScore) ranking.offer(block.ids[row] ?? '', score)
     }
   return ranking.ranked.map((entry) => ({ id: entry.id, ...measure.express(entry.score) }))
 }
@@ -77,7 +77,7 @@ interface Ranked {
 class Ranking {
   readonly ranked: Ranked[] = []
   /** What is below this has no chance. */
-  scoreMin = Number.NEGATIVE_INFINITY
+  minScore = Number.NEGATIVE_INFINITY
   readonly #limit: number
 
   constructor(limit: number) {
@@ -97,7 +97,7 @@ class Ranking {
     }
     ranked.splice(from, 0, offered)
     if (ranked.length > this.#limit) ranked.pop()
-    if (ranked.length === this.#limit) this.scoreMin = ranked.at(-1)?.score ?? this.scoreMin
+    if (ranked.length === this.#limit) this.minScore = ranked.at(-1)?.score ?? this.minScore
   }
 }
 

@@ -66,12 +66,12 @@ export class VectorRows {
 
   /** Fails as SQLite does where an id is taken. What it has inserted until then is for the transaction to roll back. */
   insertMany(rows: readonly VectorRow[]): void {
-    const rowsMax = Math.floor(STATEMENT_EMBEDDING_BYTES_MAX / (this.#dimension * Float32Array.BYTES_PER_ELEMENT))
+    const maxRows = Math.floor(STATEMENT_EMBEDDING_BYTES_MAX / (this.#dimension * Float32Array.BYTES_PER_ELEMENT))
     let group: VectorRow[] = []
     let groupCharacters = 0
     for (const row of rows) {
       const characters = row.id.length + row.metadata.length + row.content.length + ROW_CHARACTERS
-      if (group.length === rowsMax || groupCharacters + characters > STATEMENT_CHARACTERS_MAX) {
+      if (group.length === maxRows || groupCharacters + characters > STATEMENT_CHARACTERS_MAX) {
         this.#insertGroup(group)
         group = []
         groupCharacters = 0
@@ -128,9 +128,9 @@ export class VectorRows {
   }
 
   /** Rows in the order of their ids, after one of them. */
-  facts(after: string, rowsMax: number): VectorFacts[] {
+  facts(after: string, maxRows: number): VectorFacts[] {
     return this.#sql
-      .exec<Stored<VectorFacts>>(`SELECT ${FACTS} FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`, after, rowsMax)
+      .exec<Stored<VectorFacts>>(`SELECT ${FACTS} FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`, after, maxRows)
       .toArray()
   }
 
@@ -146,7 +146,7 @@ export class VectorRows {
 
   /** Every embedding whose document fulfils a clause, block by block. */
   *blocks({ sql, params }: Clause = { sql: '', params: [] }): Generator<Block, void> {
-    const rowsMax = rowsPerBlock(this.#dimension)
+    const maxRows = rowsPerBlock(this.#dimension)
     // One row for each block, which is three times as fast as one for each embedding. SQLite joins only texts; as a text
     // the bytes of a BLOB stay what they are.
     const select = `SELECT json_group_array(id) AS ids, CAST(group_concat(embedding, '') AS BLOB) AS embeddings
@@ -154,14 +154,14 @@ export class VectorRows {
     let after: string | undefined = ''
     while (after !== undefined) {
       const row: { ids: string; embeddings: ArrayBuffer | null } = this.#sql
-        .exec<{ ids: string; embeddings: ArrayBuffer | null }>(select, after, ...params, rowsMax)
+        .exec<{ ids: string; embeddings: ArrayBuffer | null }>(select, after, ...params, maxRows)
         .one()
       const ids = JSON.parse(row.ids) as string[]
       const embeddings = new Float32Array(row.embeddings ?? [])
       if (embeddings.length !== ids.length * this.#dimension)
         throw new Error(`${this.#table}: ${ids.length} embeddings have ${embeddings.length} numbers`)
       if (ids.length > 0) yield new Block(this.#dimension, ids, embeddings)
-      after = ids.length < rowsMax ? undefined : ids.at(-1)
+      after = ids.length < maxRows ? undefined : ids.at(-1)
     }
   }
 

@@ -106,8 +106,8 @@ export class VectorStore<
     VectorRows.createTables(sql, this.#table)
   }
 
-  readRows(after: string | undefined, rowsMax: number): SnapshotPage {
-    const rows = this.#rows.facts(after ?? '', rowsMax)
+  readRows(after: string | undefined, maxRows: number): SnapshotPage {
+    const rows = this.#rows.facts(after ?? '', maxRows)
     return {
       events: rows.map((row) => ({
         op: 'r',
@@ -116,7 +116,7 @@ export class VectorStore<
         key: row.id,
         after: JSON.parse(encodeFacts(row, this.dimension)) as Record<string, unknown>,
       })),
-      next: rows.length < rowsMax ? undefined : rows.at(-1)?.id,
+      next: rows.length < maxRows ? undefined : rows.at(-1)?.id,
     }
   }
 

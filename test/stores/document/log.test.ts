@@ -150,17 +150,17 @@ it('gives its documents as a snapshot, page by page', async () => {
     const store: Store = new DocumentStore(object.ctx, 'Note', { indexes: ['stars'] })
     store.createMany(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
     store.deleteMany({ stars: { $lt: 3 } })
-    for (const rowsMax of [1, 7, 11, 22, 100]) {
+    for (const maxRows of [1, 7, 11, 22, 100]) {
       const events: EventInput[] = []
       const sizes: number[] = []
       for (let after: string | undefined, isFirst = true; isFirst || after !== undefined; isFirst = false) {
-        const page = store.readRows(after, rowsMax)
+        const page = store.readRows(after, maxRows)
         events.push(...page.events)
         sizes.push(page.events.length)
         after = page.next
       }
-      expect(Math.max(...sizes)).toBeLessThanOrEqual(rowsMax)
-      expect(sizes).toHaveLength(Math.ceil(22 / rowsMax))
+      expect(Math.max(...sizes)).toBeLessThanOrEqual(maxRows)
+      expect(sizes).toHaveLength(Math.ceil(22 / maxRows))
       expect(new Set(events.map(({ op }) => op))).toEqual(new Set(['r']))
       expect(foldRows(events).get('document/Note')).toEqual(byId(store.list()))
     }

@@ -330,11 +330,11 @@ describe('VectorStore', () => {
 })
 
 /** All rows of the store, as a snapshot reads them. */
-function snapshotOf(vectors: Vectors, rowsMax: number): unknown[] {
+function snapshotOf(vectors: Vectors, maxRows: number): unknown[] {
   const events: unknown[] = []
   let after: string | undefined
   do {
-    const page = vectors.readRows(after, rowsMax)
+    const page = vectors.readRows(after, maxRows)
     events.push(...page.events)
     after = page.next
   } while (after !== undefined)
