@@ -1,13 +1,12 @@
-/** A table of events like the one that the lake writes, and readers of its files that we did not write. */
+// A table of events like the one that the lake writes, and readers of its files that we did not write.
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
-import type { DuckDBValue } from '@duckdb/node-api'
+import { DuckDBInstance, type DuckDBValue } from '@duckdb/node-api'
 import avsc from 'avsc'
 import { onTestFinished } from 'vitest'
-import { prepareAppend } from '../../../src/lake/iceberg/commit.ts'
-import type { NewFile, Table } from '../../../src/lake/iceberg/commit.ts'
+import { type NewFile, prepareAppend, type Table } from '../../../src/lake/iceberg/commit.ts'
 import { createTableMetadata } from '../../../src/lake/iceberg/metadata.ts'
 import type { PartitionField } from '../../../src/lake/iceberg/partition.ts'
 import type { Column, ColumnType, Row } from '../../../src/lake/iceberg/schema.ts'
@@ -90,7 +89,7 @@ export class MemoryTable {
   readonly #uuid = countingUuid()
   #version = 0
 
-  append(rows: readonly Row[], options: { nowMs?: number; summary?: Record<string, string> } = {}): NewFile[] {
+  append(rows: readonly Row[], options: { nowMs?: number; summary?: Record<string, string> } = {}): readonly NewFile[] {
     const { nowMs = NOW_MS, summary = {} } = options
     const snapshotId = 1000 + this.table.metadata.snapshots.length
     const prepared = prepareAppend(this.table, rows, { summary, nowMs, uuid: this.#uuid, snapshotId })
@@ -125,9 +124,12 @@ export const bigLong = avsc.types.LongType.__with({
   compare: (left: bigint, right: bigint) => Number(left - right),
 })
 
-export type AvroFile<T> = { metadata: Record<string, string>; records: T[] }
+export interface AvroFile<T> {
+  metadata: Record<string, string>
+  records: T[]
+}
 
-/** Decodes an Avro file with avsc; `longs` makes bigints of all longs. */
+/** Decodes an Avro file with avsc. @param longs `bigint` reads all longs as bigints. */
 export async function readAvro<T>(bytes: Uint8Array, longs?: 'bigint'): Promise<AvroFile<T>> {
   const registry = longs === 'bigint' ? { long: bigLong } : {}
   const decoder = new avsc.streams.BlockDecoder({
