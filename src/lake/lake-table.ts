@@ -38,7 +38,7 @@ import { sayWatermarks, type Watermark } from './table/watermarks.ts'
 
 export interface LakeEnv {
   LAKE_BUCKET: R2Bucket
-  /** The table's root, `s3://<bucket>/<prefix>`. Default: `DEFAULT_LOCATION`. */
+  /** The table's root, `s3://<bucket>/<prefix>`. Default: `s3://lake/cdc/events`. */
   LAKE_LOCATION?: string
   /** JSON of some `LakeLimits`, in place of their defaults: `{ "rollMs": 500 }`. */
   LAKE_LIMITS?: string

@@ -5,6 +5,15 @@ import { bearerOf, isSame, secretOf } from '../../http/secret.ts'
 import { catalogError, s3Error } from './errors.ts'
 import { signatureProblem } from './signature.ts'
 
+/** What the routes of the catalog and of the table's files need of a Worker's `env`. */
+export interface CatalogEnv {
+  LAKE_BUCKET: R2Bucket
+  /** The table's root, as the lake has it: `s3://<bucket>/<prefix>`. */
+  LAKE_LOCATION?: string
+  /** What a client must know. While it is empty, all requests are refused. */
+  CATALOG_TOKEN?: string
+}
+
 /** What an S3 client gives as its access key id. Its secret access key is the token. */
 export const ACCESS_KEY_ID = 'catalog'
 

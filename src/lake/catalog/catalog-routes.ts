@@ -5,10 +5,9 @@ import { Hono } from 'hono'
 import { CDCError } from '../../error.ts'
 import { secretOf } from '../../http/secret.ts'
 import type { TableMetadata } from '../iceberg/metadata.ts'
-import { metadataKey } from '../table/table.ts'
-import { ACCESS_KEY_ID, requireToken, TOKEN_NAME } from './access.ts'
+import { locationOf, metadataKey } from '../table/location.ts'
+import { ACCESS_KEY_ID, type CatalogEnv, requireToken, TOKEN_NAME } from './access.ts'
 import { catalogError } from './errors.ts'
-import { type CatalogEnv, locationOf } from '../table/location.ts'
 
 /** Whoever knows which of the table's versions is the current one: the binding of a `Lake`, or the stub of a `LakeTable`. */
 export interface LakeHolder {

@@ -2,9 +2,9 @@
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
 import { Hono } from 'hono'
-import { requireKey } from './access.ts'
+import { type Location, locationOf } from '../table/location.ts'
+import { type CatalogEnv, requireKey } from './access.ts'
 import { s3Error } from './errors.ts'
-import { type CatalogEnv, keyOf, locationOf } from '../table/location.ts'
 import { bytesIn, parseRange } from './range.ts'
 
 /**
@@ -106,4 +106,22 @@ function validatorsOf({ httpEtag, uploaded }: R2Object): Record<string, string> 
 
 function noSuchKey(): Response {
   return s3Error(404, 'NoSuchKey', 'the table has no such file')
+}
+
+/** The key that a client asks for by `/<bucket>/<key>`; nothing if it is another object's, or not one that a key may have. */
+function keyOf(pathname: string, { bucket, prefix }: Location): string | undefined {
+  const path = decoded(pathname)
+  const root = `/${bucket}/`
+  if (path === undefined || !path.startsWith(root + prefix)) return undefined
+  const key = path.slice(root.length)
+  // R2 takes these literally, but what lies between may not.
+  return key.split('/').some((segment) => ['', '.', '..'].includes(segment)) ? undefined : key
+}
+
+function decoded(pathname: string): string | undefined {
+  try {
+    return decodeURIComponent(pathname)
+  } catch {
+    return undefined
+  }
 }

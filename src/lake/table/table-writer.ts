@@ -7,8 +7,8 @@ import type { Commits, OpenCommit, TableChange } from './commits.ts'
 import type { NewFile, PreparedCommit, Table } from '../iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from '../iceberg/metadata.ts'
 import type { Snapshot } from '../iceberg/snapshot.ts'
-import type { Location } from './location.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION, metadataKey } from './table.ts'
+import { type Location, metadataKey, VERSION_HINT_KEY } from './location.ts'
+import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
 
 /** What a writer needs of its object. */
 export interface TableWriterParts {
@@ -116,7 +116,7 @@ export class TableWriter {
     })
     this.#table = { metadata, manifests: commits.manifests(), metadataKey: metadataKey(commit.version) }
     // Only a hint, for readers without a catalog: what counts is the highest metadata file.
-    await bucket.put(this.keyOf('metadata/version-hint.text'), String(commit.version))
+    await bucket.put(this.keyOf(VERSION_HINT_KEY), String(commit.version))
   }
 
   /** What no metadata file in reach names any more: each commit would else leave its whole history again. */

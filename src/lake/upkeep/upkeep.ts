@@ -15,7 +15,7 @@ import type { ManifestFile } from '../iceberg/manifest.ts'
 import { compareRows } from '../iceberg/order.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import type { Row } from '../iceberg/schema.ts'
-import { versionOfMetadataKey } from '../table/table.ts'
+import { VERSION_HINT_KEY, versionOf } from '../table/location.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 
 /** How much a step of upkeep does, and when there is something to do. Times are in milliseconds. */
@@ -167,10 +167,7 @@ export class Upkeep {
     const lists = new Set(
       metadata.snapshots.map((snapshot) => snapshot['manifest-list'].slice(metadata.location.length + 1)),
     )
-    return (key) =>
-      key === 'metadata/version-hint.text' ||
-      lists.has(key) ||
-      (versionOfMetadataKey(key) ?? -1) >= version - snapshotsKept
+    return (key) => key === VERSION_HINT_KEY || lists.has(key) || (versionOf(key) ?? -1) >= version - snapshotsKept
   }
 
   #note(did: UpkeepOutcome['did'], before: { files: number; manifests: number }, orphans: number): void {
