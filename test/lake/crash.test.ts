@@ -1,10 +1,33 @@
 import { env } from 'cloudflare:workers'
-import { evictDurableObject } from 'cloudflare:test'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { describe, expect, it } from 'vitest'
 import { dieAtStep, revive } from '../faulty-bucket.ts'
+import type { SlowLakeTable } from '../worker.ts'
 import { batch, commit, EPOCH, liveKeys, metadata, rowsOf, summary, table, totalRecords, watermarks } from './table.ts'
 
 const STEPS_MAX = 100
+
+describe('a lake whose transaction is rolled back when a commit has happened', () => {
+  it('[I5] has one and the same table afterwards, and counts what waits', async () => {
+    await env.LAKE.send(batch('rolled-back', 1, 3))
+    await runInDurableObject(table, async (lake, { storage }) => {
+      const transactionSync = storage.transactionSync.bind(storage)
+      const hasLanded = () => storage.sql.exec('SELECT 1 FROM lake_buffer').toArray().length === 0
+      storage.transactionSync = (change) =>
+        transactionSync(() => {
+          const result = change()
+          if (hasLanded()) throw new Error('the disk is full')
+          return result
+        })
+      await (lake as SlowLakeTable).alarm()
+      storage.transactionSync = transactionSync
+    })
+    expect(await table.status()).toMatchObject({ bufferedEvents: 3 })
+    await commit()
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0, bufferedBytes: 0 })
+    expect((await rowsOf('acme/rolled-back')).map((row) => Number(row['lsn']))).toEqual([1, 2, 3])
+  })
+})
 
 describe.each(['before', 'after'] as const)('a lake that dies %s a step of its commit', (when) => {
   it('[I5] has one and the same table afterwards, whichever step it is', async () => {

@@ -7,7 +7,7 @@ import type { CommittedRecord } from 'durable-outbox'
 import { LakeTable } from 'durable-outbox/lake'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { parseSuspects, SUSPECTED_LSNS_MAX } from '../../../src/lake/upkeep/repair.ts'
+import { parseMissing, REPAIR_LSNS_MAX } from '../../../src/lake/upkeep/repair.ts'
 import { batch, commit as runAlarm, EPOCH, liveKeys, record, rowsOf, summary, table, watermarks } from '../table.ts'
 
 /** The log of a test: the lake, and what is in it, is that of all of them. */
@@ -92,6 +92,15 @@ describe('a repair', () => {
     expect(await lsns()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
+  it('[I5] forgets nothing that the table holds if a log is reported more than once, or under a name that is not its own', async () => {
+    await landTwoFiles()
+    const ranges = [{ first: 1, last: 3 }]
+    const { ns, epoch, source } = log
+    const misnamed = { ns, epoch, source: source.replace('/', '-'), ranges }
+    const outcome = await table.repair([{ ...log, ranges }, { ...log, ranges: [{ first: 9, last: 9 }] }, misnamed])
+    expect(outcome).toEqual({ goneFiles: 0, forgotten: [] })
+  })
+
   it('[I5] lets the rows of a file that was overwritten land again, and those alone', async () => {
     const { second } = await landTwoFiles()
     await overwrite(second, [4, 6])
@@ -166,8 +175,8 @@ describe('a repair', () => {
   it.each([
     ['no array', 'everything'],
     ['an LSN below 1', [{ ...log, ranges: [{ first: 0, last: 1 }] }]],
-    ['more LSNs than it can hold', [{ ...log, ranges: [{ first: 1, last: SUSPECTED_LSNS_MAX + 1 }] }]],
+    ['more LSNs than it can hold', [{ ...log, ranges: [{ first: 1, last: REPAIR_LSNS_MAX + 1 }] }]],
   ])('refuses %s', (_, suspects) => {
-    expect(() => parseSuspects(suspects)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+    expect(() => parseMissing(suspects)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
   })
 })
