@@ -1,3 +1,5 @@
+// `durable-outbox/lake`: the embedded pipeline, its table, and the routes that engines read it by.
+
 export { catalogRoutes, type LakeHolder } from './catalog/catalog-routes.ts'
 export { fileRoutes } from './catalog/file-routes.ts'
 export type { CatalogEnv } from './catalog/access.ts'

@@ -122,7 +122,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     }
   }
 
-  /** The part of the status that every request for the table needs, and that costs nothing to know. */
+  /** The table's version; 0 before its first commit. Every request for the table asks for it, so nothing else is read. */
   version(): number {
     return this.#state.pointer().version
   }
@@ -142,7 +142,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   /**
    * Corrects what the lake remembers if rows that had landed are no longer in the table: files that are gone from the bucket
    * leave the table, and those of the missing LSNs that no data file holds are forgotten. They land when they are sent again,
-   * and are missing until then. What the table does hold stays known, whatever is reported.
+   * and are missing until then. What the table holds stays known, even if it is reported as missing.
    *
    * @param missing `LogRanges[]`: the LSNs that seem to be missing.
    * @throws {CDCError} `invalid-argument`.

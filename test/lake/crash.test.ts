@@ -7,8 +7,8 @@ import { batch, commit, EPOCH, liveKeys, metadata, rowsOf, summary, table, total
 
 const STEPS_MAX = 100
 
-describe('a lake whose transaction is rolled back when a commit has happened', () => {
-  it('[I5] has one and the same table afterwards, and counts what waits', async () => {
+describe('a lake whose transaction is rolled back after a commit has happened', () => {
+  it('[I5] has the same table afterwards, and counts what waits', async () => {
     await env.LAKE.send(batch('rolled-back', 1, 3))
     await runInDurableObject(table, async (lake, { storage }) => {
       const transactionSync = storage.transactionSync.bind(storage)
@@ -30,7 +30,7 @@ describe('a lake whose transaction is rolled back when a commit has happened', (
 })
 
 describe.each(['before', 'after'] as const)('a lake that dies %s a step of its commit', (when) => {
-  it('[I5] has one and the same table afterwards, whichever step it is', async () => {
+  it('[I5] has the same table afterwards, whichever step it was', async () => {
     const source = `dies-${when}`
     let lsn = 0
     let deaths = 0
@@ -43,7 +43,7 @@ describe.each(['before', 'after'] as const)('a lake that dies %s a step of its c
       isDone = !revive()
       if (isDone) break
       deaths += 1
-      // What was acknowledged before comes again, and more; then the lake goes on.
+      // What was acknowledged before comes again, and more; then the lake continues.
       await env.LAKE.send(batch(source, lsn - 2, lsn + 1))
       lsn += 1
       await commit()

@@ -1,24 +1,29 @@
 import { describe, expect, it } from 'vitest'
-import { dueAfterCommit, dueAfterIntake } from '../../src/lake/schedule.ts'
+import type { Amount } from '../../src/lake/intake/buffer.ts'
+import { dueAfterCommit, dueAfterIntake, type Waiting } from '../../src/lake/schedule.ts'
 
 const LIMITS = { rollMs: 2_000, rollEvents: 100, rollBytes: 10_000, holdMs: 60_000 }
 const NOW_MS = 1_000_000
 
-function amount(events: number, bytes = events) {
+function amount(events: number, bytes = events): Amount {
   return { events, bytes }
+}
+
+function waiting(buffered: Amount, held = amount(0)): Waiting {
+  return { buffered, held }
 }
 
 describe('after events were taken in, the alarm', () => {
   it.each([
-    ['is due after rollMs for the first that waits', 0, amount(1), amount(0), NOW_MS + 2_000],
-    ['is due already for those that follow', 1, amount(2), amount(0), undefined],
-    ['is due at once for as many as one commit may have', 1, amount(100), amount(0), NOW_MS],
-    ['is due at once for as many bytes', 1, amount(2, 10_000), amount(0), NOW_MS],
-    ['is due already once it was full before', 100, amount(101), amount(0), undefined],
-    ['is due after holdMs for what is only held back', 0, amount(0), amount(1), NOW_MS + 60_000],
-    ['is not needed for nothing', 0, amount(0), amount(0), undefined],
-  ])('%s', (_, before, buffered, held, dueMs) => {
-    expect(dueAfterIntake(amount(before), { buffered, held }, LIMITS, NOW_MS)).toBe(dueMs)
+    ['is due after rollMs for the first that waits', amount(0), waiting(amount(1)), NOW_MS + 2_000],
+    ['is due already for those that follow', amount(1), waiting(amount(2)), undefined],
+    ['is due at once for as many as one commit may have', amount(1), waiting(amount(100)), NOW_MS],
+    ['is due at once for as many bytes', amount(1), waiting(amount(2, 10_000)), NOW_MS],
+    ['is due already if there was enough before', amount(100), waiting(amount(101)), undefined],
+    ['is due after holdMs for what is only held back', amount(0), waiting(amount(0), amount(1)), NOW_MS + 60_000],
+    ['is not needed if nothing waits', amount(0), waiting(amount(0)), undefined],
+  ])('%s', (_, before, now, dueMs) => {
+    expect(dueAfterIntake(before, now, LIMITS, NOW_MS)).toBe(dueMs)
   })
 })
 

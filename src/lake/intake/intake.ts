@@ -1,5 +1,5 @@
 // What the lake takes in, until a commit brings it into the table. Keeps I5: each (source, epoch, lsn) is taken in once,
-// whatever was retried, duplicated or reordered on its way.
+// even if it was retried, duplicated or reordered on its way.
 
 import { CDCError } from '../../error.ts'
 import { type ParsedRecords, parseRecordsJSON } from '../../event/plain-record.ts'

@@ -190,7 +190,7 @@ describe('prepareAppend', () => {
     })
   })
 
-  it('loses no row and doubles none over several commits', async () => {
+  it('loses no row and duplicates none over several commits', async () => {
     const table = new MemoryTable()
     for (const from of [0, 100, 200, 300]) table.append(mixed(100, from))
     const entries = await readEntries(table)
@@ -216,7 +216,7 @@ describe('prepareAppend', () => {
     ])
   })
 
-  it('leaves the table that it is given as it is, and prepares the same commit twice', () => {
+  it('does not change the table that it is given, and prepares the same commit twice', () => {
     const table = emptyTable()
     const before = structuredClone(table)
     const prepare = () => prepareAppend(table, mixed(9), { ...OPTIONS, uuid: countingUuid() })

@@ -102,7 +102,7 @@ export class MemoryTable {
     return prepared.files
   }
 
-  /** The object at a full location, as the metadata spells it. */
+  /** The object at a full location, as the metadata has it. */
   read(location: string): Uint8Array {
     const bytes = this.objects.get(location.slice(LOCATION.length + 1))
     if (bytes === undefined) throw new Error(`nothing at ${location}`)
@@ -110,7 +110,7 @@ export class MemoryTable {
   }
 }
 
-/** avsc cannot hold a long above 2^53 unless it is told how: this is how. */
+/** Lets avsc hold longs above 2^53, as bigints. */
 export const bigLong = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer: (value: bigint) => {
@@ -146,7 +146,7 @@ export async function readAvro<T>(bytes: Uint8Array, longs?: 'bigint'): Promise<
   return file
 }
 
-/** Runs SQL in DuckDB over Parquet files: `$files` in the query stands for the list of their paths. */
+/** Runs SQL in DuckDB over Parquet files: `$files` in the query is replaced by the list of their paths. */
 export async function queryParquet(files: readonly Uint8Array[], sql: string): Promise<Record<string, DuckDBValue>[]> {
   const folder = await mkdtemp(join(tmpdir(), 'iceberg-'))
   onTestFinished(() => rm(folder, { recursive: true }))

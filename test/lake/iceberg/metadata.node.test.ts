@@ -25,7 +25,7 @@ function afterSnapshots(count: number, from: TableMetadata = metadata): TableMet
 }
 
 describe('createTableMetadata', () => {
-  it('spells an empty table as the spec does', () => {
+  it('describes an empty table as the spec does', () => {
     expect(metadata).toMatchObject({
       'format-version': 2,
       location: 's3://lake/cdc/events',

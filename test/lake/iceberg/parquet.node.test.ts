@@ -53,7 +53,7 @@ describe('writeParquet', () => {
     )
   })
 
-  it('compresses with zstd and says how large each column is', async () => {
+  it('compresses with zstd, and reports how large each column is', async () => {
     const file = writeParquet(COLUMNS, events(1000))
     const sql = `SELECT compression, total_compressed_size AS size FROM parquet_metadata($files) ORDER BY column_id`
     const chunks = await queryParquet([file.bytes], sql)
@@ -70,7 +70,7 @@ describe('writeParquet', () => {
     expect(metrics('id')).toMatchObject({ bounds: { lower: '01K0000000000000', upper: '01K0000000000001' } })
   })
 
-  it('keeps no bounds of null columns and of columns that ask for none', () => {
+  it('keeps no bounds of columns that are all null or ask for none', () => {
     const { columns } = writeParquet(COLUMNS, [event(1)])
     const bounded = columns.flatMap(({ bounds }, i) => (bounds === undefined ? [] : [COLUMNS[i]?.name]))
     expect(bounded.join(' ')).toBe('id type timestamp ns source table_url op key txid epoch lsn visibility')
