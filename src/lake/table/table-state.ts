@@ -133,28 +133,19 @@ export class TableState {
       )
       .toArray()
     for (const { kind, key, body } of changes) this.#apply(kind, key, { body, version, nowMs })
-    const abandoned = this.#sql
-      .exec<{ key: string }>(
-        `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
-        snapshotId,
-      )
-      .toArray()
-    // Nothing ever read them: the version that they were for is another commit's.
-    this.garbage.add(
-      abandoned.map(({ key }) => key),
-      0,
-      nowMs,
+    const abandoned = this.#keys(
+      `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
+      snapshotId,
     )
+    // Nothing ever read them: the version that they were for is another commit's.
+    this.garbage.add(abandoned, 0, nowMs)
     this.#sql.exec('DELETE FROM lake_change')
     this.#sql.exec('DELETE FROM lake_prepared')
   }
 
   /** The keys of the current snapshot's data files. */
   fileKeys(): string[] {
-    return this.#sql
-      .exec<{ key: string }>('SELECT key FROM lake_file ORDER BY key')
-      .toArray()
-      .map(({ key }) => key)
+    return this.#keys('SELECT key FROM lake_file ORDER BY key')
   }
 
   /** The data files of some manifests. */
@@ -167,13 +158,10 @@ export class TableState {
 
   /** The manifests that list some data files. */
   manifestsOf(keys: readonly string[]): string[] {
-    return this.#sql
-      .exec<{ key: string }>(
-        'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
-        JSON.stringify(keys),
-      )
-      .toArray()
-      .map(({ key }) => key)
+    return this.#keys(
+      'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
+      JSON.stringify(keys),
+    )
   }
 
   /** The oldest small files of the partition that has the most of them; none if no partition has enough. */
@@ -197,14 +185,14 @@ export class TableState {
 
   /** Those of some keys that belong to the table or to a commit that may yet happen, or are known as garbage. */
   known(keys: readonly string[]): Set<string> {
-    const rows = this.#sql.exec<{ key: string }>(
+    const known = this.#keys(
       `WITH asked AS (SELECT value AS key FROM json_each(?))
        SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
          OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
          OR key = (SELECT watermarks_key FROM lake_pointer)`,
       JSON.stringify(keys),
     )
-    return new Set(rows.toArray().map(({ key }) => key))
+    return new Set(known)
   }
 
   /** Every commit asks for it, so nothing else is counted. */
@@ -220,6 +208,13 @@ export class TableState {
            (SELECT count(*) FROM lake_garbage) AS garbage`,
       )
       .one()
+  }
+
+  #keys(select: string, ...values: SqlStorageValue[]): string[] {
+    return this.#sql
+      .exec<{ key: string }>(select, ...values)
+      .toArray()
+      .map(({ key }) => key)
   }
 
   #files(condition: string, ...values: SqlStorageValue[]): ListedFile[] {

@@ -69,9 +69,12 @@ export async function repair(missing: readonly LogRanges[], ports: RepairPorts):
   return { goneFiles: gone.size, forgotten: Array.from(forgotten, ([log, ranges]) => ({ ...logName(log), ranges })) }
 }
 
-/** A log may be reported more than once. */
+/** A log may be reported more than once, or without an LSN. */
 function rangesByLog(missing: readonly LogRanges[]): RangesByLog {
-  const groups = Map.groupBy(missing, logKeyOf)
+  const groups = Map.groupBy(
+    missing.filter(({ ranges }) => ranges.length > 0),
+    logKeyOf,
+  )
   return new Map(Array.from(groups, ([log, group]) => [log, unite(group.flatMap(({ ranges }) => ranges))]))
 }
 

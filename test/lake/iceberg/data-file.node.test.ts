@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { writeDataFiles } from '../../../src/lake/iceberg/data-file.ts'
-import { createPartitionSpec } from '../../../src/lake/iceberg/partition.ts'
-import type { PartitionField } from '../../../src/lake/iceberg/partition.ts'
-import { createSchema } from '../../../src/lake/iceberg/schema.ts'
-import type { Column, Row } from '../../../src/lake/iceberg/schema.ts'
+import { createPartitionSpec, type PartitionField } from '../../../src/lake/iceberg/partition.ts'
+import { type Column, createSchema, type Row } from '../../../src/lake/iceberg/schema.ts'
 import { COLUMNS, countingUuid, event, HOUR_MICROS, NOW_MICROS, PARTITION, queryParquet } from './fixture.ts'
 
 const NULLABLE: Column[] = COLUMNS.map((column) => ({ ...column, required: false }))
