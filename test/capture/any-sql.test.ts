@@ -282,6 +282,29 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it.each(['INTEGER PRIMARY KEY', 'TEXT PRIMARY KEY', 'REAL PRIMARY KEY'])(
+    'has no DELETE trigger fired for rows that OR REPLACE replaces, with %s, and the log has their deletion',
+    async (key) => {
+      await inObject(`replaced ${key}`, (object, sql) => {
+        sql.exec(`CREATE TABLE t (id ${key}, email TEXT UNIQUE COLLATE NOCASE, phone TEXT UNIQUE)`)
+        sql.exec('CREATE TABLE audit (id)')
+        sql.exec('CREATE TRIGGER audited AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (OLD.id); END')
+        object.ctx.capture('t', { columns: ['id', 'email'] })
+        sql.exec("INSERT INTO t VALUES (1, 'a', '1'), (2, 'b', '2'), (3, 'c', '3')")
+        sql.exec("INSERT OR IGNORE INTO t VALUES (9, 'A', '9')")
+        sql.exec("INSERT INTO t VALUES (8, 'B', '8') ON CONFLICT DO UPDATE SET email = 'bb'")
+        sql.exec("INSERT OR REPLACE INTO t VALUES (1, 'BB', '7')")
+        sql.exec("UPDATE OR REPLACE t SET phone = '7' WHERE phone = '3'")
+        expect(sql.exec('SELECT * FROM audit').toArray()).toEqual([])
+        const rows = sql.exec('SELECT id, email FROM t').toArray()
+        expect(Object.values(folded(object, 't'))).toEqual(rows)
+        sql.exec('DELETE FROM t')
+        expect(sql.exec('SELECT * FROM audit').toArray()).toHaveLength(rows.length)
+        expect(folded(object, 't')).toEqual({})
+      })
+    },
+  )
+
   it('keeps the meaning of a trigger that writes to its own table', async () => {
     await inObject('touch', (object, sql) => {
       sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, rev INTEGER DEFAULT 0)')
