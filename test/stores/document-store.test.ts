@@ -1,5 +1,5 @@
 import { DocumentStore } from 'durable-outbox'
-import { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX } from 'durable-outbox/stores'
+import type { DocumentQuery } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -144,7 +144,7 @@ describe('query', () => {
 
   it.each([
     [{ limit: 0 }],
-    [{ limit: DOCUMENTS_PER_PAGE_MAX + 1 }],
+    [{ limit: DocumentStore.limits.pageDocuments + 1 }],
     [{ limit: 1.5 }],
     [{ offset: -1 }],
     [{ where: { ['x" = 1 --']: 1 } }],

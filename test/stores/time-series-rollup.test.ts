@@ -1,17 +1,20 @@
+import { inFreshObject, logOf } from './in-stores.ts'
 import { TimeSeriesStore } from 'durable-outbox'
-import { BUCKETS_MAX, type Metric, METRICS_MAX } from 'durable-outbox/stores'
+import type { Metric } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { failureOf } from '../notes.ts'
 import type { Stores } from '../worker.ts'
-import { contentOf, eventsOf, foldTimeSeries, inObject } from './time-series.ts'
+import { contentOf, foldTimeSeries } from './time-series.ts'
+
+const { limits } = TimeSeriesStore
 
 const HOUR = 3_600_000
 const NOON = Date.parse('2026-11-22T12:00:00Z')
 
 /** Runs a test with a store of its own, whose clock stands at noon. */
 function inStore<T>(run: (store: TimeSeriesStore, object: Stores) => T | Promise<T>): Promise<T> {
-  return inObject((object) => run(new TimeSeriesStore(object.ctx, 'Reading', { now: () => NOON }), object))
+  return inFreshObject((object) => run(new TimeSeriesStore(object.ctx, 'Reading', { now: () => NOON }), object))
 }
 
 /** A reading each ten minutes, from 06:00 until noon: 0, 1, 2 … */
@@ -24,7 +27,7 @@ function fill(store: TimeSeriesStore, key = 'cpu'): void {
 function newEvents(object: Stores, run: () => unknown) {
   const before = object.outbox.stats().lastLSN
   run()
-  return eventsOf(object).slice(before)
+  return logOf(object).slice(before)
 }
 
 const DAY = { start: '2026-11-22', end: '2026-11-23' } as const
@@ -115,11 +118,11 @@ describe('prune', () => {
       ])
       expect(events[0]?.txid).toBe(events[1]?.txid)
       expect(newEvents(object, () => expect(store.prune({ olderThan: '5h' })).toBe(0))).toEqual([])
-      expect(foldTimeSeries(eventsOf(object))).toEqual(contentOf(store, ['cpu', 'disk', 'young'], []))
+      expect(foldTimeSeries(logOf(object))).toEqual(contentOf(store, ['cpu', 'disk', 'young'], []))
     }))
 
   it('goes by the retention of the store, and by nothing where it has none', () =>
-    inObject(async ({ ctx }) => {
+    inFreshObject(async ({ ctx }) => {
       const kept = new TimeSeriesStore(ctx, 'Kept', { retention: '2h', now: () => NOON })
       fill(kept)
       expect(kept.prune()).toBe(24)
@@ -169,7 +172,7 @@ describe('prune', () => {
       const events = newEvents(object, () => expect(store.prune({ olderThan: '1d' })).toBe(12_000))
       expect(events).toHaveLength(12_000)
       expect(new Set(events.map(({ txid }) => txid)).size).toBe(2)
-      expect(foldTimeSeries(eventsOf(object)).points).toEqual({ a0: { [NOON]: 2 } })
+      expect(foldTimeSeries(logOf(object)).points).toEqual({ a0: { [NOON]: 2 } })
       expect(store.get('b5999')).toBeUndefined()
     }))
 })
@@ -236,7 +239,7 @@ describe('aggregate', () => {
 
   it.each<[string, readonly string[]]>([
     ['no metric', []],
-    ['too many', Array.from({ length: METRICS_MAX + 1 }, (_, index) => `p${index + 1}`)],
+    ['too many', Array.from({ length: limits.aggregateMetrics + 1 }, (_, index) => `p${index + 1}`)],
     ['an unknown one', ['median']],
     ['one that every object has', ['constructor']],
     ['a percentile that is none', ['p0']],
@@ -253,12 +256,16 @@ describe('aggregate', () => {
 
   it('refuses to answer with more buckets than it may, and answers with as many', () =>
     inStore(async (store) => {
-      const points = Array.from({ length: BUCKETS_MAX }, (_, timestamp) => ({ key: 'a', value: 1, timestamp }))
+      const points = Array.from({ length: limits.aggregateBuckets }, (_, timestamp) => ({
+        key: 'a',
+        value: 1,
+        timestamp,
+      }))
       store.putBatch(points)
-      store.put('a', 1, BUCKETS_MAX)
+      store.put('a', 1, limits.aggregateBuckets)
       const query = { start: 0, bucket: 1, metrics: ['count'] } as const
-      expect(store.aggregate('a', { ...query, end: BUCKETS_MAX })).toHaveLength(BUCKETS_MAX)
-      const failure = await failureOf(() => store.aggregate('a', { ...query, end: BUCKETS_MAX + 1 }))
+      expect(store.aggregate('a', { ...query, end: limits.aggregateBuckets })).toHaveLength(limits.aggregateBuckets)
+      const failure = await failureOf(() => store.aggregate('a', { ...query, end: limits.aggregateBuckets + 1 }))
       expect(failure).toMatchObject({ code: 'invalid-argument', message: /more than 10000 buckets/ })
     }))
 })

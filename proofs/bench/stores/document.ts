@@ -31,7 +31,7 @@ export function documentLoad(ctx: StoreContext): StoreLoad {
     },
     captured: {
       single: (index) => void films.create(filmOf(index)),
-      batch: (index, rows) => void films.createMany(indexes(index, rows).map(filmOf)),
+      batch: (index, rows) => void films.createBatch(indexes(index, rows).map(filmOf)),
     },
     clear: () => {
       sql.exec('DELETE FROM bare_film')

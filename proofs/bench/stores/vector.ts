@@ -15,7 +15,7 @@ interface Passage {
 
 export function vectorLoad(ctx: StoreContext): StoreLoad {
   const { sql } = ctx.storage
-  const passages = new VectorStore<Passage>(ctx, { dimension: DIMENSION, table: 'passages' })
+  const passages = new VectorStore<Passage>(ctx, 'passages', { dimension: DIMENSION })
   sql.exec(`CREATE TABLE IF NOT EXISTS bare_passages (id TEXT PRIMARY KEY, metadata TEXT NOT NULL,
     content_hash TEXT NOT NULL, content TEXT NOT NULL, embedding BLOB NOT NULL) WITHOUT ROWID`)
 

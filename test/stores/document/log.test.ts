@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import { foldRows } from '../fold.ts'
-import { freshName, inFreshObject, inObject, logOf } from './in-stores.ts'
+import { freshName, inFreshObject, inObject, logOf } from '../in-stores.ts'
 
 type Note = { text?: string; stars?: number | null; inside?: { a?: unknown; b?: unknown } }
 
@@ -36,8 +36,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     model: (notes: Model) => add(notes, $id, given),
   })),
   fc.array(fc.tuple(id, note), { maxLength: 3 }).map((given) => ({
-    name: `createMany ${JSON.stringify(given)}`,
-    run: (store: Store) => store.createMany(given.map(([$id, fields]) => ({ ...fields, $id }))),
+    name: `createBatch ${JSON.stringify(given)}`,
+    run: (store: Store) => store.createBatch(given.map(([$id, fields]) => ({ ...fields, $id }))),
     model: (notes: Model) => given.forEach(([$id, fields]) => add(notes, $id, fields)),
   })),
   fc.tuple(id, note).map(([$id, given]) => ({
@@ -81,16 +81,16 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     },
   })),
   fc.tuple(where, stars).map(([filter, given]) => ({
-    name: `updateMany ${JSON.stringify(filter)} ${given}`,
-    run: (store: Store) => store.updateMany(filter, { stars: given, 'inside.b': given }),
+    name: `updateBatch ${JSON.stringify(filter)} ${given}`,
+    run: (store: Store) => store.updateBatch(filter, { stars: given, 'inside.b': given }),
     model: (notes: Model) => {
       for (const $id of found(notes, filter))
         set(notes, $id, (own) => ({ ...own, stars: given, inside: { ...own.inside, b: given } }))
     },
   })),
   where.map((filter) => ({
-    name: `deleteMany ${JSON.stringify(filter)}`,
-    run: (store: Store) => store.deleteMany(filter),
+    name: `deleteBatch ${JSON.stringify(filter)}`,
+    run: (store: Store) => store.deleteBatch(filter),
     model: (notes: Model) => {
       for (const $id of found(notes, filter)) notes.delete($id)
     },
@@ -148,8 +148,8 @@ it('[I1] emits a log from which the store can be rebuilt, and does what plain ob
 it('gives its documents as a snapshot, page by page', async () => {
   await inFreshObject((object) => {
     const store: Store = new DocumentStore(object.ctx, 'Note', { indexes: ['stars'] })
-    store.createMany(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
-    store.deleteMany({ stars: { $lt: 3 } })
+    store.createBatch(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
+    store.deleteBatch({ stars: { $lt: 3 } })
     for (const maxRows of [1, 7, 11, 22, 100]) {
       const events: EventInput[] = []
       const sizes: number[] = []
@@ -171,7 +171,7 @@ it('[I7] ends a page of the snapshot before it is too large to be held', async (
   await inFreshObject((object) => {
     const store = new DocumentStore<{ text: string }>(object.ctx, 'Note')
     for (let batch = 0; batch < 3; batch += 1)
-      store.createMany(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
+      store.createBatch(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
     const first = store.readRows(undefined, 100)
     expect(first.events).toHaveLength(79)
     const second = store.readRows(first.next, 100)

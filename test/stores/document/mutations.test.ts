@@ -1,9 +1,8 @@
 import { DocumentStore } from 'durable-outbox'
-import { DOCUMENT_BYTES_MAX } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject, logOf, rowsWrittenBy } from './in-stores.ts'
+import { inFreshObject, logOf, rowsWrittenBy } from '../in-stores.ts'
 
 interface Customer {
   name: string
@@ -45,16 +44,16 @@ const mutations: [string, (customers: DocumentStore<Customer>) => unknown, objec
   ['delete', (customers) => customers.delete('a'), { op: 'd', key: 'a', before: { name: 'Alice' } }],
   ['deleteIfVersion', (customers) => customers.deleteIfVersion('a', 1), { op: 'd', key: 'a', before: { age: 30 } }],
   [
-    'createMany',
-    (customers) => customers.createMany([{ $id: 'b', name: 'Bob' }]),
+    'createBatch',
+    (customers) => customers.createBatch([{ $id: 'b', name: 'Bob' }]),
     { op: 'c', key: 'b', after: { name: 'Bob' } },
   ],
   [
-    'updateMany',
-    (customers) => customers.updateMany({ name: 'Alice' }, { age: 31 }),
+    'updateBatch',
+    (customers) => customers.updateBatch({ name: 'Alice' }, { age: 31 }),
     { op: 'u', key: 'a', before: { age: 30 }, after: { age: 31 } },
   ],
-  ['deleteMany', (customers) => customers.deleteMany({ age: 30 }), { op: 'd', key: 'a', before: { name: 'Alice' } }],
+  ['deleteBatch', (customers) => customers.deleteBatch({ age: 30 }), { op: 'd', key: 'a', before: { name: 'Alice' } }],
 ]
 
 describe('a mutation', () => {
@@ -102,7 +101,7 @@ describe('a mutation', () => {
         () => {
           customers.update('a', { age: 1 })
           customers.update('a', { age: 2 }, { correlationId: 'request-2' })
-          customers.deleteMany({})
+          customers.deleteBatch({})
         },
         { actor: 'User/nathan', correlationId: 'request-1' },
       )
@@ -121,16 +120,16 @@ describe('a mutation', () => {
     const log = await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice' }, bob)
-      customers.createMany([{ $id: 'b', name: 'Bob' }], bob)
+      customers.createBatch([{ $id: 'b', name: 'Bob' }], bob)
       customers.upsert('c', { name: 'Carol' }, bob)
       customers.upsert('c', { name: 'Carola' }, bob)
       customers.update('a', { age: 1 }, bob)
       customers.updateIfVersion('a', { age: 2 }, 2, bob)
-      customers.updateMany({ $id: 'a' }, { age: 3 }, bob)
+      customers.updateBatch({ $id: 'a' }, { age: 3 }, bob)
       customers.replace('a', { name: 'Al' }, bob)
       customers.delete('a', bob)
       customers.deleteIfVersion('b', 1, bob)
-      customers.deleteMany({}, bob)
+      customers.deleteBatch({}, bob)
       return logOf(object)
     })
     expect(log).toHaveLength(11)
@@ -141,7 +140,7 @@ describe('a mutation', () => {
     ['create', 2, (customers) => customers.create({ name: 'Bob' })],
     ['update', 2, (customers) => customers.update('a', { name: 'Al' })],
     ['delete', 2, (customers) => customers.delete('a')],
-    ['createMany of three', 4, (customers) => customers.createMany([{ name: 'B' }, { name: 'C' }, { name: 'D' }])],
+    ['createBatch of three', 4, (customers) => customers.createBatch([{ name: 'B' }, { name: 'C' }, { name: 'D' }])],
     ['update that changes nothing', 0, (customers) => customers.update('a', { name: 'Alice' })],
   ])('writes one row a document and one for the events: %s', async (_, rows, mutate) => {
     const rowsWritten = await inFreshObject((object) => {
@@ -156,13 +155,13 @@ describe('a mutation', () => {
     ['update', (customers) => customers.update('a', { 'address.city': 'Paris', tags: ['x'] })],
     ['update with undefined', (customers) => customers.update('a', { name: undefined, 'address.city': undefined })],
     ['updateIfVersion', (customers) => customers.updateIfVersion('a', {}, 1)],
-    ['updateMany', (customers) => customers.updateMany({}, { name: 'Alice' })],
+    ['updateBatch', (customers) => customers.updateBatch({}, { name: 'Alice' })],
     ['replace, whatever the order of fields', replaceInAnotherOrder],
     ['upsert', (customers) => customers.upsert('a', { name: 'Alice' })],
     ['delete of none', (customers) => customers.delete('b')],
     ['deleteIfVersion of another', (customers) => customers.deleteIfVersion('a', 2)],
-    ['deleteMany of none', (customers) => customers.deleteMany({ name: 'Bob' })],
-    ['createMany of none', (customers) => customers.createMany([])],
+    ['deleteBatch of none', (customers) => customers.deleteBatch({ name: 'Bob' })],
+    ['createBatch of none', (customers) => customers.createBatch([])],
   ])('emits nothing and writes nothing where nothing changes: %s', async (_, mutate) => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
@@ -207,10 +206,14 @@ describe('update', () => {
   it.each<[string, unknown, string]>([
     ['a path into a string', { 'name.first': 'A' }, 'name is a string'],
     ['a path into an array', { 'tags.0': 'A' }, 'tags is an array'],
-    ['a field and one inside it', { address: {}, 'address.city': 'Paris' }, 'address and address.city'],
-    ['the same, deeper', { 'address.zip.code': '2', 'address.zip': { code: '1' } }, 'address.zip and address.zip.code'],
-    ['a field of the store', { $version: 7 }, "the store's own"],
-    ['a path into a field of the store', { '$id.x': 7 }, "the store's own"],
+    ['a field and one inside it', { address: {}, 'address.city': 'Paris' }, 'address.city is inside address,'],
+    [
+      'the same, deeper',
+      { 'address.zip.code': '2', 'address.zip': { code: '1' } },
+      'address.zip.code is inside address.zip,',
+    ],
+    ['a field of the store', { $version: 7 }, 'belongs to the store'],
+    ['a path into a field of the store', { '$id.x': 7 }, 'belongs to the store'],
     ['an empty path', { '': 7 }, 'a path is'],
     ['a path with an empty part', { 'address..city': 7 }, 'a path is'],
     ['a path that begins with a dot', { '.city': 7 }, 'a path is'],
@@ -226,8 +229,8 @@ describe('update', () => {
       const alice = customers.create({ $id: 'a', name: 'Alice', tags: ['x'] })
       for (const attempt of [
         () => customers.update('a', changes as never),
-        () => customers.updateMany({}, changes as never),
-        ...(problem.startsWith('is a') ? [() => customers.updateMany({ name: 'Nobody' }, changes as never)] : []),
+        () => customers.updateBatch({}, changes as never),
+        ...(problem.startsWith('is a') ? [() => customers.updateBatch({ name: 'Nobody' }, changes as never)] : []),
         () => customers.updateIfVersion('a', changes as never, 1),
       ])
         expect(await failureOf(attempt)).toMatchObject({
@@ -336,7 +339,7 @@ describe('a document', () => {
       const { $id: _id, ...fields } = input as { $id?: unknown }
       const attempts: (() => unknown)[] = [
         () => customers.create(input as Customer),
-        () => customers.createMany([{ name: 'Bob' }, input as Customer]),
+        () => customers.createBatch([{ name: 'Bob' }, input as Customer]),
       ]
       if (!('$id' in input) && Object.getPrototypeOf(input) === Object.prototype)
         attempts.push(
@@ -362,14 +365,14 @@ describe('a document', () => {
       const created = anything.create(input)
       expect(created).toMatchObject(input)
       expect(anything.get(created.$id)).toEqual(created)
-      expect(anything.createMany([{ ...input, $id: 'b' }])).toMatchObject([{ ...input, $id: 'b' }])
+      expect(anything.createBatch([{ ...input, $id: 'b' }])).toMatchObject([{ ...input, $id: 'b' }])
       expect(anything.get('b')).toEqual({
         ...created,
         $id: 'b',
         $createdAt: anything.get('b')?.$createdAt,
         $updatedAt: anything.get('b')?.$updatedAt,
       })
-      anything.updateMany({ $id: 'b' }, { name: 'b' })
+      anything.updateBatch({ $id: 'b' }, { name: 'b' })
       expect(anything.get('b')).toMatchObject({ ...input, $id: 'b', name: 'b' })
       expect(logOf(object)[0]?.after).toEqual(created)
     })
@@ -380,20 +383,20 @@ describe('a document', () => {
       const customers = customersOf(object)
       const empty = customers.create({ name: '', $id: 'a' })
       // é is two bytes in UTF-8.
-      const room = DOCUMENT_BYTES_MAX - JSON.stringify(empty).length
+      const room = DocumentStore.limits.documentBytes - JSON.stringify(empty).length
       const largest = 'é'.repeat(Math.floor(room / 2))
       customers.create({ name: largest, $id: 'b' })
       customers.update('b', { name: largest.replace('é', 'ab') })
-      customers.createMany([{ name: largest, $id: 'c' }])
-      customers.updateMany({ $id: 'c' }, { name: largest.replace('é', 'ab') })
+      customers.createBatch([{ name: largest, $id: 'c' }])
+      customers.updateBatch({ $id: 'c' }, { name: largest.replace('é', 'ab') })
       for (const attempt of [
         () => customers.create({ name: `${largest}éé`, $id: 'd' }),
         () => customers.update('a', { name: `${largest}éé` }),
-        () => customers.createMany([{ name: `${largest}éé`, $id: 'd' }]),
+        () => customers.createBatch([{ name: `${largest}éé`, $id: 'd' }]),
       ])
         expect(await failureOf(attempt)).toMatchObject({
           code: 'invalid-argument',
-          message: expect.stringContaining(`${DOCUMENT_BYTES_MAX}`),
+          message: expect.stringContaining(`${DocumentStore.limits.documentBytes}`),
         })
       expect(logOf(object)).toHaveLength(5)
     })
@@ -404,7 +407,7 @@ describe('a document', () => {
       const customers = customersOf(object)
       const ids = [
         customers.create({ name: '0' }),
-        ...customers.createMany(names(100)),
+        ...customers.createBatch(names(100)),
         customers.create({ name: 'x' }),
       ]
       const sorted = ids.map(({ $id }) => $id)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject, logOf } from './in-stores.ts'
+import { inFreshObject, logOf } from '../in-stores.ts'
 
 const filmSchema = z.object({
   title: z.string().min(1),
@@ -27,7 +27,7 @@ describe('a schema', () => {
       expect(films.replace('a', { title: 'B' })).toMatchObject({ title: 'B', rating: 5, tags: [], $version: 2 })
       expect(films.update('a', { 'director.name': 'D' })).toMatchObject({ title: 'B', director: { name: 'D' } })
       expect(films.upsert('b', { title: 'B' }).rating).toBe(5)
-      expect(films.createMany([{ title: 'C' }])[0]?.tags).toEqual([])
+      expect(films.createBatch([{ title: 'C' }])[0]?.tags).toEqual([])
       expect(films.get('a')?.director?.name.length).toBe(1)
       expect(logOf(object)[0]?.after).toEqual(film)
     })
@@ -35,9 +35,9 @@ describe('a schema', () => {
 
   it.each<[string, (films: ReturnType<typeof filmsOf>) => unknown, string]>([
     ['create', (films) => films.create({ title: '' }), 'title: '],
-    ['createMany', (films) => films.createMany([{ title: 'C' }, { title: 'D', rating: 11 }]), 'rating: '],
+    ['createBatch', (films) => films.createBatch([{ title: 'C' }, { title: 'D', rating: 11 }]), 'rating: '],
     ['update', (films) => films.update('a', { rating: 11 }), 'rating: '],
-    ['updateMany', (films) => films.updateMany({}, { 'director.born': 0.5 }), 'director.name: '],
+    ['updateBatch', (films) => films.updateBatch({}, { 'director.born': 0.5 }), 'director.name: '],
     ['updateIfVersion', (films) => films.updateIfVersion('a', { title: '' }, 1), 'title: '],
     ['replace', (films) => films.replace('a', { title: '' }), 'title: '],
     ['upsert', (films) => films.upsert('a', { title: '' }), 'title: '],
@@ -96,6 +96,6 @@ export function misuse(films: ReturnType<typeof filmsOf>, anything: DocumentStor
     // @ts-expect-error a part of a document
     films.query({ after: { $id: 'a' } }),
     // @ts-expect-error no filter
-    films.deleteMany(),
+    films.deleteBatch(),
   ]
 }

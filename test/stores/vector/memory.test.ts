@@ -158,7 +158,7 @@ describe('what searches keep in memory', () => {
         expect(found(vectors)).toEqual(nearestOf(points.slice(1_150), query, 'dot'))
       },
       // Room for about 700 of them.
-      { memoryBytes: 40_000 },
+      { maxMemoryBytes: 40_000 },
     )
   })
 })
@@ -236,7 +236,7 @@ it.each<[string, number]>([
   ['all of it in memory', 1_000_000],
   ['half of the time in memory', 13_500],
   ['none of it in memory', 0],
-])('[I1] finds what is there at every moment of nested transactions, with %s', async (kind, memoryBytes) => {
+])('[I1] finds what is there at every moment of nested transactions, with %s', async (kind, maxMemoryBytes) => {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
@@ -250,7 +250,7 @@ it.each<[string, number]>([
           const held = Array.from(model, ([id, embedding]) => ({ id, embedding }))
           expect(found(vectors)).toEqual(nearestOf(held, query, 'dot'))
         },
-        { memoryBytes },
+        { maxMemoryBytes },
       )
     }),
     { numRuns: 60 },

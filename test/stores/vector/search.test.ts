@@ -1,9 +1,5 @@
-import {
-  type VectorDocument,
-  type VectorMetric,
-  VECTORS_PER_SEARCH_MAX,
-  type VectorSearch,
-} from 'durable-outbox/stores'
+import { VectorStore } from 'durable-outbox'
+import { type VectorDocument, type VectorMetric, type VectorSearch } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
@@ -57,7 +53,7 @@ describe('search', () => {
   it.each<[string, number]>([
     ['from memory', 1_000_000],
     ['from SQLite', 0],
-  ])('finds exactly what measuring everything finds, %s', async (kind, memoryBytes) => {
+  ])('finds exactly what measuring everything finds, %s', async (kind, maxMemoryBytes) => {
     let runs = 0
     await fc.assert(
       fc.asyncProperty(
@@ -76,7 +72,7 @@ describe('search', () => {
               for (let repeated = 0; repeated < 2; repeated++)
                 expect(vectors.search({ embedding: query, metric, limit }).map(({ id }) => id)).toEqual(expected)
             },
-            { memoryBytes },
+            { maxMemoryBytes },
           )
         },
       ),
@@ -124,7 +120,7 @@ describe('search', () => {
     ['no embedding', { embedding: undefined }, 'not undefined'],
     ['a limit of 0', { limit: 0 }, 'limit must be'],
     ['a fraction as a limit', { limit: 1.5 }, 'limit must be'],
-    ['a limit that is too high', { limit: VECTORS_PER_SEARCH_MAX + 1 }, 'limit must be'],
+    ['a limit that is too high', { limit: VectorStore.limits.searchDocuments + 1 }, 'limit must be'],
     ['an unknown metric', { metric: 'toString' }, 'metric must be'],
     ['an unknown field', { filters: {} }, 'unknown field filters'],
   ])('refuses %s', async (kind, fields, message) => {
@@ -143,13 +139,13 @@ describe('search', () => {
     })
   })
 
-  it('refuses to give more text than VECTOR_SEARCH_TEXT_MAX', async () => {
+  it('refuses to give more text than limits.searchCharacters', async () => {
     await withVectors('much text', async (vectors) => {
       for (let index = 0; index < 18; index++)
         vectors.insert({ ...point(`p${index}`, 1, 0), content: 'x'.repeat(900_000) })
       const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], limit: 18 }))
       expect(failure).toMatchObject({ code: 'invalid-argument' })
-      expect(failure.message).toContain('lower the limit')
+      expect(failure.message).toContain('choose a lower limit')
       expect(vectors.search({ embedding: [1, 0, 0], limit: 17 })).toHaveLength(17)
     })
   })
@@ -216,11 +212,11 @@ describe('filter', () => {
     ['a bigint', { topic: 1n }, 'topic must be compared with'],
     ['NaN', { topic: Number.NaN }, 'topic is NaN'],
     ['half a surrogate pair', { topic: '\ud800' }, 'topic holds half a surrogate pair'],
-    ['a quote in a name', { 'x" = 1 --': 1 }, "can't name"],
-    ['a backslash in a name', { 'a\\b': 1 }, "can't name"],
-    ['an empty name between dots', { 'a..b': 1 }, "can't name"],
-    ['an empty name', { '': 1 }, "can't name"],
-    ['a NUL in a name', { 'a\0': 1 }, "can't name"],
+    ['a quote in a name', { 'x" = 1 --': 1 }, "can't have"],
+    ['a backslash in a name', { 'a\\b': 1 }, "can't have"],
+    ['an empty name between dots', { 'a..b': 1 }, "can't have"],
+    ['an empty name', { '': 1 }, "can't have"],
+    ['a NUL in a name', { 'a\0': 1 }, "can't have"],
     ['many fields', Object.fromEntries(Array.from({ length: 41 }, (_, index) => [`f${index}`, 1])), 'the limit is 40'],
   ])('refuses %s', async (_, filter, message) => {
     await withVectors('bad filter', async (vectors) => {
