@@ -1,5 +1,5 @@
-import { NAME_LENGTH_MAX, VectorStore } from 'durable-outbox'
-import { type VectorDocument } from 'durable-outbox/stores'
+import { eventLimits, VectorStore } from 'durable-outbox'
+import type { VectorDocument } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
@@ -190,7 +190,7 @@ describe('VectorStore', () => {
     ['no id', { id: undefined }, 'id must be'],
     ['an empty id', { id: '' }, 'id must be'],
     ['an id that is a number', { id: 5 }, 'id must be'],
-    ['a long id', { id: 'x'.repeat(NAME_LENGTH_MAX + 1) }, 'id must be'],
+    ['a long id', { id: 'x'.repeat(eventLimits.nameLength + 1) }, 'id must be'],
     ['a NUL in the id', { id: 'a\0b' }, 'id must be'],
     ['half a surrogate pair in the id', { id: '\ud800' }, 'id must be'],
     ['no content', { content: undefined }, 'content must be'],
@@ -245,7 +245,7 @@ describe('VectorStore', () => {
           { ...large, id: 'a' },
           { ...large, id: 'b' },
         ])
-        vectors.upsert({ ...large, id: 'x'.repeat(NAME_LENGTH_MAX), metadata: {} })
+        vectors.upsert({ ...large, id: 'x'.repeat(eventLimits.nameLength), metadata: {} })
         expect(vectors.get('b')).toEqual({ ...large, id: 'b' })
         expect(vectors.search({ embedding: large.embedding, limit: 1 })).toMatchObject([{ id: 'a', similarity: 1 }])
         expect(logOf(object)).toHaveLength(3)
