@@ -128,6 +128,7 @@ describe('query', () => {
     ['null in $in', { where: { delay: { $in: [null] } } }],
     ['too many values in $in', { where: { delay: { $in: Array.from({ length: limits.inValues + 1 }, () => 1) } } }],
     ['a quote in a path', { where: { 'crew.a "b"': 1 } }],
+    ['a backslash in a path', { where: { 'crew.a\\b': 1 } }],
     ['too many conditions', { columns: Array.from({ length: 91 }, (_, index) => `crew.path ${index}`) }],
   ])('refuses %s', async (_, query) => {
     const failure = await inFlights((store) => failureOf(() => store.query(query as never)))
