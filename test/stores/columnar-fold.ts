@@ -1,4 +1,4 @@
-// What a reader of the log makes of the events of columnar stores, from nothing else; and how the tests see such a store.
+// What a reader of the log makes of the events of columnar stores; and the content of such a store in the same form.
 
 import type { ColumnarStore, UnifiedEvent } from 'durable-outbox'
 import * as z from 'zod'
@@ -17,8 +17,8 @@ const batchSchema = z.strictObject({
 })
 
 /**
- * Folds batches, and chunks of a snapshot, which look alike: each says what the rows of a partition are, from a number
- * on. So it does no harm that a snapshot says again what a batch has said.
+ * Folds batches, and chunks of a snapshot, which have the same form: each holds the rows of a partition from a number on. So
+ * it does no harm if a snapshot repeats what a batch has told.
  */
 export function foldColumnar(
   events: Iterable<Pick<UnifiedEvent, 'op' | 'store' | 'table' | 'key' | 'after'>>,
@@ -46,7 +46,7 @@ function rowAt(columns: Record<string, unknown[]>, index: number): Row {
   return Object.fromEntries(values.filter(([, value]) => value !== null))
 }
 
-/** Every row of a store as the fold has them, read with queries. */
+/** Every row of a store in the form of the fold, read with queries. */
 export function contentOf<T extends object>(store: ColumnarStore<T>): FoldedPartitions {
   const partitions: FoldedPartitions = new Map()
   for (const { id } of store.partitions()) {

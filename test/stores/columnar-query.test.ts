@@ -76,7 +76,7 @@ describe('query', () => {
     })
   })
 
-  it('gives the columns that are asked for, typed', async () => {
+  it('returns the columns asked for, typed', async () => {
     await inFlights((store) => {
       const [row] = store.query({ columns: ['departed', 'crew', 'crew.size', 'late'], where: { tail: 'a' } })
       expect(row).toEqual({ departed: flights[0]?.departed, crew: { size: 4 }, 'crew.size': 4, late: true })
@@ -89,7 +89,7 @@ describe('query', () => {
     })
   })
 
-  it('finds nothing in a store without rows, whatever is asked', async () => {
+  it('finds nothing in a store without rows, by any query', async () => {
     await inFreshObject(({ ctx }) => {
       const store = new ColumnarStore<Flight>(ctx, 'flights')
       const where = { delay: { $gt: 1 }, departed: { $lt: new Date() }, 'crew.size': 4, late: null }
@@ -112,9 +112,9 @@ describe('query', () => {
     ['a limit beyond the limit', { limit: limits.pageRows + 1 }],
     ['half a row', { limit: 1.5 }],
     ['a negative offset', { offset: -1 }],
-    ['an order that there is not', { orderBy: 'tail', order: 'desc; DROP TABLE columnar_flights' }],
+    ['an order that does not exist', { orderBy: 'tail', order: 'desc; DROP TABLE columnar_flights' }],
     ['an order of JSON', { orderBy: 'crew' }],
-    ['an operator that there is not', { where: { delay: { $regex: 'x' } } }],
+    ['an operator that does not exist', { where: { delay: { $regex: 'x' } } }],
     ['an operator that every object has', { where: { delay: { constructor: 1 } } }],
     ['an array to be equal to', { where: { delay: [1] } }],
     ['text for a number', { where: { delay: '12' } }],
@@ -124,7 +124,7 @@ describe('query', () => {
     ['text for a time', { where: { departed: 'yesterday' } }],
     ['a comparison with JSON', { where: { crew: { $eq: { size: 4 } } } }],
     ['less than null', { where: { delay: { $lt: null } } }],
-    ['a value that is no $in', { where: { delay: { $in: 1 } } }],
+    ['a value that is not an array in $in', { where: { delay: { $in: 1 } } }],
     ['null in $in', { where: { delay: { $in: [null] } } }],
     ['too many values in $in', { where: { delay: { $in: Array.from({ length: limits.inValues + 1 }, () => 1) } } }],
     ['a quote in a path', { where: { 'crew.a "b"': 1 } }],
@@ -136,7 +136,7 @@ describe('query', () => {
     expect(failure.message).toMatch(/^flights\.query: /)
   })
 
-  it('takes names that look like SQL for the names that they are', async () => {
+  it('treats names that look like SQL as names', async () => {
     await inFreshObject(({ ctx }) => {
       const names = [`'`, `"`, '`', `x'); DROP TABLE columnar_things; --`, 'C0', 'c0', '$', 'a.b', 'from', '🛩', '__']
       const store = new ColumnarStore<Record<string, number>>(ctx, 'things')
@@ -157,12 +157,12 @@ describe('query', () => {
     })
   })
 
-  it('reads only the chunks that can have such rows, and only the columns that it needs', async () => {
+  it('reads only the chunks that can have matching rows, and only the columns that it needs', async () => {
     await inFreshObject(async ({ ctx }) => {
       const store = new ColumnarStore<{ n: number; s: string; at: Date; other: string }>(ctx, 'things')
       const rowOf = (n: number) => ({ n, s: `s${n}`, at: new Date(n * 1_000), other: 'x' })
       store.insertBatch(Array.from({ length: 1_024 }, (_, index) => rowOf(1_000 + index)))
-      // What is broken fails where it is read.
+      // A broken value fails if it is read.
       ctx.storage.sql.exec(`UPDATE columnar_things SET c0 = '?', c1 = '?', c2 = '?' WHERE first = 0`)
       ctx.storage.sql.exec(`UPDATE columnar_things SET c3 = '?'`)
       const last = { n: 2_023, s: 's2023', at: new Date(2_023_000) }
@@ -186,7 +186,7 @@ describe('query', () => {
 })
 
 describe('aggregate', () => {
-  it('sums up all rows, or groups of them', async () => {
+  it('aggregates all rows, or groups of them', async () => {
     await inFlights((store) => {
       const all = store.aggregate({
         metrics: ['count', 'sum:delay', 'avg:delay', 'min:delay', 'max:delay', 'min:departed', 'max:late', 'min:tail'],
@@ -213,7 +213,7 @@ describe('aggregate', () => {
     })
   })
 
-  it('groups by several columns, by values inside JSON, and by what is not there', async () => {
+  it('groups by several columns, by values inside JSON, and by columns that do not exist', async () => {
     await inFlights((store) => {
       expect(
         store.aggregate({ groupBy: ['late', 'origin'], metrics: ['count'], where: { delay: { $ne: null } } }),
@@ -260,8 +260,8 @@ describe('aggregate', () => {
   })
 })
 
-describe('what is known without asking for rows', () => {
-  it('tells of a column, in all partitions or in one', async () => {
+describe('statistics', () => {
+  it('describe a column, in all partitions or in one', async () => {
     await inFlights((store) => {
       expect(store.columnStats('delay')).toEqual({ count: 4, nullCount: 1, min: -3.5, max: 12, cardinality: 3 })
       expect(store.columnStats('delay', { partition: 'ORD' })).toEqual({
@@ -280,7 +280,7 @@ describe('what is known without asking for rows', () => {
     })
   })
 
-  it('tells of partitions, in pages, and in which of them a value can be', async () => {
+  it('list partitions, in pages, and those in which a value may be', async () => {
     await inFlights((store) => {
       const [atl, lax, ord] = [
         { id: 'ATL', count: 1, chunks: 1 },
@@ -294,7 +294,7 @@ describe('what is known without asking for rows', () => {
         { ...ord, min: 12, max: 12 },
       ])
       expect(store.findPartitions('delay', { op: '=', value: 5 })).toEqual([])
-      // Bounds are those of the values, also where a chunk began without any.
+      // Bounds are those of the values, even if a chunk began without any.
       store.insertBatch([{ tail: 'e', origin: 'JFK' }])
       store.insertBatch([{ tail: 'f', origin: 'JFK', delay: 5 }])
       expect(store.findPartitions('delay', { op: '=', value: 5 })).toEqual([
@@ -311,7 +311,7 @@ describe('what is known without asking for rows', () => {
     expect(failure.code).toBe('invalid-argument')
   })
 
-  it('does not know the bounds of long strings, nor of those that SQLite orders otherwise, and still finds them', async () => {
+  it('have no bounds for long strings, nor for those that SQLite orders differently, which are still found', async () => {
     await inFreshObject(({ ctx }) => {
       const store = new ColumnarStore<{ p: string; s: string }>(ctx, 'things', { partitionBy: 'p' })
       const [bmp, astral] = ['\ufffd', '\u{1f600}']
@@ -330,7 +330,7 @@ describe('what is known without asking for rows', () => {
     })
   })
 
-  it('answers to the names that dotdo gave', async () => {
+  it('know the names that dotdo uses', async () => {
     await inFreshObject(async ({ ctx }) => {
       interface Thing {
         type: string

@@ -24,7 +24,7 @@ const flights: Flight[] = [
 ]
 
 describe('insertBatch', () => {
-  it('[I1] emits an event for each partition: its rows column by column, and how they are typed', async () => {
+  it('[I1] emits an event for each partition: its rows column by column, and the types of the columns', async () => {
     const events = await inFreshObject((object) => {
       const store = new ColumnarStore<Flight>(object.ctx, 'flights', { partitionBy: 'origin' })
       store.insertBatch(flights, { actor: 'User/nathan', correlationId: 'request-1' })
@@ -73,7 +73,7 @@ describe('insertBatch', () => {
     expect(events[2]).not.toHaveProperty('actor')
   })
 
-  it('says where each row is, in the order in which they were given', async () => {
+  it('returns the place of each row, in the order of the batch', async () => {
     const results = await inFreshObject((object) => {
       const store = new ColumnarStore<Flight>(object.ctx, 'flights', { partitionBy: 'origin' })
       return [store.insertBatch(flights), store.insertBatch(flights), store.insertBatch([])]
@@ -85,7 +85,7 @@ describe('insertBatch', () => {
     ])
   })
 
-  it('takes columns as it takes rows', async () => {
+  it('takes columns like rows', async () => {
     const [rows, columns] = await inFreshObject((object) => {
       const byRows = new ColumnarStore<Flight>(object.ctx, 'a', { partitionBy: 'origin' })
       const byColumns = new ColumnarStore<Flight>(object.ctx, 'b', { partitionBy: ({ origin }) => origin ?? 'null' })
@@ -103,7 +103,7 @@ describe('insertBatch', () => {
     expect(columns).toEqual(rows?.map((event) => ({ ...event, table: 'b' })))
   })
 
-  it('[I1] joins the open transaction, and leaves neither rows, columns nor events when that one throws', async () => {
+  it('[I1] joins the open transaction, and leaves neither rows, columns nor events if it throws', async () => {
     await inFreshObject(async (object) => {
       const store = new ColumnarStore<{ value: string | number }>(object.ctx, 'things')
       store.insertBatch([{ value: 1 }])
@@ -140,7 +140,7 @@ describe('insertBatch', () => {
     })
   })
 
-  it('writes tens of rows for 20,000, and one for a small batch of one partition', async () => {
+  it('writes some tens of rows for 20,000, and one for a small batch of one partition', async () => {
     await inFreshObject((object) => {
       const store = new ColumnarStore(object.ctx, 'flights')
       const rows = Array.from({ length: 20_000 }, (_, index) => ({ delay: index % 90, tail: `N${index}`, late: true }))
@@ -197,7 +197,7 @@ describe('insertBatch', () => {
     })
   })
 
-  it('gives null for a column that came later, and for one that a row does not have', async () => {
+  it('returns null for a column that came later, and for one that a row does not have', async () => {
     await inFreshObject((object) => {
       const store = new ColumnarStore<{ a?: number; b?: string; c?: boolean }>(object.ctx, 'things')
       store.insertBatch([{}])
@@ -260,7 +260,7 @@ describe('insertBatch', () => {
     })
   })
 
-  it('says which row and column is wrong, and what to do', async () => {
+  it('reports which row and column is wrong, and what to do', async () => {
     const messages = await inFreshObject(async (object) => {
       const store = new ColumnarStore(object.ctx, 'things')
       store.insertBatch([{ size: 1 }])
@@ -273,7 +273,7 @@ describe('insertBatch', () => {
     ])
   })
 
-  it('lives on after deleteAll, with nothing in it', async () => {
+  it('is empty after deleteAll, and still works', async () => {
     await inFreshObject(async (object) => {
       const store = new ColumnarStore<{ value: unknown }>(object.ctx, 'things')
       store.insertBatch([{ value: 1 }])
@@ -386,7 +386,7 @@ describe('schema', () => {
     })
   })
 
-  it('refuses another type for a column that there is, and takes new columns', async () => {
+  it('refuses another type for an existing column, and takes new columns', async () => {
     await inFreshObject(async (object) => {
       new ColumnarStore<{ a: number }>(object.ctx, 'things', { schema: { a: 'number' } }).insertBatch([{ a: 1 }])
       const failure = await failureOf(
@@ -406,7 +406,7 @@ describe('schema', () => {
 })
 
 describe('readRows', () => {
-  it('goes on after each page, also while there come rows and columns', async () => {
+  it('continues after each page, even while rows and columns are added', async () => {
     await inFreshObject((object) => {
       const store = new ColumnarStore<{ day: string; value?: number; text?: string }>(object.ctx, 'things', {
         partitionBy: 'day',
@@ -418,7 +418,7 @@ describe('readRows', () => {
       store.insertBatch([{ day: 'day 0', text: 'new' }])
       store.insertBatch([{ day: 'day 2', text: 'new' }])
       const rest = snapshotOf(store, 2, first.next)
-      // What came behind the page that was read is in the log, after what the snapshot says.
+      // What was added behind the page that was read is in the log, after the events of the snapshot.
       const log = logOf(object)
       expect(foldColumnar([...log.slice(0, -2), ...first.events, ...rest, ...log.slice(-2)])).toEqual(contentOf(store))
       expect(foldColumnar([...log, ...snapshotOf(store, 3)])).toEqual(contentOf(store))
@@ -426,7 +426,7 @@ describe('readRows', () => {
   })
 })
 
-it('[I1] emits a log from which the store can be rebuilt, whatever is done to it', async () => {
+it('[I1] emits a log from which the store can be rebuilt, whatever calls are made', async () => {
   const text = fc.string({ unit: 'binary', maxLength: 5 }).filter((value) => !value.includes('\0'))
   const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0)
   const nullable = <V>(value: fc.Arbitrary<V>) => fc.option(value, { nil: null })

@@ -99,7 +99,7 @@ describe('GraphStore', () => {
     ])
   })
 
-  it('relates ids that are no nodes, and deletes what is at such an id', async () => {
+  it('relates ids without nodes, and deletes the relationships of such an id', async () => {
     const [isDeleted, isDeletedAgain, events] = await inGraph((graph, object) => {
       graph.relate({ from: 'a', to: 'b', type: 't' })
       return [graph.delete('b'), graph.delete('b'), logOf(object)] as const
@@ -142,7 +142,7 @@ describe('GraphStore', () => {
     expect(new Set(events.map(({ txid }) => txid)).size).toBe(2)
   })
 
-  it('writes as few rows as there can be', async () => {
+  it('writes as few rows as possible', async () => {
     const writes = await inGraph((graph, object) => [
       ...writesOf(object, () => graph.put(alice)),
       ...writesOf(object, () => graph.put({ id: alice.id, data: {} })),
@@ -162,7 +162,7 @@ describe('GraphStore', () => {
     ])
   })
 
-  it('joins the open transaction, and takes who did it from there or from the call', async () => {
+  it('joins the open transaction, and takes the actor from it or from the call', async () => {
     const events = await inGraph((graph, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -194,7 +194,7 @@ describe('GraphStore', () => {
     ],
     ['unrelate', (graph) => graph.unrelate(alice.id, bob.id, 'follows', { actor: 'A' })],
   ])(
-    '%s says who did it, and [I1] leaves neither row nor event where the transaction around it throws',
+    '%s records the actor, and [I1] leaves neither row nor event if the transaction around it throws',
     async (_, change) => {
       await inGraph(async (graph, object) => {
         graph.put(alice)
@@ -217,7 +217,7 @@ describe('GraphStore', () => {
     },
   )
 
-  it('writes and emits nothing where nothing changes', async () => {
+  it('writes and emits nothing if nothing changes', async () => {
     await inGraph((graph, object) => {
       graph.put(alice)
       graph.relate(follows)
@@ -253,7 +253,7 @@ describe('GraphStore', () => {
       (graph) => graph.relateBatch(['x', 'y', 'x'].map((to) => ({ from: 'a', to, type: 't' }))),
     ],
     ['not-found', 'other data for no relationship', (graph) => graph.updateRelationship('a', 'b', 't', { data: {} })],
-  ])('refuses as %s %s, and takes nothing else with it', async (code, _, change) => {
+  ])('refuses with %s %s, and writes nothing', async (code, _, change) => {
     await inGraph((graph, object) => {
       graph.relate(follows)
       const failure = object.ctx.transactionSync(() => {
@@ -373,7 +373,7 @@ describe('GraphStore', () => {
   })
 
   it.each([`x'; DROP TABLE "graph_Social_nodes"; --`, `") OR 1=1 --`, '$."a"', '%', '?1', '|', '\\', '\u0001\u2028😀'])(
-    'takes %j as a name like any other',
+    'treats %j as a name like any other',
     async (name) => {
       await inGraph((graph, object) => {
         graph.put(alice)
@@ -394,7 +394,7 @@ describe('GraphStore', () => {
     },
   )
 
-  it('gives every relationship a key of its own, which an event can carry', async () => {
+  it('gives every relationship its own key, which an event can hold', async () => {
     const letters = ['a', '|', '\\']
     const names = [...letters, ...letters.flatMap((first) => letters.map((second) => first + second))]
     await inGraph((graph, object) => {
@@ -413,7 +413,7 @@ describe('GraphStore', () => {
     },
   )
 
-  it('keeps graphs of one object apart', async () => {
+  it('separates the graphs of one object', async () => {
     await inGraph((graph, object) => {
       const other = new GraphStore(object.ctx, 'graph')
       graph.put(alice)
@@ -424,7 +424,7 @@ describe('GraphStore', () => {
     })
   })
 
-  it('checks data by its schemas, and keeps what they make of it', async () => {
+  it('checks data by its schemas, and keeps what they return', async () => {
     await inGraph(async (_, object) => {
       const person = z.object({ name: z.string().trim().min(1) })
       const since = z.object({ since: z.int() }).nullable()
@@ -485,7 +485,7 @@ describe('GraphStore', () => {
     })
   })
 
-  it('goes on after deleteAll', async () => {
+  it('has its tables again after deleteAll', async () => {
     await inGraph(async (graph, object) => {
       graph.put(alice)
       await object.ctx.storage.deleteAll()
@@ -535,7 +535,7 @@ function apply(graph: GraphStore, action: Action): void {
 type Model = { nodes: Map<string, unknown>; relationships: Map<string, Relationship<object>> }
 const nameOf = ({ from, to, type }: RelationshipKey): string => JSON.stringify([from, to, type])
 
-/** What the action makes of the graph, and whether it is to be refused. */
+/** Applies the action to the model. @returns whether the store must accept it. */
 function applyToModel({ nodes, relationships }: Model, action: Action): boolean {
   switch (action.do) {
     case 'put':
@@ -570,7 +570,7 @@ function applyToModel({ nodes, relationships }: Model, action: Action): boolean 
   }
 }
 
-it('[I1] emits a log from which the graph can be rebuilt, whatever is done to it', async () => {
+it('[I1] emits a log from which the graph can be rebuilt, whatever calls are made', async () => {
   const script = fc.array(
     fc.record({ actions: fc.array(action, { minLength: 1, maxLength: 3 }), fails: fc.boolean() }),
     {

@@ -9,7 +9,7 @@ import { rowsReadBy } from './in-stores.ts'
 const { limits } = GraphStore
 
 describe('outgoing and incoming', () => {
-  it('say the relationships of a node, by type and then by the node at the other end', async () => {
+  it('return the relationships of a node, by type and then by the node at the other end', async () => {
     await inGraph('a-u>c a-t>c a-t>b b-t>a c-t>c', (graph) => {
       expect(graph.outgoing('a').map(({ type, to }) => type + to)).toEqual(['tb', 'tc', 'uc'])
       expect(graph.outgoing('a', { type: 't' }).map(({ to }) => to)).toEqual(['b', 'c'])
@@ -19,7 +19,7 @@ describe('outgoing and incoming', () => {
     })
   })
 
-  it.each(['outgoing', 'incoming'] as const)('give out %s relationships in pages that join', async (direction) => {
+  it.each(['outgoing', 'incoming'] as const)('return %s relationships in pages that join', async (direction) => {
     const arrows = direction === 'outgoing' ? 'a-t>b a-t>c a-t>d a-u>b a-u>c' : 'b-t>a c-t>a d-t>a b-u>a c-u>a'
     await inGraph(`${arrows} a-t>a b-t>b`, (graph) => {
       for (const type of [undefined, 't', 'u'])
@@ -95,7 +95,7 @@ describe('traverse', () => {
     })
   })
 
-  it('refuses to go beyond its limits rather than leave something out', async () => {
+  it('refuses to go beyond its limits, and never leaves anything out', async () => {
     await inGraph('', async (graph) => {
       const tooMany = ids('n', limits.walkNodes + 1)
       relateAll(graph, allBetween(['hub'], tooMany.slice(1)))
@@ -191,7 +191,7 @@ function distances(relationships: readonly RelationshipKey[], start: string): Ma
   return found
 }
 
-it('walks any graph as plain code does', async () => {
+it('walks any graph like plain code', async () => {
   const id = fc.constantFrom('a', 'b"', 'c|', 'd\\', 'é', '😀', "f'")
   const type = fc.constantFrom('t', 'u')
   const graphs = fc.uniqueArray(fc.record({ from: id, to: id, type }), {

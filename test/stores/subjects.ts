@@ -1,4 +1,4 @@
-// The stores that the conformance suite runs over: for each, every method that changes something, and what it emits.
+// The stores of the conformance suite: for each, every method that changes something, and what it emits.
 
 import { eq } from 'drizzle-orm'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'

@@ -60,7 +60,7 @@ describe('rollup', () => {
       expect([...store.range('cpu')]).toHaveLength(37)
     }))
 
-  it('leaves out buckets that have not ended so long ago', () =>
+  it('leaves out buckets that ended too recently', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: '90m', bucket: '1h' })
@@ -69,7 +69,7 @@ describe('rollup', () => {
       expect([...store.rollups('cpu', { bucket: '1d' })]).toEqual([])
     }))
 
-  it('gives the rollups of one length that begin in a time', () =>
+  it('returns the rollups of one length that begin in a range', () =>
     inStore((store) => {
       fill(store)
       fill(store, 'disk')
@@ -80,7 +80,7 @@ describe('rollup', () => {
       expect([...store.rollups('cpu', { bucket: '3h', ...range })].map(({ min }) => min)).toEqual([18])
     }))
 
-  it('goes on in another transaction where it is too much for one', () =>
+  it('continues in another transaction if there is too much for one', () =>
     inStore((store, object) => {
       for (const key of ['a', 'b'])
         store.putBatch(Array.from({ length: 6_000 }, (_, timestamp) => ({ key, value: timestamp, timestamp })))
@@ -90,7 +90,7 @@ describe('rollup', () => {
       expect([...store.rollups('b', { bucket: 1 })]).toHaveLength(6_000)
     }))
 
-  it('is sure to keep what is asked of it, and refuses what it cannot keep', () =>
+  it('checks that it keeps the metrics asked for, and refuses others', () =>
     inStore(async (store) => {
       fill(store)
       store.rollup({ olderThan: '1h', bucket: '1h', aggregates: ['min', 'max', 'avg', 'count', 'sum'] })
@@ -104,7 +104,7 @@ describe('rollup', () => {
 })
 
 describe('prune', () => {
-  it('[I1] emits what it took out of each series', () =>
+  it('[I1] emits what it removed from each series', () =>
     inStore((store, object) => {
       fill(store)
       fill(store, 'disk')
@@ -121,7 +121,7 @@ describe('prune', () => {
       expect(foldTimeSeries(logOf(object))).toEqual(contentOf(store, ['cpu', 'disk', 'young'], []))
     }))
 
-  it('goes by the retention of the store, and by nothing where it has none', () =>
+  it('uses the retention of the store, and refuses to prune without one', () =>
     inFreshObject(async ({ ctx }) => {
       const kept = new TimeSeriesStore(ctx, 'Kept', { retention: '2h', now: () => NOON })
       fill(kept)
@@ -131,7 +131,7 @@ describe('prune', () => {
       expect(failure).toMatchObject({ code: 'invalid-argument', message: /give olderThan/ })
     }))
 
-  it('first rolls up what was not, so that buckets go on counting it', () =>
+  it('first rolls up the points, so that buckets still count them', () =>
     inStore((store, object) => {
       fill(store)
       store.rollup({ olderThan: '5h', bucket: '1h' })
@@ -148,7 +148,7 @@ describe('prune', () => {
       ])
     }))
 
-  it('lets a point that comes after the others of its bucket were pruned count with them, once', () =>
+  it('counts a point that comes after the others of its bucket were pruned, once', () =>
     inStore((store, object) => {
       fill(store)
       store.rollup({ olderThan: '4h', bucket: '1h' })
@@ -162,7 +162,7 @@ describe('prune', () => {
       expect([...store.rollups('cpu', { bucket: '1h' })][0]).toMatchObject({ count: 7, sum: 1_015 })
     }))
 
-  it('goes on in another transaction where there are too many series for one', () =>
+  it('continues in another transaction if there are too many series for one', () =>
     inStore((store, object) => {
       for (const half of ['a', 'b'])
         store.putBatch(
@@ -178,7 +178,7 @@ describe('prune', () => {
 })
 
 describe('aggregate', () => {
-  it('gives the metrics that are asked for, of the points from start on and before end', () =>
+  it('returns the metrics asked for, of the points from start on and before end', () =>
     inStore((store) => {
       fill(store)
       const query = { start: '2026-11-22T06:10:00Z', end: '2026-11-22T08:00:00Z', bucket: '1h' } as const
@@ -211,7 +211,7 @@ describe('aggregate', () => {
       { numRuns: 50 },
     ))
 
-  it('says that it does not know a percentile of points that are gone', () =>
+  it('returns null for a percentile of points that are gone', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: 0, bucket: '1h' })
@@ -221,7 +221,7 @@ describe('aggregate', () => {
       expect(whole).toEqual({ bucket: '2026-11-22T07:00:00.000Z', sum: 51, p50: 8.5 })
     }))
 
-  it('counts pruned points where whole rollups make up what is asked for, and no part of one', () =>
+  it('counts pruned points if whole rollups make up the buckets, and no part of a rollup', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: 0, bucket: '2h' })
@@ -254,7 +254,7 @@ describe('aggregate', () => {
     }),
   )
 
-  it('refuses to answer with more buckets than it may, and answers with as many', () =>
+  it('answers with as many buckets as its limit allows, and refuses more', () =>
     inStore(async (store) => {
       const points = Array.from({ length: limits.aggregateBuckets }, (_, timestamp) => ({
         key: 'a',

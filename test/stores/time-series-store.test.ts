@@ -85,7 +85,7 @@ describe('TimeSeriesStore', () => {
       expect(rowsOf(() => store.rollup({ olderThan: 0, bucket: 10 }))).toBe(0)
     }))
 
-  it('joins the open transaction, and takes who did it from there or from the call', () =>
+  it('joins the open transaction, and takes the actor from it or from the call', () =>
     inStore((store, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -110,7 +110,7 @@ describe('TimeSeriesStore', () => {
       expect(new Set(events.map(({ txid }) => txid)).size).toBe(1)
     }))
 
-  it('[I1] leaves neither points, rollups nor events when the transaction around it throws', () =>
+  it('[I1] leaves neither points, rollups nor events if the transaction around it throws', () =>
     inStore(async (store, object) => {
       store.putBatch(hundredPoints('kept'))
       const before = contentOf(store, ['kept', 'lost'], [10])
@@ -130,7 +130,7 @@ describe('TimeSeriesStore', () => {
       expect(object.outbox.stats().lastLSN).toBe(lastLSN)
     }))
 
-  it('puts none of a batch where one of its points is bad', () =>
+  it('puts nothing of a batch if one of its points is not valid', () =>
     inStore(async (store, object) => {
       const points = [...hundredPoints('a'), { key: 'a', value: Number.NaN, timestamp: 100 }]
       const failure = await failureOf(() => store.putBatch(points))
@@ -182,7 +182,7 @@ describe('TimeSeriesStore', () => {
 })
 
 describe('reading', () => {
-  it('gives points in the order of their time, whenever they came', () =>
+  it('returns points in the order of their time, whenever they came', () =>
     inStore((store) => {
       for (const timestamp of [30, -5, 20, 10]) store.put('a', timestamp * 2, timestamp)
       store.put('ab', 0, 15)
@@ -195,7 +195,7 @@ describe('reading', () => {
       expect([...store.range('nobody')]).toEqual([])
     }))
 
-  it('reads a range page by page, as one goes through it', () =>
+  it('reads a range page by page, as it is consumed', () =>
     inStore((store) => {
       const points = Array.from({ length: 2_500 }, (_, timestamp) => ({ key: 'a', value: timestamp, timestamp }))
       store.putBatch(points)
@@ -206,7 +206,7 @@ describe('reading', () => {
       expect([...range][1_999]).toEqual({ key: 'a', value: -1, timestamp: 2_000 })
     }))
 
-  it('gives the latest value, and the one that was the latest at a time', () =>
+  it('returns the latest value, and the one that was the latest at a time', () =>
     inStore((store) => {
       expect(store.get('a')).toBeUndefined()
       store.putBatch([
@@ -219,7 +219,7 @@ describe('reading', () => {
       expect(store.asOf('a', '2026-11-21')).toBeUndefined()
     }))
 
-  it('gives every row to a snapshot, whatever the size of its pages', () =>
+  it('returns every row to a snapshot, in pages of any size', () =>
     inStore((store) => {
       store.putBatch([...hundredPoints('a'), ...hundredPoints('b')])
       store.rollup({ olderThan: 0, bucket: 10 })
@@ -235,7 +235,7 @@ describe('reading', () => {
 })
 
 describe('values', () => {
-  it('keeps every number as it is, and says it so in its event', () =>
+  it('keeps every number as it is, in its event too', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.double({ min: -limits.magnitude, max: limits.magnitude, noNaN: true }), {
@@ -244,7 +244,7 @@ describe('values', () => {
         }),
         (numbers) =>
           inStore((store, object) => {
-            // As JSON has it, there is no negative zero.
+            // JSON has no negative zero.
             const kept = numbers.map((value) => value + 0)
             store.putBatch(numbers.map((value, timestamp) => ({ key: 'batch', value, timestamp })))
             for (const [timestamp, value] of numbers.entries()) store.put('single', value, timestamp)
@@ -258,7 +258,7 @@ describe('values', () => {
       { numRuns: 50 },
     ))
 
-  it('keeps any other JSON as it is, apart from the numbers that it looks like', () =>
+  it('keeps any other JSON as it is, distinct from the numbers that it looks like', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -281,7 +281,7 @@ describe('values', () => {
       { numRuns: 50 },
     ))
 
-  it('adds up numbers alone', () =>
+  it('adds up only numbers', () =>
     inStore<void, unknown>((store) => {
       for (const [timestamp, value] of [1, '2', null, true, [3], { four: 4 }, 5].entries())
         store.put('a', value, timestamp)
@@ -345,7 +345,7 @@ describe('arguments', () => {
       }),
   )
 
-  it.each([[''], ['x'.repeat(1_025)], ['a\0b'], ['\udc00'], [5]])('refuses %j for a key', (key) =>
+  it.each([[''], ['x'.repeat(1_025)], ['a\0b'], ['\udc00'], [5]])('refuses %j as a key', (key) =>
     inStore(async (store, object) => {
       const text = key as string
       const query = { start: 0, end: 1, bucket: 1, metrics: ['sum'] } as const
@@ -372,7 +372,7 @@ describe('arguments', () => {
     ['2026-11-22T10:00:00.5+05:30', '2026-11-22T04:30:00.500Z'],
     ['0000-01-01', '0000-01-01T00:00:00.000Z'],
     ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
-  ])('takes %j for the time %s', (time, iso) =>
+  ])('takes %j as the time %s', (time, iso) =>
     inStore((store) => {
       store.put('a', 1, time)
       expect([...store.range('a')].map(({ timestamp }) => new Date(timestamp).toISOString())).toEqual([iso])
@@ -395,7 +395,7 @@ describe('arguments', () => {
     [null],
     [1n],
     [{}],
-  ])('refuses %o for a time', (value) =>
+  ])('refuses %o as a time', (value) =>
     inStore(async (store, object) => {
       const time = value as number
       for (const call of [
@@ -424,7 +424,7 @@ describe('arguments', () => {
     ['1y'],
     [''],
     [null],
-  ])('refuses %j for a duration', (value) =>
+  ])('refuses %j as a duration', (value) =>
     inStore(async (store, { ctx }) => {
       const duration = value as Duration
       for (const call of [

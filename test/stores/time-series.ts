@@ -1,4 +1,4 @@
-// What the tests of TimeSeriesStore share: an object to make one in, and what a reader of the log makes of its events.
+// What a reader of the log makes of the events of time series; and the content of a store in the same form.
 
 import type { EventInput, TimeSeriesStore } from 'durable-outbox'
 import type { Point, Rollup } from 'durable-outbox/stores'
@@ -39,7 +39,7 @@ export function foldEvent({ points, rollups }: Content, { op, key = '', before, 
   }
 }
 
-/** The store's content as its own methods give it. */
+/** The store's content as its own methods return it. */
 export function contentOf<T>(store: TimeSeriesStore<T>, keys: readonly string[], buckets: readonly number[]): Content {
   const content: Content = { points: {}, rollups: {} }
   for (const key of keys) {

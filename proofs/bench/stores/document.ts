@@ -54,7 +54,7 @@ function filmOf(index: number): Film & { $id: string } {
   }
 }
 
-/** What the store keeps of a film. */
+/** A film as the store keeps it. */
 function documentOf(index: number, now: string): Document<Film> {
   return { ...filmOf(index), $version: 1, $createdAt: now, $updatedAt: now }
 }

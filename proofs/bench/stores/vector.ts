@@ -4,7 +4,7 @@ import type { StoreLoad } from './load.ts'
 
 const DIMENSION = 128
 const BYTES = DIMENSION * Float32Array.BYTES_PER_ELEMENT
-/** Any: what computing it costs is the store's. */
+/** Any hash: computing it is a cost of the store. */
 const HASH = '59b5bc03ee41f4273adbf819315c8df1'
 
 interface Passage {

@@ -2,7 +2,7 @@
 
 import { isPlainObject } from '../../event/json.ts'
 import { checkBatch, describe, invalid } from '../checks.ts'
-import { type Column, type Columns, type ColumnType, type Encoded, encoders, refusal, typeOfValue } from './column.ts'
+import { type Column, type Columns, type ColumnType, type Encoded, encoders, mismatch, typeOfValue } from './column.ts'
 import { limits } from './limits.ts'
 import { addColumns } from './schema.ts'
 
@@ -69,7 +69,7 @@ function encodeColumn(values: readonly unknown[], { name, type }: Column, caller
   return values.map((value, index) => {
     if (value === null || value === undefined) return null
     const encoded = encode(value)
-    if (encoded === undefined) throw invalid(caller, `row ${index + 1}: ${name} ${refusal(type, value)}`)
+    if (encoded === undefined) throw invalid(caller, `row ${index + 1}: ${name} ${mismatch(type, value)}`)
     return encoded
   })
 }

@@ -52,7 +52,7 @@ const ACCEPTED: Readonly<Record<ColumnType, string>> = {
 }
 
 /** Why a type does not accept a value, as the end of a sentence that begins with the name of the column. */
-export function refusal(type: ColumnType, value: unknown): string {
+export function mismatch(type: ColumnType, value: unknown): string {
   const problem = type === 'json' ? jsonProblem(value, '', LEVELS_ABOVE) : undefined
   return `must be ${ACCEPTED[type]}, not ${describe(value)}${problem === undefined ? '' : ` (${problem})`}`
 }

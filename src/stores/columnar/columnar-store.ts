@@ -75,6 +75,7 @@ export type ColumnarBatch<T> = { readonly [Name in keyof T]: readonly T[Name][] 
  * flights.aggregate({ where: { delay: { $gt: 10 } }, groupBy: 'origin', metrics: ['count', 'avg:delay'] })
  */
 export class ColumnarStore<T extends object = Record<string, unknown>> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
   static readonly limits = limits
 
   readonly name: string

@@ -1,4 +1,4 @@
-/** What one call of a `ColumnarStore` may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+/** The limits of `ColumnarStore`. */
 export const limits = {
   /** Rows that one call of `insertBatch` takes. */
   batchRows: 100_000,

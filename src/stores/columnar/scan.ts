@@ -5,7 +5,7 @@
 import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
 import { invalid } from '../checks.ts'
 import type { Bound } from './chunk.ts'
-import { type Column, type Columns, type ColumnType, encoders, refusal, typeOfValue } from './column.ts'
+import { type Column, type Columns, type ColumnType, encoders, mismatch, typeOfValue } from './column.ts'
 import { limits } from './limits.ts'
 
 /** Where to read from. */
@@ -186,7 +186,7 @@ export class Scan {
     const type = this.typeOf(path) ?? typeOfValue(value) ?? 'string'
     const encoded = encoders[type === 'integer' ? 'number' : type](value)
     if (encoded === undefined || encoded === null || typeof encoded === 'object')
-      throw this.#invalid(`${path} ${refusal(type, value)}`)
+      throw this.#invalid(`${path} ${mismatch(type, value)}`)
     return encoded
   }
 

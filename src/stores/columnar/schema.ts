@@ -20,7 +20,7 @@ type TypeFor<V> = unknown extends V
           : 'json'
 
 /** `{ origin: 'string', delay: 'integer' }` */
-export type ColumnTypes<T> = { readonly [Name in keyof T]-?: TypeFor<NonNullable<T[Name]>> }
+type ColumnTypes<T> = { readonly [Name in keyof T]-?: TypeFor<NonNullable<T[Name]>> }
 
 type RowSchema<T extends object> = $ZodObject & $ZodType<T>
 

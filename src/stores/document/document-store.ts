@@ -55,6 +55,7 @@ export interface DocumentStoreOptions<T, Input = T> {
  * customers.query({ where: { 'address.city': 'Paris' }, orderBy: '-$createdAt', limit: 10 })
  */
 export class DocumentStore<T extends object, Input = T> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
   static readonly limits = limits
 
   readonly name: string

@@ -1,4 +1,6 @@
-/** What one call of a `DocumentStore` may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+import { PARAMETER_CHARACTERS_MAX } from '../pieces.ts'
+
+/** The limits of `DocumentStore`. */
 export const limits = {
   /** UTF-8 bytes of one document as JSON. The event of an update holds it twice. */
   documentBytes: 490_000,
@@ -16,7 +18,7 @@ export const limits = {
   /** Conditions in one filter, including `$and`, `$or` and `$not`. A statement has at most 100 parameters. */
   filterConditions: 30,
   /** Characters of one string in a filter, and of all values of one `$in` as JSON. */
-  filterCharacters: 600_000,
+  filterCharacters: PARAMETER_CHARACTERS_MAX,
   /** Values in one `$in`. */
   inValues: 1_000,
   /** UTF-8 bytes of a `$like` pattern, as the platform limits them. */

@@ -50,6 +50,7 @@ export class GraphStore<
   NodeData extends object = Record<string, unknown>,
   RelationshipData extends object = Record<string, unknown>,
 > implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
   static readonly limits = limits
 
   readonly name: string

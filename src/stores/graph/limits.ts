@@ -1,4 +1,4 @@
-/** What one call of a `GraphStore` may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+/** The limits of `GraphStore`. */
 export const limits = {
   /** UTF-16 units of a node's id. */
   idCharacters: 200,

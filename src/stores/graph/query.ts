@@ -16,7 +16,7 @@ export interface RelationshipQuery {
   after?: RelationshipKey | undefined
 }
 
-/** The relationships of a graph, and who asks for them. */
+/** The relationships of a graph, and the caller for errors. */
 export interface GraphTable {
   readonly sql: StoreSQL
   /** The name of the table of relationships, in SQL. */

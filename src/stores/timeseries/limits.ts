@@ -1,4 +1,4 @@
-/** What one call of a `TimeSeriesStore` may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+/** The limits of `TimeSeriesStore`. */
 export const limits = {
   /** Points that one call of `putBatch` takes. */
   batchPoints: 10_000,

@@ -64,6 +64,7 @@ export interface RollupOptions {
  * metrics.aggregate('cpu', { start: '2026-11-01', end: '2026-12-01', bucket: '1d', metrics: ['avg', 'max', 'p99'] })
  */
 export class TimeSeriesStore<T = number> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
   static readonly limits = limits
 
   readonly name: string

@@ -8,7 +8,7 @@ import { limits } from './limits.ts'
 const METADATA_PREFIX = 'metadata.'
 
 /** A value that a field is compared with. `null` also matches documents without the field. */
-export type VectorFilterValue = string | number | boolean | null
+type VectorFilterValue = string | number | boolean | null
 
 type FieldOf<M> = Extract<keyof M, string>
 

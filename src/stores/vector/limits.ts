@@ -1,4 +1,4 @@
-/** What one call of a `VectorStore` may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+/** The limits of `VectorStore`. */
 export const limits = {
   /** Numbers in an embedding. */
   dimension: 8_192,

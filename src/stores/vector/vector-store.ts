@@ -65,6 +65,7 @@ export class VectorStore<
   M extends object = Record<string, unknown>,
   Input extends object = M,
 > implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
   static readonly limits = limits
 
   readonly name: string

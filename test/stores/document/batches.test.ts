@@ -85,7 +85,7 @@ describe('a batch', () => {
     expect(new Set(txids).size).toBe(1)
   })
 
-  it('gives all its documents one time', async () => {
+  it('gives all its documents the same time', async () => {
     const created = await inFreshObject((object) => filmsOf(object).createBatch(films(100)))
     expect(new Set(created.flatMap(({ $createdAt, $updatedAt }) => [$createdAt, $updatedAt])).size).toBe(1)
   })

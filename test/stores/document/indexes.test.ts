@@ -93,7 +93,7 @@ describe('an index', () => {
     },
   )
 
-  it('costs one row for each document that is created or changed, and none where it is deleted', async () => {
+  it('costs one row for each document that is created or changed, and none for one that is deleted', async () => {
     await inFreshObject((object) => {
       const store = filmsOf(object)
       store.create({ $id: 'first', title: 'First' })
@@ -114,7 +114,7 @@ describe('an index', () => {
     })
   })
 
-  it('is built from the documents that there are, and dropped where it is not wanted any more', async () => {
+  it('is built from the existing documents, and dropped if it is no longer listed', async () => {
     const name = freshName()
     await inObject(name, (object) => {
       fill(filmsOf(object, []))
@@ -145,7 +145,7 @@ describe('an index', () => {
     })
   })
 
-  it('knows the case of paths, which names in SQLite do not', async () => {
+  it('tells paths apart by case, which names in SQLite do not', async () => {
     await inFreshObject((object) => {
       const store = filmsOf(object, ['year', 'Year'])
       store.createBatch([
@@ -172,7 +172,7 @@ describe('an index', () => {
     expect(failure).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining(problem) })
   })
 
-  it('refuses a store whose type differs from that of another only by case', async () => {
+  it('refuses a store whose name differs from that of another only by case', async () => {
     const failure = await inFreshObject((object) => {
       filmsOf(object)
       return failureOf(() => new DocumentStore(object.ctx, 'FILM'))

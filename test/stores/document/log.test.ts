@@ -22,7 +22,7 @@ const where = fc.oneof(
 type Store = DocumentStore<Note>
 type Model = Map<string, Note & { $version: number }>
 
-/** A call, and what it means for documents in a Map. Each throws, in both, where it can't be done. */
+/** A call, and what it does to documents in a Map. Both throw if it can't be done. */
 interface Action {
   name: string
   run(store: Store): unknown
@@ -97,13 +97,13 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   })),
 )
 
-/** Actions in one transaction, or each in its own; one that throws takes back what it did. */
+/** Actions in one transaction, or each in its own; one that throws is undone. */
 const block = fc.record({
   actions: fc.array(action, { maxLength: 5 }),
-  kind: fc.constantFrom('apart', 'together', 'failing', 'async'),
+  kind: fc.constantFrom('each', 'together', 'failing', 'async'),
 })
 
-it('[I1] emits a log from which the store can be rebuilt, and does what plain objects would, whatever is asked of it', async () => {
+it('[I1] emits a log from which the store can be rebuilt, and does what plain objects do, whatever calls are made', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(block, { maxLength: 6 }), async (blocks) => {
       await inFreshObject(async (object) => {
@@ -122,7 +122,7 @@ it('[I1] emits a log from which the store can be rebuilt, and does what plain ob
             )
           if (kind === 'together' || kind === 'async')
             model = attempt(model, (notes) => actions.forEach((step) => step.model(notes)))
-          if (kind === 'apart')
+          if (kind === 'each')
             for (const step of actions) {
               await outcome(() => step.run(store))
               model = attempt(model, (notes) => step.model(notes))
@@ -145,7 +145,7 @@ it('[I1] emits a log from which the store can be rebuilt, and does what plain ob
   )
 })
 
-it('gives its documents as a snapshot, page by page', async () => {
+it('returns its documents as a snapshot, page by page', async () => {
   await inFreshObject((object) => {
     const store: Store = new DocumentStore(object.ctx, 'Note', { indexes: ['stars'] })
     store.createBatch(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
@@ -201,7 +201,7 @@ async function outcome(run: () => unknown): Promise<void> {
   })
 }
 
-/** The model after something, or as it was where that throws. */
+/** The model after a change, or as it was if that throws. */
 function attempt(notes: Model, change: (notes: Model) => void): Model {
   const changed = new Map(notes)
   try {
@@ -213,13 +213,13 @@ function attempt(notes: Model, change: (notes: Model) => void): Model {
 }
 
 function add(notes: Model, $id: string, fields: Note): void {
-  if (notes.has($id)) throw new Error(`${$id} is there already`)
+  if (notes.has($id)) throw new Error(`${$id} exists already`)
   notes.set($id, { ...plain(fields), $version: 1 })
 }
 
 function set(notes: Model, $id: string, change: (own: Note) => Note): void {
   const note = notes.get($id)
-  if (note === undefined) throw new Error(`${$id} is not there`)
+  if (note === undefined) throw new Error(`${$id} does not exist`)
   const { $version, ...own } = note
   const changed = plain(change(own))
   if (canonical(changed) !== canonical(own)) notes.set($id, { ...changed, $version: $version + 1 })

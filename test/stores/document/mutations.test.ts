@@ -115,7 +115,7 @@ describe('a mutation', () => {
     ])
   })
 
-  it('is attributed by the call, whichever it is', async () => {
+  it('is attributed by the call, in every method', async () => {
     const bob = { actor: 'User/bob', correlationId: 'request-3' }
     const log = await inFreshObject((object) => {
       const customers = customersOf(object)
@@ -162,7 +162,7 @@ describe('a mutation', () => {
     ['deleteIfVersion of another', (customers) => customers.deleteIfVersion('a', 2)],
     ['deleteBatch of none', (customers) => customers.deleteBatch({ name: 'Bob' })],
     ['createBatch of none', (customers) => customers.createBatch([])],
-  ])('emits nothing and writes nothing where nothing changes: %s', async (_, mutate) => {
+  ])('emits and writes nothing if nothing changes: %s', async (_, mutate) => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       const alice = customers.create({
@@ -183,7 +183,7 @@ function replaceInAnotherOrder(customers: DocumentStore<Customer>): unknown {
 }
 
 describe('update', () => {
-  it('sets fields inside fields, makes those that lead there, and keeps the rest', async () => {
+  it('sets nested fields, creates those on the way, and keeps the others', async () => {
     const versions = await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice', address: null })
@@ -242,7 +242,7 @@ describe('update', () => {
     })
   })
 
-  it('takes what the names of an object mean as names', async () => {
+  it('treats the names of properties of every object as names', async () => {
     const updated = await inFreshObject((object) => {
       const customers = new DocumentStore<Record<string, unknown>>(object.ctx, 'Customer')
       customers.create({ $id: 'a', ...(JSON.parse('{ "__proto__": { "admin": true } }') as object) })
@@ -273,7 +273,7 @@ describe('a condition on the version', () => {
 })
 
 describe('replace', () => {
-  it('gives other fields, and keeps the id and the time of creation', async () => {
+  it('replaces the fields, and keeps the id and the time of creation', async () => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       const { $createdAt } = customers.create({ $id: 'a', name: 'Alice', age: 30 })
@@ -283,7 +283,7 @@ describe('replace', () => {
     })
   })
 
-  it('does not change what it is given', async () => {
+  it('does not change its argument', async () => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice' })
@@ -296,7 +296,7 @@ describe('replace', () => {
   it.each<[string, (customers: DocumentStore<Customer>) => unknown]>([
     ['update', (customers) => customers.update('b', { age: 1 })],
     ['replace', (customers) => customers.replace('b', { name: 'Bob' })],
-  ])('finds none to change: %s', async (_, mutate) => {
+  ])('refuses a missing document: %s', async (_, mutate) => {
     const failure = await inFreshObject((object) => failureOf(() => mutate(customersOf(object))))
     expect(failure).toMatchObject({ code: 'not-found', message: expect.stringMatching(/^Customer\.\w+: .* b$/) })
   })
@@ -332,7 +332,7 @@ describe('a document', () => {
     ['too long an id', { name: 'A', $id: 'a'.repeat(1_025) }],
   ]
 
-  it.each(NOT_JSON)('is refused, and nothing is written, where it has %s', async (_, input) => {
+  it.each(NOT_JSON)('is refused with %s, and nothing is written', async (_, input) => {
     await inFreshObject(async (object) => {
       const customers = customersOf(object)
       const alice = customers.create({ $id: 'alice', name: 'Alice' })
@@ -353,7 +353,7 @@ describe('a document', () => {
     })
   })
 
-  it('holds whatever JSON can say, and gives it back', async () => {
+  it('holds everything that JSON can hold, and returns it', async () => {
     const input = {
       $id: '\u{1F600} it\'s "a" \\ b',
       name: 'NUL \0, tab \t, \u2028, \u{1F600}, C:\\users, "quoted"',
@@ -378,7 +378,7 @@ describe('a document', () => {
     })
   })
 
-  it('may be as large as two of it fit into an event, and no larger', async () => {
+  it('may be so large that two of it fit into an event, and no larger', async () => {
     await inFreshObject(async (object) => {
       const customers = customersOf(object)
       const empty = customers.create({ name: '', $id: 'a' })

@@ -70,7 +70,7 @@ function idsOf(documents: readonly Document<Anything>[]): string[] {
 }
 
 describe('query', () => {
-  it('finds what the filter says, in its order, with indexes and without', async () => {
+  it('finds what the filter matches, in the order of the query, with indexes and without', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -96,7 +96,7 @@ describe('query', () => {
     )
   })
 
-  it('goes on after a document where the page before ended, until all are seen once', async () => {
+  it('continues after the last document of the page before, until all are seen once', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -122,7 +122,7 @@ describe('query', () => {
     )
   })
 
-  it('goes on after a document that is gone by now', async () => {
+  it('continues after a document that is gone by now', async () => {
     await inFreshObject((object) => {
       const {
         stores: [store],
@@ -133,7 +133,7 @@ describe('query', () => {
     })
   })
 
-  it('finds every number again by itself, however many digits it has', async () => {
+  it('finds every number by itself, however many digits it has', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -156,7 +156,7 @@ describe('query', () => {
     )
   })
 
-  it('matches a pattern as a whole, letter by letter but for the case of A to Z', async () => {
+  it('matches a pattern as a whole, exactly except for the case of A to Z', async () => {
     // What stands in the text, and what in the pattern: mostly, but not always, they fit.
     const piece = fc.constantFrom(
       { text: 'a', pattern: 'a' },
@@ -264,11 +264,11 @@ describe('query', () => {
     ],
     ['half a limit', { limit: 1.5 }, 'limit must be'],
     ['an offset before the first', { offset: -1 }, 'offset must be'],
-    ['two beginnings', { after: { $id: 'a' }, offset: 1 }, 'omit offset'],
+    ['after and offset together', { after: { $id: 'a' }, offset: 1 }, 'omit offset'],
     ['an end of a page that is no document', { after: 'a' }, 'after must be'],
     ['null for the end of a page', { after: null }, 'after must be'],
     ['an order that is no path', { orderBy: { a: 1 } }, 'orderBy must be'],
-    ['a word that no query has', { filter: { a: 1 } }, 'but no filter'],
+    ['an option that does not exist', { filter: { a: 1 } }, 'but no filter'],
     ['a filter that is none', { where: 'a = 1' }, 'a filter must be'],
     ['a list for a filter', { where: [{ a: 1 }] }, 'a filter must be'],
     ['undefined', { where: { a: undefined } }, 'not undefined'],
@@ -276,7 +276,7 @@ describe('query', () => {
     ['an object', { where: { a: { b: 1 } } }, "can't be compared by b"],
     ['an empty object', { where: { a: {} } }, 'not {}'],
     ['an operator that is none', { where: { a: { $regex: 'x' } } }, "can't be compared by $regex"],
-    ['a combination that is none', { where: { $nor: [{ a: 1 }] } }, 'not an array'],
+    ['a combination that does not exist', { where: { $nor: [{ a: 1 }] } }, 'not an array'],
     ['a Date', { where: { a: { $gt: new Date(0) } } }, 'not a Date'],
     ['NaN', { where: { a: Number.NaN } }, 'not NaN'],
     ['Infinity in a range', { where: { a: { $lt: Number.POSITIVE_INFINITY } } }, 'not Infinity'],
@@ -321,7 +321,7 @@ describe('query', () => {
     })
   })
 
-  it('takes as many conditions and values as its limits say', async () => {
+  it('takes as many conditions and values as its limits allow', async () => {
     await inFreshObject((object) => {
       const films = new DocumentStore<Anything>(object.ctx, 'Film')
       const last = films.create({ $id: 'a', field29: 1 })
@@ -347,7 +347,7 @@ describe('query', () => {
 })
 
 describe('list', () => {
-  it('gives all documents in the order of their ids, page by page', async () => {
+  it('returns all documents in the order of their ids, page by page', async () => {
     await inFreshObject(async (object) => {
       const films = new DocumentStore<Anything>(object.ctx, 'Film')
       films.createBatch(['d', 'a', 'c', 'b', 'e'].map(($id) => ({ $id })))
@@ -368,7 +368,7 @@ function mixed(count: number): Where[] {
   return Array.from({ length: count }, (_, index) => ({ [`field${index}`]: { $in: [1, 'x', true] } }))
 }
 
-/** A filter that says nothing, at a depth. */
+/** A filter that matches everything, at a depth. */
 function nested(depth: number): Where {
   return depth === 0 ? { a: null } : { $and: [nested(depth - 1)] }
 }

@@ -17,7 +17,7 @@ function filmsOf({ ctx }: Stores) {
 }
 
 describe('a schema', () => {
-  it('gives what is kept its shape, and takes what it asks for', async () => {
+  it('shapes what is kept, and types what is passed', async () => {
     await inFreshObject((object) => {
       const films = filmsOf(object)
       const given = { $id: 'a', title: 'A', unknown: 1 }
@@ -42,7 +42,7 @@ describe('a schema', () => {
     ['replace', (films) => films.replace('a', { title: '' }), 'title: '],
     ['upsert', (films) => films.upsert('a', { title: '' }), 'title: '],
     ['upsert of none', (films) => films.upsert('b', { title: '' }), 'title: '],
-  ])('refuses what it does not let through: %s', async (method, mutate, problem) => {
+  ])('refuses what does not pass it: %s', async (method, mutate, problem) => {
     await inFreshObject(async (object) => {
       const films = filmsOf(object)
       const film = films.create({ $id: 'a', title: 'A' })
@@ -54,7 +54,7 @@ describe('a schema', () => {
     })
   })
 
-  it('may not give what is no document', async () => {
+  it('must return a document', async () => {
     await inFreshObject(async (object) => {
       const schema = z.object({ at: z.string() }).transform(({ at }) => ({ at: new Date(at) }))
       const events = new DocumentStore(object.ctx, 'Event', { schema })
@@ -64,7 +64,7 @@ describe('a schema', () => {
   })
 })
 
-/** Never run: what it says is for the compiler, which fails where one of these is no error. */
+/** Never called: the compiler fails if one of these is not an error. */
 export function misuse(films: ReturnType<typeof filmsOf>, anything: DocumentStore<Record<string, string>>): unknown {
   const { title }: { title: string } = films.create({ title: 'A' })
   const name: string | undefined = films.get('a')?.director?.name

@@ -52,7 +52,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('[I1] never shows what an inner transaction did that was rolled back, whatever is done after it', async () => {
+  it('[I1] never shows what an inner transaction did that was rolled back, whatever is done afterwards', async () => {
     await withVectors('inner', async (vectors, object) => {
       vectors.insert(point('a', 1, 0, 0))
       await failureOf(() =>
@@ -75,7 +75,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('[I1] shows nothing of an async transaction that fails, at whatever moment one searches', async () => {
+  it('[I1] shows nothing of an async transaction that fails, whenever one searches', async () => {
     await withVectors('async', async (vectors, object) => {
       vectors.insert(point('kept', 1, 0, 0))
       const failing = failureOf(() =>
@@ -102,7 +102,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('shows the changes of another store over the same table', async () => {
+  it('shows the changes of another store on the same table', async () => {
     await withVectors('two stores', async (first, object) => {
       await withVectors('two stores', (second) => {
         first.insert(point('a', 1, 0, 0))
@@ -116,7 +116,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('costs a row written with the first search after a change, and none with others', async () => {
+  it('costs a written row in the first search after a change, and none in others', async () => {
     const name = 'billed rows'
     await withVectors(name, (vectors, object) => {
       const search = (): number => rowsWritten(object, () => void found(vectors))
@@ -144,7 +144,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('is dropped after many changes, and where there is no room for it', async () => {
+  it('is dropped after many changes, and if there is no room for it', async () => {
     await withVectors(
       'many changes',
       (vectors) => {

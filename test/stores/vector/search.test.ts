@@ -14,7 +14,7 @@ function point(id: string, x: number, y: number, z = 0): VectorDocument<Topic> {
 }
 
 describe('search', () => {
-  it('gives the nearest first, with content, metadata, similarity and distance', async () => {
+  it('returns the nearest first, with content, metadata, similarity and distance', async () => {
     await withVectors('gives', (vectors) => {
       vectors.insertBatch([point('east', 2, 0), point('north', 0, 3), point('west', -1, 0), point('nowhere', 0, 0)])
       const find = (metric?: VectorMetric): unknown[] =>
@@ -80,7 +80,7 @@ describe('search', () => {
     )
   })
 
-  it('measures embeddings of any dimension, 1 and those that are no multiple of 4 among them', async () => {
+  it('measures embeddings of any dimension, including 1 and others that are not multiples of 4', async () => {
     for (const dimension of [1, 2, 4, 5, 7, 130])
       await withVectors(
         `dimension ${dimension}`,
@@ -131,7 +131,7 @@ describe('search', () => {
     })
   })
 
-  it('takes an embedding of length 0 where it means something', async () => {
+  it('takes an embedding of length 0 if the metric allows it', async () => {
     await withVectors('length 0', (vectors) => {
       vectors.insertBatch([point('far', 5, 0), point('near', 1, 0)])
       const near = vectors.search({ embedding: [0, 0, 0], metric: 'l2' })
@@ -139,7 +139,7 @@ describe('search', () => {
     })
   })
 
-  it('refuses to give more text than limits.searchCharacters', async () => {
+  it('refuses to return more text than limits.searchCharacters', async () => {
     await withVectors('much text', async (vectors) => {
       for (let index = 0; index < 18; index++)
         vectors.insert({ ...point(`p${index}`, 1, 0), content: 'x'.repeat(900_000) })
@@ -193,7 +193,7 @@ describe('filter', () => {
     })
   })
 
-  it('gives the nearest of those that it lets through', async () => {
+  it('returns the nearest of those that match', async () => {
     await withVectors('filter and limit', (vectors) => {
       const points = Array.from({ length: 700 }, (_, index) => ({
         ...point(`p${index}`, index, 1),
@@ -226,7 +226,7 @@ describe('filter', () => {
     })
   })
 
-  it('finds by every value that JSON can carry, and by no other', async () => {
+  it('finds by every value that JSON can hold, and by no other', async () => {
     const scalar = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 4 }).map((text) => text.toWellFormed()),
       fc.double({ noNaN: true, noDefaultInfinity: true }),

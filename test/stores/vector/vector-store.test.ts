@@ -22,7 +22,7 @@ const cake: VectorDocument<Topic> = { id: 'cake', content: 'Bob bakes cake', emb
 /** MurmurHash3 x86 128 of the embedding's bytes and the content, by another implementation (Python's mmh3). */
 const TEA_HASH = '59b5bc03ee41f4273adbf819315c8df1'
 
-/** What the events say, in short. */
+/** The events, in short. */
 function changes(object: Stores): unknown[][] {
   return logOf(object).map(({ op, store, table, key, before, after }) => [
     op,
@@ -58,7 +58,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('gives back what it was given, the embedding as 32-bit floats', async () => {
+  it('returns what it was given, the embedding as 32-bit floats', async () => {
     await withVectors('gives back', (vectors, object) => {
       vectors.insert({ ...tea, embedding: [0.1, -2, 1e-45] })
       vectors.insert({ ...cake, embedding: new Float32Array([9, 0, 1, 0, 9]).subarray(1, 4) })
@@ -98,7 +98,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('says in the events who did it, for a call or for a transaction', async () => {
+  it('records the actor in the events, of a call or of a transaction', async () => {
     await withVectors('attribution', (vectors, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -125,7 +125,7 @@ describe('VectorStore', () => {
     ['insertBatch', (vectors) => vectors.insertBatch([cake, { ...cake, id: 'second cake' }])],
     ['upsert', (vectors) => vectors.upsert({ ...tea, content: 'changed' })],
     ['delete', (vectors) => void vectors.delete('tea')],
-  ])('[I1] leaves neither row nor event of %s when the transaction around it throws', async (method, change) => {
+  ])('[I1] leaves neither row nor event of %s if the transaction around it throws', async (method, change) => {
     await withVectors(`throws after ${method}`, async (vectors, object) => {
       vectors.insert(tea)
       const failure = await failureOf(() =>
@@ -141,7 +141,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('writes nothing and emits nothing where nothing changes', async () => {
+  it('writes and emits nothing if nothing changes', async () => {
     await withVectors('no change', (vectors, object) => {
       vectors.insert(tea)
       vectors.upsert({ ...tea, embedding: new Float32Array([1, 0, 0.5]) })
@@ -223,7 +223,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('refuses metadata that no event has room for', async () => {
+  it('refuses metadata that no event can hold', async () => {
     await withVectors('large metadata', async (vectors, object) => {
       const failure = await failureOf(() => vectors.insert({ ...tea, metadata: { topic: 'x'.repeat(1_000_000) } }))
       expect(failure.code).toBe('event-too-large')
@@ -232,7 +232,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('takes what is as large as it may be', async () => {
+  it('takes a document of the largest size', async () => {
     const large = {
       content: '"'.repeat(limits.contentBytes),
       embedding: new Float32Array(limits.dimension).fill(1),
@@ -276,7 +276,7 @@ describe('VectorStore', () => {
     expect(failure.code).toBe('invalid-argument')
   })
 
-  it('refuses another dimension than that of the embeddings that are there', async () => {
+  it('refuses another dimension than that of the stored embeddings', async () => {
     await withVectors('new dimension', (vectors) => vectors.insert(tea))
     const failure = await failureOf(() => withVectors('new dimension', () => undefined, { dimension: 4 }))
     expect(failure.message).toBe(
@@ -288,7 +288,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('keeps the tables of several stores apart', async () => {
+  it('separates the tables of several stores', async () => {
     await withVectors('several', (vectors, object) => {
       const faces = new VectorStore(object.ctx, 'faces', { dimension: 2 })
       vectors.insert(tea)
@@ -301,7 +301,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('keeps what a schema makes of metadata, and refuses what it refuses', async () => {
+  it('keeps what a schema returns for metadata, and refuses what it refuses', async () => {
     await inFreshObject(async (object) => {
       const schema = z.strictObject({ topic: z.string(), stars: z.int().default(3) })
       const vectors = new VectorStore(object.ctx, 'vectors', { dimension: 1, schema })
@@ -315,7 +315,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('makes its tables anew after deleteAll', async () => {
+  it('has its tables again after deleteAll', async () => {
     await withVectors('deleteAll', async (vectors, object) => {
       vectors.insert(tea)
       vectors.search({ embedding: [1, 0, 0] })

@@ -1,4 +1,4 @@
-// How the tests of vector stores reach them, and what a search is to find, without any of the store's own code.
+// How the tests of vector stores reach them, and what a search must find, computed without the store's own code.
 
 import { VectorStore } from 'durable-outbox'
 import type { Embedding, VectorMetric, VectorStoreOptions } from 'durable-outbox/stores'
