@@ -4,11 +4,12 @@
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
+import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import type { Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
-import { type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
+import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
 import { type OutboxState, readState } from './state.ts'
 import type { OutboxTables } from './tables.ts'
 
@@ -148,7 +149,12 @@ export class Outbox {
         isRetry ? state.attemptsEnded : 0,
         isRetry ? state.firstAttemptMs : nowMs,
       )
-      return createBatch(state, rows, { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 })
+      const range = { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 }
+      try {
+        return createBatch(state, rows, range)
+      } catch {
+        return createBatch(state, this.#replaceUnreadable(rows, nowMs), range)
+      }
     })
   }
 
@@ -232,6 +238,25 @@ export class Outbox {
     })
   }
 
+  /** Rows with dead letters in the place of events that can't be read, so that these don't stop the log (I3). */
+  #replaceUnreadable(rows: readonly OutboxRow[], nowMs: number): OutboxRow[] {
+    return rows.map((row) => {
+      const contents = parseContents({ ...row })
+      if (!(contents instanceof Error)) return row
+      const reason = contents.message
+      const letters = Array.from({ length: row.count }, (_, index) => {
+        const event = { id: this.#createId(), type: UNREADABLE_TYPE, data: { row: row.events.slice(0, 10_000) } }
+        const lsn = row.lsn - row.count + 1 + index
+        const times = { timeMs: row.time, firstAttemptMs: nowMs, lastAttemptMs: nowMs }
+        this.deadLetters.add({ lsn, txid: row.txid, event, reason, attempts: 0, ...times })
+        return { id: this.#createId(), type: DEAD_LETTER_TYPE, data: { id: event.id, type: event.type, reason } }
+      })
+      const events = JSON.stringify(letters)
+      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', events, row.lsn)
+      return { ...row, events }
+    })
+  }
+
   /** The type of the event of an LSN, or nothing where it is not in the log. */
   typeAt(lsn: number): string | undefined {
     const [row] = this.rows(lsn, lsn)
@@ -273,7 +298,8 @@ export class Outbox {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
-    for (const [lsn, count, bytes, txid, time, events] of rows) yield { lsn, count, bytes, txid, time, events }
+    for (const [lsn, count, bytes, txid, time, events] of rows)
+      yield { lsn, count, bytes, txid, time, events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events }
   }
 
   /**
@@ -295,6 +321,14 @@ export class Outbox {
 
   rolledBack(): void {
     this.forgetBacklog()
+  }
+
+  /** A row's events with the bytes that are not UTF-8, for which the platform puts U+FFFD. */
+  #exactEvents(lsn: number): string {
+    const { events } = this.#storage.sql
+      .exec<{ events: ArrayBuffer }>('SELECT CAST(events AS BLOB) AS events FROM _cdc_outbox WHERE lsn = ?', lsn)
+      .one()
+    return textOf(new Uint8Array(events))
   }
 
   /** Where the log ends, and up to where it was accepted. */
