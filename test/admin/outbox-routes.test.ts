@@ -147,13 +147,13 @@ describe('a request that makes no sense', () => {
   ])('[I8] reaches nothing but the calls: %s', async (method) => {
     expect(await post(`/notes/names/${method}`, '{}')).toMatchObject({
       status: 404,
-      body: { code: 'not-found', error: expect.stringContaining('there are stats, list, get, flush') },
+      body: { code: 'not-found', error: expect.stringContaining('the methods are stats, list, get, flush') },
     })
     expect(found).not.toContain('notes/names')
   })
 
   it.each(['nothing', 'constructor', '__proto__', 'Notes', 'NOTES'])('[I8] finds no class %s', async (className) => {
-    const error = `admin: there is no outbox of ${className}/a`
+    const error = `admin: there is no outbox ${className}/a`
     expect(await post(`/${className}/a/stats`)).toMatchObject({ status: 404, body: { code: 'not-found', error } })
   })
 

@@ -3,7 +3,7 @@
 
 import { CDCError } from '../../error.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
-import { jsonPathOf, unsayableField } from '../../sqlite/quote.ts'
+import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
 import type { DocumentFields, Fields } from './document.ts'
 
 /** Every path of a document, of up to five fields. */
@@ -46,7 +46,7 @@ export function parsePath(path: string, caller: string): readonly string[] {
  */
 export function jsonPath(path: string, caller: string): string {
   const fields = parsePath(path, caller)
-  const escaped = unsayableField(fields)
+  const escaped = unrepresentableField(fields)
   if (escaped === undefined) return jsonPathOf(fields)
   throw new CDCError(
     'invalid-argument',

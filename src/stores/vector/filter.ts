@@ -1,7 +1,7 @@
 // From a filter to SQL. Names and values travel as bound parameters, so that none can become SQL.
 
 import { jsonProblem } from '../../event/json.ts'
-import { jsonPathOf, unsayableField } from '../../sqlite/quote.ts'
+import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
 import { invalid } from '../checks.ts'
 
 /** Fields that one filter names, at most: each takes two of a statement's 100 parameters. */
@@ -52,7 +52,7 @@ export function metadataClause(filter: object, caller: string): Clause {
 /** SQLite's path to a field, with every name in quotes, so that whatever is in them is a part of it. */
 function jsonPath(field: string, caller: string): string {
   const names = (field.startsWith(METADATA_PREFIX) ? field.slice(METADATA_PREFIX.length) : field).split('.')
-  if (names.includes('') || unsayableField(names) !== undefined)
+  if (names.includes('') || unrepresentableField(names) !== undefined)
     throw invalid(
       caller,
       `filter can't name the field ${JSON.stringify(field)}: names are separated by dots, and hold no quotes, backslashes or control characters`,
