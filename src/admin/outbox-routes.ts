@@ -75,7 +75,7 @@ export function outboxRoutes<Env extends object>(
       )
     const argument = await readArgument(c.req)
     const holder = find(c.env, className, object)
-    if (holder === undefined) throw new CDCError('not-found', `admin: there is no outbox ${className}/${object}`)
+    if (holder === undefined) throw new CDCError('not-found', `admin: there is no outbox of ${className}/${object}`)
     return Response.json((await callOutbox(holder, (outbox) => call(outbox, argument))) ?? null)
   })
   app.all('*', (c) => {
