@@ -54,7 +54,7 @@ export const cdcState = sqliteTable('_cdc_state', {
 
 /**
  * One row: the transaction that captured writes belong to now. A trigger can read it only from a table, so it is written
- * once in each transaction that writes to a captured table.
+ * once in each transaction that writes to a captured table. By an UPDATE, which does not change `last_insert_rowid()`.
  */
 export const cdcTransaction = sqliteTable('_cdc_transaction', {
   id: integer('id').primaryKey(),
@@ -65,6 +65,17 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   fields: text('fields').notNull(),
   /** UTF-8 bytes that a record has beyond its event, at most. */
   envelopeBytes: integer('envelope_bytes').notNull(),
+  /** What `changes()` was before this row was written, as the user's next statement may ask. */
+  changes: integer('changes').notNull().default(0),
+})
+
+/** The tables that are captured, also while no code of this version calls for it. */
+export const cdcCapture = sqliteTable('_cdc_capture', {
+  name: text('name').primaryKey(),
+  /** JSON: which columns, and what events show of them. */
+  options: text('options').notNull(),
+  /** JSON array of the table's columns as the triggers know them. */
+  columns: text('columns').notNull(),
 })
 
 /** The progress of each table snapshot. */
