@@ -204,7 +204,8 @@ export class Capture {
     bindings: unknown[],
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
-    const { outbox, limits, committed } = this.#ports
+    const { tables, outbox, limits, committed } = this.#ports
+    tables.open()
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()

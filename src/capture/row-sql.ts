@@ -129,8 +129,7 @@ export function checkFunction(name: string): void {
 
 /** A value as an argument of `json_object`, changed by nothing. A text column holds neither integers nor reals. */
 function valueSQL(value: string, kind: ColumnKind, isText: boolean): string {
-  const numbers =
-    `WHEN'integer'THEN iif(${value}/9007199254740992=0,${value},${value}||'')` + `WHEN'real'THEN ${realSQL(value)}`
+  const numbers = `WHEN'integer'THEN iif(${value}/9007199254740992=0,${value},${value}||'')WHEN'real'THEN ${realSQL(value)}`
   const plain = `CASE typeof(${value})WHEN'blob'THEN json_object('$hex',hex(${value}))${isText ? '' : numbers} ELSE ${value} END`
   switch (kind) {
     case 'plain':

@@ -9,7 +9,7 @@ import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import type { Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
-import { type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
+import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
 import { type OutboxState, readState } from './state.ts'
 import type { OutboxTables } from './tables.ts'
 
@@ -149,7 +149,12 @@ export class Outbox {
         isRetry ? state.attemptsEnded : 0,
         isRetry ? state.firstAttemptMs : nowMs,
       )
-      return createBatch(state, rows, { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 })
+      const range = { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 }
+      try {
+        return createBatch(state, rows, range)
+      } catch {
+        return createBatch(state, this.#replaceUnreadable(rows, nowMs), range)
+      }
     })
   }
 
@@ -230,6 +235,25 @@ export class Outbox {
       }
       this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', JSON.stringify(contents), row.lsn)
       this.#storage.sql.exec(`UPDATE _cdc_state SET ${NO_BATCH}, last_error = ?`, reason)
+    })
+  }
+
+  /** Rows with dead letters in the place of events that can't be read, so that these don't stop the log (I3). */
+  #replaceUnreadable(rows: readonly OutboxRow[], nowMs: number): OutboxRow[] {
+    return rows.map((row) => {
+      const contents = parseContents({ ...row })
+      if (!(contents instanceof Error)) return row
+      const reason = contents.message
+      const letters = Array.from({ length: row.count }, (_, index) => {
+        const event = { id: this.#createId(), type: UNREADABLE_TYPE, data: { row: row.events.slice(0, 10_000) } }
+        const lsn = row.lsn - row.count + 1 + index
+        const times = { timeMs: row.time, firstAttemptMs: nowMs, lastAttemptMs: nowMs }
+        this.deadLetters.add({ lsn, txid: row.txid, event, reason, attempts: 0, ...times })
+        return { id: this.#createId(), type: DEAD_LETTER_TYPE, data: { id: event.id, type: event.type, reason } }
+      })
+      const events = JSON.stringify(letters)
+      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', events, row.lsn)
+      return { ...row, events }
     })
   }
 

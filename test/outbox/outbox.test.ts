@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { ExactlyOnceContext } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
+import { configurations, type Stores } from '../worker.ts'
 import { migrate } from '../../src/sqlite/migrate.ts'
 import { acceptedRecords } from 'durable-outbox/testing'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -160,5 +161,23 @@ describe('epoch', () => {
     ])
     expect(records[1]?.epoch).toBe(records[0]?.epoch)
     expect(records[2]?.epoch).not.toBe(records[0]?.epoch)
+  })
+
+  it('[I9] sorts after the one before, although the clock has stepped back', async () => {
+    const clock = { ms: Date.now() }
+    configurations.set('clock back', { now: () => clock.ms })
+    await runInDurableObject<Stores, void>(env.STORES.getByName('clock back'), async ({ ctx, outbox }) => {
+      const before = outbox.stats().epoch
+      clock.ms -= 5_000
+      await ctx.storage.deleteAll()
+      const after = outbox.stats().epoch
+      expect(after > before).toBe(true)
+    })
+    await inPlain('renamed back', async (state) => {
+      const first = new ExactlyOnceContext(state, { source: 'DO/Old' }).outbox.stats().epoch
+      const now = (): number => Date.now() - 3_600_000
+      const second = new ExactlyOnceContext(state, { source: 'DO/New', now }).outbox.stats().epoch
+      expect(second > first).toBe(true)
+    })
   })
 })

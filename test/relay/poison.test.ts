@@ -19,6 +19,30 @@ async function deadLettersOf(name: string) {
   return (await outbox.deadLetters()).items
 }
 
+describe('a row of the log that can no longer be read', () => {
+  it.each(['{"not":"an array"}', '[{"captured":1,"after":{"a":{"$hex":"not hex"}}}]', 'no JSON'])(
+    '[I3] becomes a dead letter, and the other rows are delivered: %s',
+    async (events) => {
+      const name = `unreadable ${events}`
+      await write(name, ['A'], ['B'], ['C'])
+      await inNotes(name, ({ ctx, outbox }) => {
+        ctx.storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = 2', events)
+        expect(outbox.list().items.map(({ type }) => type)).toEqual(['A', 'cdc.unreadable', 'C'])
+        expect(outbox.stats()).toMatchObject({ pendingEvents: 3 })
+      })
+      const records = await drain(name)
+      expect(records.map(({ lsn, type }) => [lsn, type])).toEqual([
+        [1, 'A'],
+        [2, 'cdc.dead_letter'],
+        [3, 'C'],
+      ])
+      expect(await deadLettersOf(name)).toMatchObject([
+        { lsn: 2, reason: expect.stringContaining('the row that ends at LSN 2'), event: { data: { row: events } } },
+      ])
+    },
+  )
+})
+
 describe('an event that the pipeline refuses', () => {
   it('[I3] becomes a dead letter, and everything after it is delivered', async () => {
     await write('one-bad', ['A'], ['B', 'Poison', 'C'], ['D'])
