@@ -23,7 +23,8 @@ export type { Transaction } from './transaction/transaction.ts'
 export { CDCError, type CDCErrorCode } from './error.ts'
 export { sql } from 'drizzle-orm'
 export { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from './event/limits.ts'
-export { type CommittedRecord, type EventRecord, eventRecordSchema, isCommitted } from './event/record.ts'
+export { type CommittedRecord, type EventRecord, isCommitted } from './event/record.ts'
+export { eventRecordSchema, unifiedEventSchema } from './event/schemas.ts'
 export {
   type Attribution,
   type CommittedEvent,
@@ -31,7 +32,6 @@ export {
   type Operation,
   type StoreType,
   type UnifiedEvent,
-  unifiedEventSchema,
 } from './event/unified-event.ts'
 export { CDCEmitter, type CDCEmitterOptions, UnsentError } from './senders/cdc-emitter.ts'
 export type { Pipeline } from './pipeline/pipeline.ts'

@@ -2,11 +2,13 @@
 // log: it walks along LSNs, and says where to go on.
 
 import { RpcTarget } from 'cloudflare:workers'
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
-import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
+import { type Fields, fieldsOf } from '../event/fields.ts'
+import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
+import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
+import type { Problem } from '../problem.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
@@ -22,47 +24,69 @@ const PAGE_EVENTS = 100
 const PAGE_ROWS_MAX = 1_000
 const PAGE_BYTES_MAX = 8_000_000
 
-const lsnSchema = z.int().positive()
-const limitSchema = z.int().positive().max(PAGE_EVENTS_MAX).default(PAGE_EVENTS)
-const matchFields = {
-  type: eventFields.type.optional(),
-  store: eventFields.store.optional(),
-  table: eventFields.table.optional(),
-  key: eventFields.key.optional(),
-  from: lsnSchema.default(1),
-  to: lsnSchema.optional(),
-  limit: limitSchema,
+/** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
+export interface OutboxMatch {
+  type?: string
+  store?: StoreType
+  table?: string
+  key?: string
+  from?: number
+  to?: number
+  limit?: number
 }
 
-const listSchema = z.strictObject({ ...matchFields, status: z.enum(['pending', 'delivered']).optional() })
-const deadLettersSchema = z.strictObject(matchFields)
-const chosenSchema = z
-  .strictObject({
-    ...matchFields,
-    ids: z.array(eventFields.id).max(PAGE_EVENTS_MAX).optional(),
-    all: z.literal(true).optional(),
-  })
-  .refine(
-    ({ ids, all, type, store, table, key, to }) =>
-      [ids, all, type, store, table, key, to].some((choice) => choice !== undefined),
-    {
-      error: 'say which dead letters: { ids }, a filter, or { all: true }',
-    },
-  )
-const discardSchema = z.looseObject({ reason: z.string().min(1).max(1_000) })
-const snapshotSchema = z.strictObject({
-  store: eventFields.table,
-  chunk: z.int().positive().max(SNAPSHOT_CHUNK_MAX).default(SNAPSHOT_CHUNK),
-})
-const replaySchema = z
-  .strictObject({ fromLSN: lsnSchema, toLSN: lsnSchema })
-  .refine(({ fromLSN, toLSN }) => fromLSN <= toLSN, { error: 'fromLSN is above toLSN' })
+export interface OutboxQuery extends OutboxMatch {
+  status?: 'pending' | 'delivered'
+}
 
-/** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
-export type OutboxMatch = z.input<typeof deadLettersSchema>
-export type OutboxQuery = z.input<typeof listSchema>
 /** Which dead letters: these ids, or all that match, or `{ all: true }`. */
-export type DeadLetterChoice = z.input<typeof chosenSchema>
+export interface DeadLetterChoice extends OutboxMatch {
+  ids?: string[]
+  all?: true
+}
+
+const lsn = whole()
+const placeFields = fieldsOf<{ lsn: number }>({ lsn })
+const match = {
+  type: optional(name),
+  store: optional(storeType),
+  table: optional(name),
+  key: optional(name),
+  from: withDefault(lsn, 1),
+  to: optional(lsn),
+  limit: withDefault(whole({ to: PAGE_EVENTS_MAX }), PAGE_EVENTS),
+}
+/** Once the defaults are in. */
+type Filled<Query extends OutboxMatch> = Query & Required<Pick<Query, 'from' | 'limit'>>
+
+const others = 'is not known here'
+const queryFields = fieldsOf<Filled<OutboxQuery>>(
+  { ...match, status: optional(oneOf(['pending', 'delivered'])) },
+  { others },
+)
+const matchFields = fieldsOf<Filled<OutboxMatch>>(match, { others })
+const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
+const choiceFields = fieldsOf<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
+const discardFields = fieldsOf<Filled<DeadLetterChoice> & { reason: string }>(
+  { ...choice, reason: text({ to: 1_000 }) },
+  { others, rule: choiceProblem },
+)
+const snapshotFields = fieldsOf<{ store: string; chunk: number }>(
+  { store: name, chunk: withDefault(whole({ to: SNAPSHOT_CHUNK_MAX }), SNAPSHOT_CHUNK) },
+  { others },
+)
+const rangeFields = fieldsOf<{ fromLSN: number; toLSN: number }>(
+  { fromLSN: lsn, toLSN: lsn },
+  {
+    others,
+    rule: ({ fromLSN, toLSN }) => (fromLSN > toLSN ? { path: ['fromLSN'], message: 'is above toLSN' } : undefined),
+  },
+)
+
+function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoice): Problem | undefined {
+  const isChosen = [ids, all, type, store, table, key, to].some((choice) => choice !== undefined)
+  return isChosen ? undefined : { path: [], message: 'say which dead letters: { ids }, a filter, or { all: true }' }
+}
 
 /** A JSON object, in words that the types of RPC understand: `unknown` they refuse, and a recursive type is too deep. */
 type JSONObject = Record<string, string | number | boolean | null | object>
@@ -172,7 +196,7 @@ export class OutboxAdmin extends RpcTarget {
 
   /** The events of the log that match, in LSN order, both pending ones and those that were delivered and are kept. */
   list(query: OutboxQuery = {}): Page<ListedEvent> {
-    const { status, from, to = Infinity, limit, ...match } = parse(listSchema, query, 'list')
+    const { status, from, to = Infinity, limit, ...match } = parse(queryFields, query, 'list')
     const state = this.#state()
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
@@ -193,7 +217,7 @@ export class OutboxAdmin extends RpcTarget {
 
   /** One event of the log; nothing where it never was, or is not kept any more. */
   get(lsn: number): ListedEvent | undefined {
-    const at = parse(lsnSchema, lsn, 'get')
+    const at = parse(placeFields, { lsn }, 'get').lsn
     return this.list({ from: at, to: at, limit: 1 }).items[0]
   }
 
@@ -227,7 +251,7 @@ export class OutboxAdmin extends RpcTarget {
   /** The events that the pipeline refused and nobody has redriven or discarded, in LSN order. */
   deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
     const state = this.#state()
-    const { items, ...rest } = this.#findDeadLetters(parse(deadLettersSchema, query, 'deadLetters'))
+    const { items, ...rest } = this.#findDeadLetters(parse(matchFields, query, 'deadLetters'))
     return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
@@ -238,7 +262,7 @@ export class OutboxAdmin extends RpcTarget {
    * @returns how many, and `nextLSN` where there may be more.
    */
   redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, choice, 'redrive'))
+    const { items: letters, ...rest } = this.#findDeadLetters(parse(choiceFields, choice, 'redrive'))
     if (letters.length > 0)
       this.#parts.commit(() => {
         for (const { lsn } of letters) this.#parts.outbox.deadLetters.remove(lsn)
@@ -261,14 +285,14 @@ export class OutboxAdmin extends RpcTarget {
    */
   snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
     const given = { ...options, store: Object(store).name ?? store }
-    const { store: name, chunk } = parse(snapshotSchema, given, 'snapshot')
+    const { store: name, chunk } = parse(snapshotFields, given, 'snapshot')
     return this.#parts.snapshots.start(name, chunk)
   }
 
   /** Drops dead letters for good. A `cdc.dead_letter_discarded` event says which and why, and lands like any other. */
   discard(choice: DeadLetterChoice & { reason: string }): { discarded: number; nextLSN?: number } {
-    const { reason, ...which } = parse(discardSchema, choice, 'discard')
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, which, 'discard'))
+    const { reason, ...which } = parse(discardFields, choice, 'discard')
+    const { items: letters, ...rest } = this.#findDeadLetters(which)
     if (letters.length > 0)
       this.#parts.commit((tx) => {
         for (const { lsn, event } of letters) {
@@ -288,7 +312,7 @@ export class OutboxAdmin extends RpcTarget {
    * @throws {CDCError} `not-found` where the first of them is not kept any more, `pipeline-failed` with its reason.
    */
   async replay(range: { fromLSN: number; toLSN: number }): Promise<{ replayed: number; nextLSN?: number }> {
-    const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
+    const { fromLSN, toLSN } = parse(rangeFields, range, 'replay')
     const { outbox, limits } = this.#parts
     const state = this.#state()
     const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.maxBatchEvents - 1)
@@ -315,7 +339,7 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: DeadLetterMatch): Page<DeadLetter> {
+  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: Filled<DeadLetterChoice>): Page<DeadLetter> {
     const scanned = this.#parts.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
@@ -370,8 +394,6 @@ function describeBatch(state: OutboxState): NonNullable<OutboxStats['inFlight']>
   }
 }
 
-type DeadLetterMatch = z.output<typeof deadLettersSchema> & { ids?: string[] | undefined }
-
 type MatchedField = 'type' | 'store' | 'table' | 'key'
 type Match = { [Field in MatchedField]?: EventContent[Field] | undefined }
 
@@ -384,9 +406,6 @@ function matches(event: Match, { type, store, table, key }: Match): boolean {
   )
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, method: string): z.output<Schema> {
-  const parsed = schema.safeParse(input)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => [issue.path.join('.'), issue.message].filter(Boolean).join(': '))
-  throw new CDCError('invalid-argument', `outbox.${method}: ${problems.join('; ')}`)
+function parse<T extends object>(fields: Fields<T>, argument: object, method: string): T {
+  return fields.parse(argument, `outbox.${method}`, 'invalid-argument')
 }

@@ -3,8 +3,8 @@
 // under the same identities, and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
-import * as z from 'zod'
-import { CDCError } from '../error.ts'
+import { fieldsOf } from '../event/fields.ts'
+import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { IngestBatch } from './batch.ts'
@@ -28,14 +28,13 @@ export interface IngestBatchesOptions {
   now?: () => number
 }
 
-const optionsSchema = z.object({
-  sendTimeoutMs: z.int().positive().default(SEND_TIMEOUT_MS),
-  rememberedMs: z
-    .int()
-    .positive()
-    .default(24 * 3_600_000),
-  maxBatches: z.int().positive().default(100_000),
-  maxSends: z.int().positive().default(6),
+type BatchLimits = Required<Omit<IngestBatchesOptions, 'pipeline' | 'now'>>
+
+const limitFields = fieldsOf<BatchLimits>({
+  sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
+  rememberedMs: withDefault(whole(), 24 * 3_600_000),
+  maxBatches: withDefault(whole(), 100_000),
+  maxSends: withDefault(whole(), 6),
 })
 
 /** Rows that one run of the alarm deletes, and when the next one goes on where there were more. */
@@ -51,7 +50,7 @@ const LEFT_SHARE = 0.9
  * `INGEST_BATCHES`, and export it from the Worker.
  */
 export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
-  readonly #options: z.infer<typeof optionsSchema>
+  readonly #limits: BatchLimits
   readonly #pipeline: Pipeline
   readonly #now: () => number
   readonly #underWay = new Map<string, Promise<Outcome>>()
@@ -62,12 +61,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const options = this.configure()
-    const parsed = optionsSchema.safeParse(options)
-    if (!parsed.success) {
-      const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-      throw new CDCError('invalid-config', `configure: ${problems.join('; ')}`)
-    }
-    this.#options = parsed.data
+    this.#limits = limitFields.parse(options, 'configure', 'invalid-config')
     this.#pipeline = options.pipeline ?? boundPipeline()
     this.#now = options.now ?? Date.now
     this.#sql(
@@ -85,10 +79,10 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     if (this.#isAccepted(identity)) return { name: 'accepted' }
     const underWay = this.#underWay.get(identity)
     if (underWay !== undefined) return underWay
-    if (this.#underWay.size >= this.#options.maxSends)
+    if (this.#underWay.size >= this.#limits.maxSends)
       return {
         name: 'full',
-        reason: `${this.#options.maxSends} batches of this ns are on their way already; try again`,
+        reason: `${this.#limits.maxSends} batches of this ns are on their way already; try again`,
         retryAfterSeconds: 1,
       }
     const sending = this.#send({ identity, records })
@@ -98,7 +92,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
 
   async #send({ identity, records }: IngestBatch): Promise<Outcome> {
     try {
-      const outcome = await forward(this.#pipeline, records, this.#options.sendTimeoutMs)
+      const outcome = await forward(this.#pipeline, records, this.#limits.sendTimeoutMs)
       if (outcome.name === 'accepted') await this.#remember(identity)
       return outcome
     } finally {
@@ -107,15 +101,15 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   }
 
   #isAccepted(identity: string): boolean {
-    const since = this.#now() - this.#options.rememberedMs
+    const since = this.#now() - this.#limits.rememberedMs
     return this.#sql('SELECT 1 FROM batches WHERE identity = ? AND accepted_ms > ?', identity, since).length > 0
   }
 
   async #remember(identity: string): Promise<void> {
     this.#sql('INSERT OR REPLACE INTO batches (identity, accepted_ms) VALUES (?, ?)', identity, this.#now())
     this.#count++
-    const isFull = this.#count > this.#options.maxBatches
-    await this.#sweepBy(this.#now() + (isFull ? 0 : this.#options.rememberedMs))
+    const isFull = this.#count > this.#limits.maxBatches
+    await this.#sweepBy(this.#now() + (isFull ? 0 : this.#limits.rememberedMs))
   }
 
   /** Makes the alarm due at a time, or earlier. One that is stuck in the past counts as none. */
@@ -142,19 +136,19 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     const nextMs =
       due > SWEEP_ROWS_MAX
         ? now + SWEEP_GOES_ON_MS
-        : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#options.rememberedMs)
+        : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#limits.rememberedMs)
     // Never for the very millisecond of the running alarm, which would be lost.
     this.#sweepMs = Math.max(nextMs, (info?.scheduledTime ?? 0) + 1)
     await this.ctx.storage.setAlarm(this.#sweepMs)
   }
 
   #countExpired(now: number): number {
-    const before = now - this.#options.rememberedMs
+    const before = now - this.#limits.rememberedMs
     return this.#sql<{ n: number }>('SELECT count(*) AS n FROM batches WHERE accepted_ms <= ?', before)[0]?.n ?? 0
   }
 
   #countExcess(): number {
-    const { maxBatches } = this.#options
+    const { maxBatches } = this.#limits
     const count = this.#countRows()
     return count > maxBatches ? count - Math.floor(maxBatches * LEFT_SHARE) : 0
   }

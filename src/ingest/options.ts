@@ -1,10 +1,21 @@
 // What can be configured, checked before the first request is let in.
 
-import * as z from 'zod'
-import { CDCError } from '../error.ts'
-import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { fieldsOf } from '../event/fields.ts'
+import {
+  type Kind,
+  kindOf,
+  isObject,
+  listOf,
+  name,
+  oneOf,
+  optional,
+  textLike,
+  whole,
+  withDefault,
+} from '../event/kinds.ts'
 import { isNsPattern } from '../event/ns-pattern.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Problem } from '../problem.ts'
 import type { IngestBatch } from './batch.ts'
 import type { Outcome } from './outcome.ts'
 import { BODY_TIMEOUT_MS, SEND_TIMEOUT_MS } from './limits.ts'
@@ -40,13 +51,18 @@ export interface IngestToken {
 /** Whose JSON Web Tokens (RFC 7519) count. */
 export interface IngestJWT {
   /** The URL of a key set (RFC 7517), or the key set itself: public keys only. */
-  readonly jwks: string | z.infer<typeof keySetSchema>
+  readonly jwks: string | KeySet
   readonly issuer: string
   readonly audience: string
   /** Default: all of `JWT_ALGORITHMS`. */
   readonly algorithms?: readonly (typeof JWT_ALGORITHMS)[number][]
   /** The claim with the ns patterns: an array of them, or a single one. Default: `ns`. */
   readonly claim?: string
+}
+
+/** Public keys (RFC 7517). */
+interface KeySet {
+  keys: { kty: string; [parameter: string]: unknown }[]
 }
 
 export interface IngestRateLimit {
@@ -76,77 +92,84 @@ export const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-const nameSchema = z.string().min(1).max(NAME_LENGTH_MAX)
-const patternSchema = z.string().refine(isNsPattern, {
-  error: 'must be a name, * alone, or the beginning of names that ends in .* or /*',
-})
-
-const tokensSchema = z
-  .array(
-    z.strictObject({
-      name: nameSchema,
-      sha256: z.string().regex(/^[0-9a-f]{64}$/i, { error: 'must be 64 hexadecimal digits' }),
-      ns: z.array(patternSchema).min(1),
-    }),
-  )
-  .refine((tokens) => new Set(tokens.map(({ sha256 }) => sha256.toLowerCase())).size === tokens.length, {
-    error: 'holds the same token twice',
-  })
-
-/** `d` is the private part of a key, and `k` a secret one (RFC 7518, section 6). */
-const keySetSchema = z.object({
-  keys: z
-    .array(
-      z
-        .looseObject({ kty: z.string() })
-        .refine((key) => !('d' in key) && !('k' in key), { error: 'is not a public key' }),
-    )
-    .min(1),
-})
-
-/** Plain HTTP is for a key set on the same machine. */
-const urlSchema = z.string().refine((text) => {
-  const url = URL.parse(text)
-  return url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
-}, 'must be an https URL')
-
-const jwtSchema = z.strictObject({
-  jwks: z.union([urlSchema, keySetSchema], { error: 'must be an https URL, or a key set of public keys' }),
-  issuer: nameSchema,
-  audience: nameSchema,
-  algorithms: z
-    .array(z.enum(JWT_ALGORITHMS))
-    .min(1)
-    .default([...JWT_ALGORITHMS]),
-  claim: nameSchema.default('ns'),
-})
-
-const milliseconds = z.int().positive()
-
-/** A binding, of which one can only see what it can be asked. */
-function withMethod<Binding extends object>(method: keyof Binding & string): z.ZodType<Binding> {
-  const isBinding = (value: unknown) => typeof value === 'object' && value !== null && method in value
-  return z.custom<Binding>(isBinding, { error: `has no ${method}()` })
+/** What is checked, with the defaults. */
+export interface CheckedOptions extends IngestOptions {
+  tokens: readonly IngestToken[]
+  bodyTimeoutMs: number
+  sendTimeoutMs: number
 }
 
-const checkedSchema = z.object({
-  tokens: tokensSchema.default([]),
-  jwt: jwtSchema.optional(),
-  rateLimit: z
-    .object({ binding: withMethod<IngestRateLimit['binding']>('limit'), periodSeconds: z.int().positive() })
-    .optional(),
-  batches: withMethod<BatchObjects>('getByName').optional(),
-  pipeline: withMethod<Pipeline>('send').optional(),
-  bodyTimeoutMs: milliseconds.default(BODY_TIMEOUT_MS),
-  sendTimeoutMs: milliseconds.default(SEND_TIMEOUT_MS),
-})
+const others = 'is not known here'
 
-export type CheckedOptions = z.infer<typeof checkedSchema>
+const nsPattern = kindOf<string>({}, (value) =>
+  typeof value === 'string' && isNsPattern(value)
+    ? undefined
+    : 'must be a name, * alone, or the beginning of names that ends in .* or /*',
+)
+
+const tokenFields = fieldsOf<IngestToken>(
+  {
+    name,
+    sha256: textLike(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits'),
+    ns: listOf(nsPattern, { from: 1 }),
+  },
+  { others },
+)
+
+const jwtFields = fieldsOf<IngestJWT>(
+  {
+    jwks: kindOf({}, (value) =>
+      isKeySetURL(value) || isKeySet(value) ? undefined : 'must be an https URL, or a key set of public keys',
+    ),
+    issuer: name,
+    audience: name,
+    algorithms: optional(listOf(oneOf(JWT_ALGORITHMS), { from: 1 })),
+    claim: optional(name),
+  },
+  { others },
+)
+
+const optionFields = fieldsOf<CheckedOptions>(
+  {
+    tokens: withDefault(listOf(tokenFields), []),
+    jwt: optional(jwtFields),
+    rateLimit: optional(fieldsOf<IngestRateLimit>({ binding: withMethod('limit'), periodSeconds: whole() })),
+    batches: optional(withMethod('getByName')),
+    pipeline: optional(withMethod('send')),
+    bodyTimeoutMs: withDefault(whole(), BODY_TIMEOUT_MS),
+    sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
+  },
+  { rule: tokensProblem },
+)
 
 /** Fills in the defaults. @throws {CDCError} `invalid-config`, naming the option. */
 export function checkOptions(options: IngestOptions): CheckedOptions {
-  const parsed = checkedSchema.safeParse(options)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-  throw new CDCError('invalid-config', `ingest: ${problems.join('; ')}`)
+  return optionFields.parse(options, 'ingest', 'invalid-config')
+}
+
+function tokensProblem({ tokens = [] }: IngestOptions): Problem | undefined {
+  const hashes = new Set(tokens.map(({ sha256 }) => sha256.toLowerCase()))
+  return hashes.size === tokens.length ? undefined : { path: ['tokens'], message: 'holds the same token twice' }
+}
+
+/** Plain HTTP is for a key set on the same machine. */
+function isKeySetURL(value: unknown): boolean {
+  const url = typeof value === 'string' ? URL.parse(value) : null
+  return url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
+}
+
+function isKeySet(value: unknown): boolean {
+  return isObject(value) && Array.isArray(value['keys']) && value['keys'].length > 0 && value['keys'].every(isPublicKey)
+}
+
+/** `d` is the private part of a key, and `k` a secret one (RFC 7518, section 6). */
+function isPublicKey(key: unknown): boolean {
+  return isObject(key) && typeof key['kty'] === 'string' && !('d' in key) && !('k' in key)
+}
+
+/** A binding, of which one can only see what it can be asked. */
+function withMethod<Binding extends object>(method: keyof Binding & string): Kind<Binding> {
+  return kindOf({}, (value) =>
+    typeof value === 'object' && value !== null && method in value ? undefined : `has no ${method}()`,
+  )
 }

@@ -2,9 +2,10 @@
 
 import { CDCError } from '../error.ts'
 import { jsonProblem } from '../event/json.ts'
-import { type EventRecord, eventRecordSchema } from '../event/record.ts'
+import { type EventRecord, recordFields } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { Refusal } from '../http/error-response.ts'
+import { describeProblems, type Problem } from '../problem.ts'
 import { countMembers, type JSONShape, jsonShape } from './json-shape.ts'
 import { BODY_BYTES_MAX, BODY_DEPTH_MAX, CONTAINERS_MAX, RECORD_BYTES_MAX, RECORDS_MAX } from './limits.ts'
 
@@ -88,19 +89,20 @@ function tryParse(text: string, where: string): unknown {
 }
 
 function parseRecord(given: unknown, index: number): EventRecord {
-  const parsed = eventRecordSchema.safeParse(given)
-  const [issue] = parsed.error?.issues ?? []
-  if (!parsed.success) throw badRecord(index, issue?.path.join('.') ?? '', issue?.message ?? 'is not a record')
-  const problem = jsonProblem(parsed.data._meta)
-  if (problem !== undefined) throw badRecord(index, '_meta', problem)
-  return parsed.data
+  const [problem] = recordFields.problems(given)
+  if (problem !== undefined) throw badRecord(index, problem)
+  const record = recordFields.take(Object(given))
+  // No sender's own field has this name, and a receiver that copies fields by assignment would take it for a prototype.
+  Reflect.deleteProperty(record._meta, '__proto__')
+  const metaProblem = jsonProblem(record._meta)
+  if (metaProblem !== undefined) throw badRecord(index, { path: ['_meta'], message: metaProblem })
+  return record
 }
 
-function badRecord(index: number, field: string, problem: string): Refusal {
-  const where = field === '' ? '' : `${field}: `
-  return new Refusal(400, `ingest: record ${index}: ${where}${problem}`, {
+function badRecord(index: number, problem: Problem): Refusal {
+  return new Refusal(400, `ingest: record ${index}: ${describeProblems([problem])}`, {
     code: 'record-invalid',
-    record: { index, field },
+    record: { index, field: problem.path.join('.') },
   })
 }
 

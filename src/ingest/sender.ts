@@ -2,7 +2,7 @@
 
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { Refusal } from '../http/error-response.ts'
-import type { CheckedOptions } from './options.ts'
+import { type CheckedOptions, type IngestJWT, type IngestToken, JWT_ALGORITHMS } from './options.ts'
 
 export interface Sender {
   /** What the rate limit counts by. */
@@ -30,9 +30,6 @@ const TOKEN_FAULTS: ReadonlySet<unknown> = new Set([
   errors.JWTInvalid.code,
 ])
 
-type Tokens = CheckedOptions['tokens']
-type JWT = NonNullable<CheckedOptions['jwt']>
-
 export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' | 'jwt'>): FindSender {
   const findByJWT = jwt && createFindByJWT(jwt)
   return async (authorization) => {
@@ -49,19 +46,25 @@ function bearerToken(authorization = ''): string {
 }
 
 /** Takes the same time wherever two hashes differ. */
-async function findByHash(tokens: Tokens, token: string): Promise<Sender | undefined> {
+async function findByHash(tokens: readonly IngestToken[], token: string): Promise<Sender | undefined> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
   const found = tokens.find(({ sha256 }) => crypto.subtle.timingSafeEqual(Uint8Array.fromHex(sha256), hash))
   return found && { name: `token/${found.name}`, ns: found.ns }
 }
 
-function createFindByJWT({ jwks, issuer, audience, algorithms, claim }: JWT): (token: string) => Promise<Sender> {
+function createFindByJWT({
+  jwks,
+  issuer,
+  audience,
+  algorithms = JWT_ALGORITHMS,
+  claim = 'ns',
+}: IngestJWT): (token: string) => Promise<Sender> {
   const keys: JWTVerifyGetKey = typeof jwks === 'string' ? createRemoteJWKSet(new URL(jwks)) : createLocalJWKSet(jwks)
   return async (token) => {
     const { payload } = await jwtVerify(token, keys, {
       issuer,
       audience,
-      algorithms,
+      algorithms: [...algorithms],
       requiredClaims: ['exp', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
     }).catch(refuseJWT)

@@ -3,7 +3,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
-import type { ParsedRecords } from '../event/plain-record.ts'
+import type { ParsedRecords } from '../event/parse-records.ts'
 import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { type Amount, Buffer, type Slice } from './intake/buffer.ts'

@@ -11,7 +11,7 @@ import { decideEpoch, type Identity, type Owner } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
 import { envelopeBytes, type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
 import { migrations } from './migrations.generated.ts'
-import { type OutboxState, parseState } from './state.ts'
+import { type OutboxState, parseState, type StateRow } from './state.ts'
 
 /** The events of one transaction, ready to be written with it. */
 export interface OutboxTransaction {
@@ -100,7 +100,7 @@ export class Outbox {
   /** Nothing where the storage was emptied under the living object: then there is nothing to deliver either. */
   state(): OutboxState | undefined {
     if (!this.#exists()) return undefined
-    const [row] = this.#storage.sql.exec('SELECT * FROM _cdc_state').toArray()
+    const [row] = this.#storage.sql.exec<StateRow>('SELECT * FROM _cdc_state').toArray()
     return row === undefined ? undefined : parseState(row)
   }
 

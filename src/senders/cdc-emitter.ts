@@ -1,17 +1,12 @@
 // Events for a pipeline without an outbox: for Workers, which have no database, and for events that may be lost.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { checkedAttribution, encodeEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
+import { fieldsOf } from '../event/fields.ts'
+import { name, whole } from '../event/kinds.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
-import {
-  type Attribution,
-  eventFields,
-  type EventInput,
-  SCHEMA_VERSION,
-  type UnifiedEvent,
-} from '../event/unified-event.ts'
+import { type Attribution, type EventInput, SCHEMA_VERSION, type UnifiedEvent } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { retryDelayMs } from '../pipeline/backoff.ts'
 import { type Failure, readFailure } from '../pipeline/failure.ts'
@@ -58,12 +53,14 @@ type SentEvent = UnifiedEvent & Pick<EventRecord, '_meta'>
 
 const RETRY_DELAYS = { minRetryDelayMs: 100, maxRetryDelayMs: 5_000 }
 
-const optionsSchema = z.object({
-  ns: eventFields.ns,
-  source: eventFields.source,
-  deadlineMs: z.number().nonnegative(),
-  sendTimeoutMs: z.number().positive(),
-})
+const optionFields = fieldsOf<Pick<CDCEmitterOptions, 'ns' | 'source'> & { deadlineMs: number; sendTimeoutMs: number }>(
+  {
+    ns: name,
+    source: name,
+    deadlineMs: whole({ from: 0 }),
+    sendTimeoutMs: whole(),
+  },
+)
 
 /**
  * Sends events straight to a pipeline: checked and completed as an outbox does it, in batches within its limits, each
@@ -89,8 +86,7 @@ export class CDCEmitter {
       wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       ...options,
     }
-    const parsed = optionsSchema.safeParse(this.#options)
-    if (!parsed.success) throw new CDCError('invalid-config', `CDCEmitter: ${z.prettifyError(parsed.error)}`)
+    optionFields.parse(this.#options, 'CDCEmitter', 'invalid-config')
     checkedAttribution(this.#attribution())
     this.#createId = createIdFactory(this.#options.now)
   }

@@ -33,7 +33,7 @@ export function keep(batch: readonly unknown[]): void {
     const misfit = findMisfit(record)
     if (misfit !== undefined) dropped.push({ record, ...misfit })
     // It has just been checked against the stream; beyond that it is what its typed sender made it.
-    else kept.push(takeColumns(record as EventRecord) as EventRecord)
+    else kept.push(takeColumns(record as EventRecord))
   }
   accepted.push(kept)
 }

@@ -32,9 +32,9 @@ export function findMisfit(record: unknown): Misfit | undefined {
  * A record with the columns of the stream and nothing else. What Basin does with a field that it has no column for is
  * not documented, beyond that it is no error; a field that nobody can read afterwards is shown as what it is, lost.
  */
-export function takeColumns(record: object): Record<string, unknown> {
+export function takeColumns<T extends object>(record: T): T {
   const columns = new Set(EVENTS_SCHEMA.fields.map((field) => field.name))
-  return Object.fromEntries(Object.entries(record).filter(([name]) => columns.has(name)))
+  return Object.fromEntries(Object.entries(record).filter(([name]) => columns.has(name))) as T
 }
 
 function fieldMisfit(field: StreamField, value: unknown): Misfit | undefined {

@@ -63,7 +63,7 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'a symbol in data': [{ type: 'A', data: { symbol: Symbol('s') } }, 'symbol is a symbol'],
   'NaN in data': [{ type: 'A', data: { deep: [{ n: Number.NaN }] } }, 'deep[0].n is NaN'],
   'Infinity in data': [{ type: 'A', data: { n: Infinity } }, 'n is Infinity'],
-  'undefined in an array': [{ type: 'A', data: { list: [undefined] } }, 'list[0] is a undefined'],
+  'undefined in an array': [{ type: 'A', data: { list: [undefined] } }, 'list[0] is undefined'],
   'half a surrogate pair in data': [{ type: 'A', data: { text: 'x\uDE00' } }, 'text holds half'],
   'a NUL in a key of data': [{ type: 'A', data: { 'a\0': 1 } }, 'NUL'],
   'data in a circle': [{ type: 'A', data: circular }, 'deeper'],

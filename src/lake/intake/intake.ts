@@ -2,7 +2,7 @@
 // (source, epoch, lsn) is taken in once, whatever was retried, doubled or reordered on its way.
 
 import { CDCError } from '../../error.ts'
-import { type ParsedRecords, parseRecordsJSON } from '../../event/plain-record.ts'
+import { type ParsedRecords, parseRecordsJSON } from '../../event/parse-records.ts'
 import type { CommittedRecord, EventRecord } from '../../event/record.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
 import { contains, type LSNRange, overlaps, touches, unite } from './ranges.ts'

@@ -2,10 +2,9 @@
 // table and the event are given the same one.
 
 import { CDCError } from '../../error.ts'
-import { isCleanText, isPlainObject, jsonProblem } from '../../event/json.ts'
+import { encodeJSON, isCleanText, isPlainObject } from '../../event/json.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
 import { DOCUMENT_BYTES_MAX } from './limits.ts'
 
 /** What the store adds to each document. */
@@ -48,9 +47,7 @@ export function ownFields({ $id: _id, $version: _version, $createdAt: _at, $upda
  * @throws {CDCError} `invalid-argument` for what JSON would change, and beyond `DOCUMENT_BYTES_MAX`.
  */
 export function encodeDocument(document: StoredDocument, caller: string): EncodedDocument {
-  if (!hasPlainFields({ after: document })) refuseProblem(document, caller)
-  const text = JSON.stringify(document)
-  if (!isPlainText(text)) refuseProblem(document, caller)
+  const text = encodeJSON(document, (problem) => new CDCError('invalid-argument', `${caller}: ${problem}`))
   const bytes = byteLength(text)
   if (bytes > DOCUMENT_BYTES_MAX)
     throw new CDCError(
@@ -109,11 +106,6 @@ export function isSameJSON(a: unknown, b: unknown): boolean {
 
 function definedFields(object: Fields): string[] {
   return Object.keys(object).filter((field) => object[field] !== undefined)
-}
-
-function refuseProblem(document: StoredDocument, caller: string): void {
-  const problem = jsonProblem(document)
-  if (problem !== undefined) throw new CDCError('invalid-argument', `${caller}: ${problem}`)
 }
 
 /** Counted only where it matters: a character has at most three bytes. */

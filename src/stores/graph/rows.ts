@@ -2,8 +2,7 @@
 
 import type * as z from 'zod'
 import { CDCError } from '../../error.ts'
-import { isCleanText, jsonProblem } from '../../event/json.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
+import { encodeJSON, isCleanText } from '../../event/json.ts'
 
 /** UTF-16 units of a node's id. */
 export const NODE_ID_LENGTH_MAX = 200
@@ -138,16 +137,9 @@ function parse<Data>(data: Data, schema: z.ZodType<Data> | undefined, method: st
   throw new CDCError('invalid-argument', `${method}: ${problems.join('; ')}`)
 }
 
-/** Plain data is known by its fields and its text; whatever else it is, `jsonProblem` decides about, which takes longer. */
 function encodeData(data: unknown, method: string): string {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     throw new CDCError('invalid-argument', `${method}: data must be an object`)
   // In an event, data is nested in the row.
-  if (hasPlainFields({ after: { data } })) {
-    const text = JSON.stringify(data)
-    if (isPlainText(text)) return text
-  }
-  const problem = jsonProblem({ data })
-  if (problem !== undefined) throw new CDCError('invalid-argument', `${method}: ${problem}`)
-  return JSON.stringify(data)
+  return encodeJSON(data, (problem) => new CDCError('invalid-argument', `${method}: ${problem}`), 'data', 1)
 }
