@@ -2,12 +2,14 @@
 // can bypass it. What triggers can't do is done here, around each statement: the transaction's id, the alarm, the limits.
 
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
-import type { AttachedStore } from '../store.ts'
+import type { AttachedStore, StoreSQL } from '../store.ts'
+import type { FollowedStorage } from '../transaction/followed-storage.ts'
+import type { CurrentTransaction } from '../transaction/transactions.ts'
 import { CDCError } from '../error.ts'
 import { checkedAttribution } from '../event/create-event.ts'
-import type { Attribution } from '../event/unified-event.ts'
 import { RAISED } from '../outbox/captured.ts'
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
 import { CapturedTable, type CaptureOptions, uninstall } from './captured-table.ts'
 import { classify, type StatementKind } from './statement.ts'
 import { IS_OUR_TRIGGER } from './triggers.ts'
@@ -17,29 +19,25 @@ const UNREAD_STATEMENTS_MAX = 64
 /** Statements whose kind is remembered. */
 const KNOWN_STATEMENTS_MAX = 500
 
-/** The transaction that a write belongs to. */
-export interface CurrentTransaction extends Attribution {
-  readonly txid: string
-}
-
-export interface CaptureParts {
-  readonly storage: DurableObjectStorage
+interface CapturePorts {
+  readonly storage: FollowedStorage
+  readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly limits: BacklogLimits
   readonly now: () => number
   readonly transaction: () => CurrentTransaction
-  /** Called where captured writes have made the backlog grow. */
+  /** Called if captured writes have made the backlog grow. */
   readonly committed: (before: Backlog, after: Backlog) => void
   readonly attach: (store: AttachedStore) => void
 }
 
 export class Capture {
-  readonly #parts: CaptureParts
+  readonly #ports: CapturePorts
   /** The object's SQLite without what is done here around each statement. */
   readonly #exec: SqlStorage['exec']
-  readonly #rawSQL: Pick<SqlStorage, 'exec'>
+  readonly #rawSQL: StoreSQL
   readonly #tables = new Map<string, CapturedTable>()
-  /** Names, in lower case, of the tables to which a write may fire a trigger of ours. Nothing while none is captured. */
+  /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
   readonly #kinds = new Map<string, StatementKind>()
   /** What was last written to `_cdc_transaction`. */
@@ -47,9 +45,9 @@ export class Capture {
   #unread = 0
   #isWatching = false
 
-  constructor(parts: CaptureParts) {
-    this.#parts = parts
-    this.#exec = parts.storage.sql.exec.bind(parts.storage.sql)
+  constructor(ports: CapturePorts) {
+    this.#ports = ports
+    this.#exec = ports.storage.exec
     this.#rawSQL = { exec: this.#exec }
     // Triggers outlive the code that made them; what they append needs its transaction and its alarm nevertheless.
     if (this.#capturedNames().length > 0) this.#watch()
@@ -62,17 +60,17 @@ export class Capture {
    */
   add(table: string | SQLiteTable, options: CaptureOptions): void {
     const captured = new CapturedTable(table, options)
-    this.#parts.storage.transactionSync(() => {
+    this.#ports.storage.storage.transactionSync(() => {
       if (!captured.install(this.#rawSQL))
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
     })
     this.#tables.set(captured.tableName.toLowerCase(), captured)
-    this.#parts.attach(captured)
+    this.#ports.attach(captured)
     this.#watch()
   }
 
-  /** Called when something was rolled back, and the note of the transaction may have been with it. */
-  forgetStamp(): void {
+  /** To be called when something was rolled back: the note of the transaction may have been with it. */
+  rolledBack(): void {
     this.#stamp = ''
   }
 
@@ -89,7 +87,7 @@ export class Capture {
     this.#findWatched()
     if (this.#isWatching) return
     this.#isWatching = true
-    this.#parts.storage.sql.exec = (query, ...bindings) => this.#run(query, bindings)
+    this.#ports.storage.interceptStatements((query, bindings) => this.#run(query, bindings))
     this.#stampTransaction()
   }
 
@@ -102,7 +100,7 @@ export class Capture {
   }
 
   #write<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
-    const { outbox, limits, committed } = this.#parts
+    const { outbox, limits, committed } = this.#ports
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()
@@ -119,7 +117,7 @@ export class Capture {
 
   /** Changes a table without the triggers, which would not let it lose a column, and then puts them in again. */
   #alter<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
-    return this.#parts.storage.transactionSync(() => {
+    return this.#ports.storage.storage.transactionSync(() => {
       for (const name of this.#capturedNames()) uninstall(this.#rawSQL, name)
       const result = this.#exec<Row>(query, ...bindings)
       this.#install()
@@ -135,18 +133,18 @@ export class Capture {
 
   /** Notes which transaction the captured writes belong to from here on, unless that is noted already. */
   #stampTransaction(): void {
-    const { outbox, now, transaction } = this.#parts
+    const { tables, now, transaction } = this.#ports
     const { txid, ...attribution } = transaction()
     const fields = checkedAttribution(attribution)
     const stamp = txid + fields
     if (stamp === this.#stamp) return
-    outbox.open()
+    tables.open()
     this.#exec(
       'INSERT OR REPLACE INTO _cdc_transaction (id, txid, time, fields, envelope_bytes) VALUES (1, ?, ?, ?, ?)',
       txid,
       now(),
       fields,
-      outbox.envelopeBytes,
+      tables.envelopeBytes,
     )
     this.#stamp = stamp
   }

@@ -1,7 +1,8 @@
 // One captured table: its triggers, put in and kept in line with its columns, and its rows for a snapshot.
 
-import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core'
-import { is } from 'drizzle-orm'
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { getTableName } from 'drizzle-orm/table'
+import { getTableColumns } from 'drizzle-orm/utils'
 import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
 import { CDCError } from '../error.ts'
 import { decodeRow } from '../outbox/log.ts'
@@ -38,8 +39,8 @@ export class CapturedTable implements AttachedStore {
     if (options.columns !== undefined && options.exclude !== undefined)
       throw new CDCError('invalid-argument', 'capture: columns and exclude say the same twice; give one of them')
     this.#options = options
-    this.tableName = typeof table === 'string' ? table : getTableConfig(table).name
-    this.#kinds = is(table, SQLiteTable) ? kindsOf(table) : new Map()
+    this.tableName = typeof table === 'string' ? table : getTableName(table)
+    this.#kinds = typeof table === 'string' ? new Map() : kindsOf(table)
     this.name = `relational/${this.tableName}`
   }
 
@@ -174,7 +175,7 @@ function kindsOf(table: SQLiteTable): Map<string, ColumnKind> {
     SQLiteTextJson: 'json',
   }
   return new Map(
-    getTableConfig(table).columns.map((column) => {
+    Object.values(getTableColumns(table)).map((column) => {
       const isMilliseconds = 'mode' in column && column.mode === 'timestamp_ms'
       const time = isMilliseconds ? 'milliseconds' : 'seconds'
       return [column.name, column.columnType === 'SQLiteTimestamp' ? time : (kinds[column.columnType] ?? 'plain')]

@@ -19,7 +19,7 @@ export interface OutboxState extends Identity {
 }
 
 /** A row of _cdc_state, as the migrations have it. */
-export type StateRow = {
+type StateRow = {
   object: string | null
   ns: string
   source: string
@@ -38,7 +38,13 @@ export type StateRow = {
   suspect_lsn: number
 }
 
-export function parseState({ object, ns, source, epoch, ...state }: StateRow): OutboxState {
+/** The state; undefined if there is none yet. */
+export function readState(sql: Pick<SqlStorage, 'exec'>): OutboxState | undefined {
+  const [row] = sql.exec<StateRow>('SELECT * FROM _cdc_state').toArray()
+  return row === undefined ? undefined : parseState(row)
+}
+
+function parseState({ object, ns, source, epoch, ...state }: StateRow): OutboxState {
   return {
     object,
     ns,
