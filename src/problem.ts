@@ -1,8 +1,8 @@
-// A refusal of what somebody gave us, in one form: `caller: field.path: problem; …`.
+// The refusal of a value, in one form: `caller: field.path: problem; …`.
 
 import { CDCError, type CDCErrorCode } from './error.ts'
 
-/** What is wrong, and where in the value that was given. An issue of zod is one, too. */
+/** What is wrong with a value, and the place in it. An issue of zod is one too. */
 export interface Problem {
   readonly path: readonly PropertyKey[]
   readonly message: string
@@ -22,7 +22,7 @@ export function refusal(
   return new CDCError(code, `${caller}: ${describeProblems(problems)}`, options)
 }
 
-/** The problems alone, for a message that says more. */
+/** The problems alone, for a message of another form. */
 export function describeProblems(problems: readonly Problem[]): string {
   return problems.map(describeProblem).join('; ')
 }

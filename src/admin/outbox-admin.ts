@@ -70,7 +70,7 @@ const matchFields = fieldsOf<Filled<OutboxMatch>>(match, { others })
 const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
 const choiceFields = fieldsOf<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
 const discardFields = fieldsOf<Filled<DeadLetterChoice> & { reason: string }>(
-  { ...choice, reason: text({ to: 1_000 }) },
+  { ...choice, reason: text(1_000) },
   { others, rule: choiceProblem },
 )
 const snapshotFields = fieldsOf<{ store: string; chunk: number }>(

@@ -1,5 +1,5 @@
-// From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step, so that
-// nothing bad can reach a pipeline later, and nothing the caller does to its object afterwards can change it.
+// From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step. So nothing bad can reach
+// a pipeline later, and nothing that the caller does to its object afterwards can change the event.
 
 import { CDCError } from '../error.ts'
 import { refusal } from '../problem.ts'
@@ -29,7 +29,7 @@ const TYPE_OF_OP: Readonly<Record<Operation, string>> = {
   r: 'cdc.read',
 }
 
-/** What is kept of an event by itself; the rest stands once in the row of its transaction. */
+/** What is kept for each event; the rest is kept once, in the row of its transaction. */
 export type EventContent = GivenEvent & {
   id: string
   type: string
@@ -43,15 +43,15 @@ const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof 
  * Checks what was emitted and encodes it.
  *
  * @param attribution fields for an event that does not have them itself.
- * @throws {CDCError} `event-invalid` where a field is wrong, `event-too-large` beyond `EVENT_BYTES_MAX`.
+ * @throws {CDCError} `event-invalid` if a field is wrong, `event-too-large` above `EVENT_BYTES_MAX`.
  */
 export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
   checkFields(input, true)
   checkFields(attribution, true)
-  // What a class adds to its objects is not in their fields.
+  // An object of a class may have a toJSON, which would change what was checked.
   const given: GivenEvent = Object.getPrototypeOf(input) === Object.prototype ? input : { ...input }
   const { id = createId(), type = typeOf(given.op) } = given
-  // The event becomes text as it is, and what it lacks is put before that: a copy would cost as much as the text.
+  // The event becomes text as it is, and what it lacks is put in front: a copy would cost as much as the text.
   let added = ''
   if (given.id === undefined) added += `"id":"${id}",`
   if (given.type === undefined) added += `"type":"${type}",`
@@ -59,7 +59,7 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   const text = JSON.stringify(given)
   if (!isPlainText(text)) checkFields(input)
   if (!isPlainText(attributed)) checkFields(attribution)
-  // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
+  // Counted part by part: to read a joined string, the runtime has to copy it first.
   const bytes = checkedBytes(added.length + utf8Bytes(attributed) + utf8Bytes(text))
   return { id, json: `{${added}${attributed}${text.slice(1)}`, bytes }
 }
@@ -92,7 +92,7 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
   return { id, json, bytes: checkedBytes(bytes) }
 }
 
-/** What a block says of its events, as JSON that comes before other fields. @throws {CDCError} `event-invalid`. */
+/** An attribution as JSON that comes before other fields. @throws {CDCError} `event-invalid`. */
 export function checkedAttribution(attribution: Attribution): string {
   checkFields(attribution, true)
   const fields = attributedFields(attribution)
@@ -100,7 +100,7 @@ export function checkedAttribution(attribution: Attribution): string {
   return fields
 }
 
-/** The same, unchecked, but for what an event says itself. */
+/** The same, unchecked, without the fields that an event has itself. */
 function attributedFields(attribution: Attribution, event: Attribution = {}): string {
   let fields = ''
   for (const field of ATTRIBUTION_FIELDS)
@@ -113,7 +113,7 @@ const ROW_FIELDS = ['before', 'after', 'data'] as const
 /** Bytes of the punctuation between an event's fields, at most. */
 const PUNCTUATION_BYTES = 64
 
-/** The beginning of an event's JSON: what is the same for all events of a table. It is made once for each. */
+/** The beginning of the JSON of a table's events, which is the same for all of them: made once for each table. */
 const knownNames = new Map<string, { readonly json: string; readonly bytes: number }>()
 const KNOWN_NAMES_MAX = 1_000
 
@@ -128,8 +128,8 @@ function namesOf({ op, store, table }: StoreChange): { readonly json: string; re
 }
 
 /**
- * Reading strings costs more than all else. So an event is checked without them first, and with them only if its JSON shows
- * that one may be bad.
+ * Reading every string costs more than all other checks. So an event is checked without that first, and with it only if its
+ * JSON shows that a string may be bad.
  *
  * @throws {CDCError} `event-invalid`
  */

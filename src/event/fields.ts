@@ -1,24 +1,24 @@
-// The fields of an object: what each may hold, which of them must be there, and what becomes of others. One table of kinds
-// gives the verdict, the words of the refusal, and the JSON Schema.
+// The fields of an object: what each may hold, which must be there, and whether there may be others. One table of kinds gives
+// the verdict, the words of a refusal, and the JSON Schema.
 
 import type { CDCErrorCode } from '../error.ts'
 import { type Problem, refusal } from '../problem.ts'
 import { isObject, type Kind, within } from './kinds.ts'
 
-/** The fields of a `T`. They are a kind themselves, for a field of another object. */
+/** The fields of a `T`. They are themselves a kind, for objects within objects. */
 export interface Fields<T extends object> extends Kind<T> {
   readonly kinds: ReadonlyMap<string, Kind>
-  /** What only an object whose fields are all good can still have wrong. */
+  /** A condition on several fields, asked if each of them is good. */
   readonly rule: (value: T) => Problem | undefined
-  /** What is wrong with a value, field by field; nothing if it is a `T`. @param isPlain as for a kind. */
+  /** What is wrong with a value, field by field: nothing if it is a `T`. @param isPlain as for a kind. */
   problems(value: unknown, isPlain?: boolean): readonly Problem[]
-  /** A good object without fields that are not in the table, and with the fallbacks of those that are absent. */
+  /** A good object with the fields of the table alone, and with the defaults of those that are absent. */
   take(value: object): T
   /** Checks and takes. @throws {CDCError} of the given code, naming each field that is wrong. */
   parse(value: object, caller: string, code: CDCErrorCode): T
 }
 
-/** Chooses by whether a property must be there. */
+/** One type or another, by whether a property is required. */
 export type IfRequired<T, Name extends keyof T, Then, Else> =
   Pick<T, Name> extends Required<Pick<T, Name>> ? Then : Else
 
@@ -33,7 +33,7 @@ type KindsOf<T> = {
 }
 
 interface Rules<T> {
-  /** Why a field that is not in the table is refused. By default it is passed over. */
+  /** Why a field that is not in the table is refused. By default it is not looked at. */
   readonly others?: string
   readonly rule?: (value: T) => Problem | undefined
 }
@@ -46,11 +46,11 @@ export function fieldsOf<T extends object>(
   const required = Array.from(kinds).flatMap(([name, kind]) => (isRequired(kind) ? [name] : []))
 
   function problems(value: unknown, isPlain = false): readonly Problem[] {
-    if (!isObject(value)) return [{ path: [], message: 'must be an object' }]
+    if (!isObject(value)) return [{ path: [], message: 'expected an object' }]
     const found: Problem[] = []
     for (const name in value) {
       const field = value[name]
-      // As TypeScript users write it, a property that is undefined is absent.
+      // A property that is undefined counts as absent, as TypeScript users write it.
       const problem = field === undefined ? undefined : fieldProblem(name, field, isPlain)
       if (problem !== undefined) found.push(within(name, problem))
     }
@@ -67,8 +67,8 @@ export function fieldsOf<T extends object>(
 
   function take(value: object): T {
     const taken: Record<string, unknown> = {}
-    for (const [name, { fallback }] of kinds) {
-      const field = (value as Record<string, unknown>)[name] ?? fallback
+    for (const [name, { defaultValue }] of kinds) {
+      const field = (value as Record<string, unknown>)[name] ?? defaultValue
       if (field !== undefined) taken[name] = field
     }
     return taken as T
@@ -96,6 +96,6 @@ export function fieldsOf<T extends object>(
   }
 }
 
-function isRequired({ isOptional = false, fallback }: Kind): boolean {
-  return !isOptional && fallback === undefined
+function isRequired({ isOptional = false, defaultValue }: Kind): boolean {
+  return !isOptional && defaultValue === undefined
 }

@@ -1,23 +1,23 @@
-// What JSON can carry without a change. `JSON.stringify` silently turns a Date into a string, NaN into null and
-// a Map into {}; an event that means something else than its writer meant is worse than one that is refused.
+// What JSON can carry without a change. `JSON.stringify` silently turns a Date into a string, NaN into null and a Map into {}.
+// An event that changes its meaning on the way is worse than one that is refused.
 
 import { EVENT_DEPTH_MAX } from './limits.ts'
 
-/** What is wrong with a part of a value, and the way to it, from the part outwards. */
+/** What is wrong with something inside a value, and the way to it, from there outwards. */
 interface JSONProblem {
   readonly path: readonly (string | number)[]
-  /** In words that hold the place. */
+  /** The problem in words, given its place. */
   readonly describe: (place: string) => string
 }
 
 /**
- * Why a value would not survive a trip through JSON.
+ * Why JSON would change a value.
  *
  * A property that is `undefined` counts as absent, as TypeScript users write it; an array element may not be.
  *
- * @param path where the value is, for the text.
+ * @param path the value's place, for the text.
  * @param depth how deep it is nested already.
- * @param isPlain whether its text is known to be plain, as `isPlainText` tells.
+ * @param isPlain whether its strings are known to be plain; see `isPlainText`.
  */
 export function jsonProblem(value: unknown, path = '', depth = 0, isPlain = false): string | undefined {
   const problem = findProblem(value, depth, isPlain)
@@ -27,7 +27,7 @@ export function jsonProblem(value: unknown, path = '', depth = 0, isPlain = fals
 /**
  * The JSON of a value that JSON can carry.
  *
- * @throws what `refuse` makes of the problem of any other value.
+ * @throws {Error} what `refuse` makes of the problem of any other value.
  */
 export function encodeJSON(value: unknown, refuse: (problem: string) => Error, path = '', depth = 0): string {
   const problem = jsonProblem(value, path, depth, true)
@@ -39,8 +39,8 @@ export function encodeJSON(value: unknown, refuse: (problem: string) => Error, p
 }
 
 /**
- * Whether no string in a JSON text holds a NUL or half a surrogate pair: `JSON.stringify` escapes both as `\u`. One look at
- * the text costs less than one at each of its strings.
+ * Whether certainly no string in a JSON text holds a NUL or half a surrogate pair, which `JSON.stringify` escapes as `\u`.
+ * Reading the text once costs less than reading each of its strings.
  */
 export function isPlainText(json: string): boolean {
   return !json.includes('\\u')
@@ -51,14 +51,14 @@ export function isCleanText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()
 }
 
-/** Whether all that it holds is certain to be in its fields. */
+/** Whether it is an object literal, or like one: all that it holds is in its fields. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {
   if (typeof value !== 'object' || value === null) return false
   const prototype: unknown = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null
 }
 
-// What makes the words is made in functions of its own: one that makes them itself would be slower for every good value.
+// The problems are described by functions of their own: closures in the functions that search would slow down every good value.
 
 function findProblem(value: unknown, depth: number, isPlain: boolean): JSONProblem | undefined {
   switch (typeof value) {
@@ -77,7 +77,7 @@ function findProblem(value: unknown, depth: number, isPlain: boolean): JSONProbl
   }
 }
 
-/** Not with `every`, which would pass over the holes of a sparse array. */
+/** A loop, because `every` would skip the holes of a sparse array. */
 function arrayProblem(array: readonly unknown[], depth: number, isPlain: boolean): JSONProblem | undefined {
   for (let index = 0; index < array.length; index++) {
     const problem = findProblem(array[index], depth + 1, isPlain)
@@ -103,7 +103,7 @@ const TOO_DEEP = problemOf(() => `nesting is deeper than ${EVENT_DEPTH_MAX} leve
 
 function numberProblem(value: number): JSONProblem {
   if (Number.isNaN(value)) return problemOf((place) => `${place} is NaN, which JSON cannot carry`)
-  // Reading JSON, JavaScript makes Infinity of a number that is too large.
+  // A number that is too large becomes Infinity when JSON is read.
   return problemOf(
     (place) => `${place} is ${value}: a number in JSON is a double, up to 1.8e308; send a larger one as a string`,
   )

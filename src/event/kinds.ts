@@ -1,5 +1,5 @@
-// What a value may be, said once: a kind gives the verdict, the words of the refusal, and the JSON Schema. Events, records,
-// options and queries are checked by these: a schema library would be more than all else that a small Worker loads.
+// What a value may be: a kind gives the verdict, the words of a refusal, and the JSON Schema. Events, records, options and
+// queries are checked by these and not by zod, which would be more than all else that a small Worker loads.
 
 import type { Problem } from '../problem.ts'
 import { isCleanText, jsonProblem } from './json.ts'
@@ -13,54 +13,54 @@ export interface Kind<Value = unknown> {
   /**
    * Why a value is not of this kind.
    *
-   * @param isPlain whether its text is known to hold neither a NUL nor half a surrogate pair, as `isPlainText` tells.
+   * @param isPlain whether its strings are known to hold neither a NUL nor half a surrogate pair; see `isPlainText`.
    */
   problem(value: unknown, isPlain?: boolean): Problem | undefined
   /** The same, as far as JSON Schema can express it. */
   readonly json: JSONSchema
   /** Whether a field of this kind may be absent. */
   readonly isOptional?: boolean
-  /** What stands in for an absent field. */
-  readonly fallback?: Value
+  /** The value of a field of this kind that is absent. */
+  readonly defaultValue?: Value
 }
 
-/** How small and how large something may be. */
+/** The smallest and the largest that is allowed. */
 interface Bounds {
   readonly from?: number
   readonly to?: number
 }
 
 /** A name of anything: not empty, not too long, and the same in every store. */
-export const name = text({ to: NAME_LENGTH_MAX })
+export const name = text(NAME_LENGTH_MAX)
 
-/** A string of so many UTF-16 units that is the same in every store. */
-export function text({ from = 1, to = Infinity }: Bounds = {}): Kind<string> {
-  const message = `must be a string of ${from} to ${to} characters`
-  return kindOf({ type: 'string', minLength: from, maxLength: to }, (value, isPlain) => {
-    if (typeof value !== 'string' || value.length < from || value.length > to) return message
+/** A string that is the same in every store, of at least one and at most so many UTF-16 units. */
+export function text(maxLength: number): Kind<string> {
+  const message = `must be a string of 1 to ${maxLength} characters`
+  return kindOf({ type: 'string', minLength: 1, maxLength }, (value, isPlain) => {
+    if (typeof value !== 'string' || value === '' || value.length > maxLength) return message
     return isPlain || isCleanText(value) ? undefined : 'holds a NUL or half a surrogate pair'
   })
 }
 
-/** A string of a certain form. */
+/** A string that fits a pattern. */
 export function textLike(pattern: RegExp, message: string, json: JSONSchema = {}): Kind<string> {
   return kindOf({ type: 'string', ...json, pattern: pattern.source }, (value) =>
     typeof value === 'string' && pattern.test(value) ? undefined : message,
   )
 }
 
-/** github.com/ulid/spec */
+/** See github.com/ulid/spec. */
 export const ulid = textLike(/^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$/, 'must be a ULID', { format: 'ulid' })
 
-/** ISO 8601 in UTC with at most microseconds: what the table's timestamp keeps without rounding. */
+/** ISO 8601 in UTC with at most microseconds: what the table's timestamp holds without rounding. */
 export const timestamp = textLike(
   /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?|24:00:00(?:\.0{1,6})?)Z$/,
   'must be a time as ISO 8601 in UTC, ending in Z, with up to 6 decimals',
 )
 
-/** A whole number that JSON and JavaScript hold exactly. */
+/** A whole number, by default above 0, that JSON and JavaScript hold exactly. */
 export function whole({ from = 1, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): Kind<number> {
-  const message = `must be a whole number from ${from}${to === Number.MAX_SAFE_INTEGER ? '' : ` to ${to}`}`
+  const message = `must be a whole number, ${describeBounds({ from, to })}`
   return kindOf({ type: 'integer', minimum: from, maximum: to }, (value) =>
     Number.isSafeInteger(value) && Number(value) >= from && Number(value) <= to ? undefined : message,
   )
@@ -68,7 +68,7 @@ export function whole({ from = 1, to = Number.MAX_SAFE_INTEGER }: Bounds = {}): 
 
 export function oneOf<const Value extends string | boolean>(values: readonly Value[]): Kind<Value> {
   const known: readonly unknown[] = values
-  return kindOf({ enum: values }, (value) => (known.includes(value) ? undefined : `must be ${values.join(', ')}`))
+  return kindOf({ enum: values }, (value) => (known.includes(value) ? undefined : `must be ${values.join(' or ')}`))
 }
 
 /** An object that JSON can carry. */
@@ -76,14 +76,14 @@ export const jsonObject: Kind<Record<string, unknown>> = kindOf({ type: 'object'
   isObject(value) ? jsonProblem(value, '', 0, isPlain) : 'must be an object',
 )
 
-/** An array, of which the first element that is wrong is named. */
+/** An array. Its problem is that of the first element that has one. */
 export function listOf<Value>(kind: Kind<Value>, { from = 0, to = Infinity }: Bounds = {}): Kind<Value[]> {
   return {
     json: { type: 'array', items: kind.json },
     problem(value, isPlain) {
       if (!Array.isArray(value)) return { path: [], message: 'must be an array' }
       if (value.length < from || value.length > to)
-        return { path: [], message: `must have ${from} to ${to} elements, not ${value.length}` }
+        return { path: [], message: `must have ${describeBounds({ from, to })} elements` }
       for (const [index, element] of value.entries()) {
         const problem = kind.problem(element, isPlain)
         if (problem !== undefined) return within(index, problem)
@@ -93,7 +93,7 @@ export function listOf<Value>(kind: Kind<Value>, { from = 0, to = Infinity }: Bo
   }
 }
 
-/** A kind of which one test and its words are all there is to know. */
+/** A kind of values that have no parts: one test, with the words of its refusal. */
 export function kindOf<Value>(
   json: JSONSchema,
   messageFor: (value: unknown, isPlain: boolean) => string | undefined,
@@ -111,13 +111,17 @@ export function optional<Value>(kind: Kind<Value>): Kind<Value> & { readonly isO
   return { ...kind, isOptional: true }
 }
 
-export function withDefault<Value>(kind: Kind<Value>, fallback: Value): Kind<Value> {
-  return { ...kind, fallback }
+export function withDefault<Value>(kind: Kind<Value>, defaultValue: Value): Kind<Value> {
+  return { ...kind, defaultValue }
 }
 
-/** The problem of a part, as one of the whole. */
+/** A problem of a part, as one of the whole. */
 export function within(key: PropertyKey, { path, message }: Problem): Problem {
   return { path: [key, ...path], message }
+}
+
+function describeBounds({ from, to }: Required<Bounds>): string {
+  return to >= Number.MAX_SAFE_INTEGER ? `${from} or more` : `${from} to ${to}`
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {

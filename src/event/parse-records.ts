@@ -1,4 +1,4 @@
-// Records out of the JSON that a pipeline is sent: all of them good, or none.
+// Records from the JSON that a pipeline is sent: all of them good, or none.
 
 import { describeProblems } from '../problem.ts'
 import { isPlainText } from './json.ts'
@@ -11,9 +11,9 @@ export interface ParsedRecords {
 }
 
 /**
- * Parses records, and leaves out the fields that a record does not have.
+ * Parses records, without the fields that are not those of a record.
  *
- * @throws what `refuse` makes of the index and the problem of the first that is bad.
+ * @throws {Error} what `refuse` makes of the first bad record's index and problem; the index is -1 if there are no records.
  */
 export function parseRecordsJSON(json: string, refuse: (index: number, problem: string) => Error): ParsedRecords {
   const given = parseJSON(json)

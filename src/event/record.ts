@@ -1,6 +1,6 @@
-// The flat record that goes over the wire: the column names of the stream, snake_case, with the event's
-// identity (source, epoch, lsn) at the top level, where SQL can reach it. An event that went through no outbox has no
-// place in a log, and only its `id` for an identity.
+// The flat record on the wire: the column names of the stream, in snake_case, with the event's identity (source, epoch, lsn)
+// at the top level, where SQL can reach it. An event that went through no outbox has no place in a log; its `id` alone
+// identifies it.
 
 import type { Problem } from '../problem.ts'
 import { fieldsOf } from './fields.ts'
@@ -62,7 +62,7 @@ export const recordFields = fieldsOf<EventRecord>(
     actor: optional(name),
     data: optional(jsonObject),
     visibility: optional(name),
-    // With any others, because what is added to events later is added here, and an older receiver must take a newer record.
+    // With any other fields: what is added to events later is added here, and an older receiver must accept a newer record.
     _meta: fieldsOf<RecordMeta>({
       schemaVersion: whole(),
       source: name,
@@ -78,11 +78,11 @@ function placeProblem({ epoch, lsn, txid }: EventRecord): Problem | undefined {
   if (given === 0 || given === 3) return undefined
   return {
     path: ['lsn'],
-    message: 'must come together with epoch and txid, as an outbox gives them, or none of the three',
+    message: 'comes together with epoch and txid, as an outbox gives them, or none of the three is given',
   }
 }
 
-/** An event that says what it comes from, in the form in which it travels. */
+/** An event whose source is known, in the form in which it travels. */
 export function toRecord({ correlationId, _meta, ...event }: UnifiedEvent & Pick<EventRecord, '_meta'>): EventRecord {
   return {
     ...event,

@@ -1,4 +1,4 @@
-// The tables of fields as zod schemas, for users who check or describe events with zod. Nothing of ours loads this file.
+// The tables of fields as zod schemas, for users who check events with zod. No other file of ours imports this one.
 
 import * as z from 'zod'
 import type { Fields, IfRequired } from './fields.ts'

@@ -1,10 +1,10 @@
-// What an event is: one format for changes and for domain events. The interface is the project's first
-// document's, field for field; what this library adds lives in `_meta`.
+// What an event is: one format for changes and for domain events. The interface is that of the project's first document,
+// field for field; what this library adds is in `_meta`.
 
 import { fieldsOf } from './fields.ts'
 import { jsonObject, name, oneOf, optional, timestamp, ulid, whole } from './kinds.ts'
 
-/** Version of the event's shape, sent as `_meta.schemaVersion`. */
+/** The version of this format, sent as `_meta.schemaVersion`. */
 export const SCHEMA_VERSION = 1
 
 const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector'] as const
@@ -13,14 +13,14 @@ export type StoreType = (typeof STORES)[number]
 export const storeType = oneOf(STORES)
 
 const OPERATIONS = ['c', 'u', 'd', 'r'] as const
-/** What a change did: create, update, delete, or read (a row as a snapshot or a rollup saw it). */
+/** What a change did: create, update, delete, or read (a row as a snapshot or a rollup found it). */
 export type Operation = (typeof OPERATIONS)[number]
 
 const VISIBILITIES = ['user', 'team', 'public'] as const
 
 /** The one format for every change and every domain event. */
 export interface UnifiedEvent {
-  /** A ULID, by which the event is known as the same one wherever it arrives. */
+  /** A ULID: the event's idempotency key. */
   id: string
   /** Such as `Customer.created`, or `cdc.insert` for a change. */
   type: string
@@ -37,9 +37,9 @@ export interface UnifiedEvent {
   key?: string
   before?: Record<string, unknown>
   after?: Record<string, unknown>
-  /** The transaction that the event was committed in. */
+  /** The ULID of the transaction that committed it. */
   txid?: string
-  /** The event's place in its outbox. */
+  /** The log sequence number: its place in the outbox's log. */
   lsn?: number
 
   /** Who did it, such as `User/alice`. */
@@ -57,28 +57,28 @@ export interface UnifiedEvent {
 
 type EventMeta = NonNullable<UnifiedEvent['_meta']>
 
-/** An event as the outbox gives it out: everything is known, and (source, epoch, lsn) names it for ever. */
+/** An event as the outbox returns it: complete, and named for ever by (source, epoch, lsn). */
 export interface CommittedEvent extends UnifiedEvent {
   txid: string
   lsn: number
   _meta: EventMeta & { epoch: string; redrivenFrom?: number }
 }
 
-/** What an event can say by itself, in whatever form it is. */
+/** What every form of an event has in common. */
 type Content = Omit<UnifiedEvent, 'id' | 'type' | 'timestamp' | 'ns' | 'lsn' | 'txid' | '_meta'>
 
-/** What may be given to `emit`: an event without what the outbox knows better. */
+/** What `emit` takes, except that a type or an op is required. */
 export type GivenEvent = Content & Partial<Pick<UnifiedEvent, 'id' | 'type' | 'timestamp'>>
 
 /**
- * What one gives to `emit`: an event without what the outbox knows better (`ns`, `lsn`, `txid`, `_meta`).
+ * What `emit` takes: an event without the fields that the outbox fills in (`ns`, `lsn`, `txid`, `_meta`).
  *
- * Either `type` or `op` must be there; `op` alone becomes `cdc.insert`, `cdc.update`, `cdc.delete` or `cdc.read`.
+ * It needs a `type` or an `op`; the type of an `op` alone is `cdc.insert`, `cdc.update`, `cdc.delete` or `cdc.read`.
  * `id` and `timestamp` are for events that have them already, such as imported ones.
  */
 export type EventInput = GivenEvent & ({ type: string } | { op: Operation })
 
-/** Who does what is done, and for which request: fields that all events of a block have unless they have their own. */
+/** Who acts, and for which request: the defaults of these fields for all events of a block. */
 export type Attribution = Partial<Pick<UnifiedEvent, 'actor' | 'correlationId'>>
 
 const content = {
@@ -96,7 +96,7 @@ const content = {
 
 export const givenEventFields = fieldsOf<GivenEvent>(
   { id: optional(ulid), type: optional(name), timestamp: optional(timestamp), ...content },
-  { others: "is not a field of an event; put it into data (ns, lsn, txid and _meta are the outbox's)" },
+  { others: 'is not a field of an event; put your own fields into data (the outbox sets ns, lsn, txid and _meta)' },
 )
 
 const others = 'is not a field of an event'

@@ -1,4 +1,4 @@
-// Routes that one token opens. While none is configured, they are closed.
+// Routes that a token opens. They are closed until one is configured.
 
 import type { MiddlewareHandler } from 'hono'
 import { bearerOf, isSame, secretOf } from './secret.ts'
@@ -7,8 +7,8 @@ import { bearerOf, isSame, secretOf } from './secret.ts'
 type Refuse = (status: 401 | 403, message: string) => Response
 
 /**
- * A hono middleware that lets in those who know the token in a variable of the environment. It refuses with 403 while that is
- * empty, and with 401 without the token.
+ * A hono middleware that admits requests with the token in a variable of the environment. It refuses all others with 401, and
+ * all with 403 while the variable is empty.
  */
 export function requireToken(variable: string, refuse: Refuse): MiddlewareHandler {
   return async (c, next) => {

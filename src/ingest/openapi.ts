@@ -1,4 +1,4 @@
-// What the ingest says about itself (spec.openapis.org/oas/v3.1.1), made from what it checks with.
+// The OpenAPI description of the ingest (spec.openapis.org/oas/v3.1.1), made from the table of fields that it checks with.
 
 import type { JSONSchema } from '../event/kinds.ts'
 import { recordFields } from '../event/record.ts'
@@ -35,12 +35,12 @@ const REFUSALS: Readonly<Record<number, string>> = {
   400: 'The body, a record or the idempotency key is invalid.',
   401: 'There is no token, or it is not valid.',
   403: 'The ingest is closed, or the token does not cover the ns of a record.',
-  408: 'The body came too slowly.',
+  408: 'The body arrived too slowly.',
   413: 'The body or a record is too large, or there are too many records.',
-  415: 'The content-type or the content-encoding is not known.',
-  422: 'The pipeline refused the records; sending them again is of no use.',
-  429: 'There were too many requests, or the pipeline is full; retry-after says when to come back.',
-  503: 'The pipeline failed, and may have the records or not; send the same request again.',
+  415: 'The content-type or the content-encoding is not supported.',
+  422: 'The pipeline refused the records, and would refuse them again.',
+  429: 'There were too many requests, or the pipeline is full; retry after the seconds in retry-after.',
+  503: 'The pipeline failed, and may have the records or not; repeat the request, unchanged.',
 }
 
 /** @param path where the ingest is mounted, such as `/ingest`. */
@@ -61,7 +61,7 @@ export function describeIngest(path: string): object {
             {
               name: 'idempotency-key',
               in: 'header',
-              description: 'What the sender calls this batch. Default: made from the ids of the records.',
+              description: 'The name of this batch. Default: made from the ids of the records.',
               schema: { type: 'string', minLength: 1, maxLength: KEY_LENGTH_MAX, pattern: '^[!-~]+$' },
             },
             {

@@ -1,4 +1,4 @@
-// What can be configured, checked before the first request is let in.
+// The options of the ingest, checked before the first request is admitted.
 
 import { fieldsOf } from '../event/fields.ts'
 import {
@@ -26,21 +26,21 @@ export interface IngestOptions {
   tokens?: readonly IngestToken[]
   /** Senders with a JSON Web Token. */
   jwt?: IngestJWT
-  /** How often each sender may send. Default: without a limit. */
+  /** How often each sender may send. Default: no limit. */
   rateLimit?: IngestRateLimit
-  /** The namespace of `IngestBatches`, through which batches go. Default: each is forwarded, repeated or not. */
+  /** The namespace of `IngestBatches`, which forwards each batch once. Default: all are forwarded, repeated ones too. */
   batches?: BatchObjects
-  /** Where batches go if there are no `batches`, which have a pipeline of their own. Default: `EVENTS_PIPELINE`. */
+  /** Where batches go without `batches`, which have a pipeline of their own. Default: `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
-  /** How long a sender may take for its body, in milliseconds. Default: 30,000. */
+  /** How long a body may take to arrive, in milliseconds. Default: 30,000. */
   bodyTimeoutMs?: number
-  /** How long the pipeline may take for a batch, in milliseconds, if there are no `batches`. Default: 15,000. */
+  /** How long the pipeline may take for a batch, in milliseconds, without `batches`. Default: 15,000. */
   sendTimeoutMs?: number
 }
 
-/** A token and what it opens. The token itself is nowhere but with its sender. */
+/** A token, by its hash, and the ns that it opens. Only its sender has the token itself. */
 export interface IngestToken {
-  /** Who sends with it, for the rate limit. */
+  /** The sender's name, for the rate limit. */
   readonly name: string
   /** SHA-256 of the token's UTF-8 bytes, as 64 hexadecimal digits. */
   readonly sha256: string
@@ -48,7 +48,7 @@ export interface IngestToken {
   readonly ns: readonly string[]
 }
 
-/** Whose JSON Web Tokens (RFC 7519) count. */
+/** The issuer whose JSON Web Tokens (RFC 7519) are accepted. */
 export interface IngestJWT {
   /** The URL of a key set (RFC 7517), or the key set itself: public keys only. */
   readonly jwks: string | KeySet
@@ -68,11 +68,11 @@ interface KeySet {
 export interface IngestRateLimit {
   /** A rate limit binding of the platform. */
   readonly binding: { limit(options: { key: string }): Promise<{ success: boolean }> }
-  /** The period that the binding is configured with, in seconds: so long is a sender to wait. */
+  /** The period that the binding is configured with, in seconds: a sender over its limit is told to wait so long. */
   readonly periodSeconds: number
 }
 
-/** The namespace of a class that extends `IngestBatches`, or is it. */
+/** The namespace of `IngestBatches`, or of a class that extends it. */
 export interface BatchObjects {
   getByName(name: string): { take(batch: IngestBatch): PromiseLike<Outcome & Partial<Disposable>> }
 }
@@ -92,7 +92,7 @@ export const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-/** What is checked, with the defaults. */
+/** Options that were checked, with the defaults. */
 export interface CheckedOptions extends IngestOptions {
   tokens: readonly IngestToken[]
   bodyTimeoutMs: number
@@ -104,7 +104,7 @@ const others = 'is not known here'
 const nsPattern = kindOf<string>({}, (value) =>
   typeof value === 'string' && isNsPattern(value)
     ? undefined
-    : 'must be a name, * alone, or the beginning of names that ends in .* or /*',
+    : 'must be a name, * alone, or a prefix of names that ends in .* or /*',
 )
 
 const tokenFields = fieldsOf<IngestToken>(
@@ -152,7 +152,7 @@ function tokensProblem({ tokens = [] }: IngestOptions): Problem | undefined {
   return hashes.size === tokens.length ? undefined : { path: ['tokens'], message: 'holds the same token twice' }
 }
 
-/** Plain HTTP is for a key set on the same machine. */
+/** Plain HTTP is for a key set on this machine. */
 function isKeySetURL(value: unknown): boolean {
   const url = typeof value === 'string' ? URL.parse(value) : null
   return url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
@@ -167,7 +167,7 @@ function isPublicKey(key: unknown): boolean {
   return isObject(key) && typeof key['kty'] === 'string' && !('d' in key) && !('k' in key)
 }
 
-/** A binding, of which one can only see what it can be asked. */
+/** A binding can only be known by its methods. */
 function withMethod<Binding extends object>(method: keyof Binding & string): Kind<Binding> {
   return kindOf({}, (value) =>
     typeof value === 'object' && value !== null && method in value ? undefined : `has no ${method}()`,

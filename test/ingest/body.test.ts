@@ -108,7 +108,7 @@ describe('[I7] a body', () => {
         controller.error(new Error('a secret'))
       },
     })
-    expect(await post(body)).toMatchObject({ status: 400, body: { error: 'ingest: the body broke off' } })
+    expect(await post(body)).toMatchObject({ status: 400, body: { error: 'ingest: the body was interrupted' } })
   })
 
   it.each([

@@ -210,7 +210,7 @@ describe('a pipeline that', () => {
     nextFates('refused', { do: 'reject', error })
     const answer = await post(batch('refused', 1))
     expect(answer).toMatchObject({ status: 422, body: { code: 'pipeline-refused', retryable: false } })
-    const reason = 'name' in error ? 'send: record 0: lsn' : "the Worker's log says why"
+    const reason = 'name' in error ? 'send: record 0: lsn' : "see the Worker's log"
     expect(answer.body).toHaveProperty('error', expect.stringContaining(reason))
     expect(JSON.stringify(answer.body)).not.toContain('secret')
     expect(acceptedRecords('refused')).toEqual([])
@@ -293,7 +293,7 @@ describe('the configuration', () => {
   const sha256 = 'ab'.repeat(32)
   const jwt = { INGEST_ISSUER: 'https://issuer.example', INGEST_AUDIENCE: 'ingest' }
   it.each([
-    ['INGEST_TOKENS is not JSON', { INGEST_TOKENS: '[{"name":"a secret' }],
+    ['INGEST_TOKENS is not valid JSON', { INGEST_TOKENS: '[{"name":"a secret' }],
     ['tokens', { INGEST_TOKENS: '{}' }],
     ['tokens.0', { INGEST_TOKENS: [{ name: 'a', sha256, ns: ['*'], token: 'x' }] }],
     ['tokens.0.sha256', { INGEST_TOKENS: [{ name: 'a', sha256: TOKEN, ns: ['*'] }] }],
@@ -308,7 +308,7 @@ describe('the configuration', () => {
     ['jwt.jwks', { ...jwt, INGEST_JWKS: 'issuer' }],
     ['jwt.jwks', { ...jwt, INGEST_JWKS: '{"keys":[]}' }],
     ['jwt.jwks', { ...jwt, INGEST_JWKS: '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}' }],
-    ['INGEST_JWKS is not JSON', { ...jwt, INGEST_JWKS: '{"keys"' }],
+    ['INGEST_JWKS is not valid JSON', { ...jwt, INGEST_JWKS: '{"keys"' }],
     ['jwt.issuer', { ...jwt, INGEST_JWKS: 'https://issuer.example/keys', INGEST_ISSUER: '' }],
     ['jwt.audience', { ...jwt, INGEST_JWKS: 'https://issuer.example/keys', INGEST_AUDIENCE: ' ' }],
     ['rateLimit.binding', { INGEST_TOKENS: [{ name: 'a', sha256, ns: ['*'] }], INGEST_RATE_LIMIT: 'x' }],

@@ -268,7 +268,7 @@ describe('ManagedPipeline', () => {
 
   it.each([
     [{ endpoint: 'http://events.example.com/ingest' }, 'unencrypted'],
-    [{ endpoint: 'nonsense' }, 'no URL'],
+    [{ endpoint: 'nonsense' }, 'not a URL'],
     [{ endpoint: 'https://user:word@example.com' }, 'authToken'],
     [{ namespace: 'a*' }, 'namespace'],
     [{ timeoutMs: 0 }, 'timeoutMs'],

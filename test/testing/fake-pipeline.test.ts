@@ -214,14 +214,14 @@ describe('what does not fit the stream', () => {
     ['ns', undefined, 'missing_field', 'ns is missing'],
     ['source', null, 'null_value', 'source is null'],
     ['_meta', null, 'null_value', '_meta is null'],
-    ['lsn', '1', 'type_mismatch', 'lsn is the string "1", and the stream wants int64'],
-    ['lsn', 1.5, 'type_mismatch', 'lsn is 1.5, and the stream wants int64'],
-    ['type', 7, 'type_mismatch', 'type is 7, and the stream wants string'],
-    ['actor', { name: 'nathan' }, 'type_mismatch', 'actor is an object, and the stream wants string'],
-    ['table', ['t'], 'type_mismatch', 'table is an array, and the stream wants string'],
-    ['timestamp', 'yesterday', 'type_mismatch', 'timestamp is the string "yesterday", and the stream wants timestamp'],
-    ['timestamp', '2026-13-01T00:00:00Z', 'type_mismatch', 'the stream wants timestamp'],
-    ['timestamp', true, 'type_mismatch', 'timestamp is true, and the stream wants timestamp'],
+    ['lsn', '1', 'type_mismatch', 'lsn is the string "1", but its column is int64'],
+    ['lsn', 1.5, 'type_mismatch', 'lsn is 1.5, but its column is int64'],
+    ['type', 7, 'type_mismatch', 'type is 7, but its column is string'],
+    ['actor', { name: 'nathan' }, 'type_mismatch', 'actor is an object, but its column is string'],
+    ['table', ['t'], 'type_mismatch', 'table is an array, but its column is string'],
+    ['timestamp', 'yesterday', 'type_mismatch', 'timestamp is the string "yesterday", but its column is timestamp'],
+    ['timestamp', '2026-13-01T00:00:00Z', 'type_mismatch', 'its column is timestamp'],
+    ['timestamp', true, 'type_mismatch', 'timestamp is true, but its column is timestamp'],
   ])('is accepted and dropped: %s %j', async (field, value, kind, reason) => {
     const [dropped, ...others] = await dropsOf(bent('dropping', field, value))
     expect(others).toEqual([])

@@ -113,7 +113,7 @@ describe('assertLog', () => {
     const ns = freshNs()
     await send([record(ns, 1), { ...record(ns, 2), actor: 7 } as unknown as EventRecord])
     expect(problemsOf(ns)).toEqual([
-      'LSN 2 is missing: accepted and dropped, as actor is 7, and the stream wants string',
+      'LSN 2 is missing: accepted and dropped: actor is 7, but its column is string',
     ])
   })
 
