@@ -21,8 +21,8 @@ export interface ManagedPipelineOptions {
   /** How long an attempt may take, in milliseconds. Default: 20,000. */
   readonly timeoutMs?: number
   /**
-   * A body of at least so many UTF-8 bytes is compressed. Default: 8,192, but none for Basin Pipelines, whose documentation does
-   * not mention compressed bodies.
+   * A body of at least so many UTF-8 bytes is compressed. Default: 8,192, but none for Basin Pipelines, whose documentation
+   * does not mention compressed bodies.
    */
   readonly minGzipBytes?: number
 }

@@ -85,19 +85,19 @@ describe('the token', () => {
     expect(await send(`/notes/locked/stats?${query.toString()}`, {})).toMatchObject({ status: 401 })
   })
 
-  it('[I8] comes before everything else, so that a stranger learns nothing', async () => {
+  it('[I8] is checked before everything else, so that a stranger learns nothing', async () => {
     for (const path of ['/', '/notes', '/notes/a/nothing', '/nothing/a/stats'])
       expect(await send(path, { body: '{' })).toMatchObject({ status: 401 })
   })
 
-  it('is taken as it is configured, also with a line break behind it', async () => {
+  it('is accepted as it is configured, also with a line break behind it', async () => {
     const headers = { authorization: 'bearer s3cret' }
     expect(await send('/notes/open/stats', { headers }, { ADMIN_TOKEN: 's3cret\n' })).toMatchObject({ status: 200 })
   })
 })
 
 describe('every call', () => {
-  it('answers with what the RPC answers', async () => {
+  it('answers what the RPC returns', async () => {
     configurations.set('calls', keep)
     await write('calls', 'A', 'B', 'Poison')
     expect(await call('calls', 'stats')).toMatchObject({ ns: 'calls', pendingEvents: 3, isPaused: false })
@@ -132,7 +132,7 @@ describe('every call', () => {
   )
 })
 
-describe('a request that makes no sense', () => {
+describe('an invalid request', () => {
   it.each([
     'constructor',
     '__proto__',
@@ -144,7 +144,7 @@ describe('a request that makes no sense', () => {
     'dispose',
     'Stats',
     'stats%20',
-  ])('[I8] reaches nothing but the calls: %s', async (method) => {
+  ])('[I8] reaches the calls alone: %s', async (method) => {
     expect(await post(`/notes/names/${method}`, '{}')).toMatchObject({
       status: 404,
       body: { code: 'not-found', error: expect.stringContaining('there are stats, list, get, flush') },
@@ -167,7 +167,7 @@ describe('a request that makes no sense', () => {
     expect(answer.headers.get('allow')).toBe('POST')
   })
 
-  it.each(['{', 'undefined', '{"limit":1}{"limit":2}', '\u0000', "{'limit':1}"])('is no JSON: %s', async (body) => {
+  it.each(['{', 'undefined', '{"limit":1}{"limit":2}', '\u0000', "{'limit':1}"])('is not JSON: %s', async (body) => {
     expect(await post('/notes/a/list', body)).toMatchObject({
       status: 400,
       body: { code: 'invalid-argument', error: 'admin: the body is not JSON', retryable: false },
@@ -209,7 +209,7 @@ describe('a request that makes no sense', () => {
     expect(await post('/notes/a/list', body)).toMatchObject({ status: 400, body: { code: 'invalid-argument' } })
   })
 
-  it('[I7] is too large, whether it says so or not', async () => {
+  it('[I7] is too large, whether or not it declares its length', async () => {
     const body = JSON.stringify({ type: 'x'.repeat(64 * 1024) })
     expect(await post('/notes/large/list', body)).toMatchObject({ status: 413, body: { code: 'body-too-large' } })
     const said = { 'content-length': String(body.length) }
@@ -221,14 +221,14 @@ describe('a request that makes no sense', () => {
 })
 
 describe('a call that fails', () => {
-  it('says what the outbox says, with the status of its code', async () => {
+  it('answers the message of the outbox, with the status of its code', async () => {
     expect(await post('/notes/empty/replay', '{"fromLSN":1,"toLSN":1}')).toMatchObject({
       status: 404,
       body: { code: 'not-found', error: expect.stringContaining('replay: LSN 1 was not delivered'), retryable: false },
     })
   })
 
-  it('says 503 where the pipeline gives no answer, and that it can be tried again', async () => {
+  it('answers 503 if the pipeline does not answer, and that the call is retryable', async () => {
     configurations.set('hanging', keep)
     await write('hanging', 'A')
     await drain('hanging')
@@ -256,7 +256,7 @@ describe('a call that fails', () => {
       { status: 429, body: { error: 'a secret' } },
     ],
     [{}, { status: 500, body: { code: 'internal', retryable: false } }],
-  ])('keeps what was not written to be read to itself: an error with %o', async (properties, expected) => {
+  ])('does not send a message that was not written for the caller: an error with %o', async (properties, expected) => {
     const failing = outboxRoutes(() => {
       throw Object.assign(new Error('a secret'), properties)
     })

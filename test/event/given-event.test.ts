@@ -68,7 +68,7 @@ const stranger = fc.record({
   value: anything,
 })
 
-it('is good if and only if its schema accepts it, and plain text is not looked at', () => {
+it('a given event is good if and only if its schema accepts it, with its text read or known to be plain', () => {
   fc.assert(
     fc.property(fc.oneof({ weight: 9, arbitrary: event }, fc.tuple(event, stranger).map(withStranger)), (candidate) => {
       const isAccepted = givenEventSchema.safeParse(candidate).success
@@ -80,7 +80,7 @@ it('is good if and only if its schema accepts it, and plain text is not looked a
   )
 })
 
-it('is bad if an array in it has a hole', () => {
+it('a given event is bad if an array in it has a hole', () => {
   const list: unknown[] = []
   list.length = 1
   expect(givenEventFields.problems({ type: 'A', data: { list } }, true)).toEqual([

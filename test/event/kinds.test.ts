@@ -24,7 +24,7 @@ describe('a timestamp', () => {
   })
 
   it.each(['0000-00-00T00:00:00Z', '2026-00-10T00:00:00Z', '2026-01-01T24:00:01Z', '2026-01-01T00:00:60Z'])(
-    'that describes itself does not fit %s, which is not a time',
+    'has a pattern that %s does not fit, which is not a time',
     (text) => {
       expect(new RegExp(String(timestamp.json['pattern'])).test(text)).toBe(false)
     },
@@ -32,7 +32,7 @@ describe('a timestamp', () => {
 })
 
 describe('a number in JSON', () => {
-  it('is refused in words that also fit what a sender wrote, if it is too large', () => {
+  it('is refused if it is too large, in words that a sender understands who wrote 1e999', () => {
     expect(jsonProblem(JSON.parse('{"a":[1,1e999]}'))).toBe(
       'a[1] is Infinity: a number in JSON is a double, up to 1.8e308; send a larger one as a string',
     )

@@ -49,7 +49,7 @@ const value = fc.oneof(
 )
 
 describe('parseRecordsJSON', () => {
-  it('takes good records as they are', () => {
+  it('accepts good records as they are', () => {
     const { epoch: _epoch, lsn: _lsn, txid: _txid, ...unlogged } = FULL
     const records = [record('acme', 1), FULL, unlogged]
     expect(parseRecordsJSON(JSON.stringify(records), refuse)).toEqual({ records, isVerbatim: true })
@@ -65,11 +65,11 @@ describe('parseRecordsJSON', () => {
     expect(() => parseRecordsJSON(json, refuse)).toThrow('-1 records must be an array, as JSON')
   })
 
-  it('names the record that is bad and what is bad in it', () => {
+  it('names the bad record, and what is bad in it', () => {
     expect(() => parseRecordsJSON(JSON.stringify([FULL, { ...FULL, ns: '' }]), refuse)).toThrow(/^1 ns: /)
   })
 
-  it('comes to the verdict of the schema, as the exported one does, for any value of any field', () => {
+  it('has the verdict of the schema, as the exported one has, for any value of any field', () => {
     const change = fc.record({ name: fc.constantFrom(...Object.keys(FULL), 'other'), value, isGone: fc.boolean() })
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
