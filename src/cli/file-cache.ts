@@ -8,7 +8,7 @@ import { extname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CDCError } from '../error.ts'
-import type { LakeBucket, LakeFile } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LakeFile } from '../lake/table/table-reader.ts'
 
 const DOWNLOADS_AT_ONCE = 16
 

@@ -8,13 +8,14 @@ import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table/table.ts'
+import { locationOf } from '../lake/table/location.ts'
+import { EVENTS_COLUMNS } from '../lake/table/table.ts'
 import type { Watermarks } from '../lake/table/watermarks.ts'
 import { type IO, importOptional, messageOf } from './command.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
 import { findWranglerConfig } from './wrangler-config.ts'
-import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from '../lake/iceberg/read-snapshot.ts'
-import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
 /** Where the two ways to run the project keep their state, beside the wrangler configuration. */
 const STATE_DIRECTORIES = ['.wrangler/state', '.wrangler/demo']
@@ -31,7 +32,7 @@ const configShape = z.object({
       preview_bucket_name: z.string().optional(),
     }),
   ),
-  vars: z.object({ LAKE_LOCATION: z.url().default(DEFAULT_LOCATION) }),
+  vars: z.object({ LAKE_LOCATION: z.url().optional() }),
 })
 
 interface LakeConfig {
@@ -116,20 +117,20 @@ async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: st
   const cache = join(lake.directory, 'query-cache', 'files')
   const manifests = await readManifestList(lake.bucket, table)
   const { paths } = await fetchFiles(lake.bucket, manifests, cache)
-  const dataFiles = await readManifests(paths, table.root)
+  const dataFiles = await readManifests(paths, table)
   const data = await fetchFiles(lake.bucket, dataFiles, cache)
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
   return { columns: table.columns, files: data.paths }
 }
 
-async function readManifests(paths: readonly string[], root: TableRoot): Promise<DataFile[]> {
-  const files: DataFile[][] = []
-  for (const path of paths) files.push(await readManifest(path, await readFile(path), root))
+async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
+  const files: LiveFile[][] = []
+  for (const path of paths) files.push(await readManifest(path, await readFile(path), table))
   return files.flat()
 }
 
-function describe(table: TableVersion, files: readonly DataFile[], downloaded: number): string {
+function describe(table: TableVersion, files: readonly LiveFile[], downloaded: number): string {
   if (table.snapshot === undefined) return `the table has no snapshot yet (version ${table.version})`
   const rows = files.reduce((sum, file) => sum + file.rows, 0)
   const at = new Date(table.committedMs).toISOString()
@@ -178,7 +179,7 @@ async function openLake(wrangler: typeof import('wrangler'), directory: string, 
 function readLakeConfig(wrangler: typeof import('wrangler'), path: string): LakeConfig {
   const config = readConfig(wrangler, path)
   const bucket = config.r2_buckets.find((candidate) => candidate.binding === 'LAKE_BUCKET')
-  if (bucket !== undefined) return { bucket, prefix: `${new URL(config.vars.LAKE_LOCATION).pathname.slice(1)}/` }
+  if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix }
   throw new CDCError(
     'invalid-config',
     `query: ${path} binds no R2 bucket as LAKE_BUCKET, and that is the one that the lake writes into`,

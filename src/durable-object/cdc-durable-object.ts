@@ -44,6 +44,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
       processOnce: { value: this.#context.processOnce.bind(this.#context) },
       processOnceSync: { value: this.#context.processOnceSync.bind(this.#context) },
       capture: { value: this.#context.capture.bind(this.#context) },
+      uncapture: { value: this.#context.uncapture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },
     })
   }

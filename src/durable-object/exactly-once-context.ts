@@ -79,24 +79,26 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
         relay.committed(before, after)
       },
     })
+    const snapshots = new Snapshots({ storage, tables, stores, transactions, now, alarms })
     const capture = new Capture({
       storage: followed,
       tables,
       outbox,
       limits,
       now,
-      transaction: () => transactions.current(),
+      transactions,
       committed: (before, after) => relay.committed(before, after),
-      attach: (store) => stores.attach(store),
+      snapshots,
     })
-    const snapshots = new Snapshots({ storage, tables, stores, transactions, now, alarms })
 
     followed.onEmptied(() => {
-      for (const follower of [tables, stores, outbox]) follower.emptied()
+      for (const follower of [tables, stores, outbox, capture]) follower.emptied()
     })
     followed.onRollback(() => {
       for (const follower of [tables, stores, outbox, capture]) follower.rolledBack()
     })
+
+    alarm.onChange(() => capture.beforeAlarm())
 
     this.storage = storage
     this.alarms = alarms
@@ -135,6 +137,10 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
 
   capture(table: string | SQLiteTable, options: CaptureOptions = {}): void {
     this.#capture.add(table, options)
+  }
+
+  uncapture(tableName: string): void {
+    this.#capture.remove(tableName)
   }
 
   /**

@@ -13,11 +13,17 @@ export interface AlarmClaim {
 export class SharedAlarm {
   readonly #storage: DurableObjectStorage
   readonly #claims: (() => number | undefined)[] = []
+  readonly #beforeChange: (() => void)[] = []
   /** When the alarm that runs now was due. */
   #runningMs = 0
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
+  }
+
+  /** Calls the listener before the platform's alarm is set or deleted, which writes to the object's database. */
+  onChange(listener: () => void): void {
+    this.#beforeChange.push(listener)
   }
 
   /** @param dueMs when this user needs the alarm, in milliseconds since 1970; undefined while it does not. */
@@ -37,8 +43,9 @@ export class SharedAlarm {
 
   #rearm(): void {
     const dueMs = this.#earliest()
-    if (dueMs === undefined) void this.#storage.deleteAlarm()
-    else this.#set(dueMs)
+    if (dueMs !== undefined) return this.#set(dueMs)
+    for (const listener of this.#beforeChange) listener()
+    void this.#storage.deleteAlarm()
   }
 
   #earliest(except?: () => number | undefined): number | undefined {
@@ -51,6 +58,7 @@ export class SharedAlarm {
     // Never for the very millisecond of the running alarm: the platform's scheduler would not be told of that one, and it
     // would never fire (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is
     // written at once, and its failure is the commit's failure.
+    for (const listener of this.#beforeChange) listener()
     void this.#storage.setAlarm(Math.max(atMs, this.#runningMs + 1))
   }
 }

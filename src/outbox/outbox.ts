@@ -4,6 +4,7 @@
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
+import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import type { Identity } from './identity.ts'
@@ -273,7 +274,8 @@ export class Outbox {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
-    for (const [lsn, count, bytes, txid, time, events] of rows) yield { lsn, count, bytes, txid, time, events }
+    for (const [lsn, count, bytes, txid, time, events] of rows)
+      yield { lsn, count, bytes, txid, time, events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events }
   }
 
   /**
@@ -295,6 +297,14 @@ export class Outbox {
 
   rolledBack(): void {
     this.forgetBacklog()
+  }
+
+  /** A row's events with the bytes that are not UTF-8, for which the platform puts U+FFFD. */
+  #exactEvents(lsn: number): string {
+    const { events } = this.#storage.sql
+      .exec<{ events: ArrayBuffer }>('SELECT CAST(events AS BLOB) AS events FROM _cdc_outbox WHERE lsn = ?', lsn)
+      .one()
+    return textOf(new Uint8Array(events))
   }
 
   /** Where the log ends, and up to where it was accepted. */

@@ -4,6 +4,7 @@
 import { CDCError } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
+import type { AttachedStore } from '../store.ts'
 import type { Transactions } from '../transaction/transactions.ts'
 
 /** Rows of one chunk, if nothing else is said, and at most. */
@@ -59,8 +60,13 @@ export class Snapshots {
     this.#wakeAt = ports.alarms.own('snapshot', () => this.#run())
   }
 
+  /** Makes a captured table known. */
+  attach(store: AttachedStore): void {
+    this.#ports.stores.attach(store)
+  }
+
   /** Starts a snapshot; a running one continues. @throws {CDCError} `not-found` if there is no such store. */
-  start(nameOrTable: string, chunk: number): SnapshotProgress {
+  start(nameOrTable: string, chunk = SNAPSHOT_CHUNK): SnapshotProgress {
     const { storage, tables, now } = this.#ports
     const name = this.#resolve(nameOrTable)
     storage.transactionSync(() => {

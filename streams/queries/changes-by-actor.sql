@@ -1,4 +1,4 @@
--- What somebody changed, newest first: the third query of "Consuming Events", for audits.
+-- What one actor changed, newest first: the third query of "Consuming Events", for audits.
 -- Parameters: the actor, how far back, and how many rows. For older ones, add AND "timestamp" < the last one's.
 SELECT id, type, "timestamp", ns, source, table_url, op, store, "key", "before", "after", actor, correlation_id, txid
 FROM cdc.events

@@ -1,9 +1,9 @@
 -- All customers created today, over all objects of a group of tenants: the first query of "Consuming Events".
 -- Parameters: the type, and how the ns begins. Today is a day in UTC.
 --
--- Beside "timestamp", when it happened, each query bounds __ingest_ts, when it was taken in: Basin keeps its tables
--- in days of that, and refuses a QUALIFY over too many of them. An event is taken in at most a day before its own
--- time here.
+-- Beside "timestamp", when the event happened, each query bounds __ingest_ts, when it was taken in: Basin partitions
+-- its tables by the day of that, and refuses a QUALIFY over too many of them. This query assumes that an event is taken
+-- in at most a day before its own time.
 SELECT id, type, "timestamp", ns, actor, "data"
 FROM cdc.events
 WHERE type = 'Customer.created'

@@ -1,6 +1,6 @@
--- The events that the pipeline refused, and what became of them: open, redriven or discarded. The record of a dead
--- letter has the place of the refused event in the log, and in its data the event's id and type and the reason; the
--- event itself waits in its object. An event that was redriven and refused once more is shown with its last reason.
+-- The events that the pipeline refused, and their outcome: open, redriven or discarded. The record of a dead letter has
+-- the place of the refused event in the log, and in its data the event's id, its type and the reason; the event itself
+-- waits in its object. An event that was redriven and refused once more is shown with its last reason.
 -- Parameters: how far back, the same in all three places. What was redriven before that counts as open.
 WITH letters AS (
   SELECT

@@ -1,9 +1,9 @@
--- Whether each log is whole: by ns, source and epoch, how many LSNs are missing between the first and the last that
+-- Whether each log is complete: by ns, source and epoch, how many LSNs are missing between the first and the last that
 -- landed, which is the first missing one, how many rows are doubles of another, and how many LSNs two different
 -- events claim. Logs with something wrong come first. doubled is 0 in the lake; over Basin Pipelines it counts
--- batches sent again.
--- Parameters: how far back. A log that began earlier is looked at from the first LSN of that time on, and what was
--- replayed in that time may stand alone before it: widen the window before you believe in a gap.
+-- batches that were sent again.
+-- Parameters: how far back. A log that began earlier is checked from its first LSN within that time, and events that
+-- were replayed within it may appear alone, far before the others: widen the window before you believe in a gap.
 WITH places AS (
   SELECT ns, source, epoch, lsn, COUNT(*) AS copies, COUNT(DISTINCT id) AS events
   FROM cdc.events

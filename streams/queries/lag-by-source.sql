@@ -1,7 +1,6 @@
 -- How far behind the table is, by source: the seconds from an event to its place in the table, and the seconds since
 -- the newest event. The sources that are furthest behind come first.
--- Parameters: the hours that are looked at. A redriven event keeps its own time and would count as late: it is left
--- out.
+-- Parameters: the hours to look at. Redriven events are left out: they keep their own time, and would count as late.
 WITH landed AS (
   SELECT
     ns,

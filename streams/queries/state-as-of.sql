@@ -1,5 +1,5 @@
--- The rows of one table as its store held them at a time, folded from the log: of each key the last change until
--- then, unless that is a delete. What it is for, and how changes are ordered, is said in state-now.sql.
+-- The rows of one table as its store held them at a time, folded from the log: for each key the last change until then,
+-- unless that is a delete. state-now.sql explains what it is for, and how changes are ordered.
 -- Parameters, all in the first query: the table and its store; the time, which is compared with the time of the
 -- commit; the first epoch; and since when the log is read.
 WITH changes AS (

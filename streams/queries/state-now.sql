@@ -1,12 +1,12 @@
--- The rows of one table as its store holds them now, folded from the log: of each key the last change, unless that is
+-- The rows of one table as its store holds them now, folded from the log: for each key the last change, unless that is
 -- a delete. For documents, nodes, edges, relational rows, vectors and captured tables; a columnar or time series
 -- change holds a batch or a point, and its key names more than one row.
 -- Parameters, all in the first query: the table and its store; the first epoch, for an object that was emptied with
 -- deleteAll and whose older rows are gone with the epochs before it ('' reads all of them); and since when the log is
 -- read, which must be before its first event. For more rows than the LIMIT, add WHERE "key" > the last one's.
 --
--- The order of changes is that of their epochs, which are ULIDs, and inside each that of the LSNs. A redriven change
--- counts where it was committed, not where it was sent again. One that is a dead letter is not in the log: see
+-- Changes are ordered by their epochs, which are ULIDs, and within an epoch by LSN. A redriven change counts where it
+-- was committed, not where it was sent again. A change that became a dead letter is not in the log: see
 -- dead-letters.sql.
 WITH changes AS (
   SELECT

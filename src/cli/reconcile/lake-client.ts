@@ -1,7 +1,7 @@
 // The lake of a running Worker, as far as the command has something to ask of it.
 
 import * as z from 'zod'
-import type { RepairOutcome, Suspect } from '../../lake/upkeep/repair.ts'
+import type { RepairOutcome, LogRanges } from '../../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from '../address.ts'
 import { readAnswer, RefusedError } from '../admin-client.ts'
 import { messageOf } from '../command.ts'
@@ -36,7 +36,7 @@ export class LakeClient {
    * @returns nothing where the Worker has no lake: then nothing remembers what has landed, and nothing is to be forgotten.
    * @throws {RefusedError} with the server's message; or an `Error` where there is no server.
    */
-  async repair(suspects: readonly Suspect[]): Promise<RepairOutcome | undefined> {
+  async repair(suspects: readonly LogRanges[]): Promise<RepairOutcome | undefined> {
     const response = await this.#post(JSON.stringify(suspects))
     const body: unknown = await response.json().catch(() => undefined)
     if (response.ok) return readAnswer(outcomeSchema, body)

@@ -1,4 +1,4 @@
-// Who may read the table over HTTP: a client that knows CATALOG_TOKEN.
+// The right to read the table over HTTP: a client has it if it knows CATALOG_TOKEN.
 
 import type { Context, Next } from 'hono'
 import { bearerOf, secretOf } from '../../http/secret.ts'
@@ -6,7 +6,16 @@ import { requireToken as requireTokenOf } from '../../http/token.ts'
 import { catalogError, s3Error } from './errors.ts'
 import { signatureProblem } from './signature.ts'
 
-/** What an S3 client gives as its access key id. Its secret access key is the token. */
+/** What the routes of the catalog and of the table's files need of a Worker's `env`. */
+export interface CatalogEnv {
+  LAKE_BUCKET: R2Bucket
+  /** The table's root, as the lake has it: `s3://<bucket>/<prefix>`. */
+  LAKE_LOCATION?: string
+  /** What a client must know. While it is empty, all requests are refused. */
+  CATALOG_TOKEN?: string
+}
+
+/** The access key id of S3 clients. Their secret access key is the token. */
 export const ACCESS_KEY_ID = 'catalog'
 
 export const TOKEN_NAME = 'CATALOG_TOKEN'
