@@ -32,40 +32,40 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 25.5 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 29.5 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 25.2,
+    maxGzipKiB: 29.2,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 31.6 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 30 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 44.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 62 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 30.2 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 31.2 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 35.7 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 34 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 49 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 66 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 34.3 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 35.3 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 36.2,
+    maxGzipKiB: 40.5,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 113,
+    maxGzipKiB: 85.7,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 5.9 },
   {
     name: 'ManagedPipeline',
     source: `export { ManagedPipeline } from 'durable-outbox/managed-pipeline'`,
-    maxGzipKiB: 4.7,
+    maxGzipKiB: 4.8,
   },
   {
     name: 'ingest',
     source: `export { IngestBatches, ingestRoutes } from 'durable-outbox/ingest'`,
     maxGzipKiB: 27.3,
   },
-  { name: 'the example, deployed', maxGzipKiB: 130 },
+  { name: 'the example, deployed', maxGzipKiB: 134.5 },
 ]
 
 /** A bundle, and which packages and rooms of ours make it. */

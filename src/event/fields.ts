@@ -13,9 +13,9 @@ export interface Fields<T extends object> extends Kind<T> {
   /** What is wrong with a value, field by field: nothing if it is a `T`. @param isPlain as for a kind. */
   problems(value: unknown, isPlain?: boolean): readonly Problem[]
   /** A good object with the fields of the table alone, and with the defaults of those that are absent. */
-  take(value: object): T
+  take(value: unknown): T
   /** Checks and takes. @throws {CDCError} of the given code, naming each field that is wrong. */
-  parse(value: object, caller: string, code: CDCErrorCode): T
+  parse(value: unknown, caller: string, code: CDCErrorCode): T
 }
 
 /** One type or another, by whether a property is required. */
@@ -65,16 +65,17 @@ export function fieldsOf<T extends object>(
     return others === undefined ? undefined : { path: [], message: others }
   }
 
-  function take(value: object): T {
+  function take(value: unknown): T {
+    const given = Object(value) as Record<string, unknown>
     const taken: Record<string, unknown> = {}
     for (const [name, { defaultValue }] of kinds) {
-      const field = (value as Record<string, unknown>)[name] ?? defaultValue
+      const field = given[name] ?? defaultValue
       if (field !== undefined) taken[name] = field
     }
     return taken as T
   }
 
-  function parse(value: object, caller: string, code: CDCErrorCode): T {
+  function parse(value: unknown, caller: string, code: CDCErrorCode): T {
     const found = problems(value)
     if (found.length > 0) throw refusal(code, caller, found)
     return take(value)

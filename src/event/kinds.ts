@@ -1,7 +1,8 @@
 // What a value may be: a kind gives the verdict, the words of a refusal, and the JSON Schema. Events, records, options and
 // queries are checked by these and not by zod, which would be more than all else that a small Worker loads.
 
-import type { Problem } from '../problem.ts'
+import type { CDCErrorCode } from '../error.ts'
+import { type Problem, refusal } from '../problem.ts'
 import { isCleanText, jsonProblem } from './json.ts'
 import { NAME_LENGTH_MAX } from './limits.ts'
 
@@ -93,6 +94,21 @@ export function listOf<Value>(kind: Kind<Value>, { from = 0, to = Infinity }: Bo
   }
 }
 
+/** An object of any names. Its problem is that of the first value that has one. */
+export function mapOf<Value>(kind: Kind<Value>): Kind<Record<string, Value>> {
+  return {
+    json: { type: 'object', additionalProperties: kind.json },
+    problem(value, isPlain) {
+      if (!isObject(value)) return { path: [], message: 'expected an object' }
+      for (const [name, element] of Object.entries(value)) {
+        const problem = kind.problem(element, isPlain)
+        if (problem !== undefined) return within(name, problem)
+      }
+      return undefined
+    },
+  }
+}
+
 /** A kind of values that have no parts: one test, with the words of its refusal. */
 export function kindOf<Value>(
   json: JSONSchema,
@@ -113,6 +129,13 @@ export function optional<Value>(kind: Kind<Value>): Kind<Value> & { readonly isO
 
 export function withDefault<Value>(kind: Kind<Value>, defaultValue: Value): Kind<Value> {
   return { ...kind, defaultValue }
+}
+
+/** A value that must be of a kind. @throws {CDCError} of the given code, naming the place and the problem. */
+export function checked<Value>(kind: Kind<Value>, value: unknown, caller: string, code: CDCErrorCode): Value {
+  const problem = kind.problem(value)
+  if (problem !== undefined) throw refusal(code, caller, [problem])
+  return value as Value
 }
 
 /** A problem of a part, as one of the whole. */

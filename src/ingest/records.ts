@@ -95,7 +95,7 @@ function tryParse(text: string, subject: string): unknown {
 function parseRecord(given: unknown, index: number): EventRecord {
   const [problem] = recordFields.problems(given)
   if (problem !== undefined) throw badRecord(index, problem)
-  const record = recordFields.take(Object(given))
+  const record = recordFields.take(given)
   // Not a field of any sender's, but a receiver that copies fields by assignment would take it for the prototype.
   Reflect.deleteProperty(record._meta, '__proto__')
   const metaProblem = jsonProblem(record._meta)
