@@ -3,7 +3,7 @@
 
 import { RpcTarget } from 'cloudflare:workers'
 import * as z from 'zod'
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
@@ -307,7 +307,7 @@ export class OutboxAdmin extends RpcTarget {
     try {
       await this.#parts.relay.sendApart(batch)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = messageOf(cause)
       throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
         retryable: true,
         cause,

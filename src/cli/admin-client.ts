@@ -1,9 +1,9 @@
 // The outboxes of a running Worker, as the command reaches them: over the routes of src/admin.
 
+import { messageOf } from '../error.ts'
 import * as z from 'zod'
 import type { OutboxCalls } from '../admin/index.ts'
 import { checkAddress, checkToken } from './address.ts'
-import { messageOf } from './command.ts'
 
 /** Where a Worker mounts `outboxRoutes`. */
 const MOUNT = '/admin/outbox'

@@ -1,9 +1,9 @@
 // Basin SQL (Cloudflare R2 SQL) over its HTTP API.
 // https://developers.cloudflare.com/basin-sql/query-data/#query-via-api
 
+import { messageOf } from '../error.ts'
 import type { Json } from '@duckdb/node-api'
 import * as z from 'zod'
-import { messageOf } from './command.ts'
 import { type QueryResult, SQLError } from './duckdb.ts'
 import { printable } from './output.ts'
 import { exactNumber, isoTime, parseTime } from './values.ts'

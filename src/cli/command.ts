@@ -2,7 +2,7 @@
 // Everything that a command prints or reads goes through `IO`, so tests call `run` directly.
 
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 
 export interface IO {
   /** Takes the result and nothing else, so that it can be piped. */
@@ -58,11 +58,6 @@ export async function importOptional<T>(name: string, purpose: string, load: () 
       cause: error,
     })
   }
-}
-
-/** The message of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }
 
 function firstSentence(error: unknown): string {

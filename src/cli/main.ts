@@ -1,7 +1,7 @@
 // Finds the command, runs it, and turns what it throws into a message and an exit code.
 
-import { CDCError } from '../error.ts'
-import { type Command, type ExitCode, type IO, messageOf } from './command.ts'
+import { CDCError, messageOf } from '../error.ts'
+import { type Command, type ExitCode, type IO } from './command.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'

@@ -25,6 +25,15 @@ export function jsonProblem(value: unknown, path = '', depth = 0): string | unde
   }
 }
 
+/** The value of a JSON text; nothing if the text is not JSON, which cannot say `undefined`. */
+export function parseJSON(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 /** Whether a string can be stored and compared everywhere: SQLite ends text at a NUL, UTF-8 has no lone surrogate. */
 export function isCleanText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()

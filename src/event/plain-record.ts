@@ -1,6 +1,7 @@
 // The verdict of the records' schema without its price, for a receiver of very many: a good record is recognised by its
 // fields, and whatever is not recognised, the schema decides about.
 
+import { parseJSON } from './json.ts'
 import { isName, isPlainField, isPlainText } from './plain-event.ts'
 import { type EventRecord, eventRecordSchema } from './record.ts'
 import { TIMESTAMP } from './unified-event.ts'
@@ -62,15 +63,6 @@ export function parseRecordsJSON(json: string, refuse: (index: number, problem: 
     throw refuse(index, `${issue?.path.join('.')}: ${issue?.message}`)
   })
   return { records, isVerbatim }
-}
-
-/** Nothing where it is no JSON. */
-function parseJSON(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined
-  }
 }
 
 /** Whether every field is known and good, but for the characters of its strings. */

@@ -1,7 +1,7 @@
 // From a body's text to records: all of them good, or none taken.
 
 import { CDCError } from '../error.ts'
-import { jsonProblem } from '../event/json.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
 import { type EventRecord, eventRecordSchema } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { Refusal } from '../http/error-response.ts'
@@ -45,7 +45,7 @@ export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
 function parseArray(text: string): unknown[] {
   const shape = jsonShape(text)
   if (shape.elements > RECORDS_MAX) throw tooMany()
-  const records = parseJSON(text, shape, 'the body')
+  const records = parseChecked(text, shape, 'the body')
   if (!Array.isArray(records)) throw invalid('the body is not an array of records')
   return records
 }
@@ -63,28 +63,21 @@ function parseLines(text: string): unknown[] {
     if (records.length === RECORDS_MAX) throw tooMany()
     const shape = jsonShape(line)
     containers += shape.containers
-    records.push(parseJSON(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
+    records.push(parseChecked(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
   }
   return records
 }
 
-function parseJSON(text: string, shape: JSONShape, where: string): unknown {
+function parseChecked(text: string, shape: JSONShape, where: string): unknown {
   if (shape.depth > BODY_DEPTH_MAX) throw invalid(`${where} is nested deeper than ${BODY_DEPTH_MAX} levels`)
   if (shape.containers > CONTAINERS_MAX)
     throw new Refusal(413, `ingest: the body has over ${CONTAINERS_MAX} arrays and objects; send smaller batches`)
   if (shape.isRounded) throw invalid(`${where} has an integer above 2^53, which would be rounded; send it as a string`)
-  const value = tryParse(text, where)
+  const value = parseJSON(text)
+  // The parser's own reason would quote what was sent.
+  if (value === undefined) throw invalid(`${where} is not JSON`)
   if (countMembers(value) !== shape.members) throw invalid(`${where} has an object with the same key twice`)
   return value
-}
-
-function tryParse(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The reason would quote what was sent.
-    throw invalid(`${where} is not JSON`)
-  }
 }
 
 function parseRecord(given: unknown, index: number): EventRecord {

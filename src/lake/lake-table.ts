@@ -2,7 +2,7 @@
 // into the Iceberg table commit by commit. Keeps I5: the table and what counts as landed change together.
 
 import { DurableObject } from 'cloudflare:workers'
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { ParsedRecords } from '../event/plain-record.ts'
 import { type CommittedRecord, isCommitted } from '../event/record.ts'
 import { migrate } from '../sqlite/migrate.ts'
@@ -163,7 +163,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     try {
       await this.#inTurn(() => this.#commitAndKeepUp(info?.scheduledTime ?? 0))
     } catch (error) {
-      console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
+      console.warn(`lake: commit failed: ${messageOf(error)}`)
     }
   }
 

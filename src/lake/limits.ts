@@ -2,6 +2,7 @@
 
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
+import { parseJSON } from '../event/json.ts'
 import type { SliceLimits } from './intake/buffer.ts'
 import type { MemoryLimits } from './intake/logs.ts'
 import type { UpkeepLimits } from './upkeep/upkeep.ts'
@@ -50,15 +51,9 @@ const limitsSchema = z.strictObject({
 
 /** The limits that JSON says, and the defaults of the others. @throws {CDCError} `invalid-config`, naming the limit. */
 export function limitsFrom(json = '{}'): LakeLimits {
-  const parsed = limitsSchema.safeParse(parse(json))
+  const given = parseJSON(json)
+  if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not JSON: ${json}`)
+  const parsed = limitsSchema.safeParse(given)
   if (parsed.success) return parsed.data
   throw new CDCError('invalid-config', `LAKE_LIMITS: ${z.prettifyError(parsed.error)}`)
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch (cause) {
-    throw new CDCError('invalid-config', `LAKE_LIMITS is no JSON: ${json}`, { cause })
-  }
 }

@@ -1,6 +1,8 @@
 // What an error of `send` says. Most say nothing: the outcome is unknown. Errors come through RPC as plain ones with
 // their own properties, so they are judged by these, and never by their words.
 
+import { messageOf } from '../error.ts'
+
 /** HTTP's ways to say that the request itself is bad (RFC 9110): bad request, content too large, unprocessable. */
 const REFUSING_STATUS: readonly unknown[] = [400, 413, 422]
 /** A pipeline that asks for more than an hour is tried again after an hour. */
@@ -19,7 +21,7 @@ export type Failure =
  * a `CDCError` that says `retryable: false` refuses it. A failure may say `retryAfter`, in seconds.
  */
 export function readFailure(error: unknown): Failure {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   const { name, retryable, status, retryAfter } = Object(error) as Record<string, unknown>
   const isRefused =
     typeof status === 'number' ? REFUSING_STATUS.includes(status) : name === 'CDCError' && retryable === false

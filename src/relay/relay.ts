@@ -1,6 +1,7 @@
 // The loop that runs the machine: it reads where the relay stands, asks the machine, and does what it says. Keeps I3,
 // I4 and I6 together with it.
 
+import { messageOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
@@ -119,7 +120,7 @@ export class Relay {
       }
     } catch (error) {
       // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
-      console.error(`relay: ${error instanceof Error ? error.message : String(error)}`)
+      console.error(`relay: ${messageOf(error)}`)
       this.#parts.alarm.arm(now() + limits.maxRetryDelayMs)
     } finally {
       this.#batch = undefined

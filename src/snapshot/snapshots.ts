@@ -1,7 +1,7 @@
 // Snapshots: the present rows of a store as `r` events, a chunk at a time, while writes go on. Each chunk is read and
 // appended in one transaction, so that every row is as it was at the LSN that it got: who folds the log by LSN is right.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { SyncResult } from '../transaction/transactions.ts'
 import type { Transaction } from '../transaction/transaction.ts'
@@ -89,7 +89,7 @@ export class Snapshots {
         this.#takeChunk(row)
       } catch (error) {
         if (error instanceof CDCError && error.code === 'outbox-full') return wakeAt(now() + FULL_DELAY_MS)
-        this.#end(row, error instanceof Error ? error.message : String(error))
+        this.#end(row, messageOf(error))
       }
       // Lets other requests in, and waits for the disk.
       await storage.sync()

@@ -5,8 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { applyEdits, modify, parse as parseJSONC, type ParseError, printParseErrorCode } from 'jsonc-parser'
 import { parse as parseTOML } from 'smol-toml'
 import * as z from 'zod'
-import { CDCError } from '../../error.ts'
-import { messageOf } from '../command.ts'
+import { CDCError, messageOf } from '../../error.ts'
 import { findWranglerConfig } from '../wrangler-config.ts'
 
 const scopeShape = z.looseObject({

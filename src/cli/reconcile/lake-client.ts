@@ -1,10 +1,10 @@
 // The lake of a running Worker, as far as the command has something to ask of it.
 
+import { messageOf } from '../../error.ts'
 import * as z from 'zod'
 import type { RepairOutcome, Suspect } from '../../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from '../address.ts'
 import { readAnswer, RefusedError } from '../admin-client.ts'
-import { messageOf } from '../command.ts'
 
 /** Where a Worker with a lake mounts `lakeRoutes`. */
 const REPAIR = '/lake/repair'

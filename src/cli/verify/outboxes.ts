@@ -1,9 +1,8 @@
 // The outboxes that the logs of the table come from, found by the logs' names.
 
 import * as z from 'zod'
-import { CDCError } from '../../error.ts'
+import { CDCError, messageOf } from '../../error.ts'
 import { type AdminClient, readAnswer, RefusedError, type Target } from '../admin-client.ts'
-import { messageOf } from '../command.ts'
 import { printable } from '../output.ts'
 import type { LogFacts } from './logs.ts'
 

@@ -6,6 +6,7 @@
 import avsc from 'avsc'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
+import { parseJSON } from '../../event/json.ts'
 import type { Column } from './schema.ts'
 import { currentWatermarks, type Watermarks } from '../table/watermarks.ts'
 
@@ -94,7 +95,7 @@ export async function readTableVersion(bucket: LakeBucket, prefix: string): Prom
   const version = await newestVersion(bucket, prefix)
   if (version === 0) return undefined
   const key = metadataKey(prefix, version)
-  const metadata = check(metadataShape, parseJSON(key, await readObject(bucket, key)), key)
+  const metadata = check(metadataShape, decodeJSON(key, await readObject(bucket, key)), key)
   const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
   if (schema === undefined) throw new CDCError('invalid-config', `query: ${key} has no schema with its current id`)
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
@@ -117,7 +118,7 @@ export async function readWatermarks(bucket: LakeBucket, { root, summaries }: Ta
   try {
     return await currentWatermarks(summaries, async (location) => {
       const key = keyOf(location, root)
-      return parseJSON(key, await readObject(bucket, key))
+      return decodeJSON(key, await readObject(bucket, key))
     })
   } catch (error) {
     if (error instanceof CDCError) throw error
@@ -213,12 +214,10 @@ async function readObject(bucket: LakeBucket, key: string): Promise<Uint8Array> 
   return new Uint8Array(await object.arrayBuffer())
 }
 
-function parseJSON(key: string, bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes))
-  } catch (error) {
-    throw new CDCError('invalid-config', `query: ${key} is not JSON`, { cause: error })
-  }
+function decodeJSON(key: string, bytes: Uint8Array): unknown {
+  const value = parseJSON(new TextDecoder().decode(bytes))
+  if (value === undefined) throw new CDCError('invalid-config', `query: ${key} is not JSON`)
+  return value
 }
 
 async function decodeAvro(name: string, bytes: Uint8Array): Promise<unknown[]> {
