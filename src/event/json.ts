@@ -26,9 +26,9 @@ export function jsonProblem(value: unknown, path = '', depth = 0): string | unde
 }
 
 /** The value of a JSON text; nothing if the text is not JSON, which cannot say `undefined`. */
-export function parseJSON(text: string): unknown {
+export function parseJSON(text: string, reviver?: Parameters<typeof JSON.parse>[1]): unknown {
   try {
-    return JSON.parse(text)
+    return JSON.parse(text, reviver)
   } catch {
     return undefined
   }

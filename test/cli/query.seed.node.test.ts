@@ -1,4 +1,4 @@
-// The queries of the project's own document, word for word, and what they answer.
+// The queries of the project's own document, word for word, and their results.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -90,7 +90,7 @@ describe('durable-outbox query with the queries of the seed', () => {
     expect(csv.stdout).toContain('\r\n')
   })
 
-  it('reads the SQL from the standard input when the argument is -', async () => {
+  it('reads the SQL from the standard input if the argument is -', async () => {
     const run = await runIn(project.root, ['query', '-', '--json'], { stdin: BY_ACTOR })
     expect(JSON.parse(run.stdout)).toHaveLength(2)
   })

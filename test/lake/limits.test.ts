@@ -14,7 +14,7 @@ describe('LAKE_LIMITS', () => {
     ['{"rollMS":1}', 'rollMS'],
     ['{"rollMs":"1"}', 'rollMs'],
     ['[]', 'LAKE_LIMITS'],
-    ['rollMs=1', 'no JSON'],
+    ['rollMs=1', 'not JSON'],
   ])('is refused where it makes no sense: %s', (json, problem) => {
     expect(() => limitsFrom(json)).toThrow(expect.objectContaining({ code: 'invalid-config' }))
     expect(() => limitsFrom(json)).toThrow(problem)
