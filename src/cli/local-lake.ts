@@ -31,10 +31,10 @@ const ATTEMPTS_MAX = 3
 /** The options of every command that reads the lake, and their help. */
 export const LAKE_OPTIONS = { state: { type: 'string' }, config: { type: 'string' } } as const
 export const LAKE_HELP = `\
-  --state <dir>     the state directory of wrangler dev (its --persist-to); default: ${STATE_DIRECTORY} beside the
-                    wrangler configuration
-  --config <file>   the wrangler configuration that binds the bucket LAKE_BUCKET; default: the nearest wrangler.json,
-                    wrangler.jsonc or wrangler.toml, here or in a folder above`
+  --state <dir>     the state directory of wrangler dev, its --persist-to; default: ${STATE_DIRECTORY}
+                    beside the wrangler configuration
+  --config <file>   the wrangler configuration that binds LAKE_BUCKET; default: the nearest
+                    wrangler.json, wrangler.jsonc or wrangler.toml, here or in a folder above`
 
 export interface LakeOptions {
   readonly state?: string | undefined

@@ -17,11 +17,12 @@ import {
 
 const HELP = `Usage: durable-outbox outbox <class>/<object> <action> [options]
 
-Inspects and controls the outbox of one object of a Worker that mounts outboxRoutes at /admin/outbox. An object that does
-not exist is created by the call.
+Inspects and controls the outbox of one object of a Worker that mounts outboxRoutes at
+/admin/outbox. A call creates the object if it does not exist.
 
   stats             the state of the outbox and its relay
-  list              its events, pending and delivered: [filter] [--status pending|delivered] [--limit <n>] [--all-pages]
+  list              its events, pending and delivered:
+                    [filter] [--status pending|delivered] [--limit <n>] [--all-pages]
   get <lsn>         one event, whole
   pause             stop sending; events are still captured
   resume            start sending again
@@ -29,12 +30,13 @@ not exist is created by the call.
   dead-letters      the events that the pipeline refused: [filter] [--limit <n>] [--all-pages]
   redrive           send dead letters again: --id <id> (repeatable), a filter, or --all; [--limit <n>]
   discard           delete dead letters: --reason <text>, and a choice as for redrive
-  snapshot <store>  emit all rows of a store or captured table, such as document/Customer: [--chunk <n>]
+  snapshot <store>  emit all rows of a store or captured table, such as document/Customer:
+                    [--chunk <n>]
   replay            send delivered events again: --from-lsn <lsn> --to-lsn <lsn>
 
-A filter is any of --type, --store, --table, --key, and the LSNs --from and --to. list and dead-letters print one page of
---limit events (100, at most 1000), or all with --all-pages. redrive and discard continue until everything chosen is done,
-or --limit of it.
+A filter is any of --type, --store, --table, --key, and the LSNs --from and --to. list and
+dead-letters print one page of --limit events (100, at most 1000), or all with --all-pages. redrive
+and discard continue until everything chosen is done, or --limit of it.
 
   --url <url>       the Worker; default: ${DEFAULT_URL} (wrangler dev)
 ${TOKEN_HELP}

@@ -19,8 +19,8 @@ const CELL_WIDTH_MIN = 12
 export const FORMAT_OPTIONS = { json: { type: 'boolean' }, csv: { type: 'boolean' } } as const
 export const FORMAT_HELP = `\
   --json            print a JSON array with an object for each row
-  --csv             print CSV (RFC 4180) with a header; values are as they are, so a spreadsheet may run those that begin
-                    with = + - or @ as formulas`
+  --csv             print CSV (RFC 4180) with a header. Values are as they are: a spreadsheet may
+                    run one that begins with = + - or @ as a formula`
 
 export interface Format {
   readonly json?: boolean | undefined

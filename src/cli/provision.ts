@@ -35,19 +35,22 @@ const ROLL_INTERVAL_SECONDS_MIN = 60
 const NAME = /^[a-zA-Z0-9_]+$/
 const BUCKET_NAME = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/
 
-const HELP = `Usage: durable-outbox provision [--dry-run] [--json] [options]
+const HELP = `Usage: durable-outbox provision [options]
 
-Creates what is missing: an R2 bucket with its Basin Catalog, a stream, a sink into a table of the catalog, and the
-pipeline between them. It then writes the stream's id into the wrangler configuration. What exists is kept: nothing in the
-account is changed or deleted. An interrupted run is resumed by the next.
+Creates what is missing: an R2 bucket with its Basin Catalog, a stream, a sink into a table of the
+catalog, and the pipeline between them. It then writes the stream's id into the wrangler
+configuration. What exists is kept: nothing in the account is changed or deleted. An interrupted run
+is resumed by the next.
 
-The stream's schema is streams/events.schema.json and the pipeline's SQL is streams/events.sql: the project's own if it has
-them, otherwise this package's. The account is reached through the project's wrangler. The sink's token for the catalog is
-read from ${TOKEN_VARIABLE} in the environment; it is only needed to create the sink.
+The stream's schema is streams/events.schema.json and the pipeline's SQL is streams/events.sql: the
+project's own if it has them, otherwise this package's. The account is reached through the project's
+wrangler. The sink's token for the catalog is read from ${TOKEN_VARIABLE} in the environment;
+only creating the sink needs it.
 
   --dry-run              print the plan and stop
   --json                 print the plan and the stream's id as JSON
-  --suffix <text>        append this to the names of stream, sink, pipeline and table: _v2 creates new ones beside the old
+  --suffix <text>        append this to the names of stream, sink, pipeline and table: _v2 creates
+                         new ones beside the old
   --bucket <name>        the bucket; default: ${DEFAULT_NAMES.bucket}
   --namespace <name>     the table's namespace in the catalog; default: ${DEFAULT_NAMES.namespace}
   --table <name>         the table; default: ${DEFAULT_NAMES.table}
@@ -56,8 +59,10 @@ read from ${TOKEN_VARIABLE} in the environment; it is only needed to create the 
   --pipeline <name>      the pipeline; default: ${DEFAULT_NAMES.pipeline}
   --roll-interval <s>    seconds between two commits to the table, at least ${ROLL_INTERVAL_SECONDS_MIN}; default: Basin's own
   --binding <name>       the Worker's binding of the stream; default: ${DEFAULT_BINDING}
-  --env <name>           the environment in the configuration; default: production if there is one, otherwise the top level
-  --config <file>        the wrangler configuration; default: the nearest wrangler.json, wrangler.jsonc or wrangler.toml
+  --env <name>           the environment in the configuration; default: production if there is one,
+                         otherwise the top level
+  --config <file>        the wrangler configuration; default: the nearest wrangler.json,
+                         wrangler.jsonc or wrangler.toml, here or in a folder above
 
 Example: ${TOKEN_VARIABLE}=… durable-outbox provision --dry-run
 `

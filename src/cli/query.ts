@@ -8,23 +8,25 @@ import { DEFAULT_LIMIT_ROWS, LIMIT_ROWS_MAX } from './query/basin-sql.ts'
 import { REMOTE_FLAGS, REMOTE_OPTIONS, remoteAsk } from './query/remote.ts'
 import { DEFAULT_WINDOW } from './query/remote-events.ts'
 
-const HELP = `Usage: durable-outbox query "<SQL>" [--json | --csv] [--state <dir>] [--config <file>]
-       durable-outbox query "<SQL>" --remote [--json | --csv] [--account <id>] [--bucket <name>] [--since <time>]
+const HELP = `Usage: durable-outbox query "<SQL>" [options]
+       durable-outbox query "<SQL>" --remote [options]
 
-Runs SQL over the events that have landed in the local lake: DuckDB's dialect, with Basin SQL's JSON functions. The table's
-current snapshot is visible as events and as cdc.events. Times are in UTC. The result of the last statement is printed, as
-a table of its first ${TABLE_ROWS_MAX} rows, or whole with --json or --csv.
+Runs SQL over the events that have landed in the local lake: DuckDB's dialect, with Basin SQL's JSON
+functions. The table's current snapshot is visible as events and as cdc.events. Times are in UTC.
+The result of the last statement is printed: its first ${TABLE_ROWS_MAX} rows as a table, or all of them with
+--json or --csv.
 
   <SQL>             the statements; - reads them from the standard input
 ${FORMAT_HELP}
 ${LAKE_HELP}
 
-With --remote, one statement runs on Basin SQL (Cloudflare R2 SQL), which bills what it reads. cdc.events is the table as
-it is; a batch that was sent again is in it twice. events is the part of it that was ingested since --since, each event
-once. Without a LIMIT in the SQL, the service returns at most ${DEFAULT_LIMIT_ROWS} rows; the highest LIMIT is ${LIMIT_ROWS_MAX}.
+With --remote, one statement runs on Basin SQL (Cloudflare R2 SQL), which bills what it reads.
+cdc.events is the table as it is; a batch that was sent again is in it twice. events is the part of
+it that was ingested since --since, each event once. Without a LIMIT in the SQL, the service returns
+at most ${DEFAULT_LIMIT_ROWS} rows; the highest LIMIT is ${LIMIT_ROWS_MAX}.
 
-The token is read from BASIN_SQL_TOKEN, WRANGLER_BASIN_SQL_AUTH_TOKEN or CLOUDFLARE_API_TOKEN, the first that is set. It
-needs to read Basin SQL, Basin Catalog and R2 storage.
+The token is the first of BASIN_SQL_TOKEN, WRANGLER_BASIN_SQL_AUTH_TOKEN and CLOUDFLARE_API_TOKEN
+that is set. It needs to read Basin SQL, Basin Catalog and R2 storage.
 
   --account <id>    the account; default: CLOUDFLARE_ACCOUNT_ID in the environment
   --bucket <name>   the R2 bucket with the catalog; default: BASIN_SQL_BUCKET in the environment

@@ -19,15 +19,16 @@ const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
 const HOLES_MAX = 1_000
 
-const HELP = `Usage: durable-outbox reconcile [--dry-run] [--json] [--state <dir>] [--config <file>] [--url <url>] [options]
+const HELP = `Usage: durable-outbox reconcile [options]
 
-Repairs the table of the local lake. It checks the table and the outboxes as verify --url does, has each outbox send again
-what the table lacks, waits until that has landed, and checks again. It reports what the outboxes no longer keep. First it
-has the lake look for rows that it has landed and that its table has lost since.
+Repairs the table of the local lake. It checks the table and the outboxes as verify --url does, has
+each outbox send again what the table lacks, waits until that has landed, and checks again. What an
+outbox no longer keeps is reported. Before all that, the lake looks for rows that its table has lost
+since they landed.
 
   --dry-run         print what would be sent again, and change nothing
-  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox and lakeRoutes at /lake; default:
-                    ${DEFAULT_URL} (wrangler dev)
+  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox and lakeRoutes at /lake;
+                    default: ${DEFAULT_URL} (wrangler dev)
 ${CHECK_HELP}
   --json            print the ranges and both reports as JSON
 

@@ -20,15 +20,17 @@ const LAST_EPOCH = 'Z'
 /** Names of stores that an error lists. */
 const NAMES_SHOWN_MAX = 20
 
-const HELP = `Usage: durable-outbox state <store>/<table> [--ns <ns>] [--as-of <time or lsn>] [--epoch <epoch>] [options]
+const HELP = `Usage: durable-outbox state <store>/<table> [options]
 
-Prints the rows of a store or a captured table as its log in the local lake has them: for each key the last change, unless
-that is a delete. Without --ns it prints the rows of every ns. It exits with 1 if the log has no such store.
+Prints the rows of a store or a captured table as its log in the local lake has them: for each key
+the last change, unless that is a delete. It exits with 1 if the log has no such store.
 
-  --ns <ns>         the rows of this ns only
+  --ns <ns>         the rows of this ns only; default: those of every ns
   --as-of <time>    as they were at a time, such as 2026-11-22T12:00:00Z
-  --as-of <lsn>     as they were after the event with this LSN; needs --ns, and --epoch if the log has several epochs
-  --epoch <epoch>   leave out earlier epochs, such as those of an object that was emptied since; with an LSN, its epoch
+  --as-of <lsn>     as they were after the event with this LSN; needs --ns, and --epoch if the log
+                    has several epochs
+  --epoch <epoch>   leave out earlier epochs, such as those of an object that was emptied since;
+                    with an LSN, the epoch that the LSN is in
 ${FORMAT_HELP}
 ${LAKE_HELP}
 

@@ -29,14 +29,16 @@ ${TOKEN_HELP}
   --wait <seconds>  how long the lake may take to land what was delivered; default: ${DEFAULT_WAIT_SECONDS}
 ${LAKE_HELP}`
 
-const HELP = `Usage: durable-outbox verify [--json] [--state <dir>] [--config <file>] [--url <url> [options]]
+const HELP = `Usage: durable-outbox verify [options]
 
-Checks, from the table of the local lake alone, each log: a source of an ns in one epoch. No event may be missing or be
-there twice, and the watermarks of the table must be right. It exits with 0 if that is proven, and with 1 if it is not.
+Checks each log in the table of the local lake: a source of an ns in one epoch. No event may be
+missing or be there twice, and the watermarks of the table must be right. The table alone is enough
+for that. Exit code 0 means that it is proven, 1 that it is not.
 
-With --url it also asks the outbox of each log how far it has delivered. The source DO/Customers of the ns acme is asked
-as customers/acme. Events that were emitted without an outbox have no place in a log; they are checked for ids that are
-there twice. An event that is over ${CLOCK_BACK_SECONDS} s older than the one before is a note, not a failure.
+With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
+source DO/Customers of the ns acme. Events that were emitted without an outbox have no place in a
+log; they are checked for ids that are there twice. An event that is over ${CLOCK_BACK_SECONDS} s older than the one
+before it is a note, not a failure.
 
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox
 ${CHECK_HELP}

@@ -22,7 +22,8 @@ export const DEFAULT_URL = 'http://localhost:8787'
 /** The options of every command that reaches a Worker, and their help. */
 export const WORKER_OPTIONS = { url: { type: 'string' }, token: { type: 'string' } } as const
 export const TOKEN_HELP = `\
-  --token <token>   its ADMIN_TOKEN; better in the environment, as ADMIN_TOKEN, where no list of processes shows it`
+  --token <token>   its ADMIN_TOKEN; better set ADMIN_TOKEN in the environment, which a list of
+                    processes does not show`
 
 /** An object's outbox: the class as the Worker's routes name it, and the object's name. */
 export interface Target {

@@ -36,6 +36,11 @@ describe('durable-outbox', () => {
       })
   })
 
+  it('has a help with short lines and an example for each command', async () => {
+    expect(commands.flatMap(({ help }) => help.split('\n')).filter((line) => line.length > 100)).toEqual([])
+    for (const { help } of commands) expect(help).toMatch(/^Usage: durable-outbox [^]*\nExample: .*\n$/)
+  })
+
   it('prints its help to stderr and fails if it is given nothing', async () => {
     expect(await runIn(project.root, [])).toMatchObject({
       code: 2,
@@ -138,6 +143,39 @@ describe('durable-outbox query with SQL that fails', () => {
   it('accepts SQL that begins with a comment', async () => {
     for (const sql of ['-- a comment\nSELECT 1 AS n', '--a comment\nSELECT 1 AS n'])
       expect(JSON.parse((await runIn(project.root, ['query', '--json', sql])).stdout)).toEqual([{ n: 1 }])
+  })
+})
+
+describe('a missing package', () => {
+  /** Makes one package look as if it were not installed. */
+  const without = (name: string) =>
+    `data:text/javascript,${encodeURIComponent(`
+    import { registerHooks } from 'node:module'
+    registerHooks({
+      resolve(specifier, context, next) {
+        if (specifier !== '${name}') return next(specifier, context)
+        throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
+      },
+    })`)}`
+
+  it.each([
+    { args: ['query', 'SELECT 1'], name: '@duckdb/node-api' },
+    { args: ['state', 'document/Customer'], name: '@duckdb/node-api' },
+    { args: ['verify'], name: '@duckdb/node-api' },
+    { args: ['verify', '--url', 'http://127.0.0.1:9'], name: '@duckdb/node-api' },
+    { args: ['reconcile', '--url', 'http://127.0.0.1:9'], name: '@duckdb/node-api' },
+    { args: ['reconcile', '--url', 'http://127.0.0.1:9'], name: 'wrangler' },
+  ])('is reported by $args.0 before it does anything: $name', async ({ args, name }) => {
+    const bin = join(import.meta.dirname, '../../src/cli/bin.ts')
+    const running = promisify(execFile)(process.execPath, ['--import', without(name), bin, ...args], {
+      cwd: project.root,
+    })
+    // Nothing else was noted before: neither where the table lies, nor that the server does not answer.
+    await expect(running).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `durable-outbox ${args[0]}: the package ${name} is not installed; npm install -D ${name}\n`,
+    })
   })
 })
 
