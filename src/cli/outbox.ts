@@ -1,6 +1,7 @@
 // durable-outbox outbox: inspects and controls the outbox of one object of a running Worker.
 
 import * as z from 'zod'
+import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, printFields, printItems, printItemsAsJSON } from './outbox/output.ts'
 import { InterruptedError, type Item, itemSchema, readPages, repeat } from './outbox/pages.ts'
@@ -28,7 +29,8 @@ Inspects and controls the outbox of one object of a Worker that mounts outboxRou
   resume            start sending again
   flush             send now what is pending
   dead-letters      the events that the pipeline refused: [filter] [--limit <n>] [--all-pages]
-  redrive           send dead letters again: --id <id> (repeatable), a filter, or --all; [--limit <n>]
+  redrive           send dead letters again: --id <id> (repeatable), a filter, or --all;
+                    [--limit <n>]
   discard           delete dead letters: --reason <text>, and a choice as for redrive
   snapshot <store>  emit all rows of a store or captured table, such as document/Customer:
                     [--chunk <n>]
@@ -187,8 +189,7 @@ async function get(on: Invocation): Promise<ExitCode> {
   const event = readAnswer(itemSchema.nullable(), await client.call(target, 'get', lsn))
   if (event !== null) return printItem(on, event)
   if (values.json) printJSON(null, io)
-  io.note(`durable-outbox outbox: there is no event with LSN ${lsn}, or it is no longer kept`)
-  return 1
+  throw new CDCError('not-found', `there is no event with LSN ${lsn}, or it is no longer kept`)
 }
 
 async function printPages(

@@ -1,5 +1,5 @@
 -- The rows of one table as its store held them at a time, folded from the log: for each key the last change until then,
--- unless that is a delete. state-now.sql says for which stores, and how changes are ordered.
+-- unless that is a delete. state-now.sql lists the stores, and how changes are ordered.
 --
 -- Parameters, marked with their names: the ns, and the table and its store; the time, which is compared with the time of
 -- the commit; the first and the last epoch ('' and 'Z' read all); since when the log is read, which must be before its

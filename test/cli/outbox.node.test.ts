@@ -151,7 +151,7 @@ describe('the object', () => {
     ['customers/acme', '/customers/acme/'],
     ['customers/a/b c', '/customers/a%2Fb%20c/'],
     ['films/Zürich?#', '/films/Z%C3%BCrich%3F%23/'],
-  ])('is reached by its name, whatever characters it has: %s', async (place, path) => {
+  ])('is reached by its name, with any characters: %s', async (place, path) => {
     replies.push({ body: stats })
     expect(await run([place, 'stats', '--url', `${url}/`])).toMatchObject({ code: 0 })
     expect(calls[0]?.path).toBe(`/admin/outbox${path}stats`)

@@ -95,7 +95,7 @@ describe('durable-outbox query with the queries of the seed', () => {
     expect(JSON.parse(run.stdout)).toHaveLength(2)
   })
 
-  it('answers in UTC whatever the time zone of the machine is', async () => {
+  it('answers in UTC in every time zone of the machine', async () => {
     const sql = `SELECT DATE(timestamp) AS day, timestamp, CAST('2026-11-01 02:00:00' AS TIMESTAMP) AS plain,
       DATE_TRUNC('day', timestamp) AS midnight, CAST(timestamp AS VARCHAR) AS text, CURRENT_DATE = CAST(NOW() AS DATE) AS same
       FROM events WHERE id = 'night'`

@@ -44,7 +44,7 @@ describe('the parameters of a query', () => {
 })
 
 describe('the tokens of SQL', () => {
-  it('leave out spaces and comments, and say where each starts and how deep it is', () => {
+  it('leave out spaces and comments, and have their place and depth', () => {
     const sql = `SELECT "a ""b""", 'it''s' -- c\n/* d */ FROM (T)`
     expect(tokensOf(sql).map(({ kind, text, depth }) => `${kind} ${text} ${depth}`)).toEqual([
       'word select 0',

@@ -1,4 +1,4 @@
-// What an event, a server or a file says must not drive the terminal, nor look like a line of the command's own.
+// A text of an event, a server or a file must not drive the terminal, nor look like a line of the command's own.
 
 import { createServer, type Server } from 'node:http'
 import { writeFile } from 'node:fs/promises'

@@ -127,7 +127,7 @@ describe('the state of a table', () => {
     },
   )
 
-  it('is that of the later epoch if a key was there in both, whatever the LSNs', async () => {
+  it('is that of the later epoch for a key in both, whichever LSN is higher', async () => {
     const rows = await table.query(stateNow('born-again'))
     expect(rows.map((row) => [row['key'], row['after'], row['epoch'], row['lsn']])).toEqual([
       ['gone', '{"n":1}', before, 1],
