@@ -5,10 +5,10 @@ import { dirname, join } from 'node:path'
 import { getPlatformProxy, unstable_readConfig, unstable_startWorker } from 'wrangler'
 import * as z from 'zod'
 import { ACCESS_KEY_ID, TOKEN_NAME } from '../../src/lake/catalog/access.ts'
-import { DEFAULT_LOCATION } from '../../src/lake/table/table.ts'
+import { locationOf } from '../../src/lake/table/location.ts'
 
 /** The table's place in the bucket. */
-const TABLE_PREFIX = `${new URL(DEFAULT_LOCATION).pathname.slice(1)}/`
+const TABLE_PREFIX = locationOf({}).prefix
 
 const PAGES_MAX = 100
 const CALL_MS_MAX = 30_000

@@ -3,6 +3,7 @@
 
 import { RpcTarget } from 'cloudflare:workers'
 import * as z from 'zod'
+import type { Capture } from '../capture/capture.ts'
 import { CDCError, messageOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
@@ -11,12 +12,13 @@ import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import type { OutboxTransactions } from '../transaction/transactions.ts'
 
 /** Events that one call of `list` or `deadLetters` returns, and that one call of `redrive` or `discard` changes. */
-export const PAGE_EVENTS_MAX = 1_000
+const PAGE_EVENTS_MAX = 1_000
 const PAGE_EVENTS = 100
 /** What one call reads of the log, at most, however few of its events are asked for. An RPC call carries 32 MB. */
 const PAGE_ROWS_MAX = 1_000
@@ -126,28 +128,31 @@ export interface FlushOutcome {
   lastError?: string
 }
 
-export interface OutboxAdminParts {
+interface OutboxAdminPorts {
+  readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly relay: Relay
   readonly limits: RelayLimits
   readonly now: () => number
   readonly snapshots: Snapshots
-  readonly captured: () => Record<string, string>
-  /** Appends events that are already made, in a transaction of their own, together with what the callback does. */
-  readonly commit: (change: (tx: Transaction) => readonly EncodedEvent[]) => void
+  readonly capture: Capture
+  readonly transactions: OutboxTransactions
 }
 
 /** The outbox of one object, for people and programs that look after it. Reads cost what they return, not what there is. */
 export class OutboxAdmin extends RpcTarget {
-  readonly #parts: OutboxAdminParts
+  /** `pageEvents` of one call of `list` and the like, and rows of one `snapshotChunk`. */
+  static readonly limits = { pageEvents: PAGE_EVENTS_MAX, snapshotChunk: SNAPSHOT_CHUNK_MAX } as const
 
-  constructor(parts: OutboxAdminParts) {
+  readonly #ports: OutboxAdminPorts
+
+  constructor(ports: OutboxAdminPorts) {
     super()
-    this.#parts = parts
+    this.#ports = ports
   }
 
   stats(): OutboxStats {
-    const { outbox, now } = this.#parts
+    const { outbox, now } = this.#ports
     const state = this.#state()
     const { events, bytes, lastLSN } = outbox.backlog()
     return {
@@ -163,8 +168,8 @@ export class OutboxAdmin extends RpcTarget {
       retainedBytes: state.ackedBytes - state.prunedBytes,
       deadLetters: outbox.deadLetters.count(),
       isPaused: state.isPaused,
-      captured: this.#parts.captured(),
-      snapshots: this.#parts.snapshots.list(),
+      captured: this.#ports.capture.status(),
+      snapshots: this.#ports.snapshots.list(),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
@@ -176,7 +181,7 @@ export class OutboxAdmin extends RpcTarget {
     const state = this.#state()
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
-    const { rows, isLast } = this.#parts.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
+    const { rows, isLast } = this.#ports.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
       maxRows: PAGE_ROWS_MAX,
       maxBytes: PAGE_BYTES_MAX,
     })
@@ -199,7 +204,7 @@ export class OutboxAdmin extends RpcTarget {
 
   /** Sends what is pending now, without waiting for a backoff to end, and says what came of it. */
   async flush(): Promise<FlushOutcome> {
-    const { outbox, relay } = this.#parts
+    const { outbox, relay } = this.#ports
     const before = this.#state().ackedLSN
     await relay.run({ isForced: true })
     // A run that had begun before may have been about to end.
@@ -217,11 +222,11 @@ export class OutboxAdmin extends RpcTarget {
 
   /** Stops sending, after the batch that is on its way. Events go on to be captured, and no alarm is armed for them. */
   pause(): void {
-    this.#parts.relay.pause()
+    this.#ports.relay.pause()
   }
 
   resume(): void {
-    this.#parts.relay.resume()
+    this.#ports.relay.resume()
   }
 
   /** The events that the pipeline refused and nobody has redriven or discarded, in LSN order. */
@@ -240,8 +245,8 @@ export class OutboxAdmin extends RpcTarget {
   redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
     const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, choice, 'redrive'))
     if (letters.length > 0)
-      this.#parts.commit(() => {
-        for (const { lsn } of letters) this.#parts.outbox.deadLetters.remove(lsn)
+      this.#ports.transactions.commitEncoded(() => {
+        for (const { lsn } of letters) this.#ports.outbox.deadLetters.remove(lsn)
         // What happened keeps its time, however late it is sent.
         return letters.map(({ lsn, event, timeMs }) =>
           encode({ timestamp: new Date(timeMs).toISOString(), ...event, redrivenFrom: lsn }),
@@ -262,7 +267,7 @@ export class OutboxAdmin extends RpcTarget {
   snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
     const given = { ...options, store: Object(store).name ?? store }
     const { store: name, chunk } = parse(snapshotSchema, given, 'snapshot')
-    return this.#parts.snapshots.start(name, chunk)
+    return this.#ports.snapshots.start(name, chunk)
   }
 
   /** Drops dead letters for good. A `cdc.dead_letter_discarded` event says which and why, and lands like any other. */
@@ -270,9 +275,9 @@ export class OutboxAdmin extends RpcTarget {
     const { reason, ...which } = parse(discardSchema, choice, 'discard')
     const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, which, 'discard'))
     if (letters.length > 0)
-      this.#parts.commit((tx) => {
+      this.#ports.transactions.commitEncoded((tx) => {
         for (const { lsn, event } of letters) {
-          this.#parts.outbox.deadLetters.remove(lsn)
+          this.#ports.outbox.deadLetters.remove(lsn)
           tx.emit({ type: 'cdc.dead_letter_discarded', data: { lsn, id: event.id, type: event.type, reason } })
         }
         return []
@@ -289,7 +294,7 @@ export class OutboxAdmin extends RpcTarget {
    */
   async replay(range: { fromLSN: number; toLSN: number }): Promise<{ replayed: number; nextLSN?: number }> {
     const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
-    const { outbox, limits } = this.#parts
+    const { outbox, limits } = this.#ports
     const state = this.#state()
     const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.maxBatchEvents - 1)
     const pageLimits = { maxRows: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes / 2 }
@@ -305,7 +310,7 @@ export class OutboxAdmin extends RpcTarget {
 
   async #sendApart(batch: Batch): Promise<void> {
     try {
-      await this.#parts.relay.sendApart(batch)
+      await this.#ports.relay.sendApart(batch)
     } catch (cause) {
       const reason = messageOf(cause)
       throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
@@ -316,7 +321,7 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: DeadLetterMatch): Page<DeadLetter> {
-    const scanned = this.#parts.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
+    const scanned = this.#ports.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
       if (letter.lsn > to) return { items }
@@ -330,8 +335,8 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   #state(): OutboxState {
-    this.#parts.outbox.open()
-    const state = this.#parts.outbox.state()
+    this.#ports.tables.open()
+    const state = this.#ports.outbox.state()
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     return state
   }

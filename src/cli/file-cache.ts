@@ -8,7 +8,7 @@ import { extname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CDCError } from '../error.ts'
-import type { LakeBucket, LakeFile } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LakeFile } from '../lake/table/table-reader.ts'
 
 const DOWNLOADS_AT_ONCE = 16
 
@@ -61,7 +61,8 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
 
 async function download(bucket: LakeBucket, file: LakeFile, path: string): Promise<void> {
   const object = await bucket.get(file.key)
-  if (object === null) throw new CDCError('not-found', `the lake has no object ${file.key}`, { retryable: true })
+  if (object === null)
+    throw new CDCError('not-found', `lake: the bucket has no object ${file.key}`, { retryable: true })
   const temporary = `${path}.${randomUUID()}.tmp`
   await pipeline(Readable.from(object.body), createWriteStream(temporary, { flags: 'wx' }))
   if (!(await isWhole(temporary, file.bytes))) {

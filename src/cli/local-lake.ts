@@ -8,15 +8,15 @@ import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { locationOf } from '../lake/table/location.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table/table.ts'
+import { EVENTS_COLUMNS } from '../lake/table/table.ts'
 import type { Watermarks } from '../lake/table/watermarks.ts'
 import { type IO, importOptional, problemOf } from './command.ts'
 import { loadDuckDB, type TableFiles } from './duckdb.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
 import { count } from './values.ts'
 import { findWranglerConfig } from './wrangler-config.ts'
-import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from '../lake/iceberg/read-snapshot.ts'
-import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
 type Wrangler = typeof import('wrangler')
 
@@ -55,7 +55,7 @@ const configShape = z.object({
       preview_bucket_name: z.string().optional(),
     }),
   ),
-  vars: z.object({ LAKE_LOCATION: z.url().default(DEFAULT_LOCATION) }),
+  vars: z.object({ LAKE_LOCATION: z.url().optional() }),
 })
 
 interface LakeConfig {
@@ -141,20 +141,20 @@ async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: st
   const cache = join(lake.directory, 'query-cache', 'files')
   const manifests = await readManifestList(lake.bucket, table)
   const { paths } = await fetchFiles(lake.bucket, manifests, cache)
-  const dataFiles = await readManifests(paths, table.root)
+  const dataFiles = await readManifests(paths, table)
   const data = await fetchFiles(lake.bucket, dataFiles, cache)
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
   return { columns: table.columns, files: data.paths }
 }
 
-async function readManifests(paths: readonly string[], root: TableRoot): Promise<DataFile[]> {
-  const files: DataFile[][] = []
-  for (const path of paths) files.push(await readManifest(path, await readFile(path), root))
+async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
+  const files: LiveFile[][] = []
+  for (const path of paths) files.push(await readManifest(path, await readFile(path), table))
   return files.flat()
 }
 
-function describe(table: TableVersion, files: readonly DataFile[], downloaded: number): string {
+function describe(table: TableVersion, files: readonly LiveFile[], downloaded: number): string {
   if (table.snapshot === undefined) return `the table has no snapshot yet (version ${table.version})`
   const rows = files.reduce((sum, file) => sum + file.rows, 0)
   const size = `${count(rows, 'row', 'rows')} in ${count(files.length, 'file', 'files')}`

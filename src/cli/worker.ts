@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import type { OutboxCalls } from '../admin/index.ts'
-import type { RepairOutcome, Suspect } from '../lake/upkeep/repair.ts'
+import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from './address.ts'
 import { type IO, problemOf } from './command.ts'
 import { post } from './http.ts'
@@ -44,13 +44,13 @@ export class RefusedError extends Error {
 }
 
 const refusalSchema = z.object({ error: z.string(), code: z.string() })
-const suspectSchema = z.object({
+const rangesSchema = z.object({
   ns: z.string(),
   source: z.string(),
   epoch: z.string(),
   ranges: z.array(z.object({ first: z.int(), last: z.int() })),
 })
-const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(suspectSchema) })
+const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
 
 /** What the Worker answered, if that is JSON. */
 interface Answer {
@@ -92,8 +92,8 @@ export class WorkerClient {
    * @returns nothing if the Worker has no `lakeRoutes`.
    * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
    */
-  async repair(suspects: readonly Suspect[]): Promise<RepairOutcome | undefined> {
-    const { response, body } = await this.#post(REPAIR, suspects, REPAIR_MS)
+  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | undefined> {
+    const { response, body } = await this.#post(REPAIR, ranges, REPAIR_MS)
     if (response.ok) return readAnswer(outcomeSchema, body)
     if (response.status === 404) return undefined
     throw new Error(`${this.#url}${REPAIR} ${strangeness(response, 'lakeRoutes')}`)

@@ -2,7 +2,8 @@ import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
-import { type Consumption, ExactlyOnceContext } from './exactly-once-context.ts'
+import type { Consumption } from '../inbox/consumer.ts'
+import { ExactlyOnceContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from '../admin/outbox-admin.ts'
 
@@ -43,6 +44,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
       processOnce: { value: this.#context.processOnce.bind(this.#context) },
       processOnceSync: { value: this.#context.processOnceSync.bind(this.#context) },
       capture: { value: this.#context.capture.bind(this.#context) },
+      uncapture: { value: this.#context.uncapture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },
     })
   }

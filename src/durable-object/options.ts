@@ -9,6 +9,7 @@ import type { InboxLimits } from '../inbox/inbox.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
+import type { DrizzleFactory } from '../transaction/transaction.ts'
 import type { AlarmHandler } from './alarms.ts'
 
 /** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
@@ -19,6 +20,8 @@ export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>
   ns?: string
   /** What the events come from. Default: `DO/<class name>`. */
   source?: string
+  /** drizzle's own function, for `tx.db`: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
+  drizzle?: DrizzleFactory
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
   onAlarm?: AlarmHandler
   /** The clock, in milliseconds since 1970. */
@@ -32,6 +35,7 @@ export interface ResolvedOptions {
   readonly ns: string | undefined
   readonly source: string
   readonly limits: RelayLimits & BacklogLimits & InboxLimits
+  readonly drizzle: DrizzleFactory | undefined
   readonly onAlarm: AlarmHandler
   readonly now: () => number
   readonly random: () => number
@@ -74,6 +78,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     ns,
     source,
     limits,
+    drizzle: options.drizzle,
     onAlarm: options.onAlarm ?? refuseAlarm,
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,

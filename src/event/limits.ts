@@ -8,3 +8,6 @@ export const EVENT_DEPTH_MAX = 64
 
 /** UTF-16 units of a name: `type`, `ns`, `source`, `table`, `key`, `actor`, `correlationId`. */
 export const NAME_LENGTH_MAX = 1_024
+
+/** The same for users: `bytes` of an event as JSON, levels of `depth` inside its rows and data, `nameLength` in UTF-16 units. */
+export const eventLimits = { bytes: EVENT_BYTES_MAX, depth: EVENT_DEPTH_MAX, nameLength: NAME_LENGTH_MAX } as const

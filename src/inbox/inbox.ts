@@ -4,6 +4,7 @@
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { eventFields } from '../event/unified-event.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
 
 /** How much is remembered of what was seen. */
 export interface InboxLimits {
@@ -41,11 +42,13 @@ const FORGOTTEN_AT_ONCE = 100
 
 export class Inbox {
   readonly #storage: DurableObjectStorage
+  readonly #tables: OutboxTables
   readonly #limits: InboxLimits
   readonly #now: () => number
 
-  constructor(storage: DurableObjectStorage, limits: InboxLimits, now: () => number) {
+  constructor(storage: DurableObjectStorage, tables: OutboxTables, limits: InboxLimits, now: () => number) {
     this.#storage = storage
+    this.#tables = tables
     this.#limits = limits
     this.#now = now
   }
@@ -56,6 +59,7 @@ export class Inbox {
    * @throws {CDCError} `event-invalid` where it has no name; `event-forgotten` where nobody knows any more.
    */
   takeNote(event: NamedEvent): boolean {
+    this.#tables.open()
     const { id, ns, lsn, source = event._meta?.source, epoch = event._meta?.epoch } = event
     if (lsn === undefined && epoch === undefined) {
       const name = parse(idSchema, { ns, id })

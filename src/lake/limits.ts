@@ -3,25 +3,14 @@
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { parseJSON } from '../event/json.ts'
-import type { SliceLimits } from './intake/buffer.ts'
-import type { MemoryLimits } from './intake/logs.ts'
+import type { IntakeLimits } from './intake/intake.ts'
+import type { RollLimits } from './schedule.ts'
 import type { UpkeepLimits } from './upkeep/upkeep.ts'
 
 /** Limits of a lake. Times are in milliseconds. */
-export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
-  /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
-  readonly rollMs: number
-  readonly rollEvents: number
-  readonly rollBytes: number
-  /** Bytes in the buffer beyond which `send` is refused until some are committed. */
-  readonly maxBufferBytes: number
-  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
-  readonly holdMs: number
-  readonly maxHoldBytes: number
+export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
-  /** How long a file stays that no snapshot reads any more, for those who read an older one. */
-  readonly graceMs: number
 }
 
 const ms = z.number().nonnegative()
@@ -49,10 +38,10 @@ const limitsSchema = z.strictObject({
   idsMs: ms.default(31 * 24 * 3_600_000),
 } satisfies Record<keyof LakeLimits, z.ZodType>)
 
-/** The limits that JSON says, and the defaults of the others. @throws {CDCError} `invalid-config`, naming the limit. */
+/** The limits that JSON sets, with defaults for the others. @throws {CDCError} `invalid-config`, naming the limit. */
 export function limitsFrom(json = '{}'): LakeLimits {
   const given = parseJSON(json)
-  if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not JSON: ${json}`)
+  if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not valid JSON: ${json}`)
   const parsed = limitsSchema.safeParse(given)
   if (parsed.success) return parsed.data
   throw new CDCError('invalid-config', `LAKE_LIMITS: ${z.prettifyError(parsed.error)}`)

@@ -1,17 +1,17 @@
-// Where committed events wait: the only code that touches the _cdc_* tables. Keeps I2 (LSNs without a gap), the
-// storage half of I3, I4 and I7, and I9. The log reads like a write-ahead log: one row is one committed transaction.
+// Where committed events wait. Keeps I2 (LSNs without a gap) and the storage half of I3, I4 and I7. The log reads like a
+// write-ahead log: one row is one committed transaction.
 
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
-import { migrate } from '../sqlite/migrate.ts'
+import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
-import { decideEpoch, type Identity, type Owner } from './identity.ts'
+import type { Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
-import { envelopeBytes, type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
-import { migrations } from './migrations.generated.ts'
-import { type OutboxState, parseState } from './state.ts'
+import { type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
+import { type OutboxState, readState } from './state.ts'
+import type { OutboxTables } from './tables.ts'
 
 /** The events of one transaction, ready to be written with it. */
 export interface OutboxTransaction {
@@ -68,45 +68,26 @@ type Position = { ackedLSN: number; ackedBytes: number; lastLSN: number; lastByt
 export class Outbox {
   readonly deadLetters: DeadLetters
   readonly #storage: DurableObjectStorage
-  readonly #owner: Owner
+  readonly #tables: OutboxTables
   readonly #createId: () => string
-  /** UTF-8 bytes that a record has beyond its event, at most; 0 before the outbox is open. */
-  envelopeBytes = 0
-  /** What waits, as the last transaction left it; nothing where something else has happened since. */
+  /** What waits, as the last transaction left it; undefined if something else has happened since. */
   #backlog: Backlog | undefined
 
-  /** Brings the tables up to date and settles the epoch. */
-  constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
+  constructor(storage: DurableObjectStorage, tables: OutboxTables, createId: () => string) {
     this.#storage = storage
-    this.#owner = owner
+    this.#tables = tables
     this.#createId = createId
     this.deadLetters = new DeadLetters(storage)
-    this.open()
   }
 
-  /** Makes the tables where they are not there, as after `deleteAll`: then a new life begins, with its own epoch. */
-  open(): void {
-    if (this.envelopeBytes > 0 && this.#exists()) return
-    this.#backlog = undefined
-    this.#storage.transactionSync(() => {
-      migrate(this.#storage, '_cdc_migrations', migrations)
-      this.#settleEpoch()
-    })
-    const state = this.state()
-    if (state === undefined) throw new Error('I9: an open outbox has a state')
-    this.envelopeBytes = envelopeBytes(state)
-  }
-
-  /** Nothing where the storage was emptied under the living object: then there is nothing to deliver either. */
+  /** Undefined after `deleteAll`, until something is written: then there is nothing to deliver either. */
   state(): OutboxState | undefined {
-    if (!this.#exists()) return undefined
-    const [row] = this.#storage.sql.exec('SELECT * FROM _cdc_state').toArray()
-    return row === undefined ? undefined : parseState(row)
+    return this.#tables.areThere() ? readState(this.#storage.sql) : undefined
   }
 
   /** What waits for the pipeline to accept it. Reads two rows, however much it is. */
   backlog(): Backlog {
-    if (!this.#exists()) return { events: 0, bytes: 0, lastLSN: 0 }
+    if (!this.#tables.areThere()) return { events: 0, bytes: 0, lastLSN: 0 }
     return backlogOf(this.#position())
   }
 
@@ -127,15 +108,20 @@ export class Outbox {
    *   Remembered from one transaction to the next, as reading it costs as much as appending.
    * @throws {CDCError} `outbox-full`, which rolls the transaction back.
    */
-  append(transaction: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
-    try {
-      return this.#appendRows(transaction, limits)
-    } catch (error) {
-      if (this.#exists()) throw error
-      // Somebody emptied the storage under the living object.
-      this.open()
-      return this.#appendRows(transaction, limits)
+  append({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
+    this.#tables.open()
+    const rows = splitRows(events, this.#tables.envelopeBytes)
+    const before = this.latestBacklog()
+    const after = {
+      events: before.events + events.length,
+      bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
+      lastLSN: before.lastLSN + events.length,
     }
+    // A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise.
+    if (before.events > 0) checkBacklog(after, limits)
+    for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
+    this.#backlog = after
+    return { before, after }
   }
 
   /**
@@ -288,49 +274,8 @@ export class Outbox {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
-    for (const [lsn, count, bytes, txid, time, events] of rows) yield { lsn, count, bytes, txid, time, events }
-  }
-
-  #settleEpoch(): void {
-    const state = this.state()
-    if (state === undefined) return this.#beginEpoch(requireNs(this.#owner))
-    const { ackedLSN, lastLSN } = this.#position()
-    if (decideEpoch({ ...state, isPending: lastLSN > ackedLSN }, this.#owner) === 'begins')
-      this.#beginEpoch(this.#owner.ns ?? state.ns, state)
-  }
-
-  #beginEpoch(ns: string, before?: OutboxState): void {
-    const { object = null, source } = this.#owner
-    this.#storage.sql.exec(
-      `INSERT OR REPLACE INTO _cdc_state (
-         id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
-         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn
-       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0)`,
-      object,
-      ns,
-      source,
-      this.#createId(),
-      (before?.ackedLSN ?? 0) + 1,
-      before?.ackedLSN ?? 0,
-      before?.ackedBytes ?? 0,
-      before?.prunedBytes ?? 0,
-      before?.isPaused ? 1 : 0,
-    )
-  }
-
-  #appendRows({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
-    const rows = splitRows(events, this.envelopeBytes)
-    const before = this.latestBacklog()
-    const after = {
-      events: before.events + events.length,
-      bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
-      lastLSN: before.lastLSN + events.length,
-    }
-    // A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise.
-    if (before.events > 0) checkBacklog(after, limits)
-    for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
-    this.#backlog = after
-    return { before, after }
+    for (const [lsn, count, bytes, txid, time, events] of rows)
+      yield { lsn, count, bytes, txid, time, events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events }
   }
 
   /**
@@ -341,9 +286,25 @@ export class Outbox {
     return (this.#backlog ??= backlogOf(this.#position()))
   }
 
-  /** Called when something was rolled back: what waits is read again then. */
+  /** What waits is read again when it is asked for next. */
   forgetBacklog(): void {
     this.#backlog = undefined
+  }
+
+  emptied(): void {
+    this.forgetBacklog()
+  }
+
+  rolledBack(): void {
+    this.forgetBacklog()
+  }
+
+  /** A row's events with the bytes that are not UTF-8, for which the platform puts U+FFFD. */
+  #exactEvents(lsn: number): string {
+    const { events } = this.#storage.sql
+      .exec<{ events: ArrayBuffer }>('SELECT CAST(events AS BLOB) AS events FROM _cdc_outbox WHERE lsn = ?', lsn)
+      .one()
+    return textOf(new Uint8Array(events))
   }
 
   /** Where the log ends, and up to where it was accepted. */
@@ -354,10 +315,6 @@ export class Outbox {
          FROM _cdc_state`,
       )
       .one()
-  }
-
-  #exists(): boolean {
-    return this.#storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0
   }
 
   /** The rows of the next batch, whole ones. */
@@ -426,15 +383,6 @@ const NO_BATCH = 'batch_lsn = 0, attempts_begun = 0, attempts_ended = 0, first_a
 
 function backlogOf({ ackedLSN, ackedBytes, lastLSN, lastBytes }: Position): Backlog {
   return { events: lastLSN - ackedLSN, bytes: lastBytes - ackedBytes, lastLSN }
-}
-
-function requireNs(owner: Owner): string {
-  const ns = owner.ns ?? owner.object
-  if (ns !== undefined) return ns
-  throw new CDCError(
-    'invalid-config',
-    'outbox: its ns is unknown, as a database does not know its object; pass { ns }, or the DurableObjectState instead',
-  )
 }
 
 /** @throws {CDCError} `outbox-full` where more than the limits would wait. */

@@ -54,7 +54,8 @@ export const cdcState = sqliteTable('_cdc_state', {
 
 /**
  * One row: the transaction that captured writes belong to now. A trigger cannot be told anything but through a table,
- * so this is written once in each transaction that writes to a captured table.
+ * so this is written once in each transaction that writes to a captured table. An UPDATE, which leaves
+ * `last_insert_rowid()` as it is.
  */
 export const cdcTransaction = sqliteTable('_cdc_transaction', {
   id: integer('id').primaryKey(),
@@ -65,6 +66,17 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   fields: text('fields').notNull(),
   /** UTF-8 bytes that a record has beyond its event, at most. */
   envelopeBytes: integer('envelope_bytes').notNull(),
+  /** What `changes()` was before this row was written, as the user's next statement may ask. */
+  changes: integer('changes').notNull().default(0),
+})
+
+/** The tables that are captured, also while no code of this version calls for it. */
+export const cdcCapture = sqliteTable('_cdc_capture', {
+  name: text('name').primaryKey(),
+  /** JSON: which columns, and what events show of them. */
+  options: text('options').notNull(),
+  /** JSON array of the table's columns as the triggers know them. */
+  columns: text('columns').notNull(),
 })
 
 /** The snapshots that were begun: how far each has come. */

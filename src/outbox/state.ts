@@ -38,7 +38,13 @@ const rowSchema = z.object({
   suspect_lsn: z.number(),
 })
 
-export function parseState(row: Record<string, SqlStorageValue>): OutboxState {
+/** The state; undefined if there is none yet. */
+export function readState(sql: Pick<SqlStorage, 'exec'>): OutboxState | undefined {
+  const [row] = sql.exec('SELECT * FROM _cdc_state').toArray()
+  return row === undefined ? undefined : parseState(row)
+}
+
+function parseState(row: Record<string, SqlStorageValue>): OutboxState {
   const { object, ns, source, epoch, ...state } = rowSchema.parse(row)
   return {
     object,

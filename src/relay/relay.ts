@@ -21,35 +21,43 @@ export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
   readonly maxAlarmMs: number
 }
 
-/** The object's one alarm, as the relay may use it. */
+/** The relay's claim on the object's one alarm, which others may share. */
 export interface RelayAlarm {
   /** Makes it due at a time, or earlier. Part of the transaction that is open, if there is one. */
   arm(atMs: number): void
-  /** Says that the relay does not need it. */
-  disarm(): void
+  /** Makes it due as all who share it need it now. */
+  rearm(): void
   /** When it is due, in milliseconds since 1970. */
   get(): Promise<number | null>
 }
 
-export interface RelayParts {
+/** The object's one alarm. */
+interface AlarmShares {
+  /** @param dueMs when the relay needs the alarm, in milliseconds since 1970; undefined while it does not. */
+  claim(dueMs: () => number | undefined): RelayAlarm
+}
+
+interface RelayPorts {
   readonly outbox: Outbox
   readonly pipeline: Pipeline
-  readonly alarm: RelayAlarm
+  readonly alarm: AlarmShares
   readonly limits: RelayLimits
   readonly now: () => number
   readonly random: () => number
 }
 
 export class Relay {
-  readonly #parts: RelayParts
+  readonly #ports: RelayPorts
+  readonly #alarm: RelayAlarm
   /** The batch on its way. */
   #batch: Batch | undefined
   /** The run that is going on, and what is sent apart from it: one waits for the other. */
   #draining: Promise<void> | undefined
   #apart: Promise<void> | undefined
 
-  constructor(parts: RelayParts) {
-    this.#parts = parts
+  constructor(ports: RelayPorts) {
+    this.#ports = ports
+    this.#alarm = ports.alarm.claim(() => this.dueMs())
   }
 
   /** Makes an alarm due for what a transaction is about to commit, as part of it (I6). */
@@ -62,7 +70,7 @@ export class Relay {
 
   /** Makes an alarm due where events are pending and none is, whatever has happened before (I6). */
   async wake(): Promise<void> {
-    this.#dispatch({ name: 'woke', alarmMs: await this.#parts.alarm.get() })
+    this.#dispatch({ name: 'woke', alarmMs: await this.#alarm.get() })
   }
 
   pause(): void {
@@ -70,7 +78,7 @@ export class Relay {
   }
 
   resume(): void {
-    this.#dispatch({ name: 'resume', isPending: this.#parts.outbox.backlog().events > 0 })
+    this.#dispatch({ name: 'resume', isPending: this.#ports.outbox.backlog().events > 0 })
   }
 
   /**
@@ -78,7 +86,7 @@ export class Relay {
    * so that asking does not put it off.
    */
   dueMs(): number | undefined {
-    const { outbox, limits, now } = this.#parts
+    const { outbox, limits, now } = this.#ports
     const { name, nextAttemptMs } = this.#state()
     if (name === 'sending') return now() + limits.recoveryMs
     if (name !== 'waiting') return undefined
@@ -109,7 +117,7 @@ export class Relay {
   }
 
   async #drain({ isForced }: { isForced: boolean }): Promise<void> {
-    const { limits, now } = this.#parts
+    const { limits, now } = this.#ports
     const endMs = now() + limits.maxAlarmMs
     try {
       let goesOn = this.#dispatch({ name: 'due', isForced })
@@ -121,7 +129,7 @@ export class Relay {
     } catch (error) {
       // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
       console.error(`relay: ${messageOf(error)}`)
-      this.#parts.alarm.arm(now() + limits.maxRetryDelayMs)
+      this.#alarm.arm(now() + limits.maxRetryDelayMs)
     } finally {
       this.#batch = undefined
     }
@@ -129,7 +137,7 @@ export class Relay {
 
   /** @returns how it failed, or nothing where the pipeline accepted it. */
   async #attempt(batch: Batch): Promise<Failure | undefined> {
-    const survival = setTimeout(() => this.#parts.outbox.noteOutlived(batch), this.#parts.limits.crashWindowMs)
+    const survival = setTimeout(() => this.#ports.outbox.noteOutlived(batch), this.#ports.limits.crashWindowMs)
     try {
       await this.#send(batch)
       return undefined
@@ -144,13 +152,13 @@ export class Relay {
 
   /** Whether there is a batch that need not wait for more. */
   #isFull({ events, bytes }: Backlog): boolean {
-    const { maxBatchEvents, maxBatchBytes } = this.#parts.limits
+    const { maxBatchEvents, maxBatchBytes } = this.#ports.limits
     return events >= maxBatchEvents || bytes >= maxBatchBytes
   }
 
   /** What an answer says to the relay: nothing where the storage was emptied meanwhile, and with it what was answered. */
   #meaningOf(failure: Failure | undefined, batch: Batch, hasTime: boolean): RelayEvent {
-    const { outbox } = this.#parts
+    const { outbox } = this.#ports
     if (!outbox.isInFlight(batch)) {
       this.#batch = undefined
       return { name: 'due', isForced: false }
@@ -160,7 +168,7 @@ export class Relay {
 
   /** @returns whether a batch is on its way now. */
   #dispatch(event: RelayEvent): boolean {
-    const { limits, now, random } = this.#parts
+    const { limits, now, random } = this.#ports
     const { effects } = transition(this.#state(), event, { nowMs: now(), random: random(), times: limits })
     const batch = this.#batch
     if (event.name === 'accepted' || event.name === 'failed' || event.name === 'refused') this.#batch = undefined
@@ -169,12 +177,12 @@ export class Relay {
   }
 
   #take(effect: RelayEffect, batch: Batch | undefined): void {
-    const { outbox, alarm, limits, now } = this.#parts
+    const { outbox, limits, now } = this.#ports
     switch (effect.do) {
       case 'arm':
-        return alarm.arm(effect.atMs)
+        return this.#alarm.arm(effect.atMs)
       case 'disarm':
-        return alarm.disarm()
+        return this.#alarm.rearm()
       case 'send':
         this.#batch = outbox.takeBatch(limits, now())
         return undefined
@@ -193,7 +201,7 @@ export class Relay {
   }
 
   #state(): RelayState {
-    const { outbox } = this.#parts
+    const { outbox } = this.#ports
     const state = outbox.state()
     const isSending = this.#batch !== undefined
     const batchEvents = state !== undefined && state.batchLSN > state.ackedLSN ? state.batchLSN - state.ackedLSN : 0
@@ -208,7 +216,7 @@ export class Relay {
   }
 
   #send(batch: Batch): Promise<void> {
-    const { pipeline, limits } = this.#parts
+    const { pipeline, limits } = this.#ports
     return sendWithin(pipeline, batch.records, { timeoutMs: limits.sendTimeoutMs, batch: `relay: ${batch.key}` })
   }
 }

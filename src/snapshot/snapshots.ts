@@ -1,10 +1,11 @@
-// Snapshots: the present rows of a store as `r` events, a chunk at a time, while writes go on. Each chunk is read and
-// appended in one transaction, so that every row is as it was at the LSN that it got: who folds the log by LSN is right.
+// Snapshots: the present rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read and
+// appended in one transaction, so every row is as it was at its LSN, and folding the log by LSN gives the current state.
 
 import { CDCError, messageOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
-import type { SyncResult } from '../transaction/transactions.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
+import type { AttachedStore } from '../store.ts'
+import type { Transactions } from '../transaction/transactions.ts'
 
 /** Rows of one chunk, if nothing else is said, and at most. */
 export const SNAPSHOT_CHUNK = 500
@@ -35,30 +36,41 @@ type SnapshotRow = {
   error: string | null
 }
 
-export interface SnapshotsParts {
+/** The object's named alarms, as far as the library uses them itself. */
+interface OwnAlarms {
+  /** @returns what has `run` called at a time, in milliseconds since 1970, also after a restart. */
+  own(name: string, run: () => Promise<void>): (atMs: number) => void
+}
+
+interface SnapshotsPorts {
   readonly storage: DurableObjectStorage
+  readonly tables: OutboxTables
   readonly stores: AttachedStores
+  readonly transactions: Transactions
   readonly now: () => number
-  readonly transactionSync: <T>(callback: (tx: Transaction) => SyncResult<T>) => T
-  /** Makes the tables where they are not there, as after `deleteAll`. */
-  readonly openTables: () => void
-  /** Has `run` called at a time, in milliseconds since 1970, whatever becomes of the runtime until then. */
-  readonly wakeAt: (atMs: number) => void
+  readonly alarms: OwnAlarms
 }
 
 export class Snapshots {
-  readonly #parts: SnapshotsParts
+  readonly #ports: SnapshotsPorts
+  readonly #wakeAt: (atMs: number) => void
 
-  constructor(parts: SnapshotsParts) {
-    this.#parts = parts
+  constructor(ports: SnapshotsPorts) {
+    this.#ports = ports
+    this.#wakeAt = ports.alarms.own('snapshot', () => this.#run())
   }
 
-  /** Begins a snapshot. One that is going on goes on. @throws {CDCError} `not-found` where there is no such store. */
-  start(nameOrTable: string, chunk: number): SnapshotProgress {
-    const { storage, now, openTables, wakeAt } = this.#parts
+  /** Makes a captured table known. */
+  attach(store: AttachedStore): void {
+    this.#ports.stores.attach(store)
+  }
+
+  /** Starts a snapshot; a running one continues. @throws {CDCError} `not-found` if there is no such store. */
+  start(nameOrTable: string, chunk = SNAPSHOT_CHUNK): SnapshotProgress {
+    const { storage, tables, now } = this.#ports
     const name = this.#resolve(nameOrTable)
     storage.transactionSync(() => {
-      openTables()
+      tables.open()
       if (this.#find(name)?.ended === 0) return
       this.#sql(
         `INSERT OR REPLACE INTO _cdc_snapshot (name, position, chunk, rows, started, ended, error) VALUES (?, NULL, ?, 0, ?, 0, NULL)`,
@@ -66,7 +78,7 @@ export class Snapshots {
         chunk,
         now(),
       )
-      wakeAt(now())
+      this.#wakeAt(now())
     })
     const row = this.#find(name)
     if (row === undefined) throw new Error('snapshot: what was begun is noted')
@@ -78,17 +90,17 @@ export class Snapshots {
     return this.#sql<SnapshotRow>('SELECT * FROM _cdc_snapshot ORDER BY name').map(describe)
   }
 
-  /** Goes on with what is going on, and comes back if that takes long. */
-  async run(): Promise<void> {
-    const { storage, now, openTables, wakeAt } = this.#parts
-    openTables()
+  /** Continues what is running, and comes back later if that takes long. */
+  async #run(): Promise<void> {
+    const { storage, tables, now } = this.#ports
+    tables.open()
     const endMs = now() + RUN_MS_MAX
     for (let row = this.#next(); row !== undefined; row = this.#next()) {
-      if (now() >= endMs) return wakeAt(now())
+      if (now() >= endMs) return this.#wakeAt(now())
       try {
         this.#takeChunk(row)
       } catch (error) {
-        if (error instanceof CDCError && error.code === 'outbox-full') return wakeAt(now() + FULL_DELAY_MS)
+        if (error instanceof CDCError && error.code === 'outbox-full') return this.#wakeAt(now() + FULL_DELAY_MS)
         this.#end(row, messageOf(error))
       }
       // Lets other requests in, and waits for the disk.
@@ -97,10 +109,10 @@ export class Snapshots {
   }
 
   #takeChunk({ name, position, chunk }: SnapshotRow): void {
-    const { stores, transactionSync, now } = this.#parts
-    transactionSync((tx) => {
+    const { stores, transactions, now } = this.#ports
+    transactions.transactionSync((tx) => {
       const store = stores.get(name)
-      if (store === undefined) throw new CDCError('not-found', `snapshot: the object has no store ${name} any more`)
+      if (store === undefined) throw new CDCError('not-found', `snapshot: the object no longer has a store ${name}`)
       const { events, next } = store.readRows(position ?? undefined, chunk)
       tx.emitBatch(events)
       this.#sql(
@@ -114,7 +126,7 @@ export class Snapshots {
   }
 
   #end({ name }: SnapshotRow, error: string): void {
-    this.#sql('UPDATE _cdc_snapshot SET ended = ?, error = ? WHERE name = ?', this.#parts.now(), error, name)
+    this.#sql('UPDATE _cdc_snapshot SET ended = ?, error = ? WHERE name = ?', this.#ports.now(), error, name)
   }
 
   #next(): SnapshotRow | undefined {
@@ -127,7 +139,7 @@ export class Snapshots {
 
   /** The full name of a store that is given by it, or by its table alone where only one store has that. */
   #resolve(nameOrTable: string): string {
-    const names = this.#parts.stores.names()
+    const names = this.#ports.stores.names()
     if (names.includes(nameOrTable)) return nameOrTable
     const found = names.filter((name) => name.slice(name.indexOf('/') + 1) === nameOrTable)
     const [only, ...others] = found
@@ -140,7 +152,7 @@ export class Snapshots {
   }
 
   #sql<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
-    return this.#parts.storage.sql.exec<Row>(statement, ...params).toArray()
+    return this.#ports.storage.sql.exec<Row>(statement, ...params).toArray()
   }
 }
 

@@ -1,9 +1,9 @@
 -- All customers created today, over all objects of a group of tenants: the first query of "Consuming Events".
 -- Parameters, marked with their names: the type, and how the ns begins. Today is a day in UTC.
 --
--- Beside "timestamp", when the event happened, each query limits __ingest_ts, when it was ingested: Basin keeps its
--- tables in days of that, and refuses a QUALIFY over too many of them. Here an event is ingested at most a day before its
--- own time.
+-- Beside "timestamp", when the event happened, each query limits __ingest_ts, when it was ingested: Basin partitions its
+-- tables by the day of that, and refuses a QUALIFY over too many of them. This query assumes that an event is ingested at
+-- most a day before its own time.
 SELECT id, type, "timestamp", ns, actor, "data"
 FROM cdc.events
 WHERE type = /* :type */ 'Customer.created'

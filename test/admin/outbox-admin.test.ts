@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
-import { type EventInput, type OutboxAdmin, PAGE_EVENTS_MAX } from 'durable-outbox'
+import { type EventInput, OutboxAdmin } from 'durable-outbox'
 import { acceptedBatches, acceptedRecords, attemptedBatches, nextFates } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -299,7 +299,7 @@ describe('every call', () => {
     ['list with an unknown field', (outbox) => outbox.list({ nothing: 1 } as never)],
     ['list with a status that there is not', (outbox) => outbox.list({ status: 'lost' } as never)],
     ['list of nothing', (outbox) => outbox.list({ limit: 0 })],
-    ['list of too much', (outbox) => outbox.list({ limit: PAGE_EVENTS_MAX + 1 })],
+    ['list of too much', (outbox) => outbox.list({ limit: OutboxAdmin.limits.pageEvents + 1 })],
     ['list from a fraction', (outbox) => outbox.list({ from: 1.5 })],
     ['get of no LSN', (outbox) => outbox.get('1' as never)],
     ['redrive of everything by accident', (outbox) => outbox.redrive({})],

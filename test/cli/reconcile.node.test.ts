@@ -16,7 +16,7 @@ import { portionsOf } from '../../src/cli/reconcile/plan.ts'
 import { replayRange } from '../../src/cli/reconcile/replay.ts'
 import { writeParquet } from '../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
-import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX } from '../../src/lake/upkeep/repair.ts'
+import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX } from '../../src/lake/upkeep/repair.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import type { Run } from './lake-fixture.ts'
 
@@ -248,14 +248,14 @@ describe('the portions of suspects', () => {
   it('hold all of them, each no more than one repair looks for', () => {
     const ranges = [
       { first: 1, last: 10 },
-      { first: 20, last: 2 * SUSPECTED_LSNS_MAX },
+      { first: 20, last: 2 * REPAIR_LSNS_MAX },
     ]
     const portions = portionsOf([{ ...log, ranges }])
     const sizes = portions.map((portion) =>
       portion.flatMap((suspect) => suspect.ranges).reduce((sum, { first, last }) => sum + last - first + 1, 0),
     )
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(SUSPECTED_LSNS_MAX)
-    expect(sizes.reduce((sum, size) => sum + size)).toBe(2 * SUSPECTED_LSNS_MAX - 9)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(REPAIR_LSNS_MAX)
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(2 * REPAIR_LSNS_MAX - 9)
   })
 
   it('keep two namespaces apart whose global source and epoch are the same', () => {
@@ -268,7 +268,7 @@ describe('the portions of suspects', () => {
   })
 
   it('put as many logs into one as a repair takes', () => {
-    const needs = Array.from({ length: SUSPECTS_MAX + 1 }, (_, n) => ({
+    const needs = Array.from({ length: REPAIR_LOGS_MAX + 1 }, (_, n) => ({
       ...log,
       epoch: `${n}`,
       ranges: [
@@ -276,7 +276,7 @@ describe('the portions of suspects', () => {
         { first: 4, last: 4 },
       ],
     }))
-    expect(portionsOf(needs).map((portion) => portion.length)).toEqual([SUSPECTS_MAX, 1])
+    expect(portionsOf(needs).map((portion) => portion.length)).toEqual([REPAIR_LOGS_MAX, 1])
     expect(portionsOf(needs)[0]?.[0]).toEqual(needs[0])
   })
 })

@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, type EventInput, eventRecordSchema, NAME_LENGTH_MAX } from 'durable-outbox'
+import { eventLimits, type EventInput, eventRecordSchema } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
 
@@ -42,7 +42,7 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'a field of the outbox, lsn': [{ type: 'A', lsn: 7 }, 'lsn'],
   'a type that is a number': [{ type: 7 }, 'type'],
   'an empty type': [{ type: '' }, 'type'],
-  'a type that is too long': [{ type: 'a'.repeat(NAME_LENGTH_MAX + 1) }, 'type'],
+  'a type that is too long': [{ type: 'a'.repeat(eventLimits.nameLength + 1) }, 'type'],
   'a key that is a number': [{ op: 'c', key: 7 }, 'key'],
   'a key with a NUL': [{ op: 'c', key: 'a\0b' }, 'key'],
   'a key with half a surrogate pair': [{ op: 'c', key: '\uD83D' }, 'key'],
@@ -67,7 +67,7 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'half a surrogate pair in data': [{ type: 'A', data: { text: 'x\uDE00' } }, 'text holds half'],
   'a NUL in a key of data': [{ type: 'A', data: { 'a\0': 1 } }, 'NUL'],
   'data in a circle': [{ type: 'A', data: circular }, 'deeper'],
-  'data that is too deep': [{ type: 'A', data: nested(EVENT_DEPTH_MAX) }, `${EVENT_DEPTH_MAX} levels`],
+  'data that is too deep': [{ type: 'A', data: nested(eventLimits.depth) }, `${eventLimits.depth} levels`],
 }
 
 describe('tx.emit', () => {
@@ -90,9 +90,9 @@ describe('tx.emit', () => {
 
   it('takes an event of exactly the limit, and not one byte more', async () => {
     const name = freshName()
-    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(sized(EVENT_BYTES_MAX))))
+    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(sized(eventLimits.bytes))))
     const failure = await inNotes(name, (notes) =>
-      failureOf(() => notes.ctx.transactionSync((tx) => tx.emit(sized(EVENT_BYTES_MAX + 1)))),
+      failureOf(() => notes.ctx.transactionSync((tx) => tx.emit(sized(eventLimits.bytes + 1)))),
     )
     expect(failure.code).toBe('event-too-large')
     expect(await drain(name)).toHaveLength(1)
@@ -101,10 +101,10 @@ describe('tx.emit', () => {
   it('takes what is just inside the limits', async () => {
     const name = freshName()
     const event: EventInput = {
-      type: 'ü'.repeat(NAME_LENGTH_MAX),
+      type: 'ü'.repeat(eventLimits.nameLength),
       key: 'a\'b"c\\d/e=f 😀',
       timestamp: '1999-12-31T23:59:59.123456Z',
-      data: { ...nested(EVENT_DEPTH_MAX - 1), none: undefined, nul: 'a\0b', empty: '', zero: 0, list: [null, 'x'] },
+      data: { ...nested(eventLimits.depth - 1), none: undefined, nul: 'a\0b', empty: '', zero: 0, list: [null, 'x'] },
     }
     await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(event)))
     const [record] = await drain(name)

@@ -1,4 +1,4 @@
-import { EVENT_DEPTH_MAX, NAME_LENGTH_MAX } from 'durable-outbox'
+import { eventLimits } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { eventInputSchema } from '../../src/event/create-event.ts'
@@ -8,7 +8,13 @@ import { hasPlainFields, isPlainText } from '../../src/event/plain-event.ts'
 const text = fc.oneof(
   fc.string({ unit: 'binary' }),
   fc.constantFrom('', '\0', 'a\0b', '\uD83D', '\uDE00x', '\uD83D\uDE00', '\u0001', '\n"\\', 'C:\\users', '\\u0000'),
-  fc.constantFrom('x'.repeat(NAME_LENGTH_MAX), 'x'.repeat(NAME_LENGTH_MAX + 1), '__proto__', 'toJSON', 'constructor'),
+  fc.constantFrom(
+    'x'.repeat(eventLimits.nameLength),
+    'x'.repeat(eventLimits.nameLength + 1),
+    '__proto__',
+    'toJSON',
+    'constructor',
+  ),
 )
 const leaf = fc.oneof(
   text,
@@ -33,7 +39,7 @@ const anything = fc.oneof(
     withSparseArray: true,
     withTypedArray: true,
   }),
-  fc.integer({ min: EVENT_DEPTH_MAX - 2, max: EVENT_DEPTH_MAX + 2 }).map(nested),
+  fc.integer({ min: eventLimits.depth - 2, max: eventLimits.depth + 2 }).map(nested),
 )
 
 const name = often(plainText)

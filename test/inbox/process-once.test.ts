@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
-import { type CommittedEvent, type EventRecord, INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from 'durable-outbox'
+import { type CommittedEvent, type EventRecord, ExactlyOnceContext, type NamedEvent } from 'durable-outbox'
 import { acceptedRecords } from 'durable-outbox/testing'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -126,10 +126,10 @@ describe('processOnce', () => {
   })
 
   it('[I7] refuses an event so far back in a log with holes that nobody knows of it any more', async () => {
-    const last = INBOX_RANGES_PER_LOG_MAX + 5
+    const last = ExactlyOnceContext.limits.inboxRangesPerLog + 5
     const sparse = Array.from({ length: last }, (_, index) => logged(2 * index + 1))
     await process('sparse', ...sparse)
-    expect(await rowsOf('sparse', '_cdc_inbox')).toBe(INBOX_RANGES_PER_LOG_MAX + 1)
+    expect(await rowsOf('sparse', '_cdc_inbox')).toBe(ExactlyOnceContext.limits.inboxRangesPerLog + 1)
     for (const lsn of [1, 2, 9])
       expect(
         await inNotes('sparse', ({ ctx }) => failureOf(() => ctx.processOnceSync(logged(lsn), () => 0))),

@@ -25,6 +25,9 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   cli: ['error', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }
 
+/** The rooms of the lake, each of which may know those before it. What lies at the top of `lake` may know all. */
+const LAKE_ROOMS = ['log.ts', 'iceberg', 'table', 'intake', 'upkeep', 'catalog']
+
 const files = filesOf('src')
 const imports = new Map(files.map((file) => [file, importsOf(file)]))
 
@@ -55,6 +58,18 @@ describe('the layers of src', () => {
         .filter((name) => !mayKnow(roomOf(file), roomOf(name)))
         .map((name) => `${file} imports ${name}`),
     )
+    expect(wrong).toEqual([])
+  })
+
+  it('have rooms in the lake that know only those before them', () => {
+    const placeOf = (file: string): number => LAKE_ROOMS.indexOf(file.split('/')[2] ?? '')
+    const wrong = [...imports]
+      .filter(([file]) => file.startsWith('src/lake/') && placeOf(file) >= 0)
+      .flatMap(([file, names]) =>
+        names
+          .filter((name) => name.startsWith('src/lake/') && (placeOf(name) < 0 || placeOf(name) > placeOf(file)))
+          .map((name) => `${file} imports ${name}`),
+      )
     expect(wrong).toEqual([])
   })
 

@@ -1,4 +1,4 @@
-import { ColumnarStore, EVENT_BYTES_MAX } from 'durable-outbox'
+import { ColumnarStore, eventLimits } from 'durable-outbox'
 import { COLUMNAR_BATCH_ROWS_MAX, COLUMNAR_COLUMNS_MAX, COLUMNAR_PARTITION_LENGTH_MAX } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -177,7 +177,7 @@ describe('insertBatch', () => {
       const events = logOf(object)
       expect(events.length).toBeGreaterThan(4)
       for (const event of [...events, ...snapshotOf(store, 100)])
-        expect(new TextEncoder().encode(JSON.stringify(event)).byteLength).toBeLessThan(EVENT_BYTES_MAX)
+        expect(new TextEncoder().encode(JSON.stringify(event)).byteLength).toBeLessThan(eventLimits.bytes)
       expect(foldColumnar(events)).toEqual(contentOf(store))
     })
   })

@@ -1,6 +1,6 @@
 // What the table lacks, and which outbox can send it again.
 
-import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX, type Suspect } from '../../lake/upkeep/repair.ts'
+import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX, type LogRanges } from '../../lake/upkeep/repair.ts'
 import type { LSNRange } from '../../lake/intake/ranges.ts'
 import type { Report } from '../verify/check-table.ts'
 import type { LogReport } from '../verify/findings.ts'
@@ -8,7 +8,7 @@ import { type Classes, targetOf } from '../verify/outboxes.ts'
 import type { Target } from '../worker.ts'
 
 /** LSNs of one log that are missing. */
-export interface Need extends Suspect {
+export interface Need extends LogRanges {
   /** The outbox to ask. */
   readonly target?: Target
   /** Why no outbox can be asked. */
@@ -31,9 +31,9 @@ function outboxFor(log: LogReport, classes: Classes): Pick<Need, 'target' | 'ref
   return outbox.epoch === epoch ? { target } : { refusal: `its outbox is in epoch ${outbox.epoch}` }
 }
 
-/** Splits suspects into portions of what one repair looks for. */
-export function portionsOf(needs: readonly Suspect[]): Suspect[][] {
-  const portions: Suspect[][] = []
+/** Splits ranges into portions of what one repair looks for. */
+export function portionsOf(needs: readonly LogRanges[]): LogRanges[][] {
+  const portions: LogRanges[][] = []
   let lsns = 0
   for (const { ns, source, epoch, ranges } of needs)
     for (const range of ranges.flatMap(cut)) {
@@ -41,7 +41,7 @@ export function portionsOf(needs: readonly Suspect[]): Suspect[][] {
       const log = portion?.at(-1)
       const isSameLog = log?.ns === ns && log.source === source && log.epoch === epoch
       lsns += range.last - range.first + 1
-      if (log === undefined || lsns > SUSPECTED_LSNS_MAX || (portion?.length === SUSPECTS_MAX && !isSameLog)) {
+      if (log === undefined || lsns > REPAIR_LSNS_MAX || (portion?.length === REPAIR_LOGS_MAX && !isSameLog)) {
         portions.push([{ ns, source, epoch, ranges: [range] }])
         lsns = range.last - range.first + 1
       } else if (isSameLog) log.ranges.push(range)
@@ -51,9 +51,9 @@ export function portionsOf(needs: readonly Suspect[]): Suspect[][] {
 }
 
 function cut({ first, last }: LSNRange): LSNRange[] {
-  const pieces = Math.ceil((last - first + 1) / SUSPECTED_LSNS_MAX)
+  const pieces = Math.ceil((last - first + 1) / REPAIR_LSNS_MAX)
   return Array.from({ length: pieces }, (_, index) => {
-    const from = first + index * SUSPECTED_LSNS_MAX
-    return { first: from, last: Math.min(last, from + SUSPECTED_LSNS_MAX - 1) }
+    const from = first + index * REPAIR_LSNS_MAX
+    return { first: from, last: Math.min(last, from + REPAIR_LSNS_MAX - 1) }
   })
 }

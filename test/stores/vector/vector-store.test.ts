@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
-import { NAME_LENGTH_MAX, VectorStore } from 'durable-outbox'
+import { eventLimits, VectorStore } from 'durable-outbox'
 import {
   VECTOR_CONTENT_BYTES_MAX,
   VECTOR_DIMENSION_MAX,
@@ -194,7 +194,7 @@ describe('VectorStore', () => {
     ['no id', { id: undefined }, 'id must be'],
     ['an empty id', { id: '' }, 'id must be'],
     ['an id that is a number', { id: 5 }, 'id must be'],
-    ['a long id', { id: 'x'.repeat(NAME_LENGTH_MAX + 1) }, 'id must be'],
+    ['a long id', { id: 'x'.repeat(eventLimits.nameLength + 1) }, 'id must be'],
     ['a NUL in the id', { id: 'a\0b' }, 'id must be'],
     ['half a surrogate pair in the id', { id: '\ud800' }, 'id must be'],
     ['no content', { content: undefined }, 'content must be'],
@@ -249,7 +249,7 @@ describe('VectorStore', () => {
           { ...large, id: 'a' },
           { ...large, id: 'b' },
         ])
-        vectors.upsert({ ...large, id: 'x'.repeat(NAME_LENGTH_MAX), metadata: {} })
+        vectors.upsert({ ...large, id: 'x'.repeat(eventLimits.nameLength), metadata: {} })
         expect(vectors.get('b')).toEqual({ ...large, id: 'b' })
         expect(vectors.search({ embedding: large.embedding, limit: 1 })).toMatchObject([{ id: 'a', similarity: 1 }])
         expect(eventsOf(object)).toHaveLength(3)

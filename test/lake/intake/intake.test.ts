@@ -1,4 +1,4 @@
-// Logs with holes, logs that fork, and what the table says of all of them.
+// Logs with holes, logs that fork, and what the table reports about them.
 
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
@@ -28,7 +28,7 @@ describe('a batch that leaves a hole', () => {
     expect((await watermarks())['acme/holed']).toEqual({ [EPOCH]: 6 })
   })
 
-  it('[I5] is taken in once, though it comes again while it is held', async () => {
+  it('[I5] is taken in once, even if it comes again while it is held', async () => {
     await env.LAKE.send(batch('held-twice', 1, 1))
     await env.LAKE.send(batch('held-twice', 4, 5))
     await env.LAKE.send(batch('held-twice', 3, 6))
@@ -37,7 +37,7 @@ describe('a batch that leaves a hole', () => {
     expect(await lsnsOf('held-twice')).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('[I7] lands after a while without what is missing, and the lake says that there is a hole', async () => {
+  it('[I7] lands after a while without what is missing, and the lake reports the hole', async () => {
     const { logsWithHoles } = await table.status()
     await env.LAKE.send(batch('stays', 1, 1))
     await env.LAKE.send(batch('stays', 3, 4))
@@ -46,7 +46,7 @@ describe('a batch that leaves a hole', () => {
     expect(await table.status()).toMatchObject({ heldEvents: 0, logsWithHoles: logsWithHoles + 1 })
     expect((await watermarks())['acme/stays']).toEqual({ [EPOCH]: 1 })
 
-    // The log goes on behind the hole, and the hole can be filled yet.
+    // The log continues after the hole, and the hole can still be filled.
     await env.LAKE.send(batch('stays', 5, 5))
     await commit()
     expect(await lsnsOf('stays')).toEqual([1, 3, 4, 5])
@@ -57,7 +57,7 @@ describe('a batch that leaves a hole', () => {
     expect((await watermarks())['acme/stays']).toEqual({ [EPOCH]: 5 })
   })
 
-  it('[I7] lands at once where more is held back than may be', async () => {
+  it('[I7] lands at once if too much is held back', async () => {
     await env.LAKE.send(batch('much', 1, 1))
     const body = { body: 'x'.repeat(15_000) }
     await env.LAKE.send([record('much', 3, { data: body }), record('much', 5, { data: body })])
@@ -73,7 +73,7 @@ describe('another event under an LSN that was taken', () => {
   it('lands beside the first, marked as a fork, and once', async () => {
     await env.LAKE.send(batch('forks', 1, 5))
     await commit()
-    // A database that was restored to the time of LSN 3 goes on in its own way.
+    // A database that was restored to the time of LSN 3 continues in another way.
     const rest = [other('forks', 4), other('forks', 5), record('forks', 6)]
     await env.LAKE.send(rest)
     await env.LAKE.send(rest)
@@ -92,7 +92,7 @@ describe('another event under an LSN that was taken', () => {
     expect((await watermarks())['acme/forks']).toEqual({ [EPOCH]: 6 })
   })
 
-  it('lands beside it too where both come in one batch, or one is held back', async () => {
+  it('lands beside it also if both come in one batch, or if one is held back', async () => {
     await env.LAKE.send([record('forks-at-once', 1), other('forks-at-once', 1), record('forks-at-once', 1)])
     await env.LAKE.send([record('forks-at-once', 3)])
     await env.LAKE.send([other('forks-at-once', 3)])
@@ -100,7 +100,7 @@ describe('another event under an LSN that was taken', () => {
     expect(await lsnsOf('forks-at-once')).toEqual([1, 1, 3, 3])
   })
 
-  it('[I7] counts as the same event once the ids of so long ago are forgotten', async () => {
+  it('[I7] counts as the same event once the ids of that time are forgotten', async () => {
     await env.LAKE.send(batch('forgotten', 1, 1))
     await commit()
     lakeClock.aheadMs += 32 * 24 * 3_600_000
@@ -113,7 +113,7 @@ describe('another event under an LSN that was taken', () => {
 })
 
 describe('the watermarks of the table', () => {
-  it('are all there, whatever was expired, and however many logs there are', async () => {
+  it('are complete, even after snapshots have expired, and for many logs', async () => {
     const before = await watermarks()
     const many = Array.from({ length: 1_500 }, (_, n) => record(`log-${n}`, 1))
     await env.LAKE.send(many)
@@ -136,7 +136,7 @@ describe('the watermarks of the table', () => {
     expect(objects.length).toBeLessThan(8)
   })
 
-  it('are those that the lake itself goes by', async () => {
+  it('are those that the lake itself uses', async () => {
     const own = await runInDurableObject(table, (_, { storage }) =>
       storage.sql
         .exec<{ source: string; lsn: number }>(
@@ -152,7 +152,7 @@ describe('the watermarks of the table', () => {
 })
 
 describe('a lake with much to commit', () => {
-  it('commits before its time once it is so much', async () => {
+  it('commits early once there is enough', async () => {
     const before = await runInDurableObject(table, (_, { storage }) => storage.getAlarm())
     await env.LAKE.send(batch('rolls', 1, 400))
     const after = await runInDurableObject(table, (_, { storage }) => storage.getAlarm())

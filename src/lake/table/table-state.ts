@@ -1,10 +1,11 @@
-// Where the table stands, as far as its one writer has to know: the pointer, the manifests and files of the current
-// snapshot, the commits that were prepared and may or may not have happened, and the files that nothing reads any more.
+// The state of the table, as its one writer keeps it in SQLite: the current version, the manifests and files of its snapshot,
+// and the commits that were prepared and may or may not have happened.
 
 import type { ListedFile } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
+import { Garbage } from './garbage.ts'
 
-/** What a commit does to the current snapshot, and what else it has stored. Keys are relative to the table's location. */
+/** What a commit changes in the current snapshot, and what else it has stored. Keys are relative to the table's location. */
 export type TableChange =
   | { readonly kind: 'add manifest'; readonly key: string; readonly manifest: ManifestFile }
   | {
@@ -20,48 +21,39 @@ export interface OpenCommit {
   readonly snapshotId: number
   /** The table's version that the commit makes. */
   readonly version: number
-  /** The last row of the buffer that it brings into the table; 0 where it brings none. */
+  /** The last row of the buffer that it brings into the table; 0 if it brings none. */
   readonly throughSeq: number
-  /** The map of all watermarks that it stored, relative to the table's location. */
+  /** The file of all watermarks that it stored, relative to the table's location. */
   readonly watermarksKey?: string
-}
-
-/** What a step of upkeep has done: the current snapshot's data files and manifests before it and after. */
-export interface UpkeepOutcome {
-  did: 'compact' | 'merge manifests' | 'remove lost files' | 'sweep'
-  at: string
-  filesBefore: number
-  filesAfter: number
-  manifestsBefore: number
-  manifestsAfter: number
-  /** Files that a sweep found which belong to nothing. */
-  orphans: number
-}
-
-export interface UpkeepState {
-  /** Where in the bucket the sweep goes on; at its beginning where that is not said. */
-  readonly sweepAfter: string | undefined
-  readonly sweepDueMs: number
-  readonly last: UpkeepOutcome | undefined
 }
 
 export interface Pointer {
   /** Commits so far; 0 before the first. */
   readonly version: number
-  /** Events that were ever landed. */
+  /** Events that have ever landed. */
   readonly events: number
+  /** The newest file of all watermarks, relative to the table's location. */
   readonly watermarksKey: string | undefined
-  /** The commit that stored it; 0 before the first did. */
+  /** The version whose commit stored it; 0 if none has. */
   readonly watermarksVersion: number
+}
+
+/** Which small files are worth being compacted. */
+export interface SmallFilesQuery {
+  readonly minFiles: number
+  readonly maxFiles: number
+  readonly eventsBelow: number
 }
 
 type PointerRow = { version: number; events: number; watermarks_key: string | null; watermarks_version: number }
 
-export class Commits {
+export class TableState {
+  readonly garbage: Garbage
   readonly #sql: SqlStorage
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
+    this.garbage = new Garbage(sql)
   }
 
   pointer(): Pointer {
@@ -83,7 +75,7 @@ export class Commits {
       .map((row) => JSON.parse(row.manifest) as ManifestFile)
   }
 
-  /** Notes a commit whose outcome will be known only by looking at the table's files. To be called in a transaction. */
+  /** Notes a commit whose outcome only the table's files will tell. To be called in a transaction. */
   prepare({ snapshotId, version, throughSeq, watermarksKey }: OpenCommit, changes: readonly TableChange[]): void {
     this.#sql.exec(
       'INSERT INTO lake_prepared (snapshot_id, version, through_seq, watermarks_key) VALUES (?, ?, ?, ?)',
@@ -120,8 +112,8 @@ export class Commits {
   }
 
   /**
-   * Applies a commit that has happened: of all that were prepared it is the one, and what the others stored is garbage. To
-   * be called in the transaction that empties the buffer.
+   * Applies a commit that has happened. All others that were prepared have not, and what they stored is garbage. To be called
+   * in the transaction that empties the buffer.
    */
   finish({ snapshotId, version, watermarksKey }: OpenCommit, events: number, nowMs: number): void {
     const { watermarksKey: before } = this.pointer()
@@ -133,7 +125,7 @@ export class Commits {
       events,
       watermarksKey ?? null,
     )
-    if (watermarksKey !== undefined && before !== undefined) this.discard([before], version, nowMs)
+    if (watermarksKey !== undefined && before !== undefined) this.garbage.add([before], version, nowMs)
     const changes = this.#sql
       .exec<{ kind: TableChange['kind']; key: string; body: string }>(
         'SELECT kind, key, body FROM lake_change WHERE snapshot_id = ? ORDER BY seq',
@@ -141,68 +133,19 @@ export class Commits {
       )
       .toArray()
     for (const { kind, key, body } of changes) this.#apply(kind, key, { body, version, nowMs })
-    const abandoned = this.#sql
-      .exec<{ key: string }>(
-        `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
-        snapshotId,
-      )
-      .toArray()
-    // Nothing ever read them: the version that they were for is another commit's.
-    this.discard(
-      abandoned.map(({ key }) => key),
-      0,
-      nowMs,
+    const abandoned = this.#keys(
+      `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
+      snapshotId,
     )
+    // Nothing ever read them: the version that they were for is another commit's.
+    this.garbage.add(abandoned, 0, nowMs)
     this.#sql.exec('DELETE FROM lake_change')
     this.#sql.exec('DELETE FROM lake_prepared')
   }
 
-  /** Notes files that no snapshot from a version on reads. */
-  discard(keys: readonly string[], version: number, nowMs: number): void {
-    for (const key of keys)
-      this.#sql.exec(
-        'INSERT OR IGNORE INTO lake_garbage (key, version, since_ms) VALUES (?, ?, ?)',
-        key,
-        version,
-        nowMs,
-      )
-  }
-
-  /** Since when the oldest of them is not read any more, in milliseconds since 1970. */
-  oldestGarbageMs(oldestVersion: number): number | undefined {
-    const { sinceMs } = this.#sql
-      .exec<{ sinceMs: number | null }>(
-        'SELECT min(since_ms) AS sinceMs FROM lake_garbage WHERE version <= ?',
-        oldestVersion,
-      )
-      .one()
-    return sinceMs ?? undefined
-  }
-
-  /** Some files that no snapshot from a version on reads, and that nobody can be reading any more. */
-  garbage(oldestVersion: number, sinceMs: number, limit: number): string[] {
-    return this.#sql
-      .exec<{ key: string }>(
-        'SELECT key FROM lake_garbage WHERE version <= ? AND since_ms <= ? LIMIT ?',
-        oldestVersion,
-        sinceMs,
-        limit,
-      )
-      .toArray()
-      .map(({ key }) => key)
-  }
-
-  /** Forgets garbage that was deleted. */
-  forgetGarbage(keys: readonly string[]): void {
-    this.#sql.exec('DELETE FROM lake_garbage WHERE key IN (SELECT value FROM json_each(?))', JSON.stringify(keys))
-  }
-
   /** The keys of the current snapshot's data files. */
   fileKeys(): string[] {
-    return this.#sql
-      .exec<{ key: string }>('SELECT key FROM lake_file ORDER BY key')
-      .toArray()
-      .map(({ key }) => key)
+    return this.#keys('SELECT key FROM lake_file ORDER BY key')
   }
 
   /** The data files of some manifests. */
@@ -213,27 +156,16 @@ export class Commits {
     )
   }
 
-  /** The manifests that data files are in. */
+  /** The manifests that list some data files. */
   manifestsOf(keys: readonly string[]): string[] {
-    return this.#sql
-      .exec<{ key: string }>(
-        'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
-        JSON.stringify(keys),
-      )
-      .toArray()
-      .map(({ key }) => key)
+    return this.#keys(
+      'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
+      JSON.stringify(keys),
+    )
   }
 
-  /** The oldest small files of the partition that has the most of them, if it has so many. */
-  smallFiles({
-    minFiles,
-    maxFiles,
-    eventsBelow,
-  }: {
-    minFiles: number
-    maxFiles: number
-    eventsBelow: number
-  }): ListedFile[] {
+  /** The oldest small files of the partition that has the most of them; none if no partition has enough. */
+  smallFiles({ minFiles, maxFiles, eventsBelow }: SmallFilesQuery): ListedFile[] {
     const [most] = this.#sql
       .exec<{ partition: string }>(
         `SELECT partition FROM lake_file WHERE events < ?
@@ -251,44 +183,24 @@ export class Commits {
     )
   }
 
-  /** Which of some keys belong to the table, or to a commit that may yet happen, or are known as garbage. */
+  /** Those of some keys that belong to the table or to a commit that may yet happen, or are known as garbage. */
   known(keys: readonly string[]): Set<string> {
-    const rows = this.#sql.exec<{ key: string }>(
+    const known = this.#keys(
       `WITH asked AS (SELECT value AS key FROM json_each(?))
        SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
          OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
          OR key = (SELECT watermarks_key FROM lake_pointer)`,
       JSON.stringify(keys),
     )
-    return new Set(rows.toArray().map(({ key }) => key))
+    return new Set(known)
   }
 
-  upkeep(): UpkeepState {
-    const [row] = this.#sql
-      .exec<{ sweep_after: string | null; sweep_due_ms: number; last: string | null }>('SELECT * FROM lake_upkeep')
-      .toArray()
-    return {
-      sweepAfter: row?.sweep_after ?? undefined,
-      sweepDueMs: row?.sweep_due_ms ?? 0,
-      last: row?.last ? (JSON.parse(row.last) as UpkeepOutcome) : undefined,
-    }
-  }
-
-  setUpkeep({ sweepAfter, sweepDueMs, last }: UpkeepState): void {
-    this.#sql.exec(
-      'INSERT OR REPLACE INTO lake_upkeep VALUES (1, ?, ?, ?)',
-      sweepAfter ?? null,
-      sweepDueMs,
-      last === undefined ? null : JSON.stringify(last),
-    )
-  }
-
-  /** Asked with every commit, so it counts nothing else. */
+  /** Every commit asks for it, so nothing else is counted. */
   countManifests(): number {
     return this.#sql.exec<{ manifests: number }>('SELECT count(*) AS manifests FROM lake_manifest').one().manifests
   }
 
-  /** How many there are. */
+  /** The data files and manifests of the current snapshot, and the files that are garbage. */
   count(): { files: number; manifests: number; garbage: number } {
     return this.#sql
       .exec<{ files: number; manifests: number; garbage: number }>(
@@ -298,9 +210,16 @@ export class Commits {
       .one()
   }
 
-  #files(where: string, ...values: SqlStorageValue[]): ListedFile[] {
+  #keys(select: string, ...values: SqlStorageValue[]): string[] {
     return this.#sql
-      .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${where}`, ...values)
+      .exec<{ key: string }>(select, ...values)
+      .toArray()
+      .map(({ key }) => key)
+  }
+
+  #files(condition: string, ...values: SqlStorageValue[]): ListedFile[] {
+    return this.#sql
+      .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${condition}`, ...values)
       .toArray()
       .map(({ file }) => JSON.parse(file, bytesOfHex) as ListedFile)
   }
@@ -316,7 +235,7 @@ export class Commits {
         break
       case 'remove manifest':
         this.#sql.exec('DELETE FROM lake_manifest WHERE key = ?', key)
-        this.discard([key], version, nowMs)
+        this.garbage.add([key], version, nowMs)
         break
       case 'add file':
       case 'move file': {
@@ -334,7 +253,7 @@ export class Commits {
       }
       case 'remove file':
         this.#sql.exec('DELETE FROM lake_file WHERE key = ?', key)
-        this.discard([key], version, nowMs)
+        this.garbage.add([key], version, nowMs)
         break
       case 'store':
         break
@@ -354,7 +273,7 @@ function bodyOf(change: TableChange): string {
   }
 }
 
-/** JSON has no bytes. */
+/** JSON has no bytes, so they are stored as text. */
 function hexBytes(_: string, value: unknown): unknown {
   return value instanceof Uint8Array ? { $hex: value.toHex() } : value
 }

@@ -1,44 +1,45 @@
-// What the lake knows of the logs that it takes in: which LSNs are in the table, which ids came under them, and the ids of
-// events without a log.
+// Which events the lake knows, so that each lands once: the LSNs that are in the table, the ids that came under them, and the
+// ids of events without a log.
 
 import type { EventRecord } from '../../event/record.ts'
-import { type Log, MARK_LENGTH, type MarkedRun, namesOf, type Run } from './intake.ts'
-import { type LSNRange, unite, without } from './ranges.ts'
+import { type LogKey, logName } from '../log.ts'
 import type { Watermark } from '../table/watermarks.ts'
+import { type LSNRange, unite, without } from './ranges.ts'
+import { MARK_LENGTH, type MarkedRun, type Run } from './runs.ts'
 
-/** How long what came is told from what comes. */
+/** For how long an event that comes again is recognized. LSNs are never forgotten. */
 export interface MemoryLimits {
   /** How long, and of how many events, the ids are known of events that went through no outbox. */
   readonly seenMs: number
   readonly maxSeenEvents: number
   /**
-   * How long the ids of events are known by LSN. A fork that comes later passes for an event that came twice. The platform
+   * How long the ids of events are known by LSN. A fork that comes later is taken for an event that came twice. The platform
    * restores a database to at most 30 days ago.
    */
   readonly idsMs: number
 }
 
-/** Rows that a statement is given at once: their JSON stays below what SQLite is documented to take, 2 MB. */
-const LOGS_AT_ONCE = 1_000
+/** Rows that are handed to one statement: their JSON stays below the 2 MB that SQLite is documented to take. */
+const ROWS_PER_STATEMENT = 1_000
 
 /** Rows that one commit forgets at most. */
-const FORGOTTEN_AT_ONCE = 10_000
+const FORGOTTEN_ROWS_MAX = 10_000
 
-export class Logs {
+export class KnownEvents {
   readonly #sql: SqlStorage
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
   }
 
-  /** The LSNs of some logs that are in the table. A log of which nothing is there is missing. */
-  landed(logs: readonly Log[]): Map<Log, LSNRange[]> {
-    const landed = new Map<Log, LSNRange[]>()
-    for (let index = 0; index < logs.length; index += LOGS_AT_ONCE)
-      for (const { log, first, last } of this.#sql.exec<{ log: Log; first: number; last: number }>(
+  /** The LSNs of some logs that are in the table. A log without any is missing. */
+  landed(logs: readonly LogKey[]): Map<LogKey, LSNRange[]> {
+    const landed = new Map<LogKey, LSNRange[]>()
+    for (let index = 0; index < logs.length; index += ROWS_PER_STATEMENT)
+      for (const { log, first, last } of this.#sql.exec<{ log: LogKey; first: number; last: number }>(
         `SELECT log, first_lsn AS first, last_lsn AS last FROM json_each(?) JOIN lake_landed ON log = value
          ORDER BY log, first_lsn`,
-        JSON.stringify(logs.slice(index, index + LOGS_AT_ONCE)),
+        JSON.stringify(logs.slice(index, index + ROWS_PER_STATEMENT)),
       )) {
         const ranges = landed.get(log)
         if (ranges === undefined) landed.set(log, [{ first, last }])
@@ -47,7 +48,7 @@ export class Logs {
     return landed
   }
 
-  /** Notes that runs are in the table now. */
+  /** Notes that runs are in the table. */
   land(runs: readonly Run[]): void {
     const groups = Map.groupBy(runs, ({ log }) => log)
     const landed = this.landed([...groups.keys()])
@@ -57,16 +58,16 @@ export class Logs {
     )
   }
 
-  /** Notes that LSNs are not in the table any more, so that they land again when they come again. */
-  forgetLanded(log: Log, ranges: readonly LSNRange[]): void {
+  /** Notes that LSNs are no longer in the table, so that they land if they come again. */
+  forgetLanded(log: LogKey, ranges: readonly LSNRange[]): void {
     const landed = this.landed([log])
     this.#replaceLanded(landed, new Map([[log, without(landed.get(log) ?? [], ranges)]]))
   }
 
-  /** Writes what differs. */
-  #replaceLanded(landed: ReadonlyMap<Log, LSNRange[]>, wanted: ReadonlyMap<Log, LSNRange[]>): void {
-    const gone: [Log, number][] = []
-    const changed: [Log, number, number][] = []
+  /** Writes only what differs. */
+  #replaceLanded(landed: ReadonlyMap<LogKey, LSNRange[]>, wanted: ReadonlyMap<LogKey, LSNRange[]>): void {
+    const gone: [LogKey, number][] = []
+    const changed: [LogKey, number, number][] = []
     for (const [log, ranges] of wanted) {
       const before = landed.get(log) ?? []
       const after = unite(ranges)
@@ -74,17 +75,17 @@ export class Logs {
       for (const { first, last } of after)
         if (!before.some((range) => range.first === first && range.last === last)) changed.push([log, first, last])
     }
-    this.#each(
+    this.#runOver(
       gone,
       'DELETE FROM lake_landed WHERE (log, first_lsn) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))',
     )
-    this.#each(
+    this.#runOver(
       changed,
       'INSERT OR REPLACE INTO lake_landed SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?)',
     )
   }
 
-  /** Logs of which LSNs are missing in the table. */
+  /** How many logs have LSNs missing in the table. */
   countHoles(): number {
     return this.#sql
       .exec<{ logs: number }>(
@@ -93,25 +94,25 @@ export class Logs {
       .one().logs
   }
 
-  /** Up to which LSN nothing is missing in the table, log by log. */
+  /** For each log, the LSN up to which nothing is missing in the table. */
   *watermarks(): Iterable<Watermark> {
-    for (const { log, lsn } of this.#sql.exec<{ log: Log; lsn: number }>(
+    for (const { log, lsn } of this.#sql.exec<{ log: LogKey; lsn: number }>(
       'SELECT log, min(last_lsn) AS lsn FROM lake_landed GROUP BY log',
     ))
-      yield { ...namesOf(log), lsn }
+      yield { ...logName(log), lsn }
   }
 
   /** Notes which ids came under which LSNs. */
   addIds(runs: readonly MarkedRun[], nowMs: number): void {
-    this.#each(
+    this.#runOver(
       runs.map(({ log, first, last, ids }) => [nowMs, log, first, last, ids]),
       `INSERT INTO lake_ids (taken_ms, log, first_lsn, last_lsn, ids)
        SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?)`,
     )
   }
 
-  /** The marks of the ids that came under an LSN; none where they are forgotten. */
-  marksOf(log: Log, lsn: number): ReadonlySet<string> {
+  /** The marks of the ids that came under an LSN; none if they are forgotten. */
+  marksOf(log: LogKey, lsn: number): ReadonlySet<string> {
     const marks = new Set<string>()
     const select = 'SELECT first_lsn AS first, ids FROM lake_ids WHERE log = ? AND last_lsn >= ? AND first_lsn <= ?'
     for (const { first, ids } of this.#sql.exec<{ first: number; ids: string }>(select, log, lsn, lsn)) {
@@ -121,7 +122,7 @@ export class Logs {
     return marks
   }
 
-  /** Those of some events without a log whose ids are not known, each once. They are known from then on. */
+  /** Of some events without a log, those whose ids are not known, each once. From then on they are. */
   takeUnseen(records: readonly EventRecord[], nowMs: number): EventRecord[] {
     return records.filter(
       ({ ns, id }) =>
@@ -134,24 +135,24 @@ export class Logs {
     )
   }
 
-  /** Forgets ids that are known for longer than they have to be, some at once. */
+  /** Forgets ids that have been known for long enough, a bounded number at a time. */
   forget({ seenMs, maxSeenEvents, idsMs }: MemoryLimits, nowMs: number): void {
     this.#sql.exec(
-      `DELETE FROM lake_seen WHERE seq IN (SELECT seq FROM lake_seen ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})
+      `DELETE FROM lake_seen WHERE seq IN (SELECT seq FROM lake_seen ORDER BY seq LIMIT ${FORGOTTEN_ROWS_MAX})
          AND (taken_ms < ? OR seq <= (SELECT max(seq) FROM lake_seen) - ?)`,
       nowMs - seenMs,
       maxSeenEvents,
     )
     this.#sql.exec(
-      `DELETE FROM lake_ids WHERE seq IN (SELECT seq FROM lake_ids ORDER BY seq LIMIT ${FORGOTTEN_AT_ONCE})
+      `DELETE FROM lake_ids WHERE seq IN (SELECT seq FROM lake_ids ORDER BY seq LIMIT ${FORGOTTEN_ROWS_MAX})
          AND taken_ms < ?`,
       nowMs - idsMs,
     )
   }
 
-  /** Runs a statement over rows as JSON, some at once: one statement for each takes several times as long. */
-  #each(rows: readonly unknown[], statement: string): void {
-    for (let index = 0; index < rows.length; index += LOGS_AT_ONCE)
-      this.#sql.exec(statement, JSON.stringify(rows.slice(index, index + LOGS_AT_ONCE)))
+  /** Runs a statement over rows as JSON, many at a time: one statement per row takes several times as long. */
+  #runOver(rows: readonly unknown[], statement: string): void {
+    for (let index = 0; index < rows.length; index += ROWS_PER_STATEMENT)
+      this.#sql.exec(statement, JSON.stringify(rows.slice(index, index + ROWS_PER_STATEMENT)))
   }
 }

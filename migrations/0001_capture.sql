@@ -1,0 +1,7 @@
+CREATE TABLE `_cdc_capture` (
+	`name` text PRIMARY KEY NOT NULL,
+	`options` text NOT NULL,
+	`columns` text NOT NULL
+);
+--> statement-breakpoint
+ALTER TABLE `_cdc_transaction` ADD `changes` integer DEFAULT 0 NOT NULL;
