@@ -92,7 +92,7 @@ async function drawCurve(): Promise<Drained[]> {
       events,
       eventsPerSecond: (events / ms) * 1_000,
       rowsReadPerEvent: rowsRead / events,
-      memoryMB: await readMemoryMB(),
+      memoryMB: readMemoryMB(),
     })
   }
   for (const { events, eventsPerSecond, rowsReadPerEvent, memoryMB } of drained)

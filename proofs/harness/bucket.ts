@@ -2,7 +2,7 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { getPlatformProxy } from 'wrangler'
+import { loadWrangler } from './wrangler.ts'
 
 export interface OpenBucket {
   readonly bucket: R2Bucket
@@ -16,8 +16,7 @@ export interface OpenBucket {
  * @param name the bucket's name in the Worker's configuration, which decides where it lies on disk.
  */
 export async function openBucket(state: string, name = 'lake'): Promise<OpenBucket> {
-  // Without this, each start asks the network for an example of `request.cf`.
-  process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
+  const { getPlatformProxy } = await loadWrangler()
   // A configuration of the bucket alone: with the Worker's own, wrangler would also make storage for its objects.
   const configPath = join(state, `bucket-${name}.json`)
   mkdirSync(state, { recursive: true })

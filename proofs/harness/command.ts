@@ -1,7 +1,7 @@
 // Runs the durable-outbox command as the program does, and keeps what it printed.
 
-import { join } from 'node:path'
 import { main } from '../../src/cli/main.ts'
+import { ROOT } from './wrangler.ts'
 
 /** What the command printed, and how it ended. */
 export interface Run {
@@ -24,7 +24,7 @@ export async function runCommand(args: readonly string[], options: RunOptions = 
     stdout: (text) => out.push(text),
     stderr: (text) => err.push(text),
     stdin: () => Promise.resolve(options.stdin ?? ''),
-    cwd: options.cwd ?? join(import.meta.dirname, '../..'),
+    cwd: options.cwd ?? ROOT,
     env: options.env ?? {},
     columns: options.columns,
   })

@@ -1,25 +1,22 @@
 // A Worker in real workerd: `wrangler dev` with its state on disk, killed and started again on the same state.
 
 import type { ChildProcess } from 'node:child_process'
-import { closeSync, copyFileSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { killGroup, run, spawnGroup } from './process-group.ts'
+import { ROOT, WRANGLER, wranglerEnvironment } from './wrangler.ts'
 
 const START_MS_MAX = 40_000
 const BUNDLE_MS_MAX = 60_000
 const POLL_MS = 25
 const LOG_CHARS_SHOWN = 4_000
 
-const root = join(import.meta.dirname, '../..')
-const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js')
-
 /** Runs a command and ends its process group when it ends, or when the end of stdin shows that this process is gone. */
 const GUARD = '{ "$@"; kill -KILL 0; } </dev/null & read -r line; kill -KILL 0'
 
-/** Without the first, each start asks the network for an example of `request.cf`. */
-const environment = { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: 'false', WRANGLER_SEND_METRICS: 'false', CI: '1' }
+const DEV_OPTIONS = '--ip 127.0.0.1 --inspector-port 0 --log-level warn --show-interactive-dev-session=false'.split(' ')
 
 export interface RuntimeOptions {
   /** The directory of the databases and the bucket, and of wrangler's log. */
@@ -65,8 +62,8 @@ export class Runtime {
   launch(): void {
     this.#starts += 1
     const log = openSync(this.#log, 'a')
-    const command = ['-c', GUARD, 'sh', process.execPath, wrangler, ...this.#args()]
-    const program = { command: '/bin/sh', args: command, cwd: root, env: environment }
+    const command = ['-c', GUARD, 'sh', process.execPath, WRANGLER, ...this.#args()]
+    const program = { command: '/bin/sh', args: command, cwd: ROOT, env: wranglerEnvironment }
     this.#child = spawnGroup(program, ['pipe', log, log])
     closeSync(log)
   }
@@ -90,14 +87,6 @@ export class Runtime {
     throw new Error(`wrangler dev did not start:\n${readFileSync(this.#log, 'utf8').slice(-LOG_CHARS_SHOWN)}`)
   }
 
-  /** Posts JSON to a route. @returns the answer's JSON. @throws {Error} for any status but 2xx. */
-  async post(path: string, body: unknown, maxMs: number): Promise<unknown> {
-    const signal = AbortSignal.timeout(maxMs)
-    const response = await fetch(`${this.url}${path}`, { method: 'POST', body: JSON.stringify(body), signal })
-    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${await response.text()}`)
-    return response.json()
-  }
-
   /** Ends wrangler and workerd with SIGKILL, in the same moment. */
   async kill(): Promise<void> {
     const child = this.#child
@@ -107,28 +96,16 @@ export class Runtime {
     await ended
   }
 
-  /** Resident memory of workerd, or undefined on a system without /proc. */
-  memoryMB(): number | undefined {
-    const sizes = readStatuses()
-      .filter((status) => /^Name:\s+workerd/m.test(status) && status.includes(`\nNSpgid:\t${this.#child?.pid}\n`))
-      .map((status) => Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1_024)
-    return sizes.length === 0 ? undefined : Math.round(Math.max(...sizes))
-  }
-
   #args(): string[] {
     const { state, config, script, vars, startsVar } = this.#options
     const all = { ...vars, ...(startsVar !== undefined && { [startsVar]: this.#starts }) }
-    const place = ['--persist-to', resolve(state), '--ip', '127.0.0.1', '--port', String(this.#port)]
+    const worker = script === undefined ? ['dev'] : ['dev', script, '--no-bundle']
+    const place = ['--persist-to', resolve(state), '--port', String(this.#port)]
     return [
-      'dev',
-      ...(script === undefined ? [] : [script, '--no-bundle']),
-      ...(config === undefined ? [] : ['--config', resolve(config)]),
+      ...worker,
+      ...DEV_OPTIONS,
       ...place,
-      '--inspector-port',
-      '0',
-      '--show-interactive-dev-session=false',
-      '--log-level',
-      'warn',
+      ...(config === undefined ? [] : ['--config', resolve(config)]),
       ...Object.entries(all).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
     ]
   }
@@ -143,8 +120,8 @@ export async function bundleWorker(
   config: string,
   directory: string,
 ): Promise<Required<Pick<RuntimeOptions, 'config' | 'script'>>> {
-  const args = [wrangler, 'deploy', '--dry-run', '--config', config, '--outdir', directory]
-  await run({ command: process.execPath, args, cwd: root, env: environment, maxMs: BUNDLE_MS_MAX })
+  const args = [WRANGLER, 'deploy', '--dry-run', '--config', config, '--outdir', directory]
+  await run({ command: process.execPath, args, cwd: ROOT, env: wranglerEnvironment, maxMs: BUNDLE_MS_MAX })
   const copy = join(directory, basename(config))
   copyFileSync(config, copy)
   return { config: copy, script: join(directory, 'worker.js') }
@@ -162,16 +139,4 @@ export async function findFreePort(): Promise<number> {
 
 function isRunning(child: ChildProcess | undefined): boolean {
   return child !== undefined && child.exitCode === null && child.signalCode === null
-}
-
-/** What the system says of each process. Those that end meanwhile are left out. */
-function readStatuses(): string[] {
-  const pids = existsSync('/proc') ? readdirSync('/proc').filter((name) => /^\d+$/.test(name)) : []
-  return pids.flatMap((pid) => {
-    try {
-      return [readFileSync(`/proc/${pid}/status`, 'utf8')]
-    } catch {
-      return []
-    }
-  })
 }

@@ -1,8 +1,8 @@
 // SQL over what has landed, read as `durable-outbox query` reads it.
 
-import { join } from 'node:path'
 import { loadDuckDB, type QueryResult, runSQL } from '../../src/cli/duckdb.ts'
 import { readLocalTable } from '../../src/cli/local-lake.ts'
+import { ROOT } from './wrangler.ts'
 
 type Row = Awaited<ReturnType<typeof readRows>>[number]
 
@@ -20,7 +20,7 @@ export async function openTable(state: string): Promise<OpenTable> {
     stdout: () => undefined,
     stderr: () => undefined,
     stdin: () => Promise.resolve(''),
-    cwd: join(import.meta.dirname, '../..'),
+    cwd: ROOT,
     env: {},
   }
   const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, io)])

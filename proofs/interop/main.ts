@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { openBucket } from '../harness/bucket.ts'
 import { Output } from '../harness/output.ts'
+import { postJSON } from '../harness/post.ts'
 import type { Runtime } from '../harness/runtime.ts'
 import { makeScratchDirectory } from '../harness/scratch.ts'
 import { openTable, readRows } from '../harness/table.ts'
@@ -154,7 +155,7 @@ async function quiet(bucket: R2Bucket): Promise<void> {
 async function sendWave(wave: readonly Request[], worker: Runtime): Promise<number> {
   let events = 0
   for (const { path, body, events: expected } of wave) {
-    await worker.post(path, body, CALL_MS_MAX)
+    await postJSON(worker.url + path, body, CALL_MS_MAX)
     events += expected
   }
   return events
