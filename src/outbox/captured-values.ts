@@ -11,7 +11,7 @@
 //                               {"$base64":"…"}             … that is not UTF-8, as its bytes
 
 import type { EventContent } from '../event/create-event.ts'
-import { jsonProblem } from '../event/json.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
 import { bytesOf, isEscaped } from '../sqlite/bytes.ts'
 
 /** What a trigger writes beside an event's fields. */
@@ -54,12 +54,8 @@ function realOf(mantissa: number, exponent: number): number {
 
 function showJSON(text: string): unknown {
   if (isEscaped(text)) return showBytes(text)
-  let value: unknown
-  try {
-    value = JSON.parse(text)
-  } catch {
-    return { $text: text }
-  }
+  const value = parseJSON(text)
+  if (value === undefined) return { $text: text }
   return isShownWhole(value, text) ? value : { $json: text }
 }
 

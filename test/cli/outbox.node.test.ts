@@ -7,8 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { Runtime } from '../../proofs/harness/runtime.ts'
-import { main } from '../../src/cli/main.ts'
-import type { Run } from './lake-fixture.ts'
+import { type Run, runCommand } from '../../proofs/harness/command.ts'
 
 interface Call {
   path: string
@@ -61,18 +60,8 @@ async function listen(server: Server): Promise<string> {
   return `http://127.0.0.1:${address.port}`
 }
 
-async function run(args: readonly string[], env: Record<string, string> = {}, columns?: number): Promise<Run> {
-  let stdout = ''
-  let stderr = ''
-  const code = await main(['outbox', ...args], {
-    stdout: (chunk) => (stdout += chunk),
-    stderr: (chunk) => (stderr += chunk),
-    stdin: () => Promise.resolve(''),
-    cwd: '/',
-    env,
-    columns,
-  })
-  return { code, stdout, stderr }
+function run(args: readonly string[], env: Record<string, string> = {}, columns?: number): Promise<Run> {
+  return runCommand(['outbox', ...args], { env, ...(columns !== undefined && { columns }) })
 }
 
 /** Runs an action on customers/acme of the server, which sends these answers. */

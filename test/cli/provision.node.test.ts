@@ -4,8 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync,
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { main } from '../../src/cli/main.ts'
-import type { Run } from './lake-fixture.ts'
+import { type Run, runCommand } from '../../proofs/harness/command.ts'
 import { CATALOG_TOKEN, FakeAccount } from './provision-account.ts'
 
 const repository = join(import.meta.dirname, '../..')
@@ -34,17 +33,9 @@ async function createProject(wrangler = join(repository, 'node_modules/wrangler'
     WRANGLER_SEND_METRICS: 'false',
   }
   async function provision(...args: readonly string[]): Promise<Run> {
-    let stdout = ''
-    let stderr = ''
-    const code = await main(['provision', ...args], {
-      stdout: (chunk) => (stdout += chunk),
-      stderr: (chunk) => (stderr += chunk),
-      stdin: () => Promise.resolve(''),
-      cwd: root,
-      env,
-    })
-    expect(stdout + stderr).not.toContain(CATALOG_TOKEN)
-    return { code, stdout, stderr }
+    const run = await runCommand(['provision', ...args], { cwd: root, env })
+    expect(run.stdout + run.stderr).not.toContain(CATALOG_TOKEN)
+    return run
   }
 
   function close(): void {

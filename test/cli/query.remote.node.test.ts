@@ -5,9 +5,9 @@ import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { main } from '../../src/cli/main.ts'
+import { type Run, runCommand } from '../../proofs/harness/command.ts'
 import { again, committed, emitted, landedTable, NOW_MS } from '../streams/landed.ts'
-import { type Run, runIn } from './lake-fixture.ts'
+import { runIn } from './lake-fixture.ts'
 
 interface Reply {
   readonly status?: number
@@ -72,17 +72,8 @@ function refusal(status: number, ...errors: object[]): Reply {
   return { status, body: { success: false, errors, messages: [], result: null } }
 }
 
-async function run(args: readonly string[], env: Record<string, string> = ENV): Promise<Run> {
-  let stdout = ''
-  let stderr = ''
-  const code = await main(['query', ...args], {
-    stdout: (chunk) => (stdout += chunk),
-    stderr: (chunk) => (stderr += chunk),
-    stdin: () => Promise.resolve('SELECT id FROM cdc.events LIMIT 7'),
-    cwd: '/',
-    env,
-  })
-  return { code, stdout, stderr }
+function run(args: readonly string[], env: Record<string, string> = ENV): Promise<Run> {
+  return runCommand(['query', ...args], { env, stdin: 'SELECT id FROM cdc.events LIMIT 7' })
 }
 
 function ask(sql: string, ...flags: string[]): Promise<Run> {

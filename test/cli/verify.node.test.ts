@@ -8,7 +8,6 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { main } from '../../src/cli/main.ts'
 import { loadDuckDB } from '../../src/cli/duckdb.ts'
 import { quoteName, quoteText } from '../../src/sqlite/quote.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
@@ -360,19 +359,11 @@ describe('verify as a program', () => {
   })
 
   it('prints its report to stdout, and the place of the table to stderr', async () => {
-    await onTable(whole(1), async (cwd) => {
-      const out: string[] = []
-      const err: string[] = []
-      const code = await main(['verify', '--json'], {
-        stdout: (chunk) => out.push(chunk),
-        stderr: (chunk) => err.push(chunk),
-        stdin: () => Promise.resolve(''),
-        cwd,
-        env: {},
-      })
+    await onTable(whole(1), async (root) => {
+      const { code, stdout, stderr } = await runIn(root, ['verify', '--json'])
       expect(code).toBe(0)
-      expect(JSON.parse(out.join(''))).toMatchObject({ verdict: expect.stringMatching(/^proven/) })
-      expect(err.join('')).toContain('1 row in 1 file')
+      expect(JSON.parse(stdout)).toMatchObject({ verdict: expect.stringMatching(/^proven/) })
+      expect(stderr).toContain('1 row in 1 file')
     })
   })
 })
