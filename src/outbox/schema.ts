@@ -93,6 +93,19 @@ export const cdcSnapshot = sqliteTable('_cdc_snapshot', {
   error: text('error'),
 })
 
+/**
+ * Rows of captured tables that the statement which runs now is about to replace. SQLite fires no trigger for these, so a
+ * trigger before the write notes them, and one after it takes the notes back and appends the deletions.
+ */
+export const cdcReplaced = sqliteTable('_cdc_replaced', {
+  seq: integer('seq').primaryKey(),
+  /** Name of the table, and the row's rowid, key and JSON. */
+  tableName: text('table_name').notNull(),
+  row: integer('row').notNull(),
+  key: text('key').notNull(),
+  before: text('before').notNull(),
+})
+
 /** Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. */
 export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lsn: integer('lsn').primaryKey(),

@@ -9,12 +9,12 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-/** SQLite's path to a nested field. Each name is quoted, so that any character is part of it. */
+/** SQLite's path to a nested field. Each name is quoted, so that every character in it is part of the name. */
 export function jsonPathOf(fields: readonly string[]): string {
   return `$${fields.map((field) => `."${field}"`).join('')}`
 }
 
-/** A field that no path can name: JSON writes it with an escape, and SQLite's versions disagree about these. */
+/** The first name that no path can express: JSON writes it with an escape, and SQLite's versions disagree about those. */
 export function unrepresentableField(fields: readonly string[]): string | undefined {
   return fields.find((field) => JSON.stringify(field) !== `"${field}"`)
 }
