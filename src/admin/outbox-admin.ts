@@ -2,12 +2,14 @@
 // log (I7): it reads a range of LSNs, and returns the LSN of the next page.
 
 import { RpcTarget } from 'cloudflare:workers'
-import * as z from 'zod'
 import type { Capture } from '../capture/capture.ts'
 import { CDCError } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
-import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
+import { type Fields, fieldsOf } from '../event/fields.ts'
+import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
+import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
+import type { Problem } from '../problem.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
@@ -24,47 +26,69 @@ const PAGE_EVENTS = 100
 const PAGE_ROWS_MAX = 1_000
 const PAGE_BYTES_MAX = 8_000_000
 
-const lsnSchema = z.int().positive()
-const limitSchema = z.int().positive().max(PAGE_EVENTS_MAX).default(PAGE_EVENTS)
-const matchFields = {
-  type: eventFields.type.optional(),
-  store: eventFields.store.optional(),
-  table: eventFields.table.optional(),
-  key: eventFields.key.optional(),
-  from: lsnSchema.default(1),
-  to: lsnSchema.optional(),
-  limit: limitSchema,
+/** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
+export interface OutboxMatch {
+  type?: string
+  store?: StoreType
+  table?: string
+  key?: string
+  from?: number
+  to?: number
+  limit?: number
 }
 
-const listSchema = z.strictObject({ ...matchFields, status: z.enum(['pending', 'delivered']).optional() })
-const deadLettersSchema = z.strictObject(matchFields)
-const chosenSchema = z
-  .strictObject({
-    ...matchFields,
-    ids: z.array(eventFields.id).max(PAGE_EVENTS_MAX).optional(),
-    all: z.literal(true).optional(),
-  })
-  .refine(
-    ({ ids, all, type, store, table, key, to }) =>
-      [ids, all, type, store, table, key, to].some((choice) => choice !== undefined),
-    {
-      error: 'say which dead letters: { ids }, a filter, or { all: true }',
-    },
-  )
-const discardSchema = z.looseObject({ reason: z.string().min(1).max(1_000) })
-const snapshotSchema = z.strictObject({
-  store: eventFields.table,
-  chunk: z.int().positive().max(SNAPSHOT_CHUNK_MAX).default(SNAPSHOT_CHUNK),
-})
-const replaySchema = z
-  .strictObject({ fromLSN: lsnSchema, toLSN: lsnSchema })
-  .refine(({ fromLSN, toLSN }) => fromLSN <= toLSN, { error: 'fromLSN is above toLSN' })
+export interface OutboxQuery extends OutboxMatch {
+  status?: 'pending' | 'delivered'
+}
 
-/** Selects the events with all of these fields and LSNs `from` to `to`; at most `limit` (default 100, at most 1,000). */
-export type OutboxMatch = z.input<typeof deadLettersSchema>
-export type OutboxQuery = z.input<typeof listSchema>
-/** Selects dead letters: by id, by their fields, or `{ all: true }`. */
-export type DeadLetterChoice = z.input<typeof chosenSchema>
+/** Which dead letters: these ids, or all that match, or `{ all: true }`. */
+export interface DeadLetterChoice extends OutboxMatch {
+  ids?: string[]
+  all?: true
+}
+
+const lsn = whole()
+const placeFields = fieldsOf<{ lsn: number }>({ lsn })
+const match = {
+  type: optional(name),
+  store: optional(storeType),
+  table: optional(name),
+  key: optional(name),
+  from: withDefault(lsn, 1),
+  to: optional(lsn),
+  limit: withDefault(whole({ to: PAGE_EVENTS_MAX }), PAGE_EVENTS),
+}
+/** Once the defaults are in. */
+type Filled<Query extends OutboxMatch> = Query & Required<Pick<Query, 'from' | 'limit'>>
+
+const others = 'is not known here'
+const queryFields = fieldsOf<Filled<OutboxQuery>>(
+  { ...match, status: optional(oneOf(['pending', 'delivered'])) },
+  { others },
+)
+const matchFields = fieldsOf<Filled<OutboxMatch>>(match, { others })
+const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
+const choiceFields = fieldsOf<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
+const discardFields = fieldsOf<Filled<DeadLetterChoice> & { reason: string }>(
+  { ...choice, reason: text(1_000) },
+  { others, rule: choiceProblem },
+)
+const snapshotFields = fieldsOf<{ store: string; chunk: number }>(
+  { store: name, chunk: withDefault(whole({ to: SNAPSHOT_CHUNK_MAX }), SNAPSHOT_CHUNK) },
+  { others },
+)
+const rangeFields = fieldsOf<{ fromLSN: number; toLSN: number }>(
+  { fromLSN: lsn, toLSN: lsn },
+  {
+    others,
+    rule: ({ fromLSN, toLSN }) => (fromLSN > toLSN ? { path: ['fromLSN'], message: 'is above toLSN' } : undefined),
+  },
+)
+
+function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoice): Problem | undefined {
+  const isChosen = [ids, all, type, store, table, key, to].some((choice) => choice !== undefined)
+  return isChosen ? undefined : { path: [], message: 'say which dead letters: { ids }, a filter, or { all: true }' }
+}
 
 /** A JSON object, as a type that RPC accepts: it refuses `unknown`, and a recursive type is too deep for it. */
 type JSONObject = Record<string, string | number | boolean | null | object>
@@ -177,7 +201,7 @@ export class OutboxAdmin extends RpcTarget {
 
   /** The matching events of the log in LSN order: pending ones, and delivered ones while they are kept. */
   list(query: OutboxQuery = {}): Page<ListedEvent> {
-    const { status, from, to = Infinity, limit, ...match } = parse(listSchema, query, 'list')
+    const { status, from, to = Infinity, limit, ...match } = parse(queryFields, query, 'list')
     const state = this.#state()
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
@@ -198,7 +222,7 @@ export class OutboxAdmin extends RpcTarget {
 
   /** One event of the log; undefined if there never was one, or if it is no longer kept. */
   get(lsn: number): ListedEvent | undefined {
-    const at = parse(lsnSchema, lsn, 'get')
+    const at = parse(placeFields, { lsn }, 'get').lsn
     return this.list({ from: at, to: at, limit: 1 }).items[0]
   }
 
@@ -232,7 +256,7 @@ export class OutboxAdmin extends RpcTarget {
   /** The refused events that were neither redriven nor discarded, in LSN order. */
   deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
     const state = this.#state()
-    const { items, ...rest } = this.#findDeadLetters(parse(deadLettersSchema, query, 'deadLetters'))
+    const { items, ...rest } = this.#findDeadLetters(parse(matchFields, query, 'deadLetters'))
     return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
@@ -242,7 +266,7 @@ export class OutboxAdmin extends RpcTarget {
    * @returns how many, and `nextLSN` if there may be more.
    */
   redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, choice, 'redrive'))
+    const { items: letters, ...rest } = this.#findDeadLetters(parse(choiceFields, choice, 'redrive'))
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded(() => {
         for (const { lsn } of letters) this.#ports.outbox.deadLetters.remove(lsn)
@@ -265,14 +289,14 @@ export class OutboxAdmin extends RpcTarget {
    */
   snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
     const given = { ...options, store: Object(store).name ?? store }
-    const { store: name, chunk } = parse(snapshotSchema, given, 'snapshot')
+    const { store: name, chunk } = parse(snapshotFields, given, 'snapshot')
     return this.#ports.snapshots.start(name, chunk)
   }
 
   /** Deletes dead letters. For each, a `cdc.dead_letter_discarded` event with the reason lands like any other. */
   discard(choice: DeadLetterChoice & { reason: string }): { discarded: number; nextLSN?: number } {
-    const { reason, ...which } = parse(discardSchema, choice, 'discard')
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, which, 'discard'))
+    const { reason, ...which } = parse(discardFields, choice, 'discard')
+    const { items: letters, ...rest } = this.#findDeadLetters(which)
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded((tx) => {
         for (const { lsn, event } of letters) {
@@ -292,7 +316,7 @@ export class OutboxAdmin extends RpcTarget {
    * @throws {CDCError} `not-found` if the first of them is no longer kept, `pipeline-failed` with the pipeline's reason.
    */
   async replay(range: { fromLSN: number; toLSN: number }): Promise<{ replayed: number; nextLSN?: number }> {
-    const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
+    const { fromLSN, toLSN } = parse(rangeFields, range, 'replay')
     const { outbox, limits } = this.#ports
     const state = this.#state()
     const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.maxBatchEvents - 1)
@@ -319,7 +343,7 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: DeadLetterMatch): Page<DeadLetter> {
+  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: Filled<DeadLetterChoice>): Page<DeadLetter> {
     const scanned = this.#ports.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
@@ -374,8 +398,6 @@ function describeBatch(state: OutboxState): NonNullable<OutboxStats['inFlight']>
   }
 }
 
-type DeadLetterMatch = z.output<typeof deadLettersSchema> & { ids?: string[] | undefined }
-
 type MatchedField = 'type' | 'store' | 'table' | 'key'
 type Match = { [Field in MatchedField]?: EventContent[Field] | undefined }
 
@@ -388,9 +410,6 @@ function matches(event: Match, { type, store, table, key }: Match): boolean {
   )
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, method: string): z.output<Schema> {
-  const parsed = schema.safeParse(input)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => [issue.path.join('.'), issue.message].filter(Boolean).join(': '))
-  throw new CDCError('invalid-argument', `outbox.${method}: ${problems.join('; ')}`)
+function parse<T extends object>(fields: Fields<T>, argument: object, method: string): T {
+  return fields.parse(argument, `outbox.${method}`, 'invalid-argument')
 }

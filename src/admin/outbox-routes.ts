@@ -6,7 +6,7 @@ import { CDCError } from '../error.ts'
 import { jsonProblem } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
-import { requireToken } from './token.ts'
+import { requireAdminToken } from './token.ts'
 
 /** Enough for the largest argument, a thousand ids. */
 const BODY_BYTES_MAX = 64 * 1024
@@ -63,7 +63,7 @@ export function outboxRoutes<Env extends object>(
 ): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('admin'))
-  app.use(requireToken)
+  app.use(requireAdminToken)
   app.use(limitBody('admin', BODY_BYTES_MAX))
   app.post('/:class/:object/:method', async (c) => {
     const { class: className, object, method } = c.req.param()

@@ -1,9 +1,9 @@
 // Which events an object has processed, so that an event that arrives again is not processed again. For a log these are
 // ranges of LSNs: one row, however long the log is, while it arrives without holes.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { eventFields } from '../event/unified-event.ts'
+import { fieldsOf } from '../event/fields.ts'
+import { name, ulid, whole } from '../event/kinds.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 
 /** How much the inbox remembers. */
@@ -29,12 +29,12 @@ export interface NamedEvent {
   readonly _meta?: { readonly source?: string | undefined; readonly epoch?: string | undefined } | undefined
 }
 
-const idSchema = z.object({ ns: eventFields.ns, id: eventFields.id })
-const placeSchema = z.object({
-  ns: eventFields.ns,
-  source: eventFields.source,
-  epoch: eventFields.epoch,
-  lsn: eventFields.lsn,
+const idFields = fieldsOf<{ ns: string; id: string }>({ ns: name, id: ulid })
+const placeFields = fieldsOf<{ ns: string; source: string; epoch: string; lsn: number }>({
+  ns: name,
+  source: name,
+  epoch: ulid,
+  lsn: whole(),
 })
 
 /** Rows that one event may delete from the inbox. */
@@ -62,10 +62,10 @@ export class Inbox {
     this.#tables.open()
     const { id, ns, lsn, source = event._meta?.source, epoch = event._meta?.epoch } = event
     if (lsn === undefined && epoch === undefined) {
-      const name = parse(idSchema, { ns, id })
-      return this.#recordId(JSON.stringify([name.ns, name.id]))
+      const names = idFields.parse({ ns, id }, 'processOnce', 'event-invalid')
+      return this.#recordId(JSON.stringify([names.ns, names.id]))
     }
-    const place = parse(placeSchema, { ns, source, epoch, lsn })
+    const place = placeFields.parse({ ns, source, epoch, lsn }, 'processOnce', 'event-invalid')
     return this.#recordLSN(JSON.stringify([place.ns, place.source, place.epoch]), place.lsn)
   }
 
@@ -143,10 +143,4 @@ export class Inbox {
   #exec(statement: string, ...values: SqlStorageValue[]): { rowsWritten: number } {
     return this.#storage.sql.exec(statement, ...values)
   }
-}
-
-function parse<Schema extends z.ZodType>(schema: Schema, name: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(name)
-  if (parsed.success) return parsed.data
-  throw new CDCError('event-invalid', `processOnce: ${z.prettifyError(parsed.error)}`)
 }

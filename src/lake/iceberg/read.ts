@@ -5,6 +5,7 @@
 import avsc from 'avsc'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
+import { refusal } from '../../problem.ts'
 import type { Column } from './schema.ts'
 
 /** What a reader of the current snapshot needs of the table's metadata. */
@@ -148,7 +149,7 @@ async function decodeAvro(name: string, bytes: Uint8Array): Promise<unknown[]> {
 function check<Shape extends z.ZodType>(shape: Shape, value: unknown, name: string): z.infer<Shape> {
   const result = shape.safeParse(value)
   if (result.success) return result.data
-  throw new CDCError('invalid-config', `lake: ${name} is not as Iceberg defines it: ${z.prettifyError(result.error)}`)
+  throw refusal('invalid-config', `lake: ${name} is not as Iceberg defines it`, result.error.issues)
 }
 
 function deletesUnsupported(path: string): CDCError {
