@@ -3,7 +3,7 @@
 
 import { RpcTarget } from 'cloudflare:workers'
 import type { Capture } from '../capture/capture.ts'
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { type Fields, fieldsOf } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
@@ -335,7 +335,7 @@ export class OutboxAdmin extends RpcTarget {
     try {
       await this.#ports.relay.replay(batch)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = messageOf(cause)
       throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
         retryable: true,
         cause,

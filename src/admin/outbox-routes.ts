@@ -3,7 +3,7 @@
 import { Hono, type HonoRequest } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { CDCError } from '../error.ts'
-import { jsonProblem } from '../event/json.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
 import { requireAdminToken } from './token.ts'
@@ -111,15 +111,8 @@ async function readArgument(request: HonoRequest): Promise<unknown> {
   if (!/^application\/json\s*(?:;|$)/i.test(request.header('content-type') ?? ''))
     throw new HTTPException(415, { message: 'admin: send the body as JSON, with content-type: application/json' })
   const argument = parseJSON(text)
+  if (argument === undefined) throw new CDCError('invalid-argument', 'admin: the body is not JSON')
   const problem = jsonProblem(argument)
   if (problem !== undefined) throw new CDCError('invalid-argument', `admin: the body: ${problem}`)
   return argument
-}
-
-function parseJSON(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new CDCError('invalid-argument', 'admin: the body is not JSON')
-  }
 }

@@ -1,7 +1,7 @@
 // The platform gives an object one alarm, and the relay needs it. So users' alarms have names here, with a row each, and the
 // platform's alarm is due when the first of all is.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
@@ -151,7 +151,7 @@ export class Alarms {
       else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${error instanceof Error ? error.message : String(error)}`)
+      console.error(`alarm ${row.name}: ${messageOf(error)}`)
       this.#settle(row, () => this.#retry(row))
     }
   }

@@ -1,6 +1,8 @@
 // What an error of `send` means. Usually the outcome is unknown. RPC turns errors into plain ones with own properties, so
 // they are judged by these properties, and never by their message.
 
+import { messageOf } from '../error.ts'
+
 /** HTTP statuses that mean that the request itself is bad (RFC 9110): bad request, content too large, unprocessable. */
 const REFUSING_STATUS: readonly unknown[] = [400, 413, 422]
 /** A pipeline that asks for a longer delay is tried again after an hour. */
@@ -19,7 +21,7 @@ export type Failure =
  * with `retryable: false` refuses it. A failure may carry `retryAfter`, in seconds.
  */
 export function readFailure(error: unknown): Failure {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = messageOf(error)
   const { name, retryable, status, retryAfter } = Object(error) as Record<string, unknown>
   const isRefused =
     typeof status === 'number' ? REFUSING_STATUS.includes(status) : name === 'CDCError' && retryable === false

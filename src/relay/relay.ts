@@ -1,6 +1,7 @@
 // The loop that runs the machine: it reads the state, asks the machine, and applies the effects. The two together keep I3,
 // I4 and I6.
 
+import { messageOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
@@ -126,7 +127,7 @@ export class Relay {
       }
     } catch (error) {
       // No expected error gets here. The relay tries again, and logs the error until its cause is removed.
-      console.error(`relay: ${error instanceof Error ? error.message : String(error)}`)
+      console.error(`relay: ${messageOf(error)}`)
       this.#alarm.arm(now() + limits.maxRetryDelayMs)
     } finally {
       this.#batch = undefined

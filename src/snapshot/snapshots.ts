@@ -1,7 +1,7 @@
 // Table snapshots: the current rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read
 // and appended in one transaction, so each row is as it was at its LSN, and folding the log by LSN gives the current state.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { AttachedStore } from '../store.ts'
@@ -101,7 +101,7 @@ export class Snapshots {
         this.#takeChunk(row)
       } catch (error) {
         if (error instanceof CDCError && error.code === 'outbox-full') return this.#wakeAt(now() + FULL_DELAY_MS)
-        this.#end(row, error instanceof Error ? error.message : String(error))
+        this.#end(row, messageOf(error))
       }
       // Lets other requests run, and waits for the disk.
       await storage.sync()
