@@ -2,6 +2,7 @@
 // does not hold. With --json the last line of stdout is an array of measurements.
 
 import { parseArgs } from 'node:util'
+import { Output } from '../harness/output.ts'
 import { commitFigures } from './commit.ts'
 import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
@@ -37,7 +38,9 @@ async function main(prefix: string, json: boolean): Promise<number> {
     return 2
   }
   const measurements = await measureAll(chosen)
-  console.log(json ? JSON.stringify(measurements) : table(measurements))
+  const output = new Output(json)
+  output.say(table(measurements))
+  output.conclude(measurements)
   return measurements.every((measurement) => measurement.holds) ? 0 : 1
 }
 

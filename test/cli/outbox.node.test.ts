@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
+import { Runtime } from '../../proofs/harness/runtime.ts'
 import { main } from '../../src/cli/main.ts'
 import type { Run } from './lake-fixture.ts'
 
@@ -436,10 +436,10 @@ describe('a command line that makes no sense', () => {
 
 describe('the real Worker', () => {
   const state = mkdtempSync(join(tmpdir(), 'durable-outbox-admin-'))
-  let worker: WorkerProcess
+  let worker: Runtime
 
   beforeAll(async () => {
-    worker = await WorkerProcess.start(state, { ADMIN_TOKEN: 's3cret' })
+    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: 's3cret' } })
   })
 
   afterAll(async () => {

@@ -1,16 +1,16 @@
 // Rows that are lost from the table after they have landed, and brought back. Each loss can happen to a bucket: a file is
 // deleted, or restored from an older backup.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { parquetReadObjects } from 'hyparquet'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { getPlatformProxy } from 'wrangler'
 import { Client } from '../../proofs/demo/client.ts'
-import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
-import { main } from '../../src/cli/main.ts'
+import { openBucket } from '../../proofs/harness/bucket.ts'
+import { type Run, runCommand } from '../../proofs/harness/command.ts'
+import { Runtime } from '../../proofs/harness/runtime.ts'
 import { WorkerClient } from '../../src/cli/worker.ts'
 import { portionsOf } from '../../src/cli/reconcile/plan.ts'
 import { replayRange } from '../../src/cli/reconcile/replay.ts'
@@ -18,20 +18,18 @@ import { writeParquet } from '../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX } from '../../src/lake/upkeep/repair.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
-import type { Run } from './lake-fixture.ts'
 
-const root = join(import.meta.dirname, '../..')
 const TOKEN = 'a-token-of-the-test'
 
 describe('reconcile', () => {
   const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-reconcile-'))
   const state = join(directory, 'state')
-  let worker: WorkerProcess
+  let worker: Runtime
   let ns = ''
   let signUps = 0
 
   beforeAll(async () => {
-    worker = await WorkerProcess.start(state, { ADMIN_TOKEN: TOKEN })
+    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN } })
   })
 
   afterAll(async () => {
@@ -48,16 +46,8 @@ describe('reconcile', () => {
     await vi.waitFor(landed, { timeout: 30_000, interval: 50 })
   })
 
-  async function run(command: string, ...args: string[]): Promise<Run> {
-    const [out, err]: [string[], string[]] = [[], []]
-    const code = await main([command, '--state', state, ...args], {
-      stdout: (chunk) => out.push(chunk),
-      stderr: (chunk) => err.push(chunk),
-      stdin: () => Promise.resolve(''),
-      cwd: root,
-      env: { ADMIN_TOKEN: TOKEN },
-    })
-    return { code, stdout: out.join(''), stderr: err.join('') }
+  function run(command: string, ...args: string[]): Promise<Run> {
+    return runCommand([command, '--state', state, ...args], { env: { ADMIN_TOKEN: TOKEN } })
   }
 
   function withWorker(command: string, ...args: string[]): Promise<Run> {
@@ -65,17 +55,11 @@ describe('reconcile', () => {
   }
 
   async function onBucket<T>(work: (bucket: R2Bucket) => Promise<T>): Promise<T> {
-    const configPath = join(directory, 'bucket.json')
-    const buckets = [{ binding: 'LAKE_BUCKET', bucket_name: 'lake' }]
-    writeFileSync(configPath, JSON.stringify({ name: 'thief', compatibility_date: '2026-08-01', r2_buckets: buckets }))
-    const { env, dispose } = await getPlatformProxy<{ LAKE_BUCKET: R2Bucket }>({
-      configPath,
-      persist: { path: join(state, 'v3') },
-    })
+    const { bucket, close } = await openBucket(state)
     try {
-      return await work(env.LAKE_BUCKET)
+      return await work(bucket)
     } finally {
-      await dispose()
+      await close()
     }
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
-import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
+import { Runtime } from '../../proofs/harness/runtime.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { again, committed, FIRST_EPOCH, landedTable, NOW_MS, SECOND_EPOCH } from '../streams/landed.ts'
 import { runIn } from './lake-fixture.ts'
@@ -151,10 +151,10 @@ describe('state', () => {
 describe('state of a real store', () => {
   const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-state-command-'))
   const root = join(import.meta.dirname, '../..')
-  let worker: WorkerProcess
+  let worker: Runtime
 
   beforeAll(async () => {
-    worker = await WorkerProcess.start(join(directory, 'state'))
+    worker = await Runtime.start({ state: join(directory, 'state') })
   })
 
   afterAll(async () => {

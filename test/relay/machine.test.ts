@@ -174,7 +174,7 @@ describe('the relay', () => {
 })
 
 describe('retryDelayMs', () => {
-  it('doubles its ceiling with each failure, up to the limit, with full jitter above the minimum', () => {
+  it('[I7] doubles its ceiling with each failure, up to the limit, with full jitter above the minimum', () => {
     const delays = (random: number) => [1, 2, 3, 10, 1_000].map((failures) => retryDelayMs(failures, random, times))
     expect(delays(0.999999)).toEqual([1_000, 2_000, 4_000, 60_000, 60_000])
     expect(delays(0.5)).toEqual([500, 1_000, 2_000, 30_000, 30_000])

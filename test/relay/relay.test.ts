@@ -47,7 +47,7 @@ describe('relay', () => {
     ])
   })
 
-  it('sends batches of at most 4 MB, whatever the number of events', async () => {
+  it('[I7] sends batches of at most 4 MB, whatever the number of events', async () => {
     await inNotes('bytes', (notes) => {
       for (let n = 0; n < 6; n++)
         notes.ctx.transactionSync((tx) => tx.emit({ type: 'N', data: { body: 'é'.repeat(490_000) } }))

@@ -7,7 +7,7 @@ import * as fc from 'fast-check'
 import { ulid } from 'ulid'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
-import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
+import { Runtime } from '../../proofs/harness/runtime.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { fillParameters } from '../../src/cli/sql-tokens.ts'
 import { quoteText } from '../../src/sqlite/quote.ts'
@@ -170,10 +170,10 @@ describe('the state of a table', () => {
 describe('the state of a store', () => {
   const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-state-'))
   const state = join(directory, 'state')
-  let worker: WorkerProcess
+  let worker: Runtime
 
   beforeAll(async () => {
-    worker = await WorkerProcess.start(state)
+    worker = await Runtime.start({ state })
   })
 
   afterAll(async () => {
