@@ -1,32 +1,21 @@
-// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), made from the schema of the records that we send.
+// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), made from the fields of the records that we send.
 
-import * as z from 'zod'
-import { eventRecordSchema } from '../src/event/record.ts'
-import { eventFields } from '../src/event/unified-event.ts'
+import { type Kind, timestamp } from '../src/event/kinds.ts'
+import { recordFields } from '../src/event/record.ts'
 import type { StreamField, StreamSchema } from '../src/testing/stream-fields.ts'
 
-/** @throws {Error} for a field of a type that no column was chosen for. */
+/** @throws {Error} for a field of a kind that no column was chosen for. */
 export function createStreamSchema(): StreamSchema {
-  const { properties = {}, required = [] } = z.toJSONSchema(eventRecordSchema, {
-    // `before`, `after` and `data` check themselves, which JSON Schema has no words for: they come out as `{}`.
-    unrepresentable: 'any',
-    // A time is a string like any other there.
-    override: ({ zodSchema, jsonSchema }) => {
-      if (zodSchema === eventFields.timestamp) jsonSchema.format = 'date-time'
-    },
-  })
-  return {
-    fields: Object.entries(properties).map(([name, property]) =>
-      createField(name, typeof property === 'boolean' ? {} : property, required.includes(name)),
-    ),
-  }
+  return { fields: Array.from(recordFields.kinds, ([name, kind]) => createField(name, kind)) }
 }
 
-function createField(name: string, { type, format }: z.core.JSONSchema.JSONSchema, required: boolean): StreamField {
+function createField(name: string, { json, isOptional = false }: Kind): StreamField {
+  const required = !isOptional
   // Microseconds are what the table keeps, and what a record's timestamp may have at most.
-  if (format === 'date-time') return { name, type: 'timestamp', unit: 'microsecond', required }
-  if (type === 'string') return { name, type: 'string', required }
+  if (json === timestamp.json) return { name, type: 'timestamp', unit: 'microsecond', required }
+  const { type } = json
+  if (type === 'string') return { name, type, required }
   if (type === 'integer') return { name, type: 'int64', required }
-  if (type === 'object' || type === undefined) return { name, type: 'json', required }
+  if (type === 'object') return { name, type: 'json', required }
   throw new Error(`${name}: there is no column type for ${String(type)} yet; choose one here`)
 }

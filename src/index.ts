@@ -16,9 +16,9 @@ export {
   type Operation,
   type StoreType,
   type UnifiedEvent,
-  unifiedEventSchema,
 } from './event/unified-event.ts'
-export { type CommittedRecord, type EventRecord, eventRecordSchema, isCommitted } from './event/record.ts'
+export { type CommittedRecord, type EventRecord, isCommitted } from './event/record.ts'
+export { eventRecordSchema, unifiedEventSchema } from './event/schemas.ts'
 export { eventLimits } from './event/limits.ts'
 
 export { ColumnarStore } from './stores/columnar/columnar-store.ts'

@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { loadDuckDB, type QueryResult, runSQL } from '../../src/cli/duckdb.ts'
 import { readLocalTable } from '../../src/cli/local-lake.ts'
-import { writeTable } from '../../src/cli/output.ts'
+import { printTable } from '../../src/cli/output.ts'
 
 /** Answers SQL with one object for each row. */
 export type Query = (sql: string) => Promise<unknown[]>
@@ -17,14 +17,12 @@ export interface OpenTable {
 /** Opens the table's current snapshot. Notes about it go to `note`. */
 export async function openTable(state: string, note: (text: string) => void): Promise<OpenTable> {
   const { stdout } = process
-  const write = stdout.write.bind(stdout)
+  const terminal = { line: (text: string) => stdout.write(`${text}\n`), columns: stdout.columns ?? 120 }
   const root = join(import.meta.dirname, '../..')
-  const io = { stdout: write, stderr: note, stdin: () => Promise.resolve(''), cwd: root, env: process.env }
-  const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, io)])
+  const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, { cwd: root, note })])
   return {
     query: async (sql) => objects(await runSQL(duckdb, table, sql)),
-    print: async (sql, maxRows) =>
-      writeTable(await runSQL(duckdb, table, sql), write, { width: stdout.columns ?? 120, maxRows }),
+    print: async (sql, maxRows) => printTable(await runSQL(duckdb, table, sql), terminal, maxRows),
   }
 }
 

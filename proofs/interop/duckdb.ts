@@ -10,7 +10,7 @@ export async function openDuckDB(
   state: string,
 ): Promise<{ ask: (sql: string) => Promise<Rows>; files: readonly string[] }> {
   const duckdb = await loadDuckDB()
-  const table = await readLocalTable({ state, config: CONFIG }, silentIO())
+  const table = await readLocalTable({ state, config: CONFIG }, { cwd: process.cwd(), note: () => undefined })
   const ask = async (sql: string) => {
     const rows: Cell[][] = []
     for await (const portion of (await runSQL(duckdb, table, sql)).rows())
@@ -23,14 +23,4 @@ export async function openDuckDB(
 function toCell(value: unknown): Cell {
   if (value === null || typeof value === 'number' || typeof value === 'string') return value
   throw new Error(`interop: DuckDB answered ${JSON.stringify(value)}, which is no plain value`)
-}
-
-function silentIO() {
-  return {
-    stdout: () => undefined,
-    stderr: () => undefined,
-    stdin: () => Promise.resolve(''),
-    cwd: process.cwd(),
-    env: {},
-  }
 }

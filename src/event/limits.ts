@@ -1,6 +1,6 @@
-/** What one event may be. Every limit has a name and a unit; going over it is a `CDCError`, never a cut. */
+// The limits of one event. Above one of them it is refused with a `CDCError`; nothing is ever cut.
 
-/** UTF-8 bytes of one event as JSON. Leaves room for its envelope in a 5 MB request and a 2 MB SQLite row. */
+/** UTF-8 bytes of one event as JSON. This leaves room for its envelope in a 5 MB request and a 2 MB SQLite row. */
 export const EVENT_BYTES_MAX = 1_000_000
 
 /** Levels of nesting inside `before`, `after` and `data`. */

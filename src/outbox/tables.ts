@@ -1,5 +1,5 @@
-// The library's tables in an object, and who the outbox is: when the tables are made a life begins, with an epoch of its own
-// (I9). They are made as the object wakes, and again when they are needed after `deleteAll`.
+// The library's tables in an object, and the identity of the outbox: with new tables a new epoch begins (I9). They are made
+// when the object wakes, and again when they are needed after `deleteAll`.
 
 import { incrementBase32 } from 'ulid'
 import { CDCError } from '../error.ts'
@@ -16,7 +16,7 @@ export class OutboxTables {
   readonly #owner: Owner
   readonly #createId: () => string
   readonly #tables: LazyTables
-  /** UTF-8 bytes that a record has beyond its event, at most. */
+  /** Upper bound of the UTF-8 bytes that a record has beyond its event. */
   #envelopeBytes = 0
   /** The latest epoch since the object woke, which `deleteAll` takes out of the database. */
   #lastEpoch = ''
@@ -33,14 +33,14 @@ export class OutboxTables {
     this.open()
   }
 
-  /** Makes the tables if they are missing: then a new epoch begins. */
+  /** Makes the tables if they are missing; then a new epoch begins. */
   open(): void {
     this.#tables.open()
   }
 
-  /** Whether they are there; not after `deleteAll`, until something needs them. */
-  areThere(): boolean {
-    return this.#tables.areThere()
+  /** Whether they exist. After `deleteAll` they don't, until something needs them. */
+  exist(): boolean {
+    return this.#tables.exist()
   }
 
   emptied(): void {
@@ -109,6 +109,6 @@ function requireNs(owner: Owner): string {
   if (ns !== undefined) return ns
   throw new CDCError(
     'invalid-config',
-    'outbox: its ns is unknown, as a database does not know its object; pass { ns }, or the DurableObjectState instead',
+    'outbox: its ns is unknown, because a database does not know its object; pass { ns }, or pass the DurableObjectState',
   )
 }

@@ -1,4 +1,4 @@
-// Names and texts as SQL writes them.
+// Names and texts, quoted for SQL.
 
 /** The name of a table, a column, an index or a trigger. */
 export function quoteName(name: string): string {

@@ -1,5 +1,5 @@
-// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in
-// its local R2, written by the library's own writer through the same bucket that `wrangler dev` would use.
+// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in its
+// local R2, written by the library's own writer through the bucket that `wrangler dev` would use.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -35,14 +35,14 @@ tag = "v1"
 new_sqlite_classes = ["Customers"]
 `
 
-/** What the command printed, and how it ended. */
+/** What the command printed, and its exit code. */
 export interface Run {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
 }
 
-/** Makes an empty project folder; it is removed by `remove`. */
+/** Creates an empty project folder, which `remove` removes. */
 export async function createProject() {
   const root = await mkdtemp(join(tmpdir(), 'durable-outbox-query-'))
   await writeFile(join(root, 'wrangler.toml'), WRANGLER_TOML)
@@ -53,7 +53,7 @@ export async function createProject() {
 export async function runIn(
   root: string,
   args: readonly string[],
-  more: { stdin?: string; columns?: number } = {},
+  more: { stdin?: string; columns?: number; env?: Record<string, string> } = {},
 ): Promise<Run> {
   const out: string[] = []
   const err: string[] = []
@@ -62,7 +62,7 @@ export async function runIn(
     stderr: (text) => err.push(text),
     stdin: () => Promise.resolve(more.stdin ?? ''),
     cwd: root,
-    env: {},
+    env: more.env ?? {},
     columns: more.columns,
   })
   return { code, stdout: out.join(''), stderr: err.join('') }

@@ -20,7 +20,7 @@ function emit(context: ExactlyOnceContext, type: string): void {
   context.transactionSync((tx) => tx.emit({ type }))
 }
 
-/** Opens an outbox as an object does that wakes, emits, and says what the pipeline has got since. */
+/** Opens an outbox like an object that wakes, emits, and delivers. */
 async function deliver(state: DurableObjectState, source: string, types: string[]): Promise<void> {
   const context = new ExactlyOnceContext(state, { source })
   for (const type of types) emit(context, type)
@@ -28,7 +28,7 @@ async function deliver(state: DurableObjectState, source: string, types: string[
 }
 
 describe('_cdc_outbox', () => {
-  it('holds one row for each transaction, and none once they are delivered', async () => {
+  it('has one row for each transaction, and none once they are delivered', async () => {
     await inNotes('rows', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emitBatch([{ type: 'A' }, { type: 'A' }, { type: 'A' }]))
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' }))
@@ -78,7 +78,7 @@ describe('_cdc_outbox', () => {
 })
 
 describe('migrations', () => {
-  it('refuses to run on a database that is newer than the code', async () => {
+  it('refuses a database that is newer than the code', async () => {
     const failure = await inPlain('newer', (state) => {
       emit(new ExactlyOnceContext(state), 'A')
       state.storage.sql.exec("INSERT INTO _cdc_migrations VALUES (99, '0099_later')")
@@ -101,7 +101,7 @@ describe('migrations', () => {
     })
   })
 
-  it('applies what is new and leaves alone what was applied', async () => {
+  it('applies new migrations only', async () => {
     await inPlain('two-migrations', (state) => {
       const first = { name: '0001_a', sql: 'CREATE TABLE a (x INTEGER)' }
       const second = { name: '0002_b', sql: 'ALTER TABLE a ADD COLUMN y INTEGER' }
@@ -115,16 +115,16 @@ describe('migrations', () => {
 })
 
 describe('epoch', () => {
-  it('[I9] goes on through eviction', async () => {
-    await inNotes('same-life', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
-    await evictDurableObject(env.NOTES.getByName('same-life'))
-    await inNotes('same-life', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' })))
-    const records = await drain('same-life')
+  it('[I9] continues after an eviction', async () => {
+    await inNotes('same-epoch', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
+    await evictDurableObject(env.NOTES.getByName('same-epoch'))
+    await inNotes('same-epoch', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' })))
+    const records = await drain('same-epoch')
     expect(new Set(records.map((record) => record.epoch)).size).toBe(1)
     expect(records.map((record) => record.lsn)).toEqual([1, 2])
   })
 
-  it('[I9] begins anew after deleteAll, also under a living object', async () => {
+  it('[I9] is new after deleteAll, also while the object runs', async () => {
     await inNotes('emptied', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
     await drain('emptied')
     await inNotes('emptied', async (notes) => {
@@ -136,7 +136,7 @@ describe('epoch', () => {
     expect(after?.epoch).not.toBe(before?.epoch)
   })
 
-  it('[I9] begins anew in a copy of the database, and takes what was pending along', async () => {
+  it('[I9] is new in a copy of the database, which delivers the pending events too', async () => {
     await inNotes('copy', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
       notes.ctx.storage.sql.exec("UPDATE _cdc_state SET object = 'the original', epoch = '01ARZ3NDEKTSV4RRFFQ69G5FAV'")
@@ -147,7 +147,7 @@ describe('epoch', () => {
     expect(records[0]?.epoch).not.toBe('01ARZ3NDEKTSV4RRFFQ69G5FAV')
   })
 
-  it('[I9] begins anew under a new source, but only once nothing is pending under the old one', async () => {
+  it('[I9] is new under a new source, once nothing is pending under the old one', async () => {
     await inPlain('renamed', async (state) => {
       emit(new ExactlyOnceContext(state, { source: 'DO/Old' }), 'A')
       await deliver(state, 'DO/New', ['B'])

@@ -1,6 +1,6 @@
 // Records cut into chunks, each of which is kept as one row of SQLite.
 
-import type { ParsedRecords } from '../../event/plain-record.ts'
+import type { ParsedRecords } from '../../event/parse-records.ts'
 import type { CommittedRecord, EventRecord } from '../../event/record.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
 import type { LogKey } from '../log.ts'

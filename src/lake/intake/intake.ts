@@ -2,7 +2,7 @@
 // even if it was retried, duplicated or reordered on its way.
 
 import { CDCError } from '../../error.ts'
-import { type ParsedRecords, parseRecordsJSON } from '../../event/plain-record.ts'
+import { type ParsedRecords, parseRecordsJSON } from '../../event/parse-records.ts'
 import { type CommittedRecord, type EventRecord, isCommitted } from '../../event/record.ts'
 import { type LogKey, logName } from '../log.ts'
 import type { Watermark } from '../table/watermarks.ts'

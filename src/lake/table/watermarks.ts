@@ -3,7 +3,7 @@
 // takes the file, and then the summaries of the snapshots since, oldest first. Expiry keeps more snapshots than there are from
 // one file to the next, and a commit of any kind names the file again.
 
-import * as z from 'zod'
+import { checked, mapOf, whole } from '../../event/kinds.ts'
 import type { NewFile } from '../iceberg/commit.ts'
 
 /** The LSN up to which nothing of a log is missing. `source` is global. */
@@ -13,9 +13,9 @@ export interface Watermark {
   readonly lsn: number
 }
 
-const watermarksSchema = z.record(z.string(), z.record(z.string(), z.int()))
 /** By global source and epoch. */
-export type Watermarks = z.infer<typeof watermarksSchema>
+export type Watermarks = Record<string, Record<string, number>>
+const watermarksKind = mapOf(mapOf(whole({ from: 0 })))
 
 /** In a summary: watermarks of the logs that the snapshot has moved, as JSON. */
 const WATERMARKS = 'cdc.watermarks'
@@ -66,18 +66,22 @@ export interface SummarizedSnapshot {
  *
  * @param snapshots those that the table remembers, oldest first.
  * @param readFile gives the JSON at a location.
- * @throws {z.ZodError} if the table holds something else than watermarks.
+ * @throws {CDCError} `invalid-config` if the table holds something else than watermarks.
  */
 export async function currentWatermarks(
   snapshots: readonly SummarizedSnapshot[],
   readFile: (location: string) => Promise<unknown>,
 ): Promise<Watermarks> {
   const { [WATERMARKS_FILE]: file, [WATERMARKS_SEQUENCE]: sequence = '0' } = snapshots.at(-1)?.summary ?? {}
-  const all = watermarksSchema.parse(file === undefined ? {} : await readFile(file))
+  const all = parseWatermarks(file === undefined ? {} : await readFile(file))
   for (const { summary } of snapshots.filter((snapshot) => snapshot.sequence > Number(sequence)))
-    for (const [source, epochs] of Object.entries(watermarksSchema.parse(JSON.parse(summary[WATERMARKS] ?? '{}'))))
+    for (const [source, epochs] of Object.entries(parseWatermarks(JSON.parse(summary[WATERMARKS] ?? '{}'))))
       all[source] = { ...all[source], ...epochs }
   return all
+}
+
+function parseWatermarks(value: unknown): Watermarks {
+  return checked(watermarksKind, value, 'lake: watermarks', 'invalid-config')
 }
 
 function fileProperties(location: string, key: string, sequence: number): Record<string, string> {

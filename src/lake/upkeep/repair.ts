@@ -2,8 +2,10 @@
 // it did; if the rows went away afterwards, by no commit of its own, it must be told. It is told where to look and looks
 // itself, so that no LSN that the table holds is ever forgotten.
 
-import * as z from 'zod'
 import { CDCError } from '../../error.ts'
+import { fieldsOf } from '../../event/fields.ts'
+import { checked, isObject, listOf, name, text, whole } from '../../event/kinds.ts'
+import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import type { Intake } from '../intake/intake.ts'
 import { contains, type LSNRange, unite, without } from '../intake/ranges.ts'
@@ -16,23 +18,24 @@ import type { Upkeep } from './upkeep.ts'
 export const REPAIR_LOGS_MAX = 1_000
 export const REPAIR_LSNS_MAX = 100_000
 
-const lsnSchema = z.int().positive()
-const logRangesSchema = z.strictObject({
-  ns: z.string(),
-  /** Global: `<ns>/<source>`. */
-  source: z.string(),
-  epoch: z.string(),
-  ranges: z.array(z.strictObject({ first: lsnSchema, last: lsnSchema })),
-})
-const missingSchema = z
-  .array(logRangesSchema)
-  .max(REPAIR_LOGS_MAX)
-  .refine((missing) => countLSNs(missing.flatMap(({ ranges }) => ranges)) <= REPAIR_LSNS_MAX, {
-    error: `more than ${REPAIR_LSNS_MAX} LSNs at once`,
-  })
-
 /** LSNs of one log. */
-export type LogRanges = z.infer<typeof logRangesSchema>
+export interface LogRanges {
+  ns: string
+  /** Global: `<ns>/<source>`. */
+  source: string
+  epoch: string
+  ranges: LSNRange[]
+}
+
+const others = 'is not known here'
+const range = fieldsOf<LSNRange>({ first: whole(), last: whole() }, { others })
+const logs = listOf(
+  fieldsOf<LogRanges>(
+    { ns: name, source: text(2 * NAME_LENGTH_MAX + 1), epoch: name, ranges: listOf(range) },
+    { others },
+  ),
+  { to: REPAIR_LOGS_MAX },
+)
 
 export interface RepairOutcome {
   /** Data files that were gone from the bucket, and that the table no longer names. */
@@ -53,9 +56,9 @@ type RangesByLog = ReadonlyMap<LogKey, readonly LSNRange[]>
 
 /** Checks what is reported as missing. @throws {CDCError} `invalid-argument`. */
 export function parseMissing(missing: unknown): LogRanges[] {
-  const parsed = missingSchema.safeParse(missing)
-  if (parsed.success) return parsed.data
-  throw new CDCError('invalid-argument', `repair: ${z.prettifyError(parsed.error)}`)
+  const checkedLogs = checked(logs, missing, 'repair', 'invalid-argument')
+  if (countLSNs(checkedLogs.flatMap(({ ranges }) => ranges)) <= REPAIR_LSNS_MAX) return checkedLogs
+  throw new CDCError('invalid-argument', `repair: more than ${REPAIR_LSNS_MAX} LSNs; send fewer in each call`)
 }
 
 /** Removes files from the table that are gone, and forgets those of the missing LSNs that no data file holds. */
@@ -103,29 +106,32 @@ async function findLost(missing: RangesByLog, ports: RepairPorts): Promise<Range
   return new Map(Array.from(missing, ([log, ranges]) => [log, without(ranges, asRanges(found.get(log) ?? []))]))
 }
 
-const rowSchema = z.object({
-  ns: z.string(),
-  source: z.string().nullish(),
-  epoch: z.string().nullish(),
-  lsn: z.coerce.number().nullish(),
-  _meta: z.string().nullish(),
-})
+const PLACE_COLUMNS = ['ns', 'source', 'epoch', 'lsn', '_meta']
 
 /** The place in its log of each row of a data file. */
 async function readPlaces({ bucket, writer }: RepairPorts, key: string) {
   const object = await bucket.get(writer.keyOf(key))
   if (object === null)
     throw new CDCError('not-found', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await readParquet(await object.arrayBuffer(), Object.keys(rowSchema.shape))
-  return rows.map((row) => {
-    const { ns, source, epoch, lsn, _meta } = rowSchema.parse(row)
-    return { ns, source: source ?? '', epoch: epoch ?? '', lsn: lsn ?? 0, _meta: _meta ?? '{}' }
-  })
+  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS)
+  return rows.map(({ ns, source, epoch, lsn, _meta }) => ({
+    ns: textOf(ns),
+    source: textOf(source),
+    epoch: textOf(epoch),
+    lsn: Number(lsn ?? 0),
+    _meta: textOf(_meta),
+  }))
+}
+
+/** Empty for a column that has no value. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
 }
 
 /** A fork has the LSN of another event, and does not stand for that event. */
 function isFork(meta: string): boolean {
-  return z.object({ isFork: z.literal(true) }).safeParse(JSON.parse(meta)).success
+  const parsed: unknown = JSON.parse(meta || '{}')
+  return isObject(parsed) && parsed['isFork'] === true
 }
 
 function asRanges(lsns: readonly number[]): LSNRange[] {

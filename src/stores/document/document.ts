@@ -1,8 +1,7 @@
 // What a document is: its owner's fields and the store's own, kept as one JSON text. The text is made once; the table and
 // the event are given the same one.
 
-import { isPlainObject, jsonProblem } from '../../event/json.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
+import { encodeJSON, isPlainObject } from '../../event/json.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
 import { invalid } from '../checks.ts'
 import { limits } from './limits.ts'
@@ -48,9 +47,7 @@ export function ownFields({ $id: _id, $version: _version, $createdAt: _at, $upda
  * @throws {CDCError} `invalid-argument` for values that JSON would change, and beyond `limits.documentBytes`.
  */
 export function encodeDocument(document: StoredDocument, caller: string): EncodedDocument {
-  if (!hasPlainFields({ after: document })) refuseProblem(document, caller)
-  const text = JSON.stringify(document)
-  if (!isPlainText(text)) refuseProblem(document, caller)
+  const text = encodeJSON(document, (problem) => invalid(caller, problem))
   const bytes = byteLength(text)
   if (bytes > limits.documentBytes)
     throw invalid(
@@ -99,11 +96,6 @@ export function isSameJSON(a: unknown, b: unknown): boolean {
 
 function definedFields(object: Fields): string[] {
   return Object.keys(object).filter((field) => object[field] !== undefined)
-}
-
-function refuseProblem(document: StoredDocument, caller: string): void {
-  const problem = jsonProblem(document)
-  if (problem !== undefined) throw invalid(caller, problem)
 }
 
 /** Exact only if it can matter: a character is at most three bytes. */

@@ -1,8 +1,7 @@
 // What a graph is made of: nodes and relationships, checked, and encoded once as the JSON that rows and events hold.
 
 import type { $ZodType } from 'zod/v4/core'
-import { jsonProblem } from '../../event/json.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
+import { encodeJSON } from '../../event/json.ts'
 import { checkName, describe, invalid, parseWith } from '../checks.ts'
 import { limits } from './limits.ts'
 
@@ -99,16 +98,9 @@ function parse<Data>(data: Data, schema: $ZodType<Data> | undefined, caller: str
   return schema === undefined ? data : parseWith(schema, data, caller, 'data')
 }
 
-/** Plain data is recognised by its fields and its text; `jsonProblem`, which takes longer, decides about all other data. */
 function encodeData(data: unknown, caller: string): string {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
     throw invalid(caller, `data must be an object, not ${describe(data)}`)
   // An event holds the data one level deeper, inside the row.
-  if (hasPlainFields({ after: { data } })) {
-    const text = JSON.stringify(data)
-    if (isPlainText(text)) return text
-  }
-  const problem = jsonProblem({ data })
-  if (problem !== undefined) throw invalid(caller, problem)
-  return JSON.stringify(data)
+  return encodeJSON(data, (problem) => invalid(caller, problem), 'data', 1)
 }

@@ -1,8 +1,9 @@
 import { eventRecordSchema } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseRecordsJSON } from '../../src/event/plain-record.ts'
+import { parseRecordsJSON } from '../../src/event/parse-records.ts'
 import { EPOCH, record } from '../testing/record.ts'
+import { recordSchema } from './oracle.ts'
 
 const refuse = (index: number, problem: string): Error => new Error(`${index} ${problem}`)
 
@@ -48,27 +49,27 @@ const value = fc.oneof(
 )
 
 describe('parseRecordsJSON', () => {
-  it('knows a good record without asking the schema, and says that it left nothing out', () => {
+  it('accepts good records as they are', () => {
     const { epoch: _epoch, lsn: _lsn, txid: _txid, ...unlogged } = FULL
     const records = [record('acme', 1), FULL, unlogged]
     expect(parseRecordsJSON(JSON.stringify(records), refuse)).toEqual({ records, isVerbatim: true })
   })
 
-  it('says where something was left out', () => {
+  it('leaves out a field that no record has, and reports that it did', () => {
     const { records, isVerbatim } = parseRecordsJSON(JSON.stringify([FULL, { ...FULL, trace: 't' }]), refuse)
     expect(isVerbatim).toBe(false)
     expect(records).toEqual([FULL, FULL])
   })
 
-  it.each(['{}', 'null', '7', '[', ''])('refuses %s, which is no array', (json) => {
+  it.each(['{}', 'null', '7', '[', ''])('refuses %s, which is not an array', (json) => {
     expect(() => parseRecordsJSON(json, refuse)).toThrow('-1 records must be an array, as JSON')
   })
 
-  it('names the record that is bad and what is bad in it', () => {
+  it('names the bad record, and what is bad in it', () => {
     expect(() => parseRecordsJSON(JSON.stringify([FULL, { ...FULL, ns: '' }]), refuse)).toThrow(/^1 ns: /)
   })
 
-  it('comes to the verdict of the schema, whatever a field holds', () => {
+  it('has the verdict of the schema, as the exported one has, for any value of any field', () => {
     const change = fc.record({ name: fc.constantFrom(...Object.keys(FULL), 'other'), value, isGone: fc.boolean() })
     fc.assert(
       fc.property(fc.array(change, { minLength: 1, maxLength: 3 }), (changes) => {
@@ -77,7 +78,10 @@ describe('parseRecordsJSON', () => {
           if (isGone) delete changed[name]
           else changed[name] = value
         const json = JSON.stringify([changed])
-        const verdict = eventRecordSchema.safeParse(JSON.parse(json)[0])
+        const verdict = recordSchema.safeParse(JSON.parse(json)[0])
+        expect(eventRecordSchema.safeParse(JSON.parse(json)[0])).toMatchObject(
+          verdict.success ? verdict : { success: false },
+        )
         if (verdict.success) expect(parseRecordsJSON(json, refuse).records).toEqual([verdict.data])
         else expect(() => parseRecordsJSON(json, refuse)).toThrow(/^0 /)
       }),
