@@ -15,6 +15,9 @@ export default defineConfig({
           name: 'workerd',
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.node.test.ts', 'test/model/**'],
+          // One runtime for many files: to import the library anew for each took longer than the tests themselves.
+          isolate: false,
+          setupFiles: ['test/setup.ts'],
           testTimeout: 60_000,
         },
       },
@@ -26,7 +29,15 @@ export default defineConfig({
       },
       {
         resolve: { tsconfigPaths: true },
-        test: { name: 'node', include: ['test/**/*.node.test.ts'], testTimeout: 120_000, hookTimeout: 120_000 },
+        test: {
+          name: 'node',
+          include: ['test/**/*.node.test.ts'],
+          // As above: to import wrangler takes a second.
+          isolate: false,
+          unstubEnvs: true,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
       },
     ],
   },

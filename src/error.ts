@@ -38,3 +38,13 @@ export class CDCError extends Error {
     this.retryable = options.retryable ?? false
   }
 }
+
+/** The message of a thrown value, which need not be an `Error`, nor anything that has a text. */
+export function messageOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message
+  try {
+    return String(thrown)
+  } catch {
+    return `a thrown ${typeof thrown} without a text`
+  }
+}

@@ -7,24 +7,16 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../proofs/demo/client.ts'
-import { WorkerProcess } from '../proofs/demo/worker-process.ts'
-import { main } from '../src/cli/main.ts'
+import { runCommand } from '../proofs/harness/command.ts'
+import { Runtime } from '../proofs/harness/runtime.ts'
 
 const root = join(import.meta.dirname, '..')
 const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-'))
 const state = join(directory, 'state')
-let worker: WorkerProcess
+let worker: Runtime
 
 async function query(sql: string): Promise<Record<string, unknown>[]> {
-  let stdout = ''
-  let stderr = ''
-  const code = await main(['query', sql, '--json', '--state', state], {
-    stdout: (text) => (stdout += text),
-    stderr: (text) => (stderr += text),
-    stdin: () => Promise.resolve(''),
-    cwd: root,
-    env: {},
-  })
+  const { code, stdout, stderr } = await runCommand(['query', sql, '--json', '--state', state])
   expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
   return JSON.parse(stdout) as Record<string, unknown>[]
 }
@@ -41,7 +33,7 @@ function landed(client: Client, events: number): Promise<void> {
 }
 
 beforeAll(async () => {
-  worker = await WorkerProcess.start(state)
+  worker = await Runtime.start({ state })
 })
 
 afterAll(async () => {

@@ -2,6 +2,7 @@
 // does not hold. With --json the last line of stdout is an array of measurements.
 
 import { parseArgs } from 'node:util'
+import { Output } from '../harness/output.ts'
 import { commitFigures } from './commit.ts'
 import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
@@ -11,7 +12,7 @@ import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { searchFigures } from './search.ts'
-import { storesFigures } from './stores.ts'
+import { captureFigures, storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
@@ -20,6 +21,7 @@ const figures: readonly Figure[] = [
   ...rowsFigures,
   ...relayFigures,
   ...storesFigures,
+  ...captureFigures,
   ...documentQueryFigures,
   ...graphFigures,
   ...searchFigures,
@@ -37,7 +39,9 @@ async function main(prefix: string, json: boolean): Promise<number> {
     return 2
   }
   const measurements = await measureAll(chosen)
-  console.log(json ? JSON.stringify(measurements) : table(measurements))
+  const output = new Output(json)
+  output.say(table(measurements))
+  output.conclude(measurements)
   return measurements.every((measurement) => measurement.holds) ? 0 : 1
 }
 

@@ -1,10 +1,9 @@
 // How fast the relay drains: the whole of it, as a ratio to what no relay could do without, and over growing backlogs.
 
-import { readdirSync, readFileSync } from 'node:fs'
 import * as z from 'zod'
 import type { Figure } from './figure.ts'
 import type { BacklogLoad, DrainLoad } from './relay-object.ts'
-import { callWorker } from './workerd.ts'
+import { callWorker, readMemoryMB } from './workerd.ts'
 import { median } from './quantile.ts'
 
 const ROUNDS = 9
@@ -23,7 +22,7 @@ interface Drained {
   readonly events: number
   readonly eventsPerSecond: number
   readonly rowsReadPerEvent: number
-  /** Resident memory of the runtime at the end, in MB; nothing where the system does not say. */
+  /** Resident memory of the runtime at the end, if the system tells. */
   readonly memoryMB: number | undefined
 }
 
@@ -93,7 +92,7 @@ async function drawCurve(): Promise<Drained[]> {
       events,
       eventsPerSecond: (events / ms) * 1_000,
       rowsReadPerEvent: rowsRead / events,
-      memoryMB: workerdMemoryMB(),
+      memoryMB: readMemoryMB(),
     })
   }
   for (const { events, eventsPerSecond, rowsReadPerEvent, memoryMB } of drained)
@@ -101,18 +100,4 @@ async function drawCurve(): Promise<Drained[]> {
       `relay.backlog: ${events} events: ${Math.round(eventsPerSecond)} events/s, ${rowsReadPerEvent.toFixed(3)} rows read an event, ${memoryMB ?? '?'} MB`,
     )
   return drained
-}
-
-/** Resident memory of the workerd that this process has started, where there is a /proc to ask. */
-function workerdMemoryMB(): number | undefined {
-  try {
-    const sizes = readdirSync('/proc')
-      .filter((name) => /^\d+$/.test(name))
-      .map((pid) => readFileSync(`/proc/${pid}/status`, 'utf8'))
-      .filter((status) => /^Name:\s+workerd/m.test(status) && status.includes(`PPid:\t${process.pid}\n`))
-      .map((status) => Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1_024)
-    return sizes.length === 0 ? undefined : Math.round(Math.max(...sizes))
-  } catch {
-    return undefined
-  }
 }

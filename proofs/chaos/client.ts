@@ -1,5 +1,6 @@
 // HTTP to the Worker, by somebody who knows that it may die at any moment.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 import { answerSchema, ledgerEntrySchema, stockSchema } from './operation.ts'
 import type { Answer, LedgerEntry, Operation, Stock } from './operation.ts'
@@ -79,7 +80,7 @@ export class Client {
       if (reply.kind === 'answer') return reply.body
       const problem = reply.kind === 'nobody' ? 'nobody is there' : reply.problem
       if (Date.now() > deadline) throw new Error(`${request.path}: ${problem}`)
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await pause(100)
     }
   }
 

@@ -1,9 +1,10 @@
 // When the runtime dies: in the midst of a known phase of the work, while it starts, or at any moment.
 
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Runtime } from '../harness/runtime.ts'
 import type { Client } from './client.ts'
 import { type Activity, type Phase, PHASES } from './phases.ts'
 import { between, type Random, shuffle } from './random.ts'
-import type { Runtime } from './runtime.ts'
 
 /** Where a kill is to fall, and how long the runtime lives before it is looked for. */
 export interface Kill {
@@ -97,8 +98,4 @@ function afterMs(random: Random, at: Kill['at'], lifeMs: number): number {
 
 function count<T>(items: readonly T[], predicate: (item: T) => boolean): number {
   return items.filter((item) => predicate(item)).length
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -1,5 +1,6 @@
 // The clients: what they ask for, and what each of them knows about it afterwards.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from './client.ts'
 import type { Answer, Operation, Step } from './operation.ts'
 import { between, choose, createRandom, type Random } from './random.ts'
@@ -149,8 +150,4 @@ function createStep(random: Random): Step {
     case 'attempt':
       return { do: 'attempt', parcel, shelf }
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

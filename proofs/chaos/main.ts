@@ -1,19 +1,19 @@
 // npm run chaos -- [--kills 25] [--seconds N] [--seed N] [--objects 12] [--json]: workerd is killed again and again while
 // clients work and the pipeline misbehaves; then everything that was ever committed must be in the table, once, in order.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import * as z from 'zod'
+import { BAR_OPTIONS, Output } from '../harness/output.ts'
+import { bundleWorker, Runtime } from '../harness/runtime.ts'
+import { makeScratchDirectory } from '../harness/scratch.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
 import { Load } from './load.ts'
 import { between, createRandom } from './random.ts'
-import { Runtime } from './runtime.ts'
 import { readTable } from './table.ts'
 
 /** Without --seconds: how long the runtime lives between two kills, on average and beyond its start. */
@@ -23,6 +23,8 @@ const START_MS = 2_500
 /** A retry waits for 400 ms at most; when nothing lands for so long, nothing more will. */
 const STALL_MS = 12_000
 const DRAIN_MS_MAX = 90_000
+/** The exit code after which somebody will want to look at the state. */
+const FAILED = 1
 
 const count = z.coerce.number().int()
 const optionsSchema = z.object({
@@ -44,47 +46,44 @@ const { values: flags } = parseArgs({
 })
 const options = optionsSchema.parse(flags)
 const startedMs = Date.now()
-const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-chaos-'))
+const output = new Output(options.json)
+const directory = makeScratchDirectory('chaos', (code) => code === FAILED)
+const state = join(directory, 'state')
 const bar = new SingleBar({
+  ...BAR_OPTIONS,
   format: 'chaos {bar} {value}/{total} kills | {acknowledged} acknowledged | {landed} landed | {note}',
-  hideCursor: true,
-  noTTYOutput: true,
-  notTTYSchedule: 5_000,
-  stream: process.stderr,
 })
 const progress = { acknowledged: 0, landed: 0, note: '' }
-
-// Stopped by hand: nobody will look at the state.
-process.once('exit', (code) => code === 130 && rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
 
 try {
   process.exitCode = await main()
 } catch (error) {
   bar.stop()
   console.error(error)
-  console.error(`chaos: broken off; seed ${options.seed}, state in ${directory}`)
-  process.exitCode = 1
+  console.error(`chaos: aborted; the seed is ${options.seed}, the state is kept in ${directory}`)
+  process.exitCode = FAILED
 }
 // Whatever still runs ends with this process.
 process.exit()
 
 async function main(): Promise<number> {
-  const runtime = await Runtime.build(directory, options.seed)
+  const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
+  const vars = { SEED: String(options.seed) }
+  const runtime = await Runtime.create({ ...bundle, state, vars, startsVar: 'LIFE' })
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
   const watch = setInterval(() => void showLanded(client), 500)
   const run = await torment(runtime, client)
   clearInterval(watch)
   show('reading the table')
-  const rows = await readTable(runtime.state, join(directory, 'table'))
+  const rows = await readTable(state, join(directory, 'table'))
   const verdict = check(run.load.told, run.witnesses, rows)
   bar.stop()
   report(verdict, run)
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
-  if (isGood) await rm(directory, { recursive: true, force: true, maxRetries: 3 })
-  else console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
-  if (options.json) console.log(JSON.stringify(outcome(verdict, run.fallen.length)))
-  return isGood ? 0 : 1
+  if (!isGood) console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
+  output.conclude(outcome(verdict, run.fallen.length))
+  return isGood ? 0 : FAILED
 }
 
 interface Run {
@@ -176,27 +175,22 @@ function outcome(verdict: Verdict, kills: number) {
 }
 
 function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: Run): void {
-  const say = (line: string): void => void (options.json ? process.stderr : process.stdout).write(`${line}\n`)
   const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
-  say(`\n${fallen.length} times kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
-  for (const line of describeKills(fallen)) say(`  ${line}`)
+  output.say(`\n${fallen.length} times kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
+  for (const line of describeKills(fallen)) output.say(`  ${line}`)
   const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
-  say(`Faults between the objects and the table: ${list.join(', ')}`)
-  for (const [complaint, times] of load.complaints) say(`  ${times} × a client heard: ${complaint}`)
-  say(
+  output.say(`Faults between the objects and the table: ${list.join(', ')}`)
+  for (const [complaint, times] of load.complaints) output.say(`  ${times} × a client heard: ${complaint}`)
+  output.say(
     `${verdict.acknowledged} operations acknowledged, ${verdict.refused} refused on purpose, ${verdict.unknown} never ` +
       `answered; ${verdict.committed} committed, with ${verdict.expected} events; ${verdict.landed} landed, ` +
       `in ${commits} commits`,
   )
-  say(
+  output.say(
     `${verdict.lost} lost, ${verdict.duplicated} duplicated, ${verdict.outOfOrder} out of order, ${verdict.gaps} gaps; ` +
       `${Math.round((Date.now() - startedMs) / 1_000)} s`,
   )
   for (const { object, stock } of waiting)
-    say(`  ${object}: ${stock.pendingRows} rows wait, alarm ${stock.alarm}, ${stock.deadLetters} dead letters`)
-  for (const problem of verdict.problems) say(`  ${problem}`)
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
+    output.say(`  ${object}: ${stock.pendingRows} rows wait, alarm ${stock.alarm}, ${stock.deadLetters} dead letters`)
+  for (const problem of verdict.problems) output.say(`  ${problem}`)
 }

@@ -5,8 +5,8 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DuckDBInstance } from '@duckdb/node-api'
 import avsc from 'avsc'
-import { getPlatformProxy } from 'wrangler'
 import * as z from 'zod'
+import { openBucket } from '../harness/bucket.ts'
 
 const rowSchema = z.object({
   id: z.string(),
@@ -52,16 +52,12 @@ const METADATA_KEY = /\/v(\d+)\.metadata\.json$/
 
 /** All rows of the table's current snapshot. Files that it names go through `directory`. */
 export async function readTable(state: string, directory: string): Promise<Row[]> {
-  process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
   await mkdir(directory, { recursive: true })
-  const configPath = join(directory, 'wrangler.json')
-  await writeFile(configPath, JSON.stringify({ r2_buckets: [{ binding: 'BUCKET', bucket_name: 'lake' }] }))
-  const persist = { path: join(state, 'v3') }
-  const { env, dispose } = await getPlatformProxy<{ BUCKET: R2Bucket }>({ configPath, persist, envFiles: [] })
+  const { bucket, close } = await openBucket(state)
   try {
-    return await readRows(await download(env.BUCKET, directory))
+    return await readRows(await download(bucket, directory))
   } finally {
-    await dispose()
+    await close()
   }
 }
 

@@ -1,6 +1,7 @@
 // The client that loads the films. It goes on through the death of the runtime: what got no answer is sent again, which
 // the objects take as what it is, the same command.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 import type { DatasetStore } from '../../examples/datasets.ts'
 
@@ -110,7 +111,7 @@ export class Client {
       const answer = await this.#attempt(path, init)
       if ('body' in answer) return answer.body
       if (Date.now() > deadline || !answer.isPassing) throw new Error(`${path}: ${answer.problem}`)
-      await new Promise((resolve) => setTimeout(resolve, 100))
+      await pause(100)
     }
   }
 

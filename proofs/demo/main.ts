@@ -3,14 +3,17 @@
 import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { MultiBar, type SingleBar } from 'cli-progress'
+import { printTable } from '../../src/cli/output.ts'
+import { BAR_OPTIONS, Output } from '../harness/output.ts'
+import { Runtime } from '../harness/runtime.ts'
+import { openTable, type OpenTable } from '../harness/table.ts'
 import { type Assignment, Client } from './client.ts'
 import { assignDatasets } from './datasets.ts'
 import { assign, expectedOf, readFilms } from './films.ts'
-import { openTable, type OpenTable } from './lake.ts'
-import { compareWithDatasets, compareWithStores, proveLog, type SourceProof } from './proof.ts'
-import { WorkerProcess } from './worker-process.ts'
+import { compareWithDatasets, compareWithStores, type LogProof, proveLog } from './proof.ts'
 
 const STATE = join(import.meta.dirname, '../../.wrangler/demo')
 /** The first document's three queries, and how many rows of the answers are shown: those of SELECT * are long. */
@@ -31,7 +34,7 @@ interface Outcome {
 }
 
 const { values: options } = parseArgs({ options: { json: { type: 'boolean', default: false } } })
-const say = (text: string): void => void (options.json ? process.stderr : process.stdout).write(`${text}\n`)
+const output = new Output(options.json)
 
 const started = performance.now()
 const films = assign(readFilms())
@@ -41,18 +44,17 @@ const assignments: readonly Assignment[] = [
   ...films.map(({ object, commands }) => ({ path: `/films/${object}`, commands })),
 ]
 await rm(STATE, { recursive: true, force: true })
-say('Starting the Worker in workerd (wrangler dev), with its state in .wrangler/demo')
-const worker = await WorkerProcess.start(STATE)
-process.once('SIGINT', () => void worker.kill().then(() => process.exit(130)))
+output.say('Starting the Worker in workerd (wrangler dev), with its state in .wrangler/demo')
+const worker = await Runtime.start({ state: STATE })
 try {
   const { outcome, problems } = await run(worker)
-  if (options.json) process.stdout.write(`${JSON.stringify(outcome)}\n`)
+  output.conclude(outcome)
   process.exitCode = problems.length === 0 ? 0 : 1
 } finally {
   await worker.kill()
 }
 
-async function run(worker: WorkerProcess): Promise<{ outcome: Outcome; problems: string[] }> {
+async function run(worker: Runtime): Promise<{ outcome: Outcome; problems: string[] }> {
   const client = new Client(worker.url)
   const expected = expectedOf(films)
   const changes = sum(datasets, (dataset) => dataset.mutations)
@@ -60,24 +62,24 @@ async function run(worker: WorkerProcess): Promise<{ outcome: Outcome; problems:
   const events = expected.events + 2 * CUSTOMERS.length + changes
   const failed = await load(worker, client, events)
 
-  const table = await openTable(STATE, () => undefined)
-  const log = await proveLog(table.query)
+  const table = await openTable(STATE)
+  const log = await proveLog(STATE)
   const filmObjects = films.map(({ object }) => object)
   const datasetObjects = datasets.map(({ object }) => object)
   const problems = [
     ...checkFailures(failed),
-    ...(await compareWithStores(table.query, client, filmObjects)),
-    ...(await compareWithDatasets(table.query, client, datasetObjects)),
+    ...(await compareWithStores(table, client, filmObjects)),
+    ...(await compareWithDatasets(table, client, datasetObjects)),
     ...checkLog(log, events),
   ]
   if (!options.json) await show(table, log)
   const outcome = {
     mutations,
     events,
-    landed: sum(log, (source) => source.distinct_lsns),
-    duplicates: sum(log, (source) => source.duplicates),
-    gaps: sum(log, (source) => source.gaps),
-    objects: log.length,
+    landed: log.events - log.doubled,
+    duplicates: log.doubled,
+    gaps: log.missing,
+    objects: log.logs,
     seconds: Math.round((performance.now() - started) / 100) / 10,
   }
   conclude(outcome, problems)
@@ -85,15 +87,12 @@ async function run(worker: WorkerProcess): Promise<{ outcome: Outcome; problems:
 }
 
 /** Loads everything, with the death of the runtime halfway, and waits until it has landed. */
-async function load(worker: WorkerProcess, client: Client, events: number): Promise<string[]> {
+async function load(worker: Runtime, client: Client, events: number): Promise<string[]> {
   const commands = sum(assignments, (assignment) => assignment.commands.length)
-  say(`Loading ${commands} commands into ${assignments.length} objects; halfway, workerd is killed with SIGKILL`)
+  output.say(`Loading ${commands} commands into ${assignments.length} objects; halfway, workerd is killed with SIGKILL`)
   const bars = new MultiBar({
+    ...BAR_OPTIONS,
     format: '{name} {bar} {value}/{total} {note}',
-    hideCursor: true,
-    noTTYOutput: true,
-    notTTYSchedule: 2_000,
-    stream: process.stderr,
   })
   const loadBar = bars.create(commands, 0, { name: 'commands', note: '' })
   const landBar = bars.create(events, 0, { name: 'landed  ', note: '' })
@@ -109,7 +108,7 @@ async function load(worker: WorkerProcess, client: Client, events: number): Prom
   }
 }
 
-async function killHalfway(worker: WorkerProcess, bar: SingleBar, commands: number): Promise<void> {
+async function killHalfway(worker: Runtime, bar: SingleBar, commands: number): Promise<void> {
   while (bar.getProgress() * commands < commands / 2) await pause(5)
   await worker.kill()
   bar.update({ note: 'killed, starting again' })
@@ -137,49 +136,49 @@ function checkFailures(failed: readonly string[]): string[] {
     : [`${intended.length} commands were to fail, ${failed.length} did`]
 }
 
-function checkLog(log: readonly SourceProof[], events: number): string[] {
-  const landed = sum(log, (source) => source.events)
-  const bad = log.filter((source) => source.gaps !== 0 || source.duplicates !== 0 || source.min_lsn !== 1)
+function checkLog(log: LogProof, events: number): string[] {
+  const late = log.shown.filter(({ firstLSN }) => firstLSN !== 1)
   return [
-    ...bad.map((source) => `${source.source}: ${source.gaps} gaps, ${source.duplicates} duplicates`),
-    ...(landed === events ? [] : [`${events} events were committed, ${landed} landed`]),
+    ...(log.isProven ? [] : [log.verdict]),
+    ...late.map(({ source, firstLSN }) => `${source}: its log begins with LSN ${firstLSN}`),
+    ...(log.events === events ? [] : [`${events} events were committed, ${log.events} landed`]),
   ]
 }
 
-async function show(table: OpenTable, log: readonly SourceProof[]): Promise<void> {
+async function show(table: OpenTable, log: LogProof): Promise<void> {
+  const { stdout } = process
   for (const [name, maxRows] of Object.entries(QUERIES)) {
     const sql = readFileSync(join(import.meta.dirname, `../../streams/queries/${name}.sql`), 'utf8').trim()
-    say(`\n${sql}\n`)
-    await table.print(sql, maxRows)
-  }
-  say(
-    '\nThe proof, from the Iceberg table alone: in each log the LSNs run from 1 without a gap, and each is one row.\n',
-  )
-  say('source                          min lsn   max lsn    events  distinct      gaps  duplicates')
-  for (const { source, min_lsn, max_lsn, events, distinct_lsns, gaps, duplicates } of log)
-    say(
-      source.padEnd(30) +
-        [min_lsn, max_lsn, events, distinct_lsns, gaps].map((n) => String(n).padStart(9)).join(' ') +
-        String(duplicates).padStart(12),
+    output.say(`\n${sql}\n`)
+    await printTable(
+      await table.query(sql),
+      { line: (text) => output.say(text), columns: stdout.columns ?? 120 },
+      maxRows,
     )
+  }
+  output.say('\nThe proof, from the Iceberg table alone, as `npx durable-outbox verify` gives it:\n')
+  output.say('source                         first LSN  last LSN    events   missing   doubled')
+  for (const { source, firstLSN, lastLSN, events, missing, doubled } of log.shown)
+    output.say(
+      source.padEnd(30) + [firstLSN, lastLSN, events, missing, doubled].map((n) => String(n).padStart(10)).join(''),
+    )
+  output.say(log.verdict)
 }
 
 function conclude(outcome: Outcome, problems: readonly string[]): void {
   const { mutations, events, landed, duplicates, gaps, objects, seconds } = outcome
-  say(
+  output.say(
     `\n${mutations} mutations and their ${events} events in ${objects} objects: ${landed} landed, ${duplicates} twice, ` +
       `${gaps} missing; ${seconds} s`,
   )
   if (problems.length === 0) {
-    say('Every committed mutation is in the table once, in the order of its commit, and the log rebuilds every store.')
-    say('\nAsk it yourself:  npx durable-outbox query "SELECT type, count(*) FROM events GROUP BY type"')
-  } else say(`The proof FAILED:\n  ${problems.join('\n  ')}`)
+    output.say(
+      'Every committed mutation is in the table once, in the order of its commit, and the log rebuilds every store.',
+    )
+    output.say('\nAsk it yourself:  npx durable-outbox query "SELECT type, count(*) FROM events GROUP BY type"')
+  } else output.say(`The proof FAILED:\n  ${problems.join('\n  ')}`)
 }
 
 function sum<T>(items: readonly T[], value: (item: T) => number): number {
   return items.reduce((total, item) => total + value(item), 0)
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

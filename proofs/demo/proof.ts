@@ -1,35 +1,33 @@
-// The proof. What landed is read from the Iceberg table alone; what should have landed is what the stores hold and what
-// their ledgers say, which plain SQL wrote beside each mutation.
+// The proof. `durable-outbox verify` reads from the table alone that no LSN is missing or twice. Beside it, what landed is
+// compared with what the stores hold and with their ledgers, which plain SQL wrote beside each mutation.
 
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
-import type { Query } from './lake.ts'
+import { runCommand } from '../harness/command.ts'
+import { type OpenTable, readObjects } from '../harness/table.ts'
 import type { DatasetStore } from '../../examples/datasets.ts'
 import type { Change, Client, Ledger, StoredFilm } from './client.ts'
 
-/** The log of one outbox, as the table holds it. */
-const sourceSchema = z.object({
-  source: z.string(),
-  ns: z.string(),
-  min_lsn: z.number(),
-  max_lsn: z.number(),
+/** The part of `durable-outbox verify --json` that the demo looks at. */
+const logProofSchema = z.object({
+  verdict: z.string(),
+  isProven: z.boolean(),
+  logs: z.number(),
   events: z.number(),
-  distinct_lsns: z.number(),
-  gaps: z.number(),
-  duplicates: z.number(),
+  missing: z.number(),
+  doubled: z.number(),
+  shown: z.array(
+    z.object({
+      source: z.string(),
+      firstLSN: z.number(),
+      lastLSN: z.number(),
+      events: z.number(),
+      missing: z.number(),
+      doubled: z.number(),
+    }),
+  ),
 })
-export type SourceProof = z.infer<typeof sourceSchema>
-
-/** I10: the LSNs of each (source, epoch) run from the first to the last without a gap, and each is one row. */
-const PROOF_SQL = `
-SELECT
-  source, ns,
-  min(lsn) AS min_lsn, max(lsn) AS max_lsn, count(*) AS events, count(DISTINCT lsn) AS distinct_lsns,
-  max(lsn) - min(lsn) + 1 - count(DISTINCT lsn) AS gaps,
-  count(*) - count(DISTINCT lsn) AS duplicates
-FROM events
-GROUP BY source, ns, epoch
-ORDER BY source`
+export type LogProof = z.infer<typeof logProofSchema>
 
 const CHANGES_SQL = `
 SELECT ns, op, key, "after", correlation_id FROM events WHERE store = 'document' AND ns LIKE 'films-%' ORDER BY ns, lsn`
@@ -55,13 +53,20 @@ const datasetChangeSchema = z.object({
   after: z.string().nullable(),
 })
 
-export async function proveLog(query: Query): Promise<SourceProof[]> {
-  return z.array(sourceSchema).parse(await query(PROOF_SQL))
+/** I10: the LSNs of each (source, epoch) run from the first to the last without a gap, and each is one row. */
+export async function proveLog(state: string): Promise<LogProof> {
+  const { stdout, stderr } = await runCommand(['verify', '--state', state, '--json'])
+  if (stdout === '') throw new Error(`demo: verify failed: ${stderr}`)
+  return logProofSchema.parse(JSON.parse(stdout))
 }
 
-/** Compares every object with its events in the table. @returns what differs, in words; nothing if all is well. */
-export async function compareWithStores(query: Query, client: Client, objects: readonly string[]): Promise<string[]> {
-  const changes = Map.groupBy(z.array(filmChangeSchema).parse(await query(CHANGES_SQL)), (change) => change.ns)
+/** Compares every object with its events in the table. @returns what differs, in words. */
+export async function compareWithStores(
+  table: OpenTable,
+  client: Client,
+  objects: readonly string[],
+): Promise<string[]> {
+  const changes = Map.groupBy(await ask(table, CHANGES_SQL, filmChangeSchema), (change) => change.ns)
   const differences: string[] = []
   for (const object of objects) {
     const landed = changes.get(object) ?? []
@@ -99,8 +104,12 @@ function compareWithFilms(object: string, landed: readonly FilmChange[], films: 
 const STORES: readonly DatasetStore[] = ['people', 'airports', 'routes', 'flights', 'prices', 'penguins']
 
 /** Folds the log of each data set, and compares with what its stores hold. @returns what differs, in words. */
-export async function compareWithDatasets(query: Query, client: Client, objects: readonly string[]): Promise<string[]> {
-  const landed = z.array(datasetChangeSchema).parse(await query(DATASETS_SQL))
+export async function compareWithDatasets(
+  table: OpenTable,
+  client: Client,
+  objects: readonly string[],
+): Promise<string[]> {
+  const landed = await ask(table, DATASETS_SQL, datasetChangeSchema)
   const differences: string[] = []
   for (const object of objects) {
     const changes = landed.filter(({ ns }) => ns === object).map((change) => toChange(change))
@@ -153,4 +162,8 @@ function columnarRows(after: unknown): [string, unknown][] {
 /** Of a point its time, of a rollup its bucket. */
 function timeOf({ timestamp, bucket, bucketMs }: Record<string, unknown> = {}): string {
   return JSON.stringify([timestamp, bucket, bucketMs])
+}
+
+async function ask<Row>(table: OpenTable, sql: string, shape: z.ZodType<Row>): Promise<Row[]> {
+  return z.array(shape).parse(await readObjects(await table.query(sql)))
 }

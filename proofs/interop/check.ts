@@ -153,6 +153,12 @@ function everyValue(columns: TableDescription['columns']): Statement {
   return { name: 'every value', sql: select('toUnixTimestamp64Micro'), duckdb: select('epoch_us') }
 }
 
+/** A value of DuckDB's, which has to be a plain one. */
+export function toCell(value: unknown): Cell {
+  if (value === null || typeof value === 'number' || typeof value === 'string') return value
+  throw new Error(`interop: DuckDB answered ${JSON.stringify(value)}, which is not a plain value`)
+}
+
 /** As text, since ClickHouse gives 64-bit integers as strings and DuckDB as numbers. */
 function asText(row: readonly Cell[]): string {
   return JSON.stringify(row.map((cell) => (cell === null ? null : String(cell))))

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as z from 'zod'
-import { run } from './child-process.ts'
+import { run } from '../harness/process-group.ts'
 import { type Answers, answersShape, type Question } from './check.ts'
 import type { CatalogAddress } from './lake.ts'
 
@@ -17,7 +17,7 @@ const here = import.meta.dirname
 export async function installClickHouse(): Promise<void> {
   if ((await installedVersion()) !== (await pinnedVersion())) {
     console.error('interop: npm install in interop/: ClickHouse, 543 MB on disk, once')
-    console.error(await run({ command: 'npm', args: ['install'], cwd: here, timeoutMs: INSTALL_MS_MAX }))
+    console.error(await run({ command: 'npm', args: ['install'], cwd: here, maxMs: INSTALL_MS_MAX }))
   }
   await runStatements(["SELECT 'ready'"], here).catch((error: unknown) => {
     const machine = `${process.platform}-${process.arch}`
@@ -70,7 +70,7 @@ async function runStatements(statements: readonly string[], directory: string): 
     args: [fileURLToPath(import.meta.resolve('./clickhouse-child.ts'))],
     cwd: directory,
     input: JSON.stringify(statements),
-    timeoutMs: QUERIES_MS_MAX,
+    maxMs: QUERIES_MS_MAX,
   })
   return answersShape.parse(JSON.parse(answer))
 }

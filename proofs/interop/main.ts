@@ -3,21 +3,26 @@
 // be installed. Whatever differs from DuckDB over the files, from the metadata or from what was committed is printed.
 // Exits with 1 where anything differs. With --json the last line of stdout is an object with the result.
 
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { type Answers, type Check, createChecks, createPrunings, type Dialect, difference } from './check.ts'
-import type { Pruning, Question } from './check.ts'
+import { openBucket } from '../harness/bucket.ts'
+import { Output } from '../harness/output.ts'
+import { postJSON } from '../harness/post.ts'
+import type { Runtime } from '../harness/runtime.ts'
+import { makeScratchDirectory } from '../harness/scratch.ts'
+import { openTable, readRows } from '../harness/table.ts'
+import { type Answers, type Check, createChecks, createPrunings, type Dialect, difference, toCell } from './check.ts'
+import type { Pruning, Question, Rows } from './check.ts'
 import { askLocally, askThroughCatalog, installClickHouse } from './clickhouse.ts'
-import { openDuckDB } from './duckdb.ts'
-import { type CatalogAddress, catalogAt, describeTable, exportTable, openBucket, startWorker } from './lake.ts'
+import { type CatalogAddress, catalogAt, describeTable, exportTable, startWorker } from './lake.ts'
 import type { TableDescription } from './lake.ts'
 import { Listener } from './listener.ts'
 import { createLoad, type Request } from './load.ts'
 import { askPython, installPython } from './python.ts'
 
 const LANDING_MS_MAX = 30_000
+const CALL_MS_MAX = 30_000
 const POLL_MS = 200
 /** Longer than the lake rests between two steps of upkeep. */
 const QUIET_MS = 2_000
@@ -50,13 +55,13 @@ async function main(json: boolean): Promise<number> {
     console.error(`interop: not done in ${RUN_MS_MAX / 1000} s`)
     process.exit(1)
   }, RUN_MS_MAX)
-  const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-interop-'))
-  process.once('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 3 }))
   try {
-    const result = await compare(directory, withoutPython)
+    const result = await compare(makeScratchDirectory('interop'), withoutPython)
     const holds = result.findings.every((finding) => finding.holds)
     const seconds = Math.round((Date.now() - startedMs) / 100) / 10
-    console.log(json ? JSON.stringify({ holds, seconds, ...result }) : report(result, seconds))
+    const output = new Output(json)
+    output.say(report(result, seconds))
+    output.conclude({ holds, seconds, ...result })
     return holds ? 0 : 1
   } finally {
     clearTimeout(timer)
@@ -67,14 +72,16 @@ async function main(json: boolean): Promise<number> {
 async function compare(directory: string, withoutPython: string | undefined) {
   const state = join(directory, 'state')
   const worker = await startWorker(state)
-  const listener = await Listener.start(worker.url.href)
+  const listener = await Listener.start(worker.url)
   const { bucket, close } = await openBucket(state)
   try {
-    const events = await fillLake(bucket, worker.post)
+    const events = await fillLake(bucket, worker)
     const table = await describeTable(bucket)
     if (table === undefined) throw new Error('interop: the lake has no table')
     const location = await exportTable(bucket, join(directory, 'lake'))
-    const duckdb = await openDuckDB(state)
+    const duckdb = await openTable(state)
+    const askDuckDB = async (sql: string): Promise<Rows> =>
+      (await readRows(await duckdb.query(sql))).map((row) => row.map(toCell))
     const locally: Engine = {
       name: 'ClickHouse over the files',
       dialect: 'clickhouse',
@@ -83,8 +90,8 @@ async function compare(directory: string, withoutPython: string | undefined) {
     const throughCatalog = enginesOf(catalogAt(listener.url), withoutPython === undefined)
     const findings: Finding[] = []
     for (const engine of [locally, ...throughCatalog])
-      findings.push(...(await check(engine, await createChecks(engine.dialect, table, events, duckdb.ask))))
-    const prunings = await createPrunings(duckdb.ask, duckdb.files)
+      findings.push(...(await check(engine, await createChecks(engine.dialect, table, events, askDuckDB))))
+    const prunings = await createPrunings(askDuckDB, duckdb.files)
     for (const engine of throughCatalog)
       for (const pruning of prunings) findings.push(await checkPruning(engine, pruning, listener))
     return {
@@ -98,7 +105,7 @@ async function compare(directory: string, withoutPython: string | undefined) {
   } finally {
     await close()
     listener.stop()
-    await worker.stop()
+    await worker.kill()
   }
 }
 
@@ -121,10 +128,10 @@ function enginesOf(address: CatalogAddress, hasPython: boolean): Engine[] {
 }
 
 /** @returns how many events were committed, each of which has to be in the table once. */
-async function fillLake(bucket: R2Bucket, post: (path: string, body: unknown) => Promise<void>): Promise<number> {
+async function fillLake(bucket: R2Bucket, worker: Runtime): Promise<number> {
   let events = 0
   for (const wave of await createLoad()) {
-    events += await sendWave(wave, post)
+    events += await sendWave(wave, worker)
     await landed(bucket, events)
   }
   await quiet(bucket)
@@ -136,7 +143,7 @@ async function quiet(bucket: R2Bucket): Promise<void> {
   let before = -1
   for (let snapshots = 0; snapshots !== before;) {
     before = snapshots
-    await new Promise((resolve) => setTimeout(resolve, QUIET_MS))
+    await pause(QUIET_MS)
     const table = await describeTable(bucket)
     snapshots = table?.snapshots.length ?? 0
     const rewritten = table?.snapshots.filter(({ operation }) => operation === 'replace').length ?? 0
@@ -145,10 +152,10 @@ async function quiet(bucket: R2Bucket): Promise<void> {
   }
 }
 
-async function sendWave(wave: readonly Request[], post: (path: string, body: unknown) => Promise<void>) {
+async function sendWave(wave: readonly Request[], worker: Runtime): Promise<number> {
   let events = 0
   for (const { path, body, events: expected } of wave) {
-    await post(path, body)
+    await postJSON(worker.url + path, body, CALL_MS_MAX)
     events += expected
   }
   return events
@@ -160,7 +167,7 @@ async function landed(bucket: R2Bucket, events: number): Promise<void> {
   for (let waitedMs = 0; waitedMs < LANDING_MS_MAX; waitedMs += POLL_MS) {
     records = recordsOf(await describeTable(bucket))
     if (records >= events) return console.error(`interop: ${records} events have landed`)
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await pause(POLL_MS)
   }
   throw new Error(`interop: of ${events} events only ${records} have landed in ${LANDING_MS_MAX / 1000} s`)
 }

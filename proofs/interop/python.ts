@@ -3,9 +3,9 @@
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { run } from '../harness/process-group.ts'
 import type { Answers, Question } from './check.ts'
 import { answersShape } from './check.ts'
-import { run } from './child-process.ts'
 import type { CatalogAddress } from './lake.ts'
 
 const INSTALL_MS_MAX = 600_000
@@ -33,7 +33,7 @@ export async function installPython(): Promise<string | undefined> {
 }
 
 async function install(command: string, args: readonly string[]): Promise<void> {
-  await run({ command, args, cwd: here, timeoutMs: INSTALL_MS_MAX })
+  await run({ command, args, cwd: here, maxMs: INSTALL_MS_MAX })
 }
 
 /** @returns for each question the rows, or the error as a text. */
@@ -47,7 +47,7 @@ export async function askPython(
     args: [join(here, 'python-child.py')],
     cwd: here,
     input: JSON.stringify({ engine, url: catalog, token, questions }),
-    timeoutMs: QUESTIONS_MS_MAX,
+    maxMs: QUESTIONS_MS_MAX,
   })
   return answersShape.parse(JSON.parse(answer))
 }

@@ -54,9 +54,10 @@ export class Capture {
   #tables: ReadonlyMap<string, CapturedTable> = new Map()
   /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
-  /** Whether there are triggers of the user's, and whether any statement may replace rows, as the schema says so. */
+  /** Whether there are triggers of the user's. */
   #hasUserTriggers = false
-  #replacesAnywhere = false
+  /** Whether, beside these, a setting of the connection is needed to see what any statement, or one that says so, replaces. */
+  #needsRecursive: 'never' | 'if it says so' | 'always' = 'never'
   readonly #kinds = new Map<string, StatementKind>()
   /** What was last written to `_cdc_transaction`. */
   #stamp = ''
@@ -87,8 +88,9 @@ export class Capture {
     this.#ports.tables.open()
     const captured = CapturedTable.of(table, options)
     const isNew = !this.#tables.has(captured.tableName.toLowerCase())
+    this.#hasUserTriggers = this.#userTriggers().length > 0
     this.#ports.storage.storage.transactionSync(() => {
-      const found = captured.install(this.#rawSQL)
+      const found = captured.install(this.#rawSQL, this.#hasUserTriggers)
       if (found === 'no table')
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
       if (!isNew) this.#report(captured, found)
@@ -134,7 +136,10 @@ export class Capture {
   /** By captured table: `live`, or why its triggers are not what they must be. */
   status(): Record<string, string> {
     return Object.fromEntries(
-      [...this.#tables.values()].map((table) => [table.tableName, table.problem(this.#rawSQL) ?? 'live']),
+      [...this.#tables.values()].map((table) => [
+        table.tableName,
+        table.problem(this.#rawSQL, this.#hasUserTriggers) ?? 'live',
+      ]),
     )
   }
 
@@ -222,15 +227,15 @@ export class Capture {
 
   /**
    * Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. With triggers
-   * of the user's that setting is seen, as one that writes to its own table then fires itself: so it is on only while it must.
+   * of the user's that setting is seen, as one that writes to its own table then fires itself: then triggers of ours find what
+   * is replaced, except in tables of which they can't.
    */
   #withReplaced<T>({ mayReplace }: StatementKind, run: () => T): T {
     if (!this.#hasUserTriggers) {
       this.#setRecursive(true)
       return run()
     }
-    const isNeeded = mayReplace || this.#replacesAnywhere
-    this.#setRecursive(isNeeded)
+    this.#setRecursive(this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so'))
     try {
       return run()
     } finally {
@@ -273,7 +278,7 @@ export class Capture {
       const renamed = captured.renamed(name)
       this.#forget(captured)
       this.#know(renamed)
-      renamed.install(this.#rawSQL)
+      renamed.install(this.#rawSQL, this.#hasUserTriggers)
       this.#emit(renamed, 'renamed', { from: captured.tableName })
     }
   }
@@ -288,8 +293,9 @@ export class Capture {
   #install(occasion: 'restored' | 'rebuilt' | 'altered'): void {
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
+    this.#hasUserTriggers = this.#userTriggers().length > 0
     for (const table of this.#tables.values()) {
-      const found = table.install(this.#rawSQL)
+      const found = table.install(this.#rawSQL, this.#hasUserTriggers)
       if (occasion !== 'altered' || found === 'missing') this.#report(table, found, occasion)
     }
     this.#findWatched()
@@ -350,15 +356,10 @@ export class Capture {
 
   /** Finds the captured tables, and those from which a cascade or a trigger of the user's may reach them. */
   #findWatched(): void {
-    const userTriggers = this.#exec<{ name: string; replaces: number }>(
-      `SELECT tbl_name AS name, sql LIKE '%replace%' AS replaces FROM sqlite_master
-       WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
-    ).toArray()
+    const userTriggers = this.#userTriggers()
     this.#hasUserTriggers = userTriggers.length > 0
-    this.#replacesAnywhere =
-      userTriggers.some(({ replaces }) => replaces === 1) ||
-      this.#exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND sql LIKE '%on%conflict%replace%'").toArray()
-        .length > 0
+    const isBlind = [...this.#tables.values()].some((table) => !table.notesReplaced(this.#rawSQL))
+    this.#needsRecursive = !isBlind ? 'never' : this.#replacesAnywhere(userTriggers) ? 'always' : 'if it says so'
     const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => name.toLowerCase()))
     if (reached.size > 0) for (const { name } of userTriggers) reached.add(name.toLowerCase())
     const references = this.#references()
@@ -368,6 +369,19 @@ export class Capture {
     }
     this.#watched = [...reached]
     this.#kinds.clear()
+  }
+
+  #userTriggers(): { name: string; replaces: number }[] {
+    return this.#exec<{ name: string; replaces: number }>(
+      `SELECT tbl_name AS name, sql LIKE '%replace%' AS replaces FROM sqlite_master
+       WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
+    ).toArray()
+  }
+
+  #replacesAnywhere(userTriggers: readonly { replaces: number }[]): boolean {
+    if (userTriggers.some(({ replaces }) => replaces === 1)) return true
+    const tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND sql LIKE '%on%conflict%replace%'"
+    return this.#exec(tables).toArray().length > 0
   }
 
   /** The foreign keys of all tables, with names in lower case. */
@@ -381,7 +395,8 @@ export class Capture {
 
   #capturedNames(): string[] {
     return this.#exec<{ name: string }>(
-      `SELECT DISTINCT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND ${IS_OUR_TRIGGER}`,
+      `SELECT DISTINCT tbl_name AS name FROM sqlite_master
+       WHERE type = 'trigger' AND tbl_name <> '_cdc_replaced' AND ${IS_OUR_TRIGGER}`,
     )
       .toArray()
       .map(({ name }) => name)

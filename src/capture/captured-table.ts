@@ -10,7 +10,7 @@ import { quoteName } from '../sqlite/quote.ts'
 import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
 import { type CapturedColumns, checkFunction, keySQL, literalSQL, MASK, rowSQL } from './row-sql.ts'
 import { type ColumnKind, readTable, type TableInfo } from './table.ts'
-import { createTriggers, IS_OUR_TRIGGER, type Trigger } from './triggers.ts'
+import { canNoteReplaced, createTriggers, IS_OUR_TRIGGER, type Trigger, triggerName } from './triggers.ts'
 
 export interface CaptureOptions {
   /** The only columns that events show. Default: all. */
@@ -77,10 +77,10 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Puts the triggers in if they are missing or not as they must be. */
-  install(sql: StoreSQL): Found {
+  install(sql: StoreSQL, hasUserTriggers: boolean): Found {
     const table = readTable(sql, this.tableName)
     if (table === undefined) return 'no table'
-    const wanted = createTriggers(table, this.#columnsOf(table))
+    const wanted = this.#triggersOf(table, hasUserTriggers)
     const present = presentTriggers(sql, this.tableName)
     if (problemOf(present, wanted) === undefined) {
       this.#remember(sql, table)
@@ -95,10 +95,16 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Why capture is not live, or undefined if it is. */
-  problem(sql: StoreSQL): string | undefined {
+  problem(sql: StoreSQL, hasUserTriggers: boolean): string | undefined {
     const table = readTable(sql, this.tableName)
     if (table === undefined) return 'there is no such table'
-    return problemOf(presentTriggers(sql, this.tableName), createTriggers(table, this.#columnsOf(table)))
+    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, hasUserTriggers))
+  }
+
+  /** Whether what a statement replaces is seen without a setting of the connection. */
+  notesReplaced(sql: StoreSQL): boolean {
+    const table = readTable(sql, this.tableName)
+    return table === undefined || canNoteReplaced(table)
   }
 
   /** Whether there are rows of which the log may not know. */
@@ -146,6 +152,11 @@ export class CapturedTable implements AttachedStore {
     return stored === undefined || stored.columns === columns
   }
 
+  /** In a database without triggers of the user's, a setting that only such triggers could see takes the place of ours. */
+  #triggersOf(table: TableInfo, hasUserTriggers: boolean): Trigger[] {
+    return createTriggers(table, this.#columnsOf(table), hasUserTriggers && canNoteReplaced(table))
+  }
+
   #columnsOf(table: TableInfo): CapturedColumns {
     const { columns: only, exclude = [], redact = {} } = this.options
     const names = table.columns.map(({ name }) => name)
@@ -173,8 +184,9 @@ function presentTriggers(sql: StoreSQL, tableName: string): PresentTrigger[] {
   return sql
     .exec<{ name: string; sql: string; isOurs: number; place: number }>(
       `SELECT name, sql, ${IS_OUR_TRIGGER} AS isOurs, rowid AS place FROM sqlite_master
-       WHERE type = 'trigger' AND lower(tbl_name) = lower(?)`,
+       WHERE type = 'trigger' AND (lower(tbl_name) = lower(?) OR lower(name) = lower(?))`,
       tableName,
+      triggerName(tableName, 'replaced'),
     )
     .toArray()
     .map((trigger) => ({ ...trigger, isOurs: trigger.isOurs === 1 }))
@@ -224,12 +236,8 @@ function tryFunction(sql: StoreSQL, name: string): void {
 
 /** Takes a table's triggers away, if it has any. */
 export function uninstall(sql: StoreSQL, tableName: string): void {
-  const triggers = sql.exec<{ name: string }>(
-    `SELECT name FROM sqlite_master
-     WHERE type = 'trigger' AND lower(tbl_name) = lower(?) AND ${IS_OUR_TRIGGER}`,
-    tableName,
-  )
-  for (const { name } of triggers.toArray()) sql.exec(`DROP TRIGGER ${quoteName(name)}`)
+  for (const { name, isOurs } of presentTriggers(sql, tableName))
+    if (isOurs) sql.exec(`DROP TRIGGER ${quoteName(name)}`)
 }
 
 /** What drizzle makes of a column's values in JavaScript, as JSON can say it. */

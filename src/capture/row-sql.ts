@@ -4,7 +4,7 @@
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import { RAISED } from '../outbox/captured.ts'
-import { jsonPathOf, quoteName, quoteText, unsayableField } from '../sqlite/quote.ts'
+import { jsonPathOf, quoteName, quoteText, unrepresentableField } from '../sqlite/quote.ts'
 import type { ColumnKind, TableColumn, TableInfo } from './table.ts'
 
 /** What of a table is captured, and how. */
@@ -48,7 +48,7 @@ export function rowSQL(row: string, table: TableInfo, { columns, kinds, redactio
 }
 
 function jsonPath(column: string): string {
-  if (unsayableField([column]) === undefined) return jsonPathOf([column])
+  if (unrepresentableField([column]) === undefined) return jsonPathOf([column])
   throw new CDCError(
     'invalid-argument',
     `capture: the column ${column} has a quote, a backslash or a control character in its name, and is not one of the ` +

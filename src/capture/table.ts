@@ -23,6 +23,13 @@ export interface TableInfo {
   readonly isKeyedByRowid: boolean
   /** The rowid's name in SQL; undefined WITHOUT ROWID, or if columns have taken all of its names. */
   readonly rowid: string | undefined
+  /** The columns of each unique index beside that, with their collations; undefined if one is over an expression. */
+  readonly uniques: readonly (readonly IndexColumn[])[] | undefined
+}
+
+interface IndexColumn {
+  readonly name: string
+  readonly collation: string
 }
 
 type ColumnRow = { name: string; type: string; pk: number }
@@ -62,7 +69,21 @@ export function readTable(sql: Pick<SqlStorage, 'exec'>, name: string): TableInf
     key: key.map(describe),
     isKeyedByRowid: isAlias || key.length === 0,
     rowid,
+    uniques: readUniques(sql, listed.name),
   }
+}
+
+function readUniques(sql: Pick<SqlStorage, 'exec'>, table: string): IndexColumn[][] | undefined {
+  const indexes = sql.exec<{ name: string }>('SELECT name FROM pragma_index_list(?) WHERE "unique"', table).toArray()
+  const columns = indexes.map(({ name }) =>
+    sql
+      .exec<{ name: string; collation: string }>(
+        `SELECT coalesce(name, '') AS name, coll AS collation FROM pragma_index_xinfo(?) WHERE "key"`,
+        name,
+      )
+      .toArray(),
+  )
+  return columns.flat().some(({ name }) => name === '') ? undefined : columns
 }
 
 /** A primary key that is not the rowid itself has an index of its own. */

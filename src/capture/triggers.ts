@@ -5,7 +5,8 @@
 // none under its key now. Then the last event of a key is the key's last state, in whatever order triggers fire (I11).
 
 import { appendEventSQL } from '../outbox/captured.ts'
-import { quoteName } from '../sqlite/quote.ts'
+import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { quoteName, quoteText } from '../sqlite/quote.ts'
 import { type CapturedColumns, checkedKeySQL, isKeySayableSQL, keySQL, rowSQL } from './row-sql.ts'
 import type { TableInfo } from './table.ts'
 
@@ -20,41 +21,107 @@ const TRIGGER_PREFIX = '_cdc_'
 /** Of a row of `sqlite_master` that is a trigger's. */
 export const IS_OUR_TRIGGER = `substr(name, 1, ${TRIGGER_PREFIX.length}) = '${TRIGGER_PREFIX}'`
 
-export function createTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
+/** Whether what a statement replaces is found by triggers alone, without a setting of the connection. */
+export function canNoteReplaced(table: TableInfo): boolean {
+  return table.rowid !== undefined && table.uniques !== undefined
+}
+
+/** @param notesReplaced whether rows that are replaced are found by triggers, as `canNoteReplaced` says that they can be. */
+export function createTriggers(table: TableInfo, captured: CapturedColumns, notesReplaced: boolean): Trigger[] {
   const sameKey = isSame(table.isKeyedByRowid ? [] : table.key.map(({ name }) => name), table)
   const names = captured.columns.length === 0 ? table.columns.map(({ name }) => name) : captured.columns
   return [
-    trigger(table, { what: 'insert', verb: 'INSERT', statements: [appendPresent(table, captured, 'c')] }),
+    trigger(table, {
+      what: 'insert',
+      verb: 'AFTER INSERT',
+      statements: [appendPresent(table, captured, 'c')],
+    }),
     // A row that is written and stays the same is no change.
     trigger(table, {
       what: 'update',
-      verb: 'UPDATE',
+      verb: 'AFTER UPDATE',
       when: `${sameKey} AND NOT (${isSame(names, table)})`,
       statements: [appendPresent(table, captured, 'u')],
     }),
     // To whoever follows a key, a row that takes another one is gone, and a new one is there.
     trigger(table, {
       what: 'rekey',
-      verb: 'UPDATE',
+      verb: 'AFTER UPDATE',
       when: `NOT (${sameKey})`,
       statements: [appendGone(table, captured), appendPresent(table, captured, 'c')],
     }),
-    trigger(table, { what: 'delete', verb: 'DELETE', statements: [appendGone(table, captured)] }),
+    trigger(table, { what: 'delete', verb: 'AFTER DELETE', statements: [appendGone(table, captured)] }),
+    // The newest fire first: so a deletion stands before what has taken the row's place.
+    ...(notesReplaced ? replacedTriggers(table, captured) : []),
   ]
+}
+
+export function triggerName(tableName: string, what: string): string {
+  return `${TRIGGER_PREFIX}${tableName}_${what}`
 }
 
 interface TriggerText {
   readonly what: string
-  readonly verb: 'INSERT' | 'UPDATE' | 'DELETE'
+  readonly verb: `${'BEFORE' | 'AFTER'} ${'INSERT' | 'UPDATE' | 'DELETE'}`
+  /** Default: the captured table. */
+  readonly on?: string
   readonly when?: string
   readonly statements: readonly string[]
 }
 
-function trigger(table: TableInfo, { what, verb, when, statements }: TriggerText): Trigger {
-  const name = `${TRIGGER_PREFIX}${table.name}_${what}`
+function trigger(table: TableInfo, { what, verb, on = table.name, when, statements }: TriggerText): Trigger {
+  const name = triggerName(table.name, what)
   const condition = when === undefined ? '' : `\nWHEN ${when}`
-  const head = `CREATE TRIGGER ${quoteName(name)} AFTER ${verb} ON ${quoteName(table.name)}${condition}`
+  const head = `CREATE TRIGGER ${quoteName(name)} ${verb} ON ${quoteName(on)}${condition}`
   return { name, sql: `${head}\nBEGIN\n${statements.join('\n')}\nEND` }
+}
+
+/**
+ * Triggers for what a conflict clause replaces. Before a row is written, the rows that are in its way are noted; after it, the
+ * notes are taken back, and of each row that is gone the deletion is appended. What was not replaced after all is still there.
+ */
+function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
+  const takeNotes = `DELETE FROM _cdc_replaced WHERE table_name = ${quoteText(table.name)};`
+  const isOther = `r.${table.rowid} <> OLD.${table.rowid}`
+  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE r.${table.rowid} = OLD.row AND ${keySQL('r', table)} = OLD.key`
+  return [
+    trigger(table, { what: 'before_insert', verb: 'BEFORE INSERT', statements: [noteInTheWay(table, captured)] }),
+    trigger(table, {
+      what: 'before_update',
+      verb: 'BEFORE UPDATE',
+      statements: [noteInTheWay(table, captured, isOther)],
+    }),
+    trigger(table, {
+      what: 'replaced',
+      verb: 'AFTER DELETE',
+      on: '_cdc_replaced',
+      when: `OLD.table_name = ${quoteText(table.name)} AND NOT EXISTS (${isThere})`,
+      statements: [
+        appendEventSQL({
+          fields: fieldsOf(table, 'd'),
+          key: 'OLD.key',
+          before: 'OLD.before',
+          from: ` WHERE length(OLD.key) <= ${NAME_LENGTH_MAX}`,
+          tableName: table.name,
+        }),
+      ],
+    }),
+    trigger(table, { what: 'after_insert', verb: 'AFTER INSERT', statements: [takeNotes] }),
+    trigger(table, { what: 'after_update', verb: 'AFTER UPDATE', statements: [takeNotes] }),
+  ]
+}
+
+function noteInTheWay(table: TableInfo, captured: CapturedColumns, condition?: string): string {
+  const uniques = (table.uniques ?? []).map((columns) =>
+    columns
+      .map(({ name, collation }) => `r.${quoteName(name)} = NEW.${quoteName(name)} COLLATE ${collation}`)
+      .join(' AND '),
+  )
+  const isInTheWay = [`r.${table.rowid} = NEW.${table.rowid}`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
+  const where = condition === undefined ? isInTheWay : `(${isInTheWay}) AND ${condition}`
+  return `INSERT INTO _cdc_replaced (table_name, row, key, before)
+SELECT ${quoteText(table.name)}, r.${table.rowid}, ${keySQL('r', table)}, ${rowSQL('r', table, captured)}
+FROM ${quoteName(table.name)} AS r WHERE ${where};`
 }
 
 /** Appends the row as it is now, if it still is. */

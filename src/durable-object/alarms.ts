@@ -1,15 +1,15 @@
-// The platform gives an object one alarm. The relay needs it, and users need alarms too: so they have names here, a row
-// each, and the platform's alarm is due when the first of all is.
+// The platform gives an object one alarm, and the relay needs it. So users' alarms have names here, with a row each, and the
+// platform's alarm is due when the first of all is.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { AlarmClaim, SharedAlarm } from './shared-alarm.ts'
 
-/** What a named alarm's handler is told, as the platform tells `alarm()`. */
+/** What the handler of a named alarm receives, like `alarm()` of the platform. */
 export interface NamedAlarmInfo {
-  /** When it was to run, in milliseconds since 1970. */
+  /** When it was set to run, in milliseconds since 1970. */
   readonly scheduledTime: number
   readonly retryCount: number
   readonly isRetry: boolean
@@ -19,13 +19,13 @@ export type AlarmHandler = (name: string, info: NamedAlarmInfo) => void | Promis
 
 type AlarmRow = { name: string; due: number; scheduled: number; retries: number }
 
-/** As the platform does: six retries, after 2 s, 4 s, … 64 s, and then the alarm is dropped. */
+/** Like the platform: six retries, after 2 s, 4 s, … 64 s; then the alarm is dropped. */
 const RETRIES_MAX = 6
 const RETRY_DELAY_MS = 2_000
-/** Alarms that one object may have, and that are run at once. */
+/** How many alarms one object may have, and how many run at once. */
 const ALARMS_MAX = 1_000
 const ALARMS_AT_ONCE = 100
-/** What the names of the library's own alarms begin with. */
+/** Prefix of the library's own alarms. */
 const OWN_PREFIX = 'cdc.'
 
 interface AlarmsPorts {
@@ -35,7 +35,7 @@ interface AlarmsPorts {
   readonly now: () => number
   /** Runs the user's alarms. */
   readonly handler: AlarmHandler
-  /** How soon an alarm comes back whose run was interrupted, in milliseconds. */
+  /** How soon an alarm is due again if its run is interrupted, in milliseconds. */
   readonly recoveryMs: number
 }
 
@@ -43,7 +43,7 @@ interface AlarmsPorts {
 export class Alarms {
   readonly #ports: AlarmsPorts
   readonly #claim: AlarmClaim
-  /** What runs the library's own alarms, by their full names. */
+  /** The handlers of the library's own alarms, by full name. */
   readonly #ownHandlers = new Map<string, () => Promise<void>>()
 
   constructor(ports: AlarmsPorts) {
@@ -51,7 +51,7 @@ export class Alarms {
     this.#claim = ports.alarm.claim(() => this.#nextDueMs())
   }
 
-  /** Whether there is nothing to wake for. */
+  /** Whether no alarm is set. */
   get isEmpty(): boolean {
     return this.#nextDueMs() === undefined
   }
@@ -63,24 +63,24 @@ export class Alarms {
   }
 
   /**
-   * Sets an alarm, or sets it anew. Inside a transaction it is part of it.
+   * Sets an alarm, or replaces the one of that name. Inside a transaction it is part of it.
    *
-   * @param when a time, or milliseconds since 1970. One in the past runs at once.
-   * @throws {CDCError} `invalid-argument` for a bad name or time, or beyond 1,000 alarms.
+   * @param when a `Date`, or milliseconds since 1970. If that is in the past, the alarm runs at once.
+   * @throws {CDCError} `invalid-argument` if the name or the time is not valid, or beyond 1,000 alarms.
    */
   set(name: string, when: Date | number): void {
     const due = Number(when)
     if (name === '' || name.length > NAME_LENGTH_MAX || !isCleanText(name) || name.startsWith(OWN_PREFIX))
       throw new CDCError(
         'invalid-argument',
-        `alarms.set: a name has 1 to ${NAME_LENGTH_MAX} characters, no NUL, and does not begin with ${OWN_PREFIX}`,
+        `alarms.set: the name is not valid; it needs 1 to ${NAME_LENGTH_MAX} characters, no NUL, and no prefix ${OWN_PREFIX}`,
       )
     if (!Number.isSafeInteger(due) || due < 0)
       throw new CDCError('invalid-argument', `alarms.set: ${String(when)} is not a time; give a Date or milliseconds`)
     this.#set(name, due)
   }
 
-  /** Gives the library an alarm of its own, which nobody else sees. @returns what sets it, in milliseconds since 1970. */
+  /** An alarm of the library, which the user does not see. @returns the function that sets it, in milliseconds since 1970. */
   own(name: string, run: () => Promise<void>): (atMs: number) => void {
     this.#ownHandlers.set(OWN_PREFIX + name, run)
     return (atMs) => this.#set(OWN_PREFIX + name, atMs)
@@ -96,7 +96,7 @@ export class Alarms {
     })
   }
 
-  /** When the alarm was set to run; nothing where there is none of this name. */
+  /** When an alarm is set to run; undefined if there is none of this name. */
   get(name: string): Date | undefined {
     this.#ports.tables.open()
     const [row] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', name)
@@ -113,7 +113,7 @@ export class Alarms {
     })
   }
 
-  /** All alarms, the next first. */
+  /** All alarms, the next one first. */
   list(): { name: string; time: Date; retryCount: number }[] {
     this.#ports.tables.open()
     return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name')
@@ -125,7 +125,7 @@ export class Alarms {
       }))
   }
 
-  /** Runs the named alarms that are due, all at once, each at least once. Never rejects. @returns nothing if none is. */
+  /** Runs all named alarms that are due, each at least once. Never rejects. @returns undefined if none is due. */
   runDue(): Promise<void> | undefined {
     if (this.isEmpty) return undefined
     const { storage, now, recoveryMs } = this.#ports
@@ -136,7 +136,7 @@ export class Alarms {
     )
     if (rows.length === 0) return undefined
     storage.transactionSync(() => {
-      // Should the runtime end while they run, they are due again soon.
+      // If the runtime ends while they run, they are due again soon.
       for (const row of rows) this.#postpone(row, now() + recoveryMs)
       this.#claim.rearm()
     })
@@ -151,7 +151,7 @@ export class Alarms {
       else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${error instanceof Error ? error.message : String(error)}`)
+      console.error(`alarm ${row.name}: ${messageOf(error)}`)
       this.#settle(row, () => this.#retry(row))
     }
   }
@@ -161,7 +161,7 @@ export class Alarms {
     else this.#postpone({ ...row, retries: row.retries + 1 }, this.#ports.now() + RETRY_DELAY_MS * 2 ** row.retries)
   }
 
-  /** Does what the end of a run means, unless its handler has set or deleted the alarm itself. */
+  /** Applies the result of a run, unless the handler has set or deleted the alarm itself. */
   #settle(row: AlarmRow, change: () => void): void {
     this.#ports.storage.transactionSync(() => {
       const [current] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', row.name)
@@ -175,7 +175,7 @@ export class Alarms {
   }
 
   #nextDueMs(): number | undefined {
-    if (!this.#ports.tables.areThere()) return undefined
+    if (!this.#ports.tables.exist()) return undefined
     const [row] = this.#sql<{ due: number | null }>('SELECT min(due) AS due FROM _cdc_alarm')
     return row?.due ?? undefined
   }

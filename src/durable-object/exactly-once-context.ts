@@ -1,4 +1,4 @@
-// Everything that an object with an outbox consists of, put together. What each does is said in its own file.
+// Wires together the parts of an object with an outbox. Each part is described in its own file.
 
 import type { DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
@@ -29,17 +29,17 @@ type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObje
 /**
  * An outbox over one Durable Object's database.
  *
- * `CDCDurableObject` has one inside. A class that extends something else makes its own, in its constructor, and hands
- * its `alarm(info)` on to `context.alarm(info)`.
+ * `CDCDurableObject` contains one. A class that extends something else makes one in its constructor, and delegates
+ * `alarm(info)` to `context.alarm(info)`.
  */
 export class ExactlyOnceContext implements CaptureContext, Consumption {
-  /** `inboxRangesPerLog`: ranges of LSNs that `processOnce` remembers of one log. */
+  /** `inboxRangesPerLog`: how many ranges of LSNs `processOnce` remembers of one log. */
   static readonly limits = { inboxRangesPerLog: INBOX_RANGES_PER_LOG_MAX } as const
 
   readonly storage: DurableObjectStorage
-  /** Alarms by name, beside the relay's own: the platform gives an object only one. */
+  /** Alarms by name, beside the relay's: the platform gives an object only one alarm. */
   readonly alarms: Alarms
-  /** The admin RPC of the outbox, to be given out by the object's own `get outbox()`. */
+  /** The admin RPC of the outbox, for the object's own `get outbox()`. */
   readonly outbox: OutboxAdmin
   readonly #transactions: OutboxTransactions
   readonly #consumer: Consumer
@@ -50,8 +50,8 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
   readonly #maxAlarmMs: number
 
   /**
-   * @param db the object's `ctx`; or a drizzle database over its storage, which doesn't know the object's name, so that
-   *   `ns` must be given if the outbox is new.
+   * @param db the object's `ctx`; or a drizzle database over its storage. That doesn't know the object's name, so a new
+   *   outbox needs the option `ns`.
    * @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`.
    */
   constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
@@ -144,19 +144,19 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
   }
 
   /**
-   * Drains the outbox and runs the named alarms that are due. To be called by the object's `alarm` method, with what the
-   * platform gave it. Never throws: the platform drops an alarm for good after seven failed runs.
+   * Drains the outbox and runs the named alarms that are due. To be called by the object's `alarm` method, with its
+   * argument. Never throws: the platform drops an alarm for good after seven failed runs.
    */
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
     this.#alarm.begin(info?.scheduledTime ?? 0)
-    // Neither waits for the other, but the platform's next alarm waits for both; so a handler that hangs is left behind
-    // after a while, and its alarm comes back.
+    // Neither waits for the other, but the platform's next alarm waits for both. So this run does not wait for a handler that
+    // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()
     // If no named alarm is due, it is the relay's, even if the clock has stepped back since it was set.
     await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
   }
 
-  /** The platform's alarm is due again if something waits for it, even if it was lost (I6). */
+  /** Makes the platform's alarm due if something needs it, even if the platform has lost it (I6). */
   async #heal(isPending: boolean): Promise<void> {
     if (isPending) await this.#relay.wake()
     await this.alarms.heal()
@@ -172,7 +172,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
 
 interface DatabaseOwner {
   readonly storage: DurableObjectStorage
-  /** The object itself, if it is known. */
+  /** The object, if it is known. */
   readonly owner: DurableObjectState | undefined
   readonly drizzle: DrizzleFactory | undefined
 }

@@ -1,4 +1,4 @@
-// What can be configured, with its defaults, checked once when the object wakes.
+// The options of an object with an outbox and their defaults, checked once when the object wakes.
 
 import { CDCError } from '../error.ts'
 import { Fields } from '../event/fields.ts'
@@ -16,11 +16,11 @@ import type { AlarmHandler } from './alarms.ts'
 export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
-  /** The tenant that the events belong to. Default: the object's name, else its id. */
+  /** The tenant that the events belong to. Default: the object's name; without a name, its id. */
   ns?: string
-  /** What the events come from. Default: `DO/<class name>`. */
+  /** Where the events come from. Default: `DO/<class name>`. */
   source?: string
-  /** drizzle's own function, for `tx.db`: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
+  /** drizzle's own function, which `tx.db` needs: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
   drizzle?: DrizzleFactory
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
   onAlarm?: AlarmHandler

@@ -1,10 +1,10 @@
-// The platform gives an object one alarm. Whoever needs it has a claim on it, and it is due when the first claim is.
+// The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
 
 /** One user of the alarm. */
 export interface AlarmClaim {
-  /** Makes the alarm due at a time, or earlier if another claim is. Part of the transaction that is open, if there is one. */
+  /** Makes the alarm due at a time, or earlier if another claim is. Part of the open transaction, if there is one. */
   arm(atMs: number): void
-  /** Makes the alarm due as all claims say now. To be called when this one's due time has changed. */
+  /** Makes the alarm due when the first claim is. To be called when the due time of this claim has changed. */
   rearm(): void
   /** When the platform's alarm is due, in milliseconds since 1970. */
   get(): Promise<number | null>
@@ -14,7 +14,7 @@ export class SharedAlarm {
   readonly #storage: DurableObjectStorage
   readonly #claims: (() => number | undefined)[] = []
   readonly #beforeChange: (() => void)[] = []
-  /** When the alarm that runs now was due. */
+  /** When the running alarm was due. */
   #runningMs = 0
 
   constructor(storage: DurableObjectStorage) {
@@ -36,7 +36,7 @@ export class SharedAlarm {
     }
   }
 
-  /** To be called as the alarm fires, with the time that it was due. */
+  /** To be called when the alarm fires, with the time at which it was due. */
   begin(scheduledMs: number): void {
     this.#runningMs = scheduledMs
   }
@@ -55,10 +55,10 @@ export class SharedAlarm {
   }
 
   #set(atMs: number): void {
-    // Never for the very millisecond of the running alarm: the platform's scheduler would not be told of that one, and it
-    // would never fire (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is
-    // written at once, and its failure is the commit's failure.
     for (const listener of this.#beforeChange) listener()
+    // Never at the due time of the running alarm: the platform's scheduler would not learn of it, and it would never fire
+    // (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is written at once,
+    // and if it fails, the commit fails.
     void this.#storage.setAlarm(Math.max(atMs, this.#runningMs + 1))
   }
 }

@@ -46,6 +46,15 @@ export function isPlainText(json: string): boolean {
   return !json.includes('\\u')
 }
 
+/** The value of a JSON text; nothing if the text is not JSON, which cannot say `undefined`. */
+export function parseJSON(text: string, reviver?: Parameters<typeof JSON.parse>[1]): unknown {
+  try {
+    return JSON.parse(text, reviver)
+  } catch {
+    return undefined
+  }
+}
+
 /** Whether a string can be stored and compared everywhere: SQLite ends text at a NUL, UTF-8 has no lone surrogate. */
 export function isCleanText(text: string): boolean {
   return !text.includes('\0') && text.isWellFormed()

@@ -1,7 +1,7 @@
 // Records from the JSON that a pipeline is sent: all of them good, or none.
 
 import { describeProblems } from '../problem.ts'
-import { isPlainText } from './json.ts'
+import { isPlainText, parseJSON } from './json.ts'
 import { type EventRecord, recordFields } from './record.ts'
 
 export interface ParsedRecords {
@@ -32,13 +32,4 @@ export function parseRecordsJSON(json: string, refuse: (index: number, problem: 
 function hasRecordFieldsAlone(record: EventRecord): boolean {
   for (const name in record) if (!recordFields.kinds.has(name)) return false
   return true
-}
-
-/** Undefined if it is not JSON. */
-function parseJSON(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined
-  }
 }

@@ -1,6 +1,7 @@
 // The ingest's options from a Worker's environment.
 
 import { CDCError } from '../error.ts'
+import { parseJSON } from '../event/json.ts'
 import type { IngestOptions } from './options.ts'
 
 /** The period of the binding `INGEST_RATE_LIMIT`: `simple.period` in wrangler.toml must be the same. */
@@ -37,10 +38,8 @@ function read(env: object, name: string): unknown {
 }
 
 function parse(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's own reason would quote the variable.
-    throw new CDCError('invalid-config', `ingest: ${name} is not valid JSON`)
-  }
+  const value = parseJSON(text)
+  // The parser's own reason would quote the variable.
+  if (value === undefined) throw new CDCError('invalid-config', `ingest: ${name} is not valid JSON`)
+  return value
 }

@@ -1,7 +1,7 @@
 // From a body's text to records: all of them good, or none accepted.
 
 import { CDCError } from '../error.ts'
-import { jsonProblem } from '../event/json.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
 import { type EventRecord, recordFields } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { Refusal } from '../http/error-response.ts'
@@ -49,7 +49,7 @@ export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
 function parseArray(text: string): unknown[] {
   const shape = jsonShape(text)
   if (shape.elements > RECORDS_MAX) throw tooMany()
-  const records = parseJSON(text, shape, 'the body')
+  const records = parseChecked(text, shape, 'the body')
   if (!Array.isArray(records)) throw invalid('the body is not an array of records')
   return records
 }
@@ -67,29 +67,22 @@ function parseLines(text: string): unknown[] {
     if (records.length === RECORDS_MAX) throw tooMany()
     const shape = jsonShape(line)
     containers += shape.containers
-    records.push(parseJSON(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
+    records.push(parseChecked(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
   }
   return records
 }
 
-function parseJSON(text: string, shape: JSONShape, subject: string): unknown {
+function parseChecked(text: string, shape: JSONShape, subject: string): unknown {
   if (shape.depth > BODY_DEPTH_MAX) throw invalid(`${subject} is nested deeper than ${BODY_DEPTH_MAX} levels`)
   if (shape.containers > CONTAINERS_MAX)
     throw new Refusal(413, `ingest: the body has more than ${CONTAINERS_MAX} arrays and objects; send smaller batches`)
   if (shape.isRounded)
     throw invalid(`${subject} has an integer above 2^53, which would be rounded; send it as a string`)
-  const value = tryParse(text, subject)
+  const value = parseJSON(text)
+  // The parser's own reason would quote what was sent.
+  if (value === undefined) throw invalid(`${subject} is not valid JSON`)
   if (countMembers(value) !== shape.members) throw invalid(`${subject} has an object with the same key twice`)
   return value
-}
-
-function tryParse(text: string, subject: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The parser's own reason would quote the body.
-    throw invalid(`${subject} is not valid JSON`)
-  }
 }
 
 function parseRecord(given: unknown, index: number): EventRecord {

@@ -3,6 +3,7 @@
 // and what counts as landed change together.
 
 import { DurableObject } from 'cloudflare:workers'
+import { messageOf } from '../error.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { Intake } from './intake/intake.ts'
@@ -135,7 +136,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     try {
       await this.#inTurn(() => this.#commitAndKeepUp(info?.scheduledTime ?? 0))
     } catch (error) {
-      console.warn(`lake: commit failed: ${error instanceof Error ? error.message : String(error)}`)
+      console.warn(`lake: commit failed: ${messageOf(error)}`)
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { CDCError } from '../error.ts'
 import { Fields } from '../event/fields.ts'
+import { parseJSON } from '../event/json.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import type { IntakeLimits } from './intake/intake.ts'
 import type { RollLimits } from './schedule.ts'
@@ -43,13 +44,7 @@ const limitFields = new Fields<LakeLimits>(
 
 /** The limits that JSON sets, with defaults for the others. @throws {CDCError} `invalid-config`, naming the limit. */
 export function limitsFrom(json = '{}'): LakeLimits {
-  return limitFields.parse(parse(json), 'LAKE_LIMITS', 'invalid-config')
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch (cause) {
-    throw new CDCError('invalid-config', `LAKE_LIMITS is not valid JSON: ${json}`, { cause })
-  }
+  const given = parseJSON(json)
+  if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not valid JSON: ${json}`)
+  return limitFields.parse(given, 'LAKE_LIMITS', 'invalid-config')
 }

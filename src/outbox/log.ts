@@ -52,12 +52,27 @@ export function envelopeBytes({ ns, source, epoch }: Identity): number {
   return utf8Bytes(JSON.stringify(envelope))
 }
 
-/** The contents of a row's events, in LSN order. @throws if the row is not what was written. */
+/** Type that stands for an event of which the log's row can no longer be read. */
+export const UNREADABLE_TYPE = 'cdc.unreadable'
+
+/** The contents of a row's events, in LSN order. If the row can't be read, so many events say so. */
 export function readContents(row: OutboxRow): EventContent[] {
-  const contents: unknown = JSON.parse(row.events)
-  if (!Array.isArray(contents) || contents.length !== row.count) throw wrongCount(row)
-  for (const content of contents as CapturedContent[]) if (content.captured === 1) showCaptured(content)
-  return contents
+  const contents = parseContents(row)
+  if (!(contents instanceof Error)) return contents
+  const data = { reason: contents.message }
+  return Array.from({ length: row.count }, () => ({ id: '', type: UNREADABLE_TYPE, data }))
+}
+
+/** The same, or why they can't be read. */
+export function parseContents(row: OutboxRow): EventContent[] | Error {
+  try {
+    const contents: unknown = JSON.parse(row.events)
+    if (!Array.isArray(contents) || contents.length !== row.count) return wrongCount(row)
+    for (const content of contents as CapturedContent[]) if (content.captured === 1) showCaptured(content)
+    return contents
+  } catch (error) {
+    return new Error(`the row that ends at LSN ${row.lsn} can't be read: ${String(error)}`)
+  }
 }
 
 function wrongCount({ lsn, count }: OutboxRow): Error {

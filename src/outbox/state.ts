@@ -1,4 +1,4 @@
-// The one row of _cdc_state, as the code sees it.
+// The one row of _cdc_state, with the names of the code.
 
 import type { Identity } from './identity.ts'
 

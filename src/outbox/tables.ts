@@ -1,6 +1,7 @@
-// The library's tables in an object, and who the outbox is: when the tables are made a life begins, with an epoch of its own
-// (I9). They are made as the object wakes, and again when they are needed after `deleteAll`.
+// The library's tables in an object, and the identity of the outbox: with new tables a new epoch begins (I9). They are made
+// when the object wakes, and again when they are needed after `deleteAll`.
 
+import { incrementBase32 } from 'ulid'
 import { CDCError } from '../error.ts'
 import { LazyTables } from '../sqlite/lazy-tables.ts'
 import { migrate } from '../sqlite/migrate.ts'
@@ -15,8 +16,10 @@ export class OutboxTables {
   readonly #owner: Owner
   readonly #createId: () => string
   readonly #tables: LazyTables
-  /** UTF-8 bytes that a record has beyond its event, at most. */
+  /** Upper bound of the UTF-8 bytes that a record has beyond its event. */
   #envelopeBytes = 0
+  /** The latest epoch since the object woke, which `deleteAll` takes out of the database. */
+  #lastEpoch = ''
 
   /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`. */
   constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
@@ -30,14 +33,14 @@ export class OutboxTables {
     this.open()
   }
 
-  /** Makes the tables if they are missing: then a new epoch begins. */
+  /** Makes the tables if they are missing; then a new epoch begins. */
   open(): void {
     this.#tables.open()
   }
 
-  /** Whether they are there; not after `deleteAll`, until something needs them. */
-  areThere(): boolean {
-    return this.#tables.areThere()
+  /** Whether they exist. After `deleteAll` they don't, until something needs them. */
+  exist(): boolean {
+    return this.#tables.exist()
   }
 
   emptied(): void {
@@ -60,6 +63,7 @@ export class OutboxTables {
     const state = readState(this.#storage.sql)
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     this.#envelopeBytes = envelopeBytes(state)
+    this.#lastEpoch = state.epoch
   }
 
   #settleEpoch(): void {
@@ -72,6 +76,14 @@ export class OutboxTables {
       this.#beginEpoch(this.#owner.ns ?? state.ns, state)
   }
 
+  /** An epoch that sorts after every one that is known to have been before it, although the clock may have stepped back. */
+  #mintEpoch(stored = ''): string {
+    const last = stored > this.#lastEpoch ? stored : this.#lastEpoch
+    const minted = this.#createId()
+    this.#lastEpoch = minted > last ? minted : incrementBase32(last)
+    return this.#lastEpoch
+  }
+
   #beginEpoch(ns: string, before?: OutboxState): void {
     const { object = null, source } = this.#owner
     this.#storage.sql.exec(
@@ -82,7 +94,7 @@ export class OutboxTables {
       object,
       ns,
       source,
-      this.#createId(),
+      this.#mintEpoch(before?.epoch),
       (before?.ackedLSN ?? 0) + 1,
       before?.ackedLSN ?? 0,
       before?.ackedBytes ?? 0,
@@ -97,6 +109,6 @@ function requireNs(owner: Owner): string {
   if (ns !== undefined) return ns
   throw new CDCError(
     'invalid-config',
-    'outbox: its ns is unknown, as a database does not know its object; pass { ns }, or the DurableObjectState instead',
+    'outbox: its ns is unknown, because a database does not know its object; pass { ns }, or pass the DurableObjectState',
   )
 }

@@ -1,6 +1,7 @@
 // A pipeline over HTTP, for programs without a binding: to the ingest endpoint of this library, or of Basin Pipelines.
 
-import { CDCError, type CDCErrorCode } from '../error.ts'
+import { CDCError, type CDCErrorCode, messageOf } from '../error.ts'
+import { parseJSON } from '../event/json.ts'
 import { coversNs, isNsPattern } from '../event/ns-pattern.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
 import type { UnifiedEvent } from '../event/unified-event.ts'
@@ -192,12 +193,9 @@ async function readAnswer(response: Response): Promise<string> {
 /** A proxy on the way may answer 200 too. A receiver answers with an empty body, or JSON without `success: false`. */
 function isAcceptance(answer: string): boolean {
   if (answer === '') return true
-  try {
-    const { success } = Object(JSON.parse(answer)) as Record<string, unknown>
-    return success !== false
-  } catch {
-    return false
-  }
+  const value = parseJSON(answer)
+  const { success } = Object(value) as Record<string, unknown>
+  return value !== undefined && success !== false
 }
 
 /** Seconds, from seconds or a date (RFC 9110). */
@@ -223,5 +221,5 @@ function invalidOption(problem: string): CDCError {
 
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  return inner instanceof Error ? inner.message : String(inner)
+  return messageOf(inner)
 }

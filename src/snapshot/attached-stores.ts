@@ -1,4 +1,4 @@
-// The stores of an object, as its outbox knows them: by name, for snapshots, and so that their tables outlive `deleteAll`.
+// The stores of an object by name: for snapshots, and to make their tables again after `deleteAll`.
 
 import { LazyTables } from '../sqlite/lazy-tables.ts'
 import type { AttachedStore, StoreSQL } from '../store.ts'

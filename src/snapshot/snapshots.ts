@@ -1,21 +1,21 @@
-// Snapshots: the present rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read and
-// appended in one transaction, so every row is as it was at its LSN, and folding the log by LSN gives the current state.
+// Table snapshots: the current rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read
+// and appended in one transaction, so each row is as it was at its LSN, and folding the log by LSN gives the current state.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { AttachedStore } from '../store.ts'
 import type { Transactions } from '../transaction/transactions.ts'
 
-/** Rows of one chunk, if nothing else is said, and at most. */
+/** Rows of one chunk: the default and the limit. */
 export const SNAPSHOT_CHUNK = 500
 export const SNAPSHOT_CHUNK_MAX = 1_000
-/** How long one alarm goes on with chunks before the next one does. */
+/** How long one alarm run reads chunks; the next alarm continues. */
 const RUN_MS_MAX = 5_000
-/** How soon it is tried again where the outbox is full. */
+/** How soon it tries again if the outbox is full. */
 const FULL_DELAY_MS = 1_000
 
-/** How far a snapshot has come. Times are ISO 8601, UTC. */
+/** The progress of a table snapshot. Times are ISO 8601, UTC. */
 export interface SnapshotProgress {
   /** `<kind>/<table>`. */
   name: string
@@ -36,9 +36,9 @@ type SnapshotRow = {
   error: string | null
 }
 
-/** The object's named alarms, as far as the library uses them itself. */
+/** The part of the object's named alarms that the library itself uses. */
 interface OwnAlarms {
-  /** @returns what has `run` called at a time, in milliseconds since 1970, also after a restart. */
+  /** @returns a function that makes `run` due at a time, in milliseconds since 1970, also after a restart. */
   own(name: string, run: () => Promise<void>): (atMs: number) => void
 }
 
@@ -81,16 +81,16 @@ export class Snapshots {
       this.#wakeAt(now())
     })
     const row = this.#find(name)
-    if (row === undefined) throw new Error('snapshot: what was begun is noted')
+    if (row === undefined) throw new Error('snapshot: a snapshot that was started has a row')
     return describe(row)
   }
 
-  /** All that were ever begun, the latest of each store. */
+  /** The latest snapshot of each store. */
   list(): SnapshotProgress[] {
     return this.#sql<SnapshotRow>('SELECT * FROM _cdc_snapshot ORDER BY name').map(describe)
   }
 
-  /** Continues what is running, and comes back later if that takes long. */
+  /** Continues the running snapshots; if that takes long, the next alarm continues. */
   async #run(): Promise<void> {
     const { storage, tables, now } = this.#ports
     tables.open()
@@ -101,9 +101,9 @@ export class Snapshots {
         this.#takeChunk(row)
       } catch (error) {
         if (error instanceof CDCError && error.code === 'outbox-full') return this.#wakeAt(now() + FULL_DELAY_MS)
-        this.#end(row, error instanceof Error ? error.message : String(error))
+        this.#end(row, messageOf(error))
       }
-      // Lets other requests in, and waits for the disk.
+      // Lets other requests run, and waits for the disk.
       await storage.sync()
     }
   }
@@ -137,7 +137,7 @@ export class Snapshots {
     return this.#sql<SnapshotRow>('SELECT * FROM _cdc_snapshot WHERE name = ?', name)[0]
   }
 
-  /** The full name of a store that is given by it, or by its table alone where only one store has that. */
+  /** The full name of a store, from that name or from its table, if only one store has a table of that name. */
   #resolve(nameOrTable: string): string {
     const names = this.#ports.stores.names()
     if (names.includes(nameOrTable)) return nameOrTable
@@ -147,7 +147,7 @@ export class Snapshots {
     throw new CDCError(
       'not-found',
       `snapshot: ${found.length === 0 ? 'there is no store' : 'more than one store has the table'} ${nameOrTable}; ` +
-        `there are ${names.join(', ') || 'none'}`,
+        `the stores are: ${names.join(', ') || 'none'}`,
     )
   }
 

@@ -1,42 +1,42 @@
-// Tables that are made when they are first needed, and again after `deleteAll` has taken them away under the living object.
-// Not at once then, so that an object that is left alone stays empty.
+// Tables that are made when they are first needed, and again if they are needed after `deleteAll` has deleted them while the
+// object runs. Not at once then, so that an object that is not used again stays empty.
 
 export class LazyTables {
   readonly #create: () => void
-  readonly #exist: () => boolean
-  /** Undefined while it is not known. */
-  #areThere: boolean | undefined
+  readonly #check: () => boolean
+  /** Whether they exist; undefined while that is not known. */
+  #known: boolean | undefined
   #wereEmptied = false
 
   /**
-   * @param create makes the tables, and may find them made already.
-   * @param exist looks whether they are there.
+   * @param create makes the tables; some or all of them may exist already.
+   * @param check reads whether they exist.
    */
-  constructor(create: () => void, exist: () => boolean) {
+  constructor(create: () => void, check: () => boolean) {
     this.#create = create
-    this.#exist = exist
+    this.#check = check
   }
 
   /** Makes the tables if they are missing. */
   open(): void {
-    if (this.#areThere === true) return
+    if (this.#known === true) return
     this.#create()
-    this.#areThere = true
+    this.#known = true
   }
 
-  /** Whether they are there, without making them. */
-  areThere(): boolean {
-    return (this.#areThere ??= this.#exist())
+  /** Whether they exist, without making them. */
+  exist(): boolean {
+    return (this.#known ??= this.#check())
   }
 
-  /** To be called when the storage was emptied. */
+  /** To be called when the storage is emptied. */
   emptied(): void {
     this.#wereEmptied = true
-    this.#areThere = undefined
+    this.#known = undefined
   }
 
-  /** To be called when something was rolled back: that the tables were made again may have been part of it. */
+  /** To be called after a rollback, which may have undone that the tables were made again. */
   rolledBack(): void {
-    if (this.#wereEmptied) this.#areThere = undefined
+    if (this.#wereEmptied) this.#known = undefined
   }
 }

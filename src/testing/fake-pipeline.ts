@@ -3,6 +3,7 @@
 // after an error the records may have been kept or not.
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { messageOf } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { type DetailedFate, type Failure, takeFate } from './fate.ts'
@@ -75,7 +76,7 @@ function encode(records: unknown[]): string | Failure {
   try {
     return JSON.stringify(records)
   } catch (error) {
-    return { message: `send: records cannot be JSON: ${error instanceof Error ? error.message : String(error)}` }
+    return { message: `send: records cannot be JSON: ${messageOf(error)}` }
   }
 }
 

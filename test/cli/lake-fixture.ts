@@ -1,17 +1,17 @@
-// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in
-// its local R2, written by the library's own writer through the same bucket that `wrangler dev` would use.
+// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in its
+// local R2, written by the library's own writer through the bucket that `wrangler dev` would use.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { getPlatformProxy } from 'wrangler'
+import { openBucket } from '../../proofs/harness/bucket.ts'
+import { type Run, runCommand } from '../../proofs/harness/command.ts'
 import { prepareAppend, type Table } from '../../src/lake/iceberg/commit.ts'
 import { createTableMetadata } from '../../src/lake/iceberg/metadata.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { snapshotIdFrom } from '../../src/lake/iceberg/snapshot.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../../src/lake/table/table.ts'
-import { main } from '../../src/cli/main.ts'
 
 const WRANGLER_TOML = `name = "shop"
 main = "src/worker-that-is-not-there.ts"
@@ -35,14 +35,9 @@ tag = "v1"
 new_sqlite_classes = ["Customers"]
 `
 
-/** What the command printed, and how it ended. */
-export interface Run {
-  readonly code: number
-  readonly stdout: string
-  readonly stderr: string
-}
+export type { Run }
 
-/** Makes an empty project folder; it is removed by `remove`. */
+/** Creates an empty project folder, which `remove` removes. */
 export async function createProject() {
   const root = await mkdtemp(join(tmpdir(), 'durable-outbox-query-'))
   await writeFile(join(root, 'wrangler.toml'), WRANGLER_TOML)
@@ -50,33 +45,19 @@ export async function createProject() {
 }
 
 /** Runs the command in a project, as the program does. */
-export async function runIn(
+export function runIn(
   root: string,
   args: readonly string[],
-  more: { stdin?: string; columns?: number } = {},
+  more: { stdin?: string; columns?: number; env?: Record<string, string> } = {},
 ): Promise<Run> {
-  const out: string[] = []
-  const err: string[] = []
-  const code = await main(args, {
-    stdout: (text) => out.push(text),
-    stderr: (text) => err.push(text),
-    stdin: () => Promise.resolve(more.stdin ?? ''),
-    cwd: root,
-    env: {},
-    columns: more.columns,
-  })
-  return { code, stdout: out.join(''), stderr: err.join('') }
+  return runCommand(args, { cwd: root, ...more })
 }
 
 export type Lake = Awaited<ReturnType<typeof openLake>>
 
 /** Opens the lake in one of a project's state directories, as the writer. */
 export async function openLake(root: string, state = '.wrangler/state', location = 's3://lake/cdc/events') {
-  const { env, dispose } = await getPlatformProxy<{ LAKE_BUCKET: R2Bucket }>({
-    configPath: await writerConfig(root),
-    persist: { path: join(root, state, 'v3') },
-  })
-  const bucket = env.LAKE_BUCKET
+  const { bucket, close } = await openBucket(join(root, state), 'durable-outbox-lake')
   const prefix = location.replace('s3://lake/', '') + '/'
   let version = 0
   let table = newTable(location)
@@ -99,7 +80,7 @@ export async function openLake(root: string, state = '.wrangler/state', location
   return {
     bucket,
     prefix,
-    close: dispose,
+    close,
     append: commit,
     /** Commits a snapshot with these rows alone; the files of the older ones stay in the bucket. */
     async replace(rows: readonly Row[]): Promise<void> {
@@ -108,13 +89,6 @@ export async function openLake(root: string, state = '.wrangler/state', location
     },
     current: () => ({ version, table }),
   }
-}
-
-async function writerConfig(root: string): Promise<string> {
-  const path = join(root, 'writer.json')
-  const bucket = { binding: 'LAKE_BUCKET', bucket_name: 'durable-outbox-lake' }
-  await writeFile(path, JSON.stringify({ name: 'writer', compatibility_date: '2026-08-01', r2_buckets: [bucket] }))
-  return path
 }
 
 function newTable(location: string): Table {

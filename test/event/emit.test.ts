@@ -80,7 +80,7 @@ describe('tx.emit', () => {
     expect(await drain(name)).toEqual([])
   })
 
-  it('[I1] refuses an event that is too large, says how large, and rolls the transaction back', async () => {
+  it('[I1] [I7] refuses an event that is too large, says how large, and rolls the transaction back', async () => {
     const name = freshName()
     const failure = await emitAnything(name, { type: 'A', data: { body: 'é'.repeat(1_200_000) } })
     expect(failure.code).toBe('event-too-large')
@@ -88,7 +88,7 @@ describe('tx.emit', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual([])
   })
 
-  it('accepts an event of exactly the limit, and not one byte more', async () => {
+  it('[I7] accepts an event of exactly the limit, and not one byte more', async () => {
     const name = freshName()
     await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(sized(eventLimits.bytes))))
     const failure = await inNotes(name, (notes) =>

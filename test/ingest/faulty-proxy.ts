@@ -1,7 +1,7 @@
 // A TCP proxy between a client and a server that does to each request what a network may do.
 
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { freePort } from '../../proofs/demo/worker-process.ts'
+import { findFreePort } from '../../proofs/harness/runtime.ts'
 
 /**
  * What becomes of a request: it is passed on; broken off in its middle; or passed on, and then its answer is lost, broken
@@ -29,7 +29,7 @@ export class FaultyProxy {
 
   /** @param target the port of the server. */
   static async start(target: number): Promise<FaultyProxy> {
-    return new FaultyProxy(await freePort(), target)
+    return new FaultyProxy(await findFreePort(), target)
   }
 
   close(): void {

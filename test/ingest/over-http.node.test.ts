@@ -8,7 +8,7 @@ import type { EventRecord } from 'durable-outbox'
 import { ManagedPipeline } from 'durable-outbox/managed-pipeline'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
-import { WorkerProcess } from '../../proofs/demo/worker-process.ts'
+import { Runtime } from '../../proofs/harness/runtime.ts'
 import { main } from '../../src/cli/main.ts'
 import { readFailure } from '../../src/pipeline/failure.ts'
 import { batch } from '../testing/record.ts'
@@ -19,12 +19,12 @@ const NS = 'acme.shop'
 const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-ingest-'))
 const state = join(directory, 'state')
 const tokens = [{ name: 'test', sha256: createHash('sha256').update('secret').digest('hex'), ns: ['acme.*'] }]
-let worker: WorkerProcess
+let worker: Runtime
 let proxy: FaultyProxy
 let pipeline: ManagedPipeline
 
 beforeAll(async () => {
-  worker = await WorkerProcess.start(state, { INGEST_TOKENS: JSON.stringify(tokens) })
+  worker = await Runtime.start({ state, vars: { INGEST_TOKENS: JSON.stringify(tokens) } })
   proxy = await FaultyProxy.start(Number(new URL(worker.url).port))
   pipeline = new ManagedPipeline({ endpoint: `${proxy.url}/ingest`, authToken: 'secret', minGzipBytes: 2_000 })
 })

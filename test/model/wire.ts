@@ -7,7 +7,7 @@ import type { SendFate } from './steps.ts'
 export const SEND_TIMEOUT_MS = 500
 
 /** What the sender knows of a send; `late` where it may have given up before the answer came, or not. */
-type SendOutcome = 'on its way' | 'accepted' | 'unknown' | 'refused' | 'cut off' | 'late'
+type SendOutcome = 'on its way' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
 
 export interface Sent {
   readonly records: readonly CommittedRecord[]
@@ -48,7 +48,7 @@ export class Wire implements Pipeline {
     this.sent.push(sent)
     await this.#wait()
     // The object that sent it has died meanwhile.
-    if (sent.outcome === 'cut off' || sent.outcome === 'late') return
+    if (sent.outcome === 'interrupted' || sent.outcome === 'late') return
     await this.#deliver(sent, records)
   }
 
@@ -59,9 +59,9 @@ export class Wire implements Pipeline {
   }
 
   /** Says that the object died: nothing that it sent will be answered. */
-  cutOff(): void {
+  interrupt(): void {
     for (const sent of this.sent)
-      if (sent.outcome === 'on its way') sent.outcome = isLate(sent.sentMs) ? 'late' : 'cut off'
+      if (sent.outcome === 'on its way') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'
   }
 
   /** Looks again and again: a promise that one request makes and another settles keeps the object from eviction. */

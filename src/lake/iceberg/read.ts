@@ -5,6 +5,7 @@
 import avsc from 'avsc'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
+import { parseJSON } from '../../event/json.ts'
 import { refusal } from '../../problem.ts'
 import type { Column } from './schema.ts'
 
@@ -123,11 +124,9 @@ export async function readManifest(name: string, bytes: Uint8Array): Promise<Dat
 
 /** Parses a file of JSON. @throws {CDCError} `invalid-config`. */
 export function readJSON(name: string, bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes))
-  } catch (error) {
-    throw new CDCError('invalid-config', `lake: ${name} is not valid JSON`, { cause: error })
-  }
+  const value = parseJSON(new TextDecoder().decode(bytes))
+  if (value === undefined) throw new CDCError('invalid-config', `lake: ${name} is not valid JSON`)
+  return value
 }
 
 async function readAvro<Shape extends z.ZodType>(shape: Shape, name: string, bytes: Uint8Array) {

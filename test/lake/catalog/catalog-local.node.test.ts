@@ -8,15 +8,15 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { IcebergRestCatalog } from 'iceberg-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { WorkerProcess } from '../../../proofs/demo/worker-process.ts'
+import { Runtime } from '../../../proofs/harness/runtime.ts'
 
 const TOKEN = 'a-token-of-the-test'
 const PATHS = ['/catalog/v1/namespaces', '/lake/cdc/events/metadata/v1.metadata.json']
 
 const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-'))
-const workers: WorkerProcess[] = []
-let open: WorkerProcess
-let closed: WorkerProcess
+const workers: Runtime[] = []
+let open: Runtime
+let closed: Runtime
 
 beforeAll(async () => {
   // Empty, even if .dev.vars sets it here.
@@ -29,14 +29,14 @@ afterAll(async () => {
   rmSync(directory, { recursive: true, force: true })
 })
 
-async function start(name: string, vars: Record<string, string>): Promise<WorkerProcess> {
-  const worker = await WorkerProcess.start(join(directory, name), vars)
+async function start(name: string, vars: Record<string, string>): Promise<Runtime> {
+  const worker = await Runtime.start({ state: join(directory, name), vars })
   workers.push(worker)
   return worker
 }
 
 /** Asks with any header, even `Host`, which `fetch` does not let one choose. */
-function ask(worker: WorkerProcess, path: string, headers: Record<string, string> = {}) {
+function ask(worker: Runtime, path: string, headers: Record<string, string> = {}) {
   return new Promise<{ status: number | undefined; body: string }>((resolve, reject) => {
     get(worker.url + path, { headers }, (answer) => {
       text(answer).then((body) => resolve({ status: answer.statusCode, body }), reject)
@@ -44,7 +44,7 @@ function ask(worker: WorkerProcess, path: string, headers: Record<string, string
   })
 }
 
-function namespaces(worker: WorkerProcess, token?: string) {
+function namespaces(worker: Runtime, token?: string) {
   const auth = token === undefined ? undefined : ({ type: 'bearer', token } as const)
   return new IcebergRestCatalog({ baseUrl: `${worker.url}/catalog`, ...(auth && { auth }) }).listNamespaces()
 }

@@ -1,32 +1,28 @@
-// What `FROM events` means on Basin SQL: the rows of the last days, each once, as the lake would have landed them.
+// What `FROM events` means on Basin SQL: the events of the last days, each once, as the lake would have landed them.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { CDCError } from '../error.ts'
-import { isMark, isName, isWord, type Token, tokensOf } from './sql-tokens.ts'
+import { usage } from '../command.ts'
+import { fillParameters, isMark, isName, isWord, type Token, tokensOf, withoutComments } from '../sql-tokens.ts'
 
-const EVENTS_ONCE = join(import.meta.dirname, '../../streams/events_once.sql')
+const EVENTS_ONCE = join(import.meta.dirname, '../../../streams/events_once.sql')
 
 const UNITS: Readonly<Record<string, string>> = { m: 'minutes', h: 'hours', d: 'days' }
 
-/** How far back `events` reaches where nobody says: the window of `events_once.sql` as it is shipped. */
+/** How far back `events` reaches by default: the window of `events_once.sql` as it is shipped. */
 export const DEFAULT_WINDOW = '7d'
 
-/** Reads a window such as `7d`, `36h` or `90m` as an SQL interval. @throws {CDCError} `invalid-argument`. */
+/** Reads a window such as `7d`, `36h` or `90m` as the text of an SQL interval. @throws {CDCError} `invalid-argument`. */
 export function intervalOf(window: string): string {
   const [, count, unit = ''] = /^([1-9]\d{0,4})([mhd])$/.exec(window) ?? []
-  if (count !== undefined) return `INTERVAL '${count} ${UNITS[unit]}'`
-  throw new CDCError('invalid-argument', `query: --since ${window} is not a time such as 90m, 36h or 7d`)
+  if (count !== undefined) return `'${count} ${UNITS[unit]}'`
+  throw usage(`--since ${window} is not a time such as 90m, 36h or 7d`)
 }
 
-/** The query that gives the events of a window, each once. */
+/** The query for the events of a window, each once. */
 export async function eventsOnce(window: string): Promise<string> {
-  const interval = intervalOf(window)
   const shipped = await readFile(EVENTS_ONCE, 'utf8')
-  return shipped
-    .replaceAll(/^--.*\n/gm, '')
-    .replace(/INTERVAL '[^']*'/, interval)
-    .trim()
+  return withoutComments(fillParameters(shipped, { window: intervalOf(window) })).trim()
 }
 
 /** Whether SQL reads a table `events` that it does not define itself. */
@@ -40,12 +36,12 @@ function isDefinition(tokens: readonly Token[], index: number): boolean {
   return isWord(tokens[index + 1], 'as') && isMark(tokens[index + 2], '(')
 }
 
-/** A comma may also stand before a column; then `events` is defined without being read, which costs nothing. */
+/** A comma may also come before a column. Then `events` is defined without being read, which costs nothing. */
 function isTable(before: Token | undefined): boolean {
   return isWord(before, 'from', 'join') || isMark(before, ',')
 }
 
-/** Defines `events` in front of SQL, as the first of the common table expressions that it may have already. */
+/** Defines `events` in front of SQL, as the first of its common table expressions. */
 export function defineEvents(sql: string, query: string): string {
   const tokens = tokensOf(sql)
   const first = tokens.findIndex((token) => isWord(token, 'select', 'with') || isMark(token, '('))
@@ -58,7 +54,7 @@ export function defineEvents(sql: string, query: string): string {
   return `${sql.slice(0, at)}${definition},\n${sql.slice(at)}`
 }
 
-/** Whether the SQL says itself how many rows it wants. */
+/** Whether the SQL has a LIMIT of its own. */
 export function hasLimit(sql: string): boolean {
   return tokensOf(sql).some((token) => isWord(token, 'limit') && token.depth === 0)
 }

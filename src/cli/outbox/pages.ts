@@ -1,18 +1,18 @@
-// Answers of an outbox that come in pages: what a page is, and how to go on to the next.
+// Answers of an outbox that come in pages: what a page is, and how to read on.
 
 import * as z from 'zod'
-import { readAnswer } from './admin-client.ts'
+import { readAnswer } from '../worker.ts'
 
 const jsonSchema = z.json()
 export const itemSchema = z.record(z.string(), jsonSchema)
 const pageSchema = z.object({ items: z.array(itemSchema), nextLSN: z.int().optional() })
 
 export type Json = z.infer<typeof jsonSchema>
-/** An event or a dead letter, as the server gave it. */
+/** An event or a dead letter, as the server sent it. */
 export type Item = z.infer<typeof itemSchema>
 type Page = z.infer<typeof pageSchema>
 
-/** Reads a page, or with `isAll` every page. `read` is given where the page begins, and for the first one nothing. */
+/** Reads a page, or with `isAll` every page. `read` gets the LSN at which a page begins, and nothing for the first. */
 export async function* readPages(
   read: (from: number | undefined) => Promise<unknown>,
   isAll: boolean,
@@ -25,19 +25,19 @@ export async function* readPages(
   } while (from !== undefined)
 }
 
-/** How many were done, and where to go on if that was not all. */
+/** How many were done, and where the rest begins if that was not all. */
 export interface Count {
   readonly done: number
   readonly nextLSN: number | undefined
 }
 
 /** A failure after some of the work was done. */
-export class CutOffError extends Error {
-  override readonly name = 'CutOffError'
+export class InterruptedError extends Error {
+  override readonly name = 'InterruptedError'
   readonly count: Count
 
   constructor(count: Count, cause: unknown) {
-    super(`cut off after ${count.done}`, { cause })
+    super(`interrupted after ${count.done}`, { cause })
     this.count = count
   }
 }
@@ -46,8 +46,8 @@ export class CutOffError extends Error {
  * Repeats a call until its answer has no `nextLSN`, and adds up what it did.
  *
  * @param field the number to add up, such as `redriven`.
- * @param call is given where to go on, and at first nothing; gives nothing where it is enough.
- * @throws {CutOffError} where a call after the first fails; what the first one throws goes through as it is.
+ * @param call gets where to continue, and nothing at first; returns nothing when it is enough.
+ * @throws {InterruptedError} if a call after the first fails. An error of the first is thrown as it is.
  */
 export async function repeat(
   field: string,
@@ -63,7 +63,7 @@ export async function repeat(
       const answer = readAnswer(answerSchema, await calling)
       count = { done: count.done + (answer[field] ?? 0), nextLSN: answer.nextLSN }
     } catch (error) {
-      throw isFirst ? error : new CutOffError(count, error)
+      throw isFirst ? error : new InterruptedError(count, error)
     }
   }
 }

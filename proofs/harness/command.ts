@@ -1,0 +1,32 @@
+// Runs the durable-outbox command as the program does, and keeps what it printed.
+
+import { main } from '../../src/cli/main.ts'
+import { ROOT } from './wrangler.ts'
+
+/** What the command printed, and how it ended. */
+export interface Run {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  /** Where it runs; by default at the root of this repository. */
+  readonly cwd?: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly stdin?: string
+  readonly columns?: number
+}
+
+export async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  const [out, err]: [string[], string[]] = [[], []]
+  const code = await main(args, {
+    stdout: (text) => out.push(text),
+    stderr: (text) => err.push(text),
+    stdin: () => Promise.resolve(options.stdin ?? ''),
+    cwd: options.cwd ?? ROOT,
+    env: options.env ?? {},
+    columns: options.columns,
+  })
+  return { code, stdout: out.join(''), stderr: err.join('') }
+}

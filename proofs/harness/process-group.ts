@@ -1,0 +1,63 @@
+// Programs that run in a process group of their own. The whole group ends at once, and never outlives this process.
+
+import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process'
+import { buffer } from 'node:stream/consumers'
+
+export interface Program {
+  readonly command: string
+  readonly args: readonly string[]
+  readonly cwd: string
+  readonly env?: NodeJS.ProcessEnv
+}
+
+const groups = new Set<number>()
+process.on('exit', () => groups.forEach(killGroup))
+
+/** Starts a program as the leader of a group. */
+export function spawnGroup({ command, args, cwd, env }: Program, stdio: StdioOptions): ChildProcess {
+  const child = spawn(command, args, { cwd, env, stdio, detached: true })
+  const { pid } = child
+  if (pid === undefined) return child
+  groups.add(pid)
+  child.once('exit', () => groups.delete(pid))
+  return child
+}
+
+/** Ends a group with SIGKILL, which leaves none of its processes the time to write another byte. */
+export function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL')
+  } catch {
+    // It has ended already.
+  }
+}
+
+/**
+ * Runs a program to its end and shows its stderr as it comes.
+ *
+ * @param input goes to its stdin.
+ * @returns its stdout.
+ * @throws {Error} if it fails or takes longer than `maxMs`.
+ */
+export async function run(program: Program & { input?: string; maxMs: number }): Promise<string> {
+  const { command, args, input = '', maxMs } = program
+  const child = spawnGroup(program, ['pipe', 'pipe', 'inherit'])
+  const ended = endOf(child)
+  const timer = setTimeout(() => child.pid !== undefined && killGroup(child.pid), maxMs)
+  try {
+    child.stdin?.on('error', () => undefined).end(input)
+    const [stdout, end] = await Promise.all([child.stdout === null ? '' : buffer(child.stdout), ended])
+    if (end === 0) return stdout.toString()
+    throw new Error(`${command} ${args.join(' ')} ended with ${end}; it may take ${maxMs / 1_000} s`)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Resolves to the exit code, or to the signal that ended the program. */
+function endOf(child: ChildProcess): Promise<number | NodeJS.Signals | null> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => resolve(code ?? signal))
+  })
+}
