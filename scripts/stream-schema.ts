@@ -1,16 +1,16 @@
-// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), made from the schema of the records that we send.
+// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), derived from the schema of the records.
 
 import * as z from 'zod'
 import { eventRecordSchema } from '../src/event/record.ts'
 import { eventFields } from '../src/event/unified-event.ts'
 import type { StreamField, StreamSchema } from '../src/testing/stream-fields.ts'
 
-/** @throws {Error} for a field of a type that no column was chosen for. */
+/** @throws {Error} for a field whose type has no column type yet. */
 export function createStreamSchema(): StreamSchema {
   const { properties = {}, required = [] } = z.toJSONSchema(eventRecordSchema, {
-    // `before`, `after` and `data` check themselves, which JSON Schema has no words for: they come out as `{}`.
+    // `before`, `after` and `data` have checks that JSON Schema cannot express: they become `{}`.
     unrepresentable: 'any',
-    // A time is a string like any other there.
+    // There a time is a plain string.
     override: ({ zodSchema, jsonSchema }) => {
       if (zodSchema === eventFields.timestamp) jsonSchema.format = 'date-time'
     },
@@ -23,7 +23,7 @@ export function createStreamSchema(): StreamSchema {
 }
 
 function createField(name: string, { type, format }: z.core.JSONSchema.JSONSchema, required: boolean): StreamField {
-  // Microseconds are what the table keeps, and what a record's timestamp may have at most.
+  // The table keeps microseconds, and a record's timestamp has no finer unit.
   if (format === 'date-time') return { name, type: 'timestamp', unit: 'microsecond', required }
   if (type === 'string') return { name, type: 'string', required }
   if (type === 'integer') return { name, type: 'int64', required }

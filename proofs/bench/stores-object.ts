@@ -5,13 +5,13 @@ import { totalRows, RowMeter } from './row-meter.ts'
 import { storeLoads } from './stores/index.ts'
 import type { Side, StoreLoad } from './stores/load.ts'
 
-/** What is to be timed: rounds of turns, in each of which both sides write the same rows. */
+/** What to time: rounds of turns, in each of which both sides write the same rows. */
 export interface StoreTask {
   store: string
   kind: keyof Side
   rounds: number
   turns: number
-  /** Rows a turn, and of them in one transaction where the kind is `batch`. */
+  /** Rows in a turn, and rows in a transaction if the kind is `batch`. */
   rows: number
   rowsPerBatch: number
 }
@@ -23,7 +23,7 @@ export interface StoreTimes {
   rowsWritten: { bare: number; captured: number }
 }
 
-/** Longer than any figure takes: the alarm must not run where time is taken. */
+/** Longer than any figure takes: the alarm must not run while something is timed. */
 const NEVER_MS = 3_600_000
 const WARM_UP_ROUNDS = 2
 
@@ -31,7 +31,7 @@ export class StoresObject extends CDCDurableObject {
   #index = 0
 
   protected override configure(): CDCOptions {
-    // Delivered rows go at once, so that each turn finds the log as short as the last one did.
+    // Delivered rows are deleted at once, so that every turn finds the log equally short.
     return { lingerMs: NEVER_MS, retentionMs: 0 }
   }
 
@@ -42,7 +42,7 @@ export class StoresObject extends CDCDurableObject {
     const rounds: StoreTimes['rounds'] = []
     for (let round = 0; round < WARM_UP_ROUNDS + task.rounds; round += 1) {
       const times = { bare: 0, captured: 0 }
-      // The sides take turns of a few milliseconds, so that whatever else the machine does slows both of them.
+      // The sides take turns of a few milliseconds, so that other work on the machine slows both of them.
       for (let turn = 0; turn < task.turns; turn += 1) {
         times.bare += await this.#time(() => this.#write(load.bare, task), load)
         times.captured += await this.#time(() => this.#write(load.captured, task), load)
@@ -64,7 +64,7 @@ export class StoresObject extends CDCDurableObject {
     this.#index += rows
   }
 
-  /** Times work that is done in one turn, in which no alarm can run, and takes its rows and events away afterwards. */
+  /** Times work that is done in one turn, in which no alarm can run, and deletes its rows and events afterwards. */
   async #time(work: () => void, load: StoreLoad): Promise<number> {
     const start = performance.now()
     work()

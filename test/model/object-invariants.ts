@@ -6,13 +6,13 @@ import { checkDelivered, checkEvent } from './match.ts'
 import type { Model } from './model.ts'
 
 export interface Surroundings {
-  /** A send is on its way: its alarm is armed, whatever else is asked for. */
+  /** A send is in flight: its alarm is armed, whatever else happens. */
   readonly isSending: boolean
-  /** The alarm has fired meanwhile. The platform keeps it until its run has ended, and repeats it where that was cut off. */
+  /** The alarm has fired meanwhile. The platform keeps it until its run has ended, and repeats it if that was interrupted. */
   readonly isAlarmRunning: boolean
-  /** The object was cut off in the middle of a send: its alarm may be armed for nothing. */
+  /** The object was interrupted in the middle of a send: its alarm may be armed for nothing. */
   readonly wasCutOff: boolean
-  /** How far ahead of the clock the alarm may be, at most. */
+  /** How far ahead of the clock the alarm may be. */
   readonly alarmWithinMs: number
 }
 
@@ -29,7 +29,7 @@ export async function checkObject(notes: Notes, model: Model, surroundings: Surr
 function checkEpoch(notes: Notes, { life, lives }: Model): void {
   const { epoch, source } = notes.outbox.stats()
   if (life.epoch === undefined && lives.some((other) => other.epoch === epoch))
-    throw new Error(`I9: the epoch ${epoch} goes on, and a new one was due`)
+    throw new Error(`I9: the epoch ${epoch} continues, and a new one was due`)
   life.epoch ??= epoch
   expect({ epoch, source }, 'I9: the epoch and source of the outbox').toEqual({
     epoch: life.epoch,
@@ -37,14 +37,14 @@ function checkEpoch(notes: Notes, { life, lives }: Model): void {
   })
 }
 
-/** New dead letters may only be of events that were pending, and that the pipeline refused or that killed the runtime. */
+/** Only events that were pending, and that the pipeline refused or that killed the runtime, may become dead letters. */
 function followLetters(notes: Notes, model: Model): void {
   const { items } = notes.outbox.deadLetters({ limit: 1_000 })
   for (const { lsn, reason, event } of items) {
     if (model.letters.has(lsn)) continue
     if (lsn <= model.life.ackedLSN) throw new Error(`I3: LSN ${lsn} was delivered, and is a dead letter now`)
     if (event.type !== 'Poison' && !reason.startsWith('the runtime ended'))
-      throw new Error(`I3: LSN ${lsn} became a dead letter, and is no poison: ${reason}`)
+      throw new Error(`I3: LSN ${lsn} became a dead letter, and is not poison: ${reason}`)
     model.bury(lsn, reason)
   }
   const letters = [...model.letters.values()].toSorted((a, b) => a.lsn - b.lsn)
@@ -89,9 +89,9 @@ function checkAlarm(alarmMs: number | null, model: Model, surroundings: Surround
   const isNeeded = pendingEvents > 0 && !isPaused
   if (isNeeded && alarmMs === null) throw new Error(`I6: ${pendingEvents} events are pending, and no alarm is set`)
   if (isNeeded && Number(alarmMs) > latestMs + alarmWithinMs)
-    throw new Error(`I6: events are pending, and the alarm is due in ${Number(alarmMs) - model.nowMs} ms only`)
+    throw new Error(`I6: events are pending, and the alarm is not due for ${Number(alarmMs) - model.nowMs} ms`)
   if (namedAlarmMs !== undefined && (alarmMs === null || alarmMs > namedAlarmMs))
-    throw new Error(`I6: a named alarm is set, and the platform's is not, or for later: ${alarmMs}`)
+    throw new Error(`I6: a named alarm is set, and the platform's is not, or is later: ${alarmMs}`)
   if (!isNeeded && namedAlarmMs === undefined && !isSending && !wasCutOff && alarmMs !== null)
     throw new Error(`I6: an alarm is set, and ${isPaused ? 'the relay is paused' : 'nothing is pending'}`)
 }

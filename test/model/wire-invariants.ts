@@ -7,15 +7,15 @@ import { checkDelivered, checkEvent } from './match.ts'
 import type { Entry, Life, Model } from './model.ts'
 import type { Sent, Wire } from './wire.ts'
 
-/** Attempts cut off after which a batch is taken for what ended the runtime. */
+/** Interrupted attempts after which a batch counts as the cause. */
 const CUT_OFF_MAX = 3
 const BATCH_EVENTS_MAX = 5
 
 /** How far the log of an epoch has come on the wire. */
 interface Progress {
   before?: Sent
-  /** Attempts in a row whose end nobody saw. */
-  cutOffs: number
+  /** Interrupted attempts in a row. */
+  interruptions: number
   acceptedLSN: number
 }
 
@@ -43,12 +43,12 @@ export class WireInvariants {
     this.#acceptedChecked = records.length
     for (const life of this.#model.lives) this.#checkAcknowledged(life)
     const [drop] = droppedRecords(this.#name)
-    if (drop !== undefined) throw new Error(`I3: the pipeline dropped a record, as ${drop.reason}`)
+    if (drop !== undefined) throw new Error(`I3: the pipeline dropped a record: ${drop.reason}`)
   }
 
-  /** Checks that one batch is on its way at a time, and that it follows from the one before it (I4). */
+  /** Checks that one batch is in flight at a time, and that it follows from the one before it (I4). */
   #checkSent(sent: Sent): void {
-    if (sent.others > 0) throw new Error(`I4: ${showSent(sent)} was sent while ${sent.others} others were on their way`)
+    if (sent.others > 0) throw new Error(`I4: ${showSent(sent)} was sent while ${sent.others} others were in flight`)
     for (const record of sent.records) {
       const { life, entry } = this.#find(record)
       checkEvent(record, entry, life)
@@ -58,19 +58,19 @@ export class WireInvariants {
     if (lsns.some((lsn, index) => lsn !== first + index))
       throw new Error(`I2: a batch holds the LSNs ${lsns.join(', ')}`)
     const progress = this.#progressOf(epoch)
-    // Where an answer was late, only the outbox knows whether it counted.
+    // If an answer was late, only the outbox knows whether it counted.
     const mayBeReplay = progress.before?.outcome === 'late' && this.#wire.replays.includes(first)
     if (first <= progress.acceptedLSN || mayBeReplay) return this.#checkReplay(sent)
     this.#checkSize(sent)
-    progress.cutOffs = countCutOffs(progress)
+    progress.interruptions = countCutOffs(progress)
     checkFollows(sent, progress)
     progress.before = sent
   }
 
-  /** With what became of the batch before taken in. */
+  /** Takes in the outcome of the batch before. */
   #progressOf(epoch: string): Progress {
     const { firstLSN } = this.#lifeOf(epoch)
-    const progress = this.#progress.get(epoch) ?? { cutOffs: 0, acceptedLSN: firstLSN - 1 }
+    const progress = this.#progress.get(epoch) ?? { interruptions: 0, acceptedLSN: firstLSN - 1 }
     this.#progress.set(epoch, progress)
     const { before } = progress
     if (before?.outcome === 'accepted') progress.acceptedLSN = rangeOf(before).last
@@ -79,13 +79,13 @@ export class WireInvariants {
 
   #checkReplay(sent: Sent): void {
     if (!this.#wire.replays.includes(rangeOf(sent).lsns[0] ?? 0))
-      throw new Error(`I4: ${showSent(sent)} was accepted before, and nobody asked for a replay`)
+      throw new Error(`I4: ${showSent(sent)} was accepted before, without a replay`)
   }
 
-  /** More than the limit travel together only where they are one transaction. */
+  /** Only one transaction may exceed the limit of a batch. */
   #checkSize(sent: Sent): void {
     if (sent.records.length > BATCH_EVENTS_MAX && new Set(sent.records.map(({ txid }) => txid)).size > 1)
-      throw new Error(`I7: ${showSent(sent)} is larger than a batch may be`)
+      throw new Error(`I7: ${showSent(sent)} is larger than the limit of a batch`)
   }
 
   #checkAccepted(record: CommittedRecord): void {
@@ -116,23 +116,23 @@ export class WireInvariants {
   }
 }
 
-/** Nobody knows the number any more after an answer that came late: until it begins anew, it is NaN. */
-function countCutOffs({ before, cutOffs }: Progress): number {
+/** After a late answer the number is unknown: NaN, until it starts again. */
+function countCutOffs({ before, interruptions }: Progress): number {
   if (before?.outcome === 'late') return Number.NaN
-  return before?.outcome === 'cut off' ? cutOffs + 1 : 0
+  return before?.outcome === 'interrupted' ? interruptions + 1 : 0
 }
 
-/** The same batch again, its first half where it is bad, or what comes after it. */
-function checkFollows(sent: Sent, { before, cutOffs, acceptedLSN }: Progress): void {
+/** The same batch again, its first half if it is bad, or what comes after it. */
+function checkFollows(sent: Sent, { before, interruptions, acceptedLSN }: Progress): void {
   const range = rangeOf(sent)
   const { retries } = range
   if (before === undefined) return expectBatch(sent, { first: acceptedLSN + 1, retries: 0 })
   const { first, last, count, retries: retriesBefore } = rangeOf(before)
-  // The record of a dead letter must land, whatever it does.
-  const isBad = before.outcome === 'refused' || (cutOffs >= CUT_OFF_MAX && !isDeadLetterAlone(before))
-  if (Number.isNaN(cutOffs)) return expect([first, last + 1], 'I4: what follows').toContain(range.first)
+  // The record of a dead letter must land in any case.
+  const isBad = before.outcome === 'refused' || (interruptions >= CUT_OFF_MAX && !isDeadLetterAlone(before))
+  if (Number.isNaN(interruptions)) return expect([first, last + 1], 'I4: what follows').toContain(range.first)
   if (before.outcome === 'accepted') return expectBatch(sent, { first: last + 1, retries: 0 })
-  // One that was bad by itself is a dead letter by now, whose record travels with what comes after it.
+  // An event that was refused alone is a dead letter by now, whose record travels with what comes after it.
   if (isBad) return expectBatch(sent, { first, retries: 0, ...(count > 1 && { count: Math.ceil(count / 2) }) })
   expectBatch(sent, { first, retries: retriesBefore + 1, count })
   expect(retries, 'I4: the retries of a batch').toBe(retriesBefore + 1)

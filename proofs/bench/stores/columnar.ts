@@ -38,7 +38,7 @@ export function columnarLoad(ctx: StoreContext): StoreLoad {
   }
 }
 
-/** The chunks and statistics that the store makes, by hand: for these columns, and without a check of any value. */
+/** The chunks and statistics that the store makes, by hand, for these columns and without checking values. */
 function insertBare(sql: SqlStorage, flights: readonly Flight[]): void {
   const partitions = Map.groupBy(flights, ({ origin }) => origin)
   const last = new Map(

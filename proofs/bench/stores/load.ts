@@ -4,7 +4,7 @@
 export interface Side {
   /** One row in a transaction of its own. */
   single(index: number): void
-  /** So many rows in one transaction, from an index on. */
+  /** Several rows in one transaction, from an index on. */
   batch(index: number, rows: number): void
 }
 

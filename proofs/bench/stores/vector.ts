@@ -4,7 +4,7 @@ import type { StoreLoad } from './load.ts'
 
 const DIMENSION = 128
 const BYTES = DIMENSION * Float32Array.BYTES_PER_ELEMENT
-/** Any: what computing it costs is the store's. */
+/** Any embedding: what it costs to process is the store's. */
 const HASH = '59b5bc03ee41f4273adbf819315c8df1'
 
 interface Passage {
