@@ -8,7 +8,7 @@ import type { SendFate } from './steps.ts'
 export const SEND_TIMEOUT_MS = 500
 
 /** What the sender knows of a send; `late` where it may have given up before the answer came, or not. */
-type SendOutcome = 'on its way' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
+type SendOutcome = 'in flight' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
 
 export interface Sent {
   readonly records: readonly CommittedRecord[]
@@ -62,7 +62,7 @@ export class Wire implements Pipeline {
   /** Says that the object died: nothing that it sent will be answered. */
   interrupt(): void {
     for (const sent of this.sent)
-      if (sent.outcome === 'on its way') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'
+      if (sent.outcome === 'in flight') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'
   }
 
   /** Polls, because a promise that one request makes and another settles keeps the object from eviction. */
