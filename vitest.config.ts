@@ -3,9 +3,9 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   test: {
-    // What a test provokes is printed only where the test fails.
+    // Output is printed only for tests that fail.
     silent: 'passed-only',
-    // Also where there are two cores: by default one of them would stand still.
+    // By default one core of two would stay idle.
     maxWorkers: 2,
     projects: [
       {
@@ -22,7 +22,7 @@ export default defineConfig({
         },
       },
       {
-        // Random scripts, new ones each time, for a minute: `npm run model`, and not a part of `npm test`.
+        // New random scripts each time, for a minute: `npm run model`, not part of `npm test`.
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
         test: { name: 'model', include: ['test/model/**/*.test.ts'], testTimeout: 600_000 },

@@ -1,6 +1,6 @@
-// Writes the SQL of migrations/ and streams/ into src as modules, because a published package has no loader for
-// text files; and the schema of the stream, which follows from the schema of the records. `--check` writes nothing and
-// fails where a file is not what would be made.
+// Writes the SQL of migrations/ and streams/ into src as modules, because a published package has no loader for text
+// files, and the schema of the stream, which is derived from the schema of the records. `--check` writes nothing and fails
+// if a file is out of date.
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ function migrationsModule(): string {
   return `${HEADER}import type { Migration } from '../sqlite/migrate.ts'\n\nexport const migrations: readonly Migration[] = ${JSON.stringify(entries, null, 2)}\n`
 }
 
-/** The lake makes its rows by the SQL of the stream, and adds the column that Basin's sink adds by itself. */
+/** The lake computes its rows with the SQL of the stream, and adds the column that Basin's sink adds. */
 function streamModule(): string {
   const columns = [...compileStream(read('streams/events.sql')).columns, INGEST_COLUMN]
   const lines = columns.map(({ name, expression }) => `    ${JSON.stringify(name)}: ${expression},`)
@@ -40,7 +40,7 @@ ${lines.join('\n')}
 
 const INGEST_COLUMN = { name: '__ingest_ts', expression: 'event["__ingest_ts"]' }
 
-/** One field a line, as one would write it. */
+/** One field per line, as a person would write it. */
 function schemaFile({ fields }: StreamSchema): string {
   const lines = fields.map((field) => `    ${JSON.stringify(field, null, 1).replaceAll(/\s*\n\s*/g, ' ')}`)
   return `{\n  "fields": [\n${lines.join(',\n')}\n  ]\n}\n`

@@ -1,4 +1,4 @@
-// The whole way on one machine: a request to the Worker in real workerd, and SQL over what has landed.
+// The whole path on one machine: a request to the Worker in real workerd, and SQL over what has landed.
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
@@ -74,7 +74,7 @@ describe('a sign-up', () => {
 })
 
 describe('wrangler.toml', () => {
-  it('has a stream instead of the lake in production, and nothing of the lake in the bundle', async () => {
+  it('binds a stream in place of the lake in production, and leaves the lake out of the bundle', async () => {
     const out = join(directory, 'production')
     const wrangler = join(root, 'node_modules/.bin/wrangler')
     const { stdout } = await promisify(execFile)(
@@ -90,11 +90,11 @@ describe('wrangler.toml', () => {
   })
 })
 
-describe('what is written', () => {
+describe('the documentation', () => {
   it.each([
     ['README.md', 'examples/customers.ts'],
     ['docs/stores.md', 'examples/project.ts'],
-  ])('%s shows %s, which runs', (document, example) => {
+  ])('in %s contains %s, which runs', (document, example) => {
     expect(readFileSync(join(root, document), 'utf8')).toContain(readFileSync(join(root, example), 'utf8'))
   })
 })

@@ -1,7 +1,7 @@
-// An R2 bucket and a storage that fail when a test says so: a put before the object is stored, or after, with the answer
-// lost; or everything from some step on, as if the object had been killed there.
+// An R2 bucket and a storage that fail on request: a put, before the object is stored or after it, with the answer lost; or
+// everything from a given step on, as if the object had been killed there.
 
-/** The next put of a key that holds `key` fails. */
+/** The next put of a key that contains `key` fails. */
 interface Fault {
   readonly key: string
   readonly when: 'before' | 'after'
@@ -13,21 +13,21 @@ export function failNextPut(key: string, when: Fault['when']): void {
   fault = { key, when }
 }
 
-/** A step is a call to the bucket, or a transaction of the storage. */
+/** A step is a call to the bucket or a transaction of the storage. */
 const death = { stepsLeft: Infinity, when: 'before' as Fault['when'], hasCome: false }
 
-/** From the n-th step on nothing works any more; the n-th itself is done where it fails only afterwards. */
+/** From the n-th step on everything fails; with `after`, the n-th step is carried out first. */
 export function dieAtStep(n: number, when: Fault['when']): void {
   Object.assign(death, { stepsLeft: n, when, hasCome: false })
 }
 
-/** Everything works again. @returns whether it had come to that. */
+/** Everything works again. @returns whether that step was reached. */
 export function revive(): boolean {
   death.stepsLeft = Infinity
   return death.hasCome
 }
 
-/** @returns what is to be called once the step is done. */
+/** @returns what to call once the step is done. */
 function beginStep(): () => void {
   death.stepsLeft -= 1
   const isLast = death.stepsLeft === 0
@@ -60,7 +60,7 @@ export function faultyBucket(bucket: R2Bucket): R2Bucket {
   })
 }
 
-/** Makes the transactions of a storage steps. */
+/** Makes each transaction of a storage a step. */
 export function faultyStorage(storage: DurableObjectStorage): void {
   const transactionSync = storage.transactionSync.bind(storage)
   storage.transactionSync = (callback) => {

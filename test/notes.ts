@@ -1,4 +1,4 @@
-// How tests reach their objects: each has a name of its own, and only what comes out at the pipeline counts.
+// How tests reach their objects: each has its own name, and only what arrives at the pipeline counts.
 
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
@@ -11,7 +11,7 @@ export function inNotes<T>(name: string, run: (notes: Notes) => T | Promise<T>):
   return runInDurableObject<Notes, T>(env.NOTES.getByName(name), run)
 }
 
-/** Brings everything out that is pending, and gives all that the object's pipeline has accepted. */
+/** Delivers everything that is pending. @returns all records that the object's pipeline has accepted. */
 export async function drain(name: string): Promise<EventRecord[]> {
   using outbox = await env.NOTES.getByName(name).outbox
   for (let flushes = 0; flushes < 10; flushes++)
@@ -19,7 +19,7 @@ export async function drain(name: string): Promise<EventRecord[]> {
   throw new Error(`${name}: events are pending after 10 flushes`)
 }
 
-/** What an error says, wherever it was thrown. */
+/** The code and message of the error that this throws or rejects with. */
 export async function failureOf(run: () => unknown): Promise<{ code?: string; message: string }> {
   try {
     await run()
@@ -27,5 +27,5 @@ export async function failureOf(run: () => unknown): Promise<{ code?: string; me
     if (error instanceof Error) return { message: error.message, ...('code' in error && { code: String(error.code) }) }
     throw error
   }
-  throw new Error('it did not fail')
+  throw new Error('it should have failed, and did not')
 }

@@ -19,7 +19,7 @@ export { Project } from '../examples/project.ts'
 export { Lake } from 'durable-outbox/lake'
 export { FakePipeline } from 'durable-outbox/testing'
 
-/** Longer than any test: alarms run when a test runs them. */
+/** Longer than any test: alarms run only when a test runs them. */
 const NEVER_MS = 3_600_000
 
 export interface Draft {
@@ -30,23 +30,23 @@ export interface Draft {
   'a field'?: string
 }
 
-/** Options of single objects, by name, for tests that need other ones than most. */
+/** Options of single objects by name, for tests that need special ones. */
 export const configurations = new Map<string, CDCOptions>()
 
-/** Refuses whole batches for the sake of one event, as a pipeline does that checks what it is sent. */
+/** Refuses a whole batch because of one event, as a pipeline that checks its input does. */
 function refusingPoison(pipeline: Pipeline): Pipeline {
   return {
     async send(records) {
       if (records.some((record) => record.type === 'Poison'))
-        throw Object.assign(new Error('there is poison in it'), { status: 422 })
+        throw Object.assign(new Error('the batch contains poison'), { status: 422 })
       await pipeline.send(records)
     },
   }
 }
 
-/** Notes in a plain table, so that a test can see a mutation and its event apart. */
+/** Notes in a plain table, so that a test can look at a mutation and its event separately. */
 export class Notes extends CDCDurableObject {
-  /** Public here, for the tests. */
+  /** Public for the tests. */
   declare ctx: CDCState
   readonly drafts: DocumentStore<Draft>
 
@@ -71,7 +71,7 @@ export class Notes extends CDCDurableObject {
     }
   }
 
-  /** What the named alarms did, in order; those named `fails…` throw each time. */
+  /** The named alarms that ran, in order. Those named `fails…` throw each time. */
   readonly ran: { name: string; info: NamedAlarmInfo }[] = []
 
   protected override async onAlarm(name: string, info: NamedAlarmInfo): Promise<void> {
@@ -81,7 +81,7 @@ export class Notes extends CDCDurableObject {
     if (name === 'again' && info.retryCount === 0) this.alarms.set('again later', Date.now() + NEVER_MS)
   }
 
-  /** The alarms, for the tests. */
+  /** Public for the tests. */
   get timers(): Alarms {
     return this.alarms
   }
@@ -94,16 +94,16 @@ export class Notes extends CDCDurableObject {
   }
 }
 
-/** A class with nothing of ours, in which a test opens outboxes over the object's database by itself. */
+/** A class without the library, in which a test opens outboxes over the object's database itself. */
 export class Plain extends DurableObject {
   override alarm(): void {}
 }
 
-/** How far the clock of the lake is ahead, and how long it holds runs back. */
+/** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
 export const HOLD_MS = 60_000
 
-/** The lake, committing only when a test says so, into a bucket that may fail. */
+/** The lake, over a bucket that may fail. It commits only when a test calls it. */
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, { ...env, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
@@ -132,7 +132,7 @@ export class SlowLakeTable extends LakeTable {
   }
 }
 
-/** Options of the ingest's objects, by name, for tests that need other ones than most. */
+/** Options of the ingest's objects by name, for tests that need special ones. */
 export const batchesOptions = new Map<string, IngestBatchesOptions>()
 
 /** The ingest's memory, with a pipeline that can be made to fail. */
@@ -152,9 +152,9 @@ export default {
   },
 }
 
-/** An object without data of its own, in which a test makes the stores that it is about. */
+/** An object without data, in which a test creates the stores that it needs. */
 export class Stores extends CDCDurableObject {
-  /** Public here, for the tests. */
+  /** Public for the tests. */
   declare ctx: CDCState
 
   protected override configure(): CDCOptions {

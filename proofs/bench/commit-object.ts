@@ -16,7 +16,7 @@ export interface CommitTimes {
   captured: number
 }
 
-/** A type, because only that is a `Record` to the compiler. */
+/** A type and not an interface, because only a type is a `Record` to the compiler. */
 type Customer = {
   readonly id: string
   readonly name: string
@@ -28,7 +28,7 @@ type Customer = {
   readonly createdAt: string
 }
 
-/** Longer than any figure takes: the alarm must not run where time is taken. */
+/** Longer than any figure takes: the alarm must not run while something is timed. */
 const NEVER_MS = 3_600_000
 
 const WARM_UP_ROUNDS = 2
@@ -47,7 +47,7 @@ export class CommitObject extends CDCDurableObject {
   }
 
   protected override configure(): CDCOptions {
-    // Delivered rows go at once, so that each turn finds the log as short as the last one did.
+    // Delivered rows are deleted at once, so that every turn finds the log equally short.
     return { lingerMs: NEVER_MS, retentionMs: 0 }
   }
 
@@ -58,7 +58,7 @@ export class CommitObject extends CDCDurableObject {
     return rounds.slice(WARM_UP_ROUNDS)
   }
 
-  /** The sides take turns of a few milliseconds, so that whatever else the machine does slows both of them. */
+  /** The sides take turns of a few milliseconds, so that other work on the machine slows both of them. */
   async #round(load: CommitLoad): Promise<CommitTimes> {
     const times = { bare: 0, captured: 0 }
     for (let turn = 0; turn < load.turns; turn += 1) {
@@ -87,8 +87,8 @@ export class CommitObject extends CDCDurableObject {
   }
 
   /**
-   * Times work that is done in one turn, in which no alarm can run. Its rows and events are taken away afterwards, and
-   * what the disk does with them is not timed: it would hide what the outbox costs the object's only thread.
+   * Times work that is done in one turn, in which no alarm can run. Its rows and events are deleted afterwards.
+   * Writing to disk is not timed: it would hide what the outbox costs the object's only thread.
    */
   async #time(work: () => void): Promise<number> {
     const start = performance.now()

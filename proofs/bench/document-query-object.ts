@@ -1,4 +1,4 @@
-// The object whose queries are counted: documents in the number that an object may well hold, found by their indexes.
+// The object whose queries are counted: as many documents as an object may well hold, found through their indexes.
 
 import { CDCDurableObject, type CDCOptions, DocumentStore } from 'durable-outbox'
 import type { DocumentQuery } from 'durable-outbox/stores'
@@ -18,7 +18,7 @@ export interface QueryCost {
   rowsRead: number
 }
 
-/** Longer than the figure takes: the alarm must not run where rows are counted. */
+/** Longer than the figure takes: the alarm must not run while rows are counted. */
 const NEVER_MS = 3_600_000
 const DOCUMENTS_PER_CALL = 1_000
 

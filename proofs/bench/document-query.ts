@@ -1,4 +1,4 @@
-// Rows read by queries of documents on indexed paths: in proportion to what they find, however many documents there are.
+// Rows read by queries on indexed paths: proportional to what they find, however many documents there are.
 
 import * as z from 'zod'
 import type { Figure } from './figure.ts'

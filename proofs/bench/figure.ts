@@ -3,25 +3,25 @@
 export type Goal = { readonly atMost: number } | { readonly atLeast: number }
 
 export interface Figure {
-  /** `<subject>.<what>`; the command line picks figures by the beginning of their names. */
+  /** `<subject>.<what>`; the command line selects figures by a prefix of their names. */
   readonly name: string
   readonly unit: string
   readonly goal: Goal
-  /** Takes seconds, not minutes. May note on stderr how the number comes about. */
+  /** Takes seconds, not minutes. May explain the number on stderr. */
   measure(): Promise<number>
 }
 
-/** A figure as it was measured now. */
+/** A figure as measured in this run. */
 export interface Measurement {
   readonly name: string
-  /** NaN, which is null in JSON, where the measurement failed. */
+  /** NaN, which is null in JSON, if the measurement failed. */
   readonly value: number
   readonly unit: string
   readonly goal: Goal
   readonly holds: boolean
 }
 
-/** Says whether a value reaches its goal; what could not be measured does not. */
+/** Whether a value reaches its goal. A failed measurement does not. */
 export function holds(value: number, goal: Goal): boolean {
   return 'atMost' in goal ? value <= goal.atMost : value >= goal.atLeast
 }

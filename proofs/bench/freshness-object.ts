@@ -1,4 +1,4 @@
-// Objects with the defaults of the library that commit at a steady rate, and a look at when their events are in the table.
+// Objects with the defaults of the library that commit at a steady rate, and the times at which their events reach the table.
 
 import { zstdDecompressSync } from 'node:zlib'
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
@@ -14,9 +14,9 @@ export interface SteadyLoad {
 /** What one event went through, in milliseconds since 1970. */
 export interface EventTimes {
   readonly committedMs: number
-  /** When the lake had accepted it. */
+  /** When the lake accepted it. */
   readonly acceptedMs: number
-  /** When a metadata file named it first. */
+  /** When a metadata file first named it. */
   readonly visibleMs: number
 }
 
@@ -66,7 +66,7 @@ async function commitSteadily(env: FreshnessEnv, load: SteadyLoad): Promise<numb
   return ticks * perTick
 }
 
-/** Notes when there was how much in the table, until all of it is. */
+/** Records how many events are in the table over time, until all of them are. */
 async function watch(
   env: FreshnessEnv,
   sightings: { atMs: number; events: number }[],
@@ -89,7 +89,7 @@ async function readTimes(bucket: R2Bucket): Promise<Omit<EventTimes, 'visibleMs'
     const file = await (await bucket.get(key))?.arrayBuffer()
     if (file === undefined) continue
     const compressors = { ZSTD: (page: Uint8Array) => new Uint8Array(zstdDecompressSync(page)) }
-    // A file that was put together with others is there beside them for a while.
+    // A file that was compacted exists beside the new one for a while.
     for (const row of await parquetReadObjects({ file, compressors, columns: ['id', 'timestamp', '__ingest_ts'] }))
       times.set(row['id'], { committedMs: msOf(row['timestamp']), acceptedMs: msOf(row['__ingest_ts']) })
   }

@@ -1,4 +1,4 @@
-// How old an event is when a query can see it: from its commit in an object to the metadata file that names it, with the
+// The age of an event when a query can first see it: from its commit in an object to the metadata file that names it, with the
 // defaults of relay and lake, under a steady load.
 
 import * as z from 'zod'
@@ -22,7 +22,7 @@ export const freshnessFigures: readonly Figure[] = [
   },
   {
     name: 'freshness.p99_ms',
-    unit: 'the same, all but one in a hundred',
+    unit: 'the same, 99 of 100 events',
     goal: { atMost: 4_000 },
     measure: async () => quantile(await agesOf('visibleMs', 'committedMs'), 0.99),
   },

@@ -1,4 +1,4 @@
-// The object whose walks are counted: a graph in which everybody follows a few others, at random.
+// The object whose walks are counted: a graph in which each node follows a few others, at random.
 
 import { CDCDurableObject, type CDCOptions, GraphStore } from 'durable-outbox'
 import type { RelationshipKey } from 'durable-outbox/stores'
@@ -54,7 +54,7 @@ export class GraphObject extends CDCDurableObject {
   }
 }
 
-/** The same numbers each time (mulberry32), so that the figure is the same wherever it is measured. */
+/** The same numbers each time (mulberry32), so that the figure is the same on every machine. */
 function randomNumbers(): () => number {
   let state = 1
   return () => {

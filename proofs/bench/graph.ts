@@ -1,4 +1,4 @@
-// What a walk through a graph reads: in proportion to what it finds, however large the rest of the graph is.
+// What a walk through a graph reads: proportional to what it finds, however large the rest of the graph is.
 
 import * as z from 'zod'
 import type { Figure } from './figure.ts'

@@ -1,17 +1,17 @@
-// The lake of the benchmark: records in, committed Parquet out, and nothing that runs by itself.
+// The lake of the benchmark: records in, committed Parquet out, and no alarm that runs by itself.
 
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { createBatches, type IngestLoad } from './lake-records.ts'
 
 export interface IngestTimes {
-  /** From the first `send` to the answer to the last, and to the end of the commit. */
+  /** From the first `send` to the answer to the last one, and from there to the end of the commit. */
   readonly sendMs: number
   readonly commitMs: number
 }
 
 const NEVER_MS = 3_600_000
 
-/** Takes in and commits only when told so, but for the one with the name of a user's lake. Each has a table of its own. */
+/** Commits only when called, except for the one that has the name of a user's lake. Each has its own table. */
 export class BenchLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: { LAKE_BUCKET: R2Bucket }) {
     super(ctx, { ...env, LAKE_LOCATION: `s3://lake/${ctx.id.name}/events` })
@@ -41,7 +41,7 @@ export class BenchLakeTable extends LakeTable {
 /** Outboxes that send at the same time. */
 const SENDERS = 4
 
-/** Sends the records as relays do, each batch after batch, and then has them committed. */
+/** Sends the records as relays do, one batch after the other, and then commits them. */
 export async function ingest(table: DurableObjectStub<BenchLakeTable>, load: IngestLoad): Promise<IngestTimes> {
   const batches = createBatches(load)
   const begin = performance.now()

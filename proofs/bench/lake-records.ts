@@ -3,18 +3,18 @@
 import type { EventRecord } from 'durable-outbox'
 
 export interface IngestLoad {
-  /** Outboxes that the records come from; how many each sends; and the first LSN of each. */
+  /** The number of outboxes that send, how many records each sends, and the first LSN of each. */
   readonly sources: number
   readonly eventsPerSource: number
   readonly firstLSN: number
-  /** Records of a batch. It is of one outbox, unless these have too few: then it is of several. */
+  /** Records in a batch. A batch comes from one outbox, or from several if one has too few. */
   readonly batch: number
 }
 
 const EPOCH = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
 const TYPES = ['cdc.insert', 'cdc.update', 'cdc.delete', 'Customer.created', 'Order.paid', 'Order.sent']
 
-/** Batches of records of 480 bytes as JSON, of six types, like those that stores emit. The same for the same load. */
+/** Batches of records of 480 bytes as JSON, of six types, like those that stores emit. The same load gives the same records. */
 export function createBatches(load: IngestLoad): EventRecord[][] {
   const records = createRecords(load)
   return Array.from({ length: Math.ceil(records.length / load.batch) }, (_, index) =>
@@ -53,7 +53,7 @@ function createRecord(outbox: number, lsn: number): EventRecord {
 
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
 
-/** Sixteen digits of a ULID that look as random as those of a real one: counted ones would be compressed away. */
+/** Sixteen digits of a ULID, as random as real ones: counted digits would be compressed away. */
 function digitsOf(outbox: number, lsn: number): string {
   let digits = ''
   let state = Math.imul(outbox + 1, 0x9e3779b1) ^ Math.imul(lsn, 0x85ebca6b)

@@ -1,4 +1,4 @@
-// How fast records become committed Parquet in one lake, beside the Parquet writer alone; and whether that stays so while
+// How fast records become committed Parquet in one lake, against the Parquet writer alone, and whether that stays so as
 // the table grows.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,10 +17,10 @@ import { callWorker } from './workerd.ts'
 const ROUNDS = 7
 const ROUND_EVENTS = 10_000
 const BATCH_EVENTS = 1_000
-/** How many events are in the table where its growth is looked at. */
+/** The sizes of the table, in events, at which the rate is measured. */
 const TABLE_EVENTS = [1_000, 10_000, 100_000, 1_000_000]
 const SOURCES = [10, 100, 1_000, 10_000]
-/** A full commit: five events of each where there are 10,000. */
+/** A full commit: five events of each of 10,000 sources. */
 const SOURCES_EVENTS = 50_000
 
 const timesSchema = z.object({ sendMs: z.number(), commitMs: z.number() })
@@ -133,7 +133,7 @@ async function measureSources(): Promise<number> {
   for (const sources of SOURCES) {
     const round: number[] = []
     for (let n = 0; n < 4; n++) round.push(await rateOf(`sources-${sources}`, loadOf(SOURCES_EVENTS, sources, n)))
-    // The first round creates each of them.
+    // The first round creates the sources.
     rates.push(median(round.slice(1)))
     console.error(`lake.ingest.sources: ${Math.round(rates.at(-1) ?? 0)} events/s from ${sources} sources`)
   }

@@ -1,4 +1,4 @@
-// npm run bench -- [name prefix] [--json]: measures what we claim to be fast or cheap, and exits with 1 where a claim
+// npm run bench -- [name prefix] [--json]: measures what we claim to be fast or cheap, and exits with 1 if a claim
 // does not hold. With --json the last line of stdout is an array of measurements.
 
 import { parseArgs } from 'node:util'
@@ -12,7 +12,7 @@ import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { searchFigures } from './search.ts'
-import { storesFigures } from './stores.ts'
+import { captureFigures, storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
@@ -21,6 +21,7 @@ const figures: readonly Figure[] = [
   ...rowsFigures,
   ...relayFigures,
   ...storesFigures,
+  ...captureFigures,
   ...documentQueryFigures,
   ...graphFigures,
   ...searchFigures,
@@ -34,7 +35,9 @@ process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)
 async function main(prefix: string, json: boolean): Promise<number> {
   const chosen = figures.filter((figure) => figure.name.startsWith(prefix))
   if (chosen.length === 0) {
-    console.error(`bench: no figure begins with ${prefix}; there are ${figures.map(({ name }) => name).join(', ')}`)
+    console.error(
+      `bench: no figure begins with ${prefix}; the figures are ${figures.map(({ name }) => name).join(', ')}`,
+    )
     return 2
   }
   const measurements = await measureAll(chosen)

@@ -1,10 +1,10 @@
-// The object whose relay is timed: against the bare cost of what it has to do, and over backlogs of different sizes.
+// The object whose relay is timed: against the bare cost of its work, and over backlogs of different sizes.
 
 import { env } from 'cloudflare:workers'
 import { CDCDurableObject, type CDCOptions, type EventRecord, eventRecordSchema, type Pipeline } from 'durable-outbox'
 import { RowMeter } from './row-meter.ts'
 
-/** How many events are drained in a round, committed in transactions of so many each. */
+/** How many events a round drains, and how many of them a transaction commits. */
 export interface DrainLoad {
   events: number
   eventsPerTransaction: number
@@ -16,7 +16,7 @@ export interface BacklogLoad {
   eventsPerTransaction: number
 }
 
-/** Milliseconds that the same records took to leave, in each round. */
+/** Milliseconds that the same records took to leave, for each round. */
 export interface DrainTimes {
   relayMs: number[]
   bareMs: number[]
@@ -28,7 +28,7 @@ export interface BacklogTimes {
 }
 
 const BATCH_EVENTS = 1_000
-/** Transactions that are committed before the object lets the platform write them to disk. */
+/** Transactions to commit before the platform may write them to disk. */
 const TRANSACTIONS_PER_TURN = 2_000
 
 const event = {
@@ -48,7 +48,7 @@ export class RelayObject extends CDCDurableObject {
     ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, records TEXT NOT NULL)')
   }
 
-  /** Times the whole relay and the bare parts of it, in turns, over the same records. */
+  /** Times the whole relay and its bare work, in turns, over the same records. */
   async compare(load: DrainLoad): Promise<DrainTimes> {
     const times: DrainTimes = { relayMs: [], bareMs: [] }
     await this.fill(load)
@@ -85,7 +85,7 @@ export class RelayObject extends CDCDurableObject {
     return { ms: performance.now() - startMs, rowsRead: this.#meter.takeRead() }
   }
 
-  /** Rows as somebody might keep them who wants nothing but to send them: the records themselves. */
+  /** Rows as a program would keep them that only wants to send them: the records themselves. */
   #fillBare({ events, eventsPerTransaction }: DrainLoad): void {
     const [row] = this.outbox.list({ limit: 1 }).items
     if (row === undefined) throw new Error('drain: there is no event to copy')
@@ -114,7 +114,7 @@ export class RelayObject extends CDCDurableObject {
   }
 }
 
-/** The same with nothing kept: within the default retention small backlogs would not be pruned, and large ones would. */
+/** The same without retention: the default prunes large backlogs and not small ones. */
 export class BacklogObject extends RelayObject {
   protected override configure(): CDCOptions {
     return { retentionMs: 0 }

@@ -1,4 +1,4 @@
-// How fast the relay drains: the whole of it, as a ratio to what no relay could do without, and over growing backlogs.
+// How fast the relay drains: as a ratio to the work that no relay can avoid, and over growing backlogs.
 
 import * as z from 'zod'
 import type { Figure } from './figure.ts'
@@ -7,10 +7,10 @@ import { callWorker, readMemoryMB } from './workerd.ts'
 import { median } from './quantile.ts'
 
 const ROUNDS = 9
-/** So few that the rounds together stay within the default retention, as a relay's first day does. */
+/** Few enough for all rounds to stay within the default retention, as a relay's first day does. */
 const DRAINED_EVENTS = 10_000
 
-/** The sizes over which the curve is drawn. The last against the first says whether it is flat. */
+/** The sizes over which the curve is drawn. The last against the first shows whether it is flat. */
 const BACKLOGS = [10_000, 100_000, 1_000_000]
 const BACKLOG_EVENTS_PER_TRANSACTION = 10
 

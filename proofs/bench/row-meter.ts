@@ -3,12 +3,12 @@
 /** Rows written, by what wrote them: `INSERT INTO item`, `setAlarm` … */
 export type RowCount = Record<string, number>
 
-/** What the meter can't see. It fails rather than count too little. */
+/** Methods that the meter cannot see into. They throw, so that it never counts too little. */
 const UNCOUNTED = ['put', 'delete', 'deleteAll'] as const
 
 /** Counts everything that is written through this `ctx.storage` from now on, by this object and by the library in it. */
 export class RowMeter {
-  /** Kept until they are asked, because a statement goes on writing while its rows are read. */
+  /** Kept until they are read, because a statement continues to write while its rows are read. */
   readonly #statements: { name: string; result: { readonly rowsWritten: number; readonly rowsRead: number } }[] = []
   #alarms: RowCount = {}
   #rowsRead = 0
@@ -19,7 +19,7 @@ export class RowMeter {
     for (const name of UNCOUNTED) Object.defineProperty(storage, name, { value: () => refuse(name) })
   }
 
-  /** The rows written since the last time. */
+  /** The rows written since the last call. */
   take(): RowCount {
     const count = this.#alarms
     this.#alarms = {}
@@ -30,7 +30,7 @@ export class RowMeter {
     return count
   }
 
-  /** The rows read since the last time. */
+  /** The rows read since the last call. */
   takeRead(): number {
     this.take()
     const rowsRead = this.#rowsRead
@@ -53,7 +53,7 @@ export class RowMeter {
       add(this.#alarms, 'setAlarm', 1)
       return setAlarm(...args)
     }
-    // The price list names only setAlarm, as one row. Taking an alarm away is counted like it, to be safe.
+    // The price list names only setAlarm, as one row. Deleting an alarm is counted the same, to be safe.
     const deleteAlarm = storage.deleteAlarm.bind(storage)
     storage.deleteAlarm = (...args) => {
       add(this.#alarms, 'deleteAlarm', 1)
@@ -62,7 +62,7 @@ export class RowMeter {
   }
 }
 
-/** Sums up everything that was written. */
+/** The sum of all rows written. */
 export function totalRows(count: RowCount): number {
   return Object.values(count).reduce((sum, rows) => sum + rows, 0)
 }

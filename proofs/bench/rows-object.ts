@@ -1,4 +1,4 @@
-// The object whose written rows are counted: it commits, waits until its own alarm has drained the outbox, and again.
+// The object whose written rows are counted: it commits, waits until its own alarm has drained the outbox, and repeats.
 
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
 import { type RowCount, RowMeter, sumRows } from './row-meter.ts'
@@ -14,7 +14,7 @@ export interface Load {
 const POLL_MS = 20
 const DRAIN_MS_MAX = 10_000
 
-/** Keeps nothing of what was delivered, so that the rows are counted that pruning costs; all else is the default. */
+/** Keeps nothing that was delivered, so that the rows that pruning costs are counted. Other options are the defaults. */
 export class RowsObject extends CDCDurableObject {
   readonly #meter: RowMeter
 
@@ -28,13 +28,13 @@ export class RowsObject extends CDCDurableObject {
     this.#meter = new RowMeter(ctx.storage)
   }
 
-  /** @returns every row that was written meanwhile, those of the alarm's runs included. */
+  /** @returns every row that was written, those of the alarm's runs included. */
   async run(load: Load): Promise<RowCount> {
     const counts: RowCount[] = []
-    // What was written as the object woke is left out; `wrangler dev` keeps a table of its own in each object.
+    // Rows written while the object started are left out; `wrangler dev` keeps a table of its own in each object.
     this.#meter.take()
     for (let round = 0; round < load.rounds; round += 1) {
-      // In one turn, so that the alarm finds them all and they leave as one batch.
+      // In one turn, so that the alarm finds all of them and they leave as one batch.
       for (let index = 0; index < load.transactions; index += 1) this.#commit(load)
       await this.#drained()
       counts.push(this.#meter.take())
@@ -51,7 +51,7 @@ export class RowsObject extends CDCDurableObject {
     })
   }
 
-  /** Resolves once the platform has run the alarm and the relay has brought everything out and come to rest. */
+  /** Resolves once the platform has run the alarm and the relay has delivered everything. */
   async #drained(): Promise<void> {
     for (let waitedMs = 0; waitedMs < DRAIN_MS_MAX; waitedMs += POLL_MS) {
       const { pending } = this.ctx.storage.sql

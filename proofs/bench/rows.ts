@@ -8,7 +8,7 @@ import type { Load } from './rows-object.ts'
 import { callWorker } from './workerd.ts'
 
 const ROUNDS = 10
-/** How many transactions wait when the alarm goes off: they leave as one batch. */
+/** How many transactions wait when the alarm fires: they leave as one batch. */
 const TRANSACTIONS = 100
 
 export const rowsFigures: readonly Figure[] = [
@@ -26,7 +26,7 @@ export const rowsFigures: readonly Figure[] = [
   },
 ]
 
-/** The rows of the same transactions with and without events, one from the other, per event. */
+/** The rows of transactions with events, less those of the same transactions without, per event. */
 async function measureRows(name: string, eventsPerTransaction: number): Promise<number> {
   const load = { rounds: ROUNDS, transactions: TRANSACTIONS, rows: eventsPerTransaction }
   const bare = await countRows(`${name}.bare`, { ...load, emits: false })

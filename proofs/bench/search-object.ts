@@ -7,11 +7,11 @@ export interface SearchLoad {
   dimension: number
   limit: number
   rounds: number
-  /** Searches of one round, so many that a clock of milliseconds can tell. */
+  /** Searches of one round: enough for a clock that counts milliseconds. */
   searches: number
 }
 
-/** Milliseconds: of a round's searches, and of single searches that find less in memory. */
+/** Milliseconds of a round's searches, and of single searches that find less in memory. */
 export interface SearchTimes {
   rounds: { loop: number; search: number }[]
   afterChangeMs: number
@@ -19,7 +19,7 @@ export interface SearchTimes {
   filteredMs: number
 }
 
-/** Longer than any figure takes: the alarm must not run where time is taken. */
+/** Longer than any figure takes: the alarm must not run while something is timed. */
 const NEVER_MS = 3_600_000
 const VECTORS_PER_BATCH = 1_000
 
@@ -63,7 +63,7 @@ export class SearchObject extends CDCDurableObject {
       }
       return times
     }
-    // The compiler is done with both after the first rounds.
+    // After the first rounds the compiler has optimized both.
     timeBoth()
     timeBoth()
     const times = Array.from({ length: rounds }, timeBoth)
@@ -77,7 +77,7 @@ export class SearchObject extends CDCDurableObject {
   }
 }
 
-/** The cosine to each, with their lengths known, and the best of them. */
+/** The cosine similarity to each, from known lengths, and the best matches. */
 function loopOver(all: Float32Array, lengths: Float64Array, query: Float32Array, limit: number): Scored[] {
   const queryLength = Math.hypot(...query)
   let best: Scored[] = []

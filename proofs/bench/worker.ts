@@ -39,7 +39,7 @@ interface Bindings {
   FRESHNESS: DurableObjectNamespace<FreshnessObject>
 }
 
-/** Takes no time of its own, so that figures are about the outbox and the relay. */
+/** Takes no time itself, so that the figures are about the outbox and the relay. */
 export class AcceptingPipeline extends WorkerEntrypoint {
   async send(): Promise<void> {}
 }

@@ -1,20 +1,20 @@
-// What goes on in the Worker now. All its objects and entrypoints live in one isolate, so they share this module.
+// What the Worker is doing now. All its objects and entrypoints run in one isolate, so they share this module.
 
 import type { Activity, Phase } from './phases.ts'
 
-/** Long enough for the process outside to see it and to kill; then everything goes on, as if a machine had been slow. */
+/** Long enough for the outer process to see it and to kill. Then everything continues, as after a slow moment. */
 const HOLD_MS = 4_000
 
 export const activity: Activity = { held: null, transactions: 0, attempts: 0, puts: 0, ghosts: 0 }
 
 let trap: Phase | undefined
 
-/** The next one who comes to this phase stops there. */
+/** The next caller that reaches this phase stops there. */
 export function setTrap(phase: Phase): void {
   trap = phase
 }
 
-/** Stops here where a trap is set for this phase. */
+/** Stops here if a trap is set for this phase. */
 export async function passThrough(phase: Phase): Promise<void> {
   if (trap !== phase) return
   trap = undefined
@@ -23,7 +23,7 @@ export async function passThrough(phase: Phase): Promise<void> {
   activity.held = null
 }
 
-/** Counts what runs, for as long as it runs. */
+/** Counts work while it runs. */
 export async function during<T>(what: Exclude<keyof Activity, 'held'>, work: () => Promise<T>): Promise<T> {
   activity[what] += 1
   try {

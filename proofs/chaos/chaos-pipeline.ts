@@ -1,4 +1,4 @@
-// Stands between the objects and the lake, and does to their batches what networks do.
+// Stands between the objects and the lake, and treats their batches as networks do.
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { EventRecord } from 'durable-outbox'
@@ -6,7 +6,7 @@ import { during, passThrough } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
 import { between, choose, createRandom, type Random } from './random.ts'
 
-/** What may become of a batch, and how often it does. */
+/** What may happen to a batch, with weights. */
 const FATES = {
   forwarded: 50,
   'answer lost': 8,
@@ -68,7 +68,7 @@ export class ChaosPipeline extends WorkerEntrypoint<ChaosEnv> {
         throw new Error('rejected on purpose, and delivered later')
       case 'first half only':
         await lake.send(records.slice(0, middle))
-        throw new Error('cut off in the middle on purpose')
+        throw new Error('interrupted in the middle on purpose')
       case 'halves swapped':
         await lake.send(records.slice(middle))
         return lake.send(records.slice(0, middle))

@@ -1,5 +1,5 @@
-// Compares what clients were told, what ledgers and stores hold, and what landed. It believes none of them: each
-// difference is counted, and the first few are put into words.
+// Compares what clients were told, what ledgers and stores hold, and what landed. It trusts none of them: each difference
+// is counted, and the first few are described.
 
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
@@ -7,7 +7,7 @@ import type { Told } from './load.ts'
 import type { LedgerEntry, LedgerEvent, Stock } from './operation.ts'
 import type { Row } from './table.ts'
 
-/** What one object says of itself. */
+/** What one object reports. */
 export interface Witness {
   readonly object: string
   readonly ledger: readonly LedgerEntry[]
@@ -20,13 +20,13 @@ export interface Verdict {
   readonly refused: number
   /** Operations in the ledgers. */
   readonly committed: number
-  /** Events that the ledgers say there must be. */
+  /** Events that the ledgers expect. */
   readonly expected: number
   /** Rows in the table. */
   readonly landed: number
   /** Acknowledged operations that no ledger has, and events of the ledgers that are not in the table. */
   readonly lost: number
-  /** Rows beyond the one that each event of a ledger may have; where no ledger has the event, the first row also. */
+  /** Rows beyond the one that each event of a ledger may have, and all rows of events that no ledger has. */
   readonly duplicated: number
   /** Events that follow one that was committed after them, and keys whose log does not rebuild the store. */
   readonly outOfOrder: number
@@ -38,7 +38,7 @@ export interface Verdict {
 const PROBLEMS_MAX = 20
 const tokenSchema = z.looseObject({ token: z.string().optional() })
 
-/** Differences found, counted under what they are. */
+/** Differences found, counted by kind. */
 class Findings {
   readonly counts = { lost: 0, duplicated: 0, outOfOrder: 0, gaps: 0 }
   readonly problems: string[] = []
@@ -63,7 +63,7 @@ export function check(told: readonly Told[], witnesses: readonly Witness[], rows
     rowsByObject.delete(witness.object)
   }
   for (const [ns, strangers] of rowsByObject)
-    findings.add('duplicated', strangers.length, `${ns}: ${strangers.length} rows of an object that nobody asked for`)
+    findings.add('duplicated', strangers.length, `${ns}: ${strangers.length} rows of an object that no client used`)
   checkNumbers(findings, rows)
   const ledgers = witnesses.flatMap(({ ledger }) => ledger)
   return {
@@ -78,21 +78,21 @@ export function check(told: readonly Told[], witnesses: readonly Witness[], rows
   }
 }
 
-/** What was acknowledged is committed, as it was acknowledged; what was to fail left nothing; nothing else is there. */
+/** What was acknowledged is committed as acknowledged, what had to fail left nothing, and there is nothing else. */
 function checkAnswers(findings: Findings, { object, ledger }: Witness, told: readonly Told[]): void {
   const entries = new Map(ledger.map((entry) => [entry.operation, entry]))
   for (const { operation, mustBeRefused, fate } of told) {
     const entry = entries.get(operation)
     const name = `${object}: ${operation}`
-    if (mustBeRefused && entry !== undefined) findings.add('duplicated', 1, `${name} failed on purpose and committed`)
+    if (mustBeRefused && entry !== undefined) findings.add('duplicated', 1, `${name} was to fail and committed`)
     if (fate.outcome === 'refused' && !mustBeRefused) findings.add('lost', 1, `${name} was refused without a reason`)
     if (fate.outcome !== 'committed') continue
     const isAsTold = entry?.seq === fate.seq && entry.events.length === fate.events
-    if (!isAsTold) findings.add('lost', 1, `${name} was acknowledged and is not in the ledger as it was`)
+    if (!isAsTold) findings.add('lost', 1, `${name} was acknowledged and is not in the ledger as acknowledged`)
   }
   const known = new Set(told.map(({ operation }) => operation))
   const strange = ledger.filter(({ operation }) => !known.has(operation))
-  findings.add('duplicated', strange.length, `${object}: ${strange.length} operations that nobody asked for`)
+  findings.add('duplicated', strange.length, `${object}: ${strange.length} operations that no client sent`)
 }
 
 /** Each event of the ledger is one row, in the ledger's order, and there is no other row. */
@@ -115,12 +115,12 @@ function checkLog(findings: Findings, { object, ledger }: Witness, landed: reado
   findings.add('lost', missing.length, `${object}: ${missing.length} events did not land, the first is ${missing[0]}`)
 }
 
-/** An event that was given up counts as lost, even where the lake has it after all. */
+/** An event that was given up counts as lost, even if the lake has it after all. */
 function checkDeadLetters(findings: Findings, { object, stock }: Witness): void {
-  findings.add('lost', stock.deadLetters, `${object}: ${stock.deadLetters} good events became dead letters`)
+  findings.add('lost', stock.deadLetters, `${object}: ${stock.deadLetters} valid events became dead letters`)
 }
 
-/** Each change begins with what the one before it left, and the last of each key is what the store holds. */
+/** Each change starts from what the one before it left, and the last of each key is what the store holds. */
 function checkStores(findings: Findings, { object, stock }: Witness, landed: readonly Row[]): void {
   const folded = new Map<string, unknown>()
   for (const row of landed) {
@@ -128,7 +128,8 @@ function checkStores(findings: Findings, { object, stock }: Witness, landed: rea
     const key = `${row.table_url}/${row.key}`
     const before: unknown = row.before === null ? undefined : JSON.parse(row.before)
     const isFollowing = row.type === 'Shelf.counted' || isDeepStrictEqual(before, folded.get(key))
-    if (!isFollowing) findings.add('outOfOrder', 1, `${object}: LSN ${row.lsn} does not follow on the change before it`)
+    if (!isFollowing)
+      findings.add('outOfOrder', 1, `${object}: LSN ${row.lsn} does not start from what the change before it left`)
     if (row.op === 'd') folded.delete(key)
     else folded.set(key, JSON.parse(row.after ?? 'null'))
   }
@@ -149,7 +150,7 @@ function checkNumbers(findings: Findings, rows: readonly Row[]): void {
     findings.add('gaps', last - lsns.size, `${log}: of ${last} LSNs, ${last - lsns.size} have no row`)
     // The same events twice have been counted by their names; two events under one LSN have not.
     const names = new Set(group.map((row) => nameRow(row))).size
-    findings.add('duplicated', names - lsns.size, `${log}: ${names - lsns.size} LSNs stand for two events`)
+    findings.add('duplicated', names - lsns.size, `${log}: ${names - lsns.size} LSNs have two events`)
   }
   const ids = new Map<string, string>()
   for (const row of rows) {

@@ -1,4 +1,4 @@
-// HTTP to the Worker, by somebody who knows that it may die at any moment.
+// HTTP to a Worker that may be killed at any moment.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
@@ -6,14 +6,14 @@ import { answerSchema, ledgerEntrySchema, stockSchema } from './operation.ts'
 import type { Answer, LedgerEntry, Operation, Stock } from './operation.ts'
 import { type Activity, activitySchema, type Phase } from './phases.ts'
 
-/** What became of a request: an answer, no word, or nobody there to ask. */
+/** The outcome of a request: an answer, no answer, or no server. */
 export type Reply<T> = { kind: 'answer'; body: T } | { kind: 'no-answer'; problem: string } | { kind: 'nobody' }
 
 const lakeSchema = z.object({ landedEvents: z.number(), bufferedEvents: z.number(), version: z.number() })
 export type LakeStatus = z.infer<typeof lakeSchema>
 
 const REQUEST_TIMEOUT_MS = 15_000
-/** The runtime is away for seconds; a server that stays away longer than this will not come back. */
+/** The runtime is down for seconds; a server that is down longer than this will not return. */
 const GIVE_UP_MS = 60_000
 
 interface Request<T> {
@@ -30,7 +30,7 @@ export class Client {
     this.#url = url
   }
 
-  /** Asks once. @param timeoutMs how long this client cares for the answer. */
+  /** Asks once. @param timeoutMs how long this client waits for the answer. */
   apply(
     object: string,
     operations: readonly Operation[],
@@ -78,7 +78,7 @@ export class Client {
     for (;;) {
       const reply = await this.#ask(request)
       if (reply.kind === 'answer') return reply.body
-      const problem = reply.kind === 'nobody' ? 'nobody is there' : reply.problem
+      const problem = reply.kind === 'nobody' ? 'no server is there' : reply.problem
       if (Date.now() > deadline) throw new Error(`${request.path}: ${problem}`)
       await pause(100)
     }
@@ -93,7 +93,7 @@ export class Client {
       const isJSON = response.headers.get('content-type')?.includes('json') ?? false
       return { kind: 'answer', body: shape.parse(isJSON ? JSON.parse(text) : text) }
     } catch (error) {
-      // Refused before it was sent, so nobody can have carried it out.
+      // Refused before it was sent, so it cannot have been carried out.
       if (codeOf(error) === 'ECONNREFUSED') return { kind: 'nobody' }
       return { kind: 'no-answer', problem: 'the connection broke, or the answer took too long' }
     }

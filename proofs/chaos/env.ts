@@ -4,7 +4,7 @@ import type { FaultLog } from './fault-log.ts'
 /** What the objects and the pipeline use of the Worker's `env`. */
 export interface ChaosEnv {
   SEED: string
-  /** How often the runtime was started, so that each life has its own sequence of failures. */
+  /** How many times the runtime was started, so that each start has its own sequence of failures. */
   LIFE: string
   FAULT_LOG: DurableObjectNamespace<FaultLog>
   LAKE_BUCKET: R2Bucket

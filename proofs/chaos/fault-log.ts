@@ -1,4 +1,4 @@
-// Remembers, through every kill, which faults there were, and batches that will be delivered again much later.
+// Remembers across kills which faults there were, and batches to deliver again much later.
 
 import { DurableObject } from 'cloudflare:workers'
 import type { EventRecord } from 'durable-outbox'
@@ -31,7 +31,7 @@ export class FaultLog extends DurableObject {
     this.ctx.storage.sql.exec('INSERT OR REPLACE INTO batches VALUES (?, ?)', slot, JSON.stringify(records))
   }
 
-  /** A batch of some earlier time, or nothing where none is remembered yet. */
+  /** An earlier batch, or undefined if none is remembered yet. */
   recall(chance: number): EventRecord[] | undefined {
     const rows = this.ctx.storage.sql.exec<{ records: string }>('SELECT records FROM batches').toArray()
     const row = rows[Math.floor(chance * rows.length)]

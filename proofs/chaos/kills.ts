@@ -1,4 +1,4 @@
-// When the runtime dies: in the midst of a known phase of the work, while it starts, or at any moment.
+// When the runtime is killed: in a known phase of its work, while it starts, or at any moment.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Runtime } from '../harness/runtime.ts'
@@ -6,19 +6,19 @@ import type { Client } from './client.ts'
 import { type Activity, type Phase, PHASES } from './phases.ts'
 import { between, type Random, shuffle } from './random.ts'
 
-/** Where a kill is to fall, and how long the runtime lives before it is looked for. */
+/** Where a kill should fall, and how long the runtime runs before that place is looked for. */
 export interface Kill {
   readonly at: Phase | 'starting' | 'random'
   readonly afterMs: number
 }
 
-/** Where a kill fell. For one at random, what was seen a moment before. */
+/** Where a kill fell, and what the Worker was doing a moment before. */
 export interface Fallen {
   readonly at: Kill['at']
   readonly seen: Activity | undefined
 }
 
-/** A phase that is rare may not come at all; then the kill falls at random. */
+/** A rare phase may not occur at all. Then the kill falls at random. */
 const TRAP_TIMEOUT_MS = 5_000
 const POLL_MS = 15
 /** `wrangler dev` answers after about two seconds; the objects' alarms fire before. */
@@ -34,7 +34,7 @@ export function planKills(random: Random, kills: number, lifeMs: number): Kill[]
   return plan.slice(0, kills)
 }
 
-/** Starts the runtime, lets it live for a while, and kills it. */
+/** Starts the runtime, lets it run for a while, and kills it. */
 export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
   if (kill.at !== 'starting') {
     await runtime.start()
@@ -46,18 +46,18 @@ export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Pr
   return { at: 'starting', seen: undefined }
 }
 
-/** Kills the runtime that is there. */
+/** Kills the runtime that is running. */
 export async function strike({ at, afterMs }: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
   await pause(afterMs)
   const isHeld = isPhase(at) && (await isCaught(at, client))
   const seen = await client.activity()
   await runtime.kill()
   const activity = seen.kind === 'answer' ? seen.body : undefined
-  // Only what was still held at the last look fell there for sure.
+  // Only a phase that was still held at the last look is certain.
   return { at: isHeld && activity?.held === at ? at : 'random', seen: activity }
 }
 
-/** How many kills fell where, in words, for the summary. */
+/** The number of kills in each place, in words, for the summary. */
 export function describeKills(fallen: readonly Fallen[]): string[] {
   const phases = phasesOf().map((phase) => `${count(fallen, (kill) => kill.at === phase)} ${PHASES[phase]}`)
   const random = fallen.filter((kill) => kill.at === 'random')

@@ -1,4 +1,4 @@
-// The clients: what they ask for, and what each of them knows about it afterwards.
+// The clients: what they ask for, and what each of them knows afterwards.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from './client.ts'
@@ -11,7 +11,7 @@ const UNKNOWN = { outcome: 'unknown' } as const
 export interface Told {
   readonly object: string
   readonly operation: string
-  /** Its transaction throws on purpose, so nothing of it may ever be seen. */
+  /** Its transaction throws on purpose, so nothing of it may ever be visible. */
   readonly mustBeRefused: boolean
   readonly fate: Answer | typeof UNKNOWN
 }
@@ -28,14 +28,14 @@ const CLIENTS_PER_OBJECT = 2
 const OPERATIONS_PER_REQUEST = 10
 const PARCELS = 20
 const SHELVES = 4
-/** For as long a client whose answer is missing goes on asking, beyond any restart. */
+/** How long a client without an answer continues to ask: longer than any restart takes. */
 const RETRY_MS = 60_000
 
-/** One request, and the whims of its client: drawn beforehand, so that they don't depend on how things went. */
+/** One request, and how its client behaves: drawn beforehand, so that it does not depend on what happens. */
 interface Plan {
   readonly operations: readonly Operation[]
   readonly pauseMs: number
-  /** Set where the client hangs up early. */
+  /** Set if the client hangs up early. */
   readonly patienceMs: number | undefined
   /** Whether a request without an answer is sent again, with the same ids. */
   readonly asksAgain: boolean
@@ -43,7 +43,7 @@ interface Plan {
 
 export class Load {
   readonly told: Told[] = []
-  /** Answers that say that something is wrong in the Worker, each once, with how often it came. */
+  /** Each error that clients received, with its count. */
   readonly complaints = new Map<string, number>()
   readonly #options: LoadOptions
   readonly #work: Promise<void>
@@ -57,7 +57,7 @@ export class Load {
     this.#work = Promise.all(clients).then(() => undefined)
   }
 
-  /** Lets every client finish what it has begun. */
+  /** Lets every client finish what it has started. */
   async stop(): Promise<void> {
     this.#isOver = true
     await this.#work
@@ -82,7 +82,7 @@ export class Load {
     this.#options.onAcknowledged(told.filter(({ fate }) => fate.outcome === 'committed').length)
   }
 
-  /** Sends a request, again and again where its client is of that kind. */
+  /** Sends a request, repeatedly if its client does that. */
   async #send(object: string, plan: Plan): Promise<readonly Answer[] | 'unknown' | 'not-sent'> {
     const deadline = Date.now() + RETRY_MS
     let patienceMs = plan.patienceMs
@@ -116,7 +116,7 @@ function createPlan(random: Random, id: string): Plan {
 
 function createOperation(random: Random, id: string): Operation {
   const drawn = Array.from({ length: between(random, 1, 4) }, () => createStep(random))
-  // A parcel is removed at most once in an operation, as two removals would look the same in the log.
+  // An operation removes a parcel at most once, because two removals would look the same in the log.
   const steps = drawn.filter((step, index) => step.do !== 'remove' || !isRemovedBefore(drawn, step.parcel, index))
   const isRefused = random() < 0.08
   return {

@@ -1,5 +1,6 @@
-// npm run chaos -- [--kills 25] [--seconds N] [--seed N] [--objects 12] [--json]: workerd is killed again and again while
-// clients work and the pipeline misbehaves; then everything that was ever committed must be in the table, once, in order.
+// npm run chaos -- [--kills 25] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
+// clients work and the pipeline misbehaves. Then everything that was committed must be in the table, once, in order. With
+// --json the last line of stdout is an object with the result.
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -16,11 +17,11 @@ import { Load } from './load.ts'
 import { between, createRandom } from './random.ts'
 import { readTable } from './table.ts'
 
-/** Without --seconds: how long the runtime lives between two kills, on average and beyond its start. */
+/** Without --seconds: how long the runtime runs between two kills, on average and after its start. */
 const LIFE_MS = 900
-/** A start of `wrangler dev`, roughly: what --seconds has to be reduced by. */
+/** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
-/** A retry waits for 400 ms at most; when nothing lands for so long, nothing more will. */
+/** A retry waits 400 ms at most. If nothing lands for this long, nothing more will. */
 const STALL_MS = 12_000
 const DRAIN_MS_MAX = 90_000
 /** The exit code after which somebody will want to look at the state. */
@@ -63,7 +64,7 @@ try {
   console.error(`chaos: aborted; the seed is ${options.seed}, the state is kept in ${directory}`)
   process.exitCode = FAILED
 }
-// Whatever still runs ends with this process.
+// Ends what still runs.
 process.exit()
 
 async function main(): Promise<number> {
@@ -73,7 +74,7 @@ async function main(): Promise<number> {
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
   const watch = setInterval(() => void showLanded(client), 500)
-  const run = await torment(runtime, client)
+  const run = await runLoad(runtime, client)
   clearInterval(watch)
   show('reading the table')
   const rows = await readTable(state, join(directory, 'table'))
@@ -94,8 +95,8 @@ interface Run {
   readonly commits: number
 }
 
-/** Load and kills, the drain, and the objects' own word at the end. */
-async function torment(runtime: Runtime, client: Client): Promise<Run> {
+/** Load and kills, the drain, and what the objects report at the end. */
+async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
   const objects = Array.from({ length: options.objects }, (_, index) => `warehouse-${index + 1}`)
   const random = createRandom(options.seed, 'kills')
   const fallen: Fallen[] = []
@@ -113,7 +114,7 @@ async function torment(runtime: Runtime, client: Client): Promise<Run> {
   await pause(lifeMs())
   await load.stop()
 
-  // The last kill leaves events behind that must land though nobody asks any object for anything.
+  // The last kill leaves events behind that must land although no object receives a request.
   const ledgers = await Promise.all(objects.map((object) => client.ledger(object)))
   fallen.push(await strike({ at: 'random', afterMs: between(random, 0, 100) }, runtime, client))
   bar.increment(1, { note: 'draining' })
@@ -128,7 +129,7 @@ async function torment(runtime: Runtime, client: Client): Promise<Run> {
   return { load, fallen, witnesses, faults, commits: version }
 }
 
-/** Waits until all has landed, or nothing more does, and until batches that are late on purpose have come. */
+/** Waits until everything has landed or nothing more does, and until batches that are late on purpose have arrived. */
 async function drain(client: Client, expected: number): Promise<{ version: number }> {
   const deadline = Date.now() + DRAIN_MS_MAX
   let lastChangeMs = Date.now()
@@ -176,11 +177,11 @@ function outcome(verdict: Verdict, kills: number) {
 
 function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: Run): void {
   const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
-  output.say(`\n${fallen.length} times kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
+  output.say(`\n${fallen.length} × kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
   for (const line of describeKills(fallen)) output.say(`  ${line}`)
   const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
   output.say(`Faults between the objects and the table: ${list.join(', ')}`)
-  for (const [complaint, times] of load.complaints) output.say(`  ${times} × a client heard: ${complaint}`)
+  for (const [complaint, times] of load.complaints) output.say(`  ${times} × a client received: ${complaint}`)
   output.say(
     `${verdict.acknowledged} operations acknowledged, ${verdict.refused} refused on purpose, ${verdict.unknown} never ` +
       `answered; ${verdict.committed} committed, with ${verdict.expected} events; ${verdict.landed} landed, ` +
@@ -191,6 +192,8 @@ function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: 
       `${Math.round((Date.now() - startedMs) / 1_000)} s`,
   )
   for (const { object, stock } of waiting)
-    output.say(`  ${object}: ${stock.pendingRows} rows wait, alarm ${stock.alarm}, ${stock.deadLetters} dead letters`)
+    output.say(
+      `  ${object}: ${stock.pendingRows} rows are pending, alarm ${stock.alarm}, ${stock.deadLetters} dead letters`,
+    )
   for (const problem of verdict.problems) output.say(`  ${problem}`)
 }

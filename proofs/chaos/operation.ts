@@ -1,4 +1,4 @@
-// What a client asks of a warehouse, and what the warehouse writes down about it.
+// What a client asks a warehouse to do, and what the warehouse records about it.
 
 import * as z from 'zod'
 
@@ -12,20 +12,20 @@ const stepSchema = z.discriminatedUnion('do', [
   z.object({ do: z.literal('count'), shelf: name, by: z.int() }),
   /** Events alone, without a change. */
   z.object({ do: z.literal('announce'), times: z.int() }),
-  /** A transaction inside, which changes, emits and throws; the outer one goes on without it. */
+  /** A nested transaction, which changes, emits and throws; the outer one continues without it. */
   z.object({ do: z.literal('attempt'), parcel: name, shelf: name }),
 ])
 
 export const operationSchema = z.object({
-  /** The client's own: an operation that was carried out already changes nothing. */
+  /** Chosen by the client: a repeated operation changes nothing. */
   id: name,
   isAsync: z.boolean(),
   steps: z.array(stepSchema),
-  /** How many steps are done before the transaction throws; as many as there are: after everything. */
+  /** How many steps run before the transaction throws; their number means after everything. */
   refuseAfter: z.int().optional(),
 })
 
-/** An event that the warehouse emitted, as plain SQL notes it beside the mutation. The token is unique. */
+/** An event that the warehouse emitted, as plain SQL records it beside the mutation. The token is unique. */
 const ledgerEventSchema = z.object({
   type: z.string(),
   op: z.string().nullable(),
@@ -60,7 +60,7 @@ export const stockSchema = z.object({
   ),
   shelves: z.array(z.object({ shelf: z.string(), total: z.number(), token: z.string() })),
   pendingRows: z.number(),
-  /** No event is bad here, so there must be none. */
+  /** All events are valid here, so there must be none. */
   deadLetters: z.number(),
   alarm: z.number().nullable(),
 })

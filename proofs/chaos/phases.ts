@@ -1,9 +1,9 @@
-// Where in the work of the library a kill falls. Shared by the Worker, which stops there when it is told to, and by the
-// process outside, which then kills it.
+// Where in the work of the library a kill falls. Shared by the Worker, which stops there on request, and the outer
+// process, which then kills it.
 
 import * as z from 'zod'
 
-/** The moments at which a kill can be made to fall, and what each is. */
+/** The phases in which a kill can be made to fall, in words for the summary. */
 export const PHASES = {
   'transaction-open': 'inside an async transaction of an object',
   unanswered: 'after an object committed, before its answer',
@@ -19,7 +19,7 @@ export type Phase = keyof typeof PHASES
 
 export const phaseSchema = z.enum(Object.keys(PHASES) as [Phase, ...Phase[]])
 
-/** What goes on in the Worker. `held` is where it has stopped, waiting for its death. */
+/** What the Worker is doing. `held` is the phase in which it waits to be killed. */
 export const activitySchema = z.object({
   held: phaseSchema.nullable(),
   transactions: z.number(),

@@ -1,10 +1,10 @@
-// Chance that can be had again: every decision of a run comes from its seed. What the clock and the operating system
-// do between the decisions does not, so a seed gives the same plan and not the same run.
+// Reproducible chance: every decision of a run comes from its seed. What the clock and the operating system do between
+// decisions does not, so a seed gives the same plan and not the same run.
 
 /** A number in [0, 1). */
 export type Random = () => number
 
-/** A sequence of its own for each combination of parts: FNV-1a for the state, mulberry32 for the numbers. */
+/** A separate sequence for each combination of parts: FNV-1a for the state, mulberry32 for the numbers. */
 export function createRandom(...parts: readonly (string | number)[]): Random {
   let state = 0x811c9dc5
   for (const char of parts.join('\u0000')) state = Math.imul(state ^ (char.codePointAt(0) ?? 0), 0x01000193)
@@ -21,7 +21,7 @@ export function between(random: Random, min: number, max: number): number {
   return min + Math.floor(random() * (max - min + 1))
 }
 
-/** One of the choices, each as often as its weight says. */
+/** One of the choices, each as often as its weight. */
 export function choose<Choice extends string>(random: Random, weights: Readonly<Record<Choice, number>>): Choice {
   const choices: [Choice, number][] = []
   for (const choice in weights) choices.push([choice, weights[choice]])
@@ -31,7 +31,7 @@ export function choose<Choice extends string>(random: Random, weights: Readonly<
     if (left < 0) return choice
   }
   const [first] = choices
-  if (first === undefined) throw new Error('there is nothing to choose from')
+  if (first === undefined) throw new Error('there are no choices')
   return first[0]
 }
 

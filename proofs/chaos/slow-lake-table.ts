@@ -1,4 +1,4 @@
-// The lake's table over a bucket that takes its time, fails, and loses answers.
+// The lake's table over a bucket that is slow, fails, and loses answers.
 
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { during, passThrough } from './activity.ts'
@@ -8,7 +8,7 @@ import { between, createRandom, type Random } from './random.ts'
 const FAILURES = 0.02
 const EVICTIONS = 0.008
 
-/** A lake that was evicted must not meet the same faults in the same order again, or it would never get past them. */
+/** A lake that was evicted must not meet the same faults in the same order, or it would never get past them. */
 let constructed = 0
 
 export class SlowLakeTable extends LakeTable {
@@ -60,7 +60,7 @@ async function put(
   }
   if (fault < FAILURES + EVICTIONS) {
     await count('lake evicted during a put')
-    // Nobody waits for it: it may be stored after the next life of the lake has begun.
+    // Nothing waits for it: it may be stored after the lake has started again.
     void bucket.put(...args).catch(() => undefined)
     evict()
   }

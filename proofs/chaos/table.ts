@@ -25,7 +25,7 @@ const rowSchema = z.object({
   correlation_id: z.string().nullable(),
 })
 
-/** A row of the table, as far as it is checked. */
+/** The columns of a row that are checked. */
 export type Row = z.infer<typeof rowSchema>
 
 const metadataSchema = z.object({
@@ -45,7 +45,7 @@ const manifestEntrySchema = z.object({
   data_file: z.object({ file_path: z.string(), record_count: z.number() }),
 })
 
-/** In an entry of a manifest: the file is not part of the table any more. */
+/** In an entry of a manifest: the file is no longer part of the table. */
 const STATUS_DELETED = 2
 const METADATA_PREFIX = 'cdc/events/metadata/v'
 const METADATA_KEY = /\/v(\d+)\.metadata\.json$/
@@ -61,7 +61,7 @@ export async function readTable(state: string, directory: string): Promise<Row[]
   }
 }
 
-/** @returns local paths of the current snapshot's data files, and how many rows they must have together. */
+/** @returns local paths of the current snapshot's data files, and how many rows they must have in total. */
 async function download(bucket: R2Bucket, directory: string): Promise<{ files: string[]; rows: number }> {
   const key = await newestMetadata(bucket)
   if (key === undefined) return { files: [], rows: 0 }
@@ -108,7 +108,7 @@ async function readRows({ files, rows }: { files: readonly string[]; rows: numbe
   const sql = `SELECT ${columns.join(', ')} FROM read_parquet([${paths}], hive_partitioning = false)`
   const answer = await connection.runAndReadAll(sql)
   const read = z.array(rowSchema).parse(answer.getRowObjectsJson())
-  if (read.length !== rows) throw new Error(`the data files hold ${read.length} rows, the manifests say ${rows}`)
+  if (read.length !== rows) throw new Error(`the data files hold ${read.length} rows, the manifests count ${rows}`)
   return read
 }
 
@@ -122,7 +122,7 @@ async function decode(bytes: Buffer): Promise<unknown[]> {
 
 async function read(bucket: R2Bucket, key: string): Promise<Buffer> {
   const object = await bucket.get(key)
-  if (object === null) throw new Error(`the table names ${key}, and the bucket does not have it`)
+  if (object === null) throw new Error(`the table names ${key}, which is not in the bucket`)
   return Buffer.from(await object.arrayBuffer())
 }
 

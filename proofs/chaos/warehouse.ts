@@ -1,5 +1,5 @@
-// The objects under torment. Each transaction changes documents and plain SQL, emits events beside them, and notes in a
-// ledger, by plain SQL of its own, which events it must have brought forth.
+// The objects under test. Each transaction changes documents and plain SQL, emits events beside them, and records in a
+// ledger, by plain SQL, which events it must have produced.
 
 import { CDCDurableObject, type CDCOptions, DocumentStore, type Transaction } from 'durable-outbox'
 import { during, passThrough } from './activity.ts'
@@ -15,7 +15,7 @@ interface Parcel {
 type LedgerRow = { seq: number; operation: string; events: string }
 
 const ENTRIES_PER_PAGE = 1_000
-/** Of operations after which the object is evicted. */
+/** The share of operations after which the object is evicted. */
 const EVICTIONS = 0.004
 
 const evictedAfter = new Set<string>()
@@ -30,9 +30,9 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
       CREATE TABLE IF NOT EXISTS shelves (shelf TEXT PRIMARY KEY, total INTEGER NOT NULL, token TEXT NOT NULL)`)
   }
 
-  /** Small batches and short waits, so that a run of a minute sees as many of them as a day does elsewhere. */
+  /** Small batches and short waits, so that a run of a minute has as many of them as a normal day. */
   protected override configure(): CDCOptions {
-    // Every other object keeps nothing that was delivered, so that its outbox is empty again and again.
+    // Every other object keeps nothing that was delivered, so that its outbox is often empty.
     const isForgetful = /[02468]$/.test(this.ctx.id.name ?? '')
     return {
       ...(isForgetful ? { retentionMs: 0, retentionBytes: 0 } : {}),
@@ -46,7 +46,7 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
     }
   }
 
-  /** Carries operations out, each in its own transaction, one after the other. */
+  /** Carries out operations one after the other, each in its own transaction. */
   async apply(operations: readonly Operation[]): Promise<Answer[]> {
     const answers: Answer[] = []
     for (const operation of operations) answers.push(await this.#applyOne(operation))
@@ -88,9 +88,9 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
     }
   }
 
-  /** The object dies alone, with what it had in memory, while everything else goes on. */
+  /** The object alone dies, with what it had in memory; everything else continues. */
   async #evict(operation: Operation): Promise<void> {
-    // Once, as its client may ask again for the same operation until it is answered.
+    // Only once, because its client may repeat the operation until it is answered.
     if (evictedAfter.has(operation.id)) return
     evictedAfter.add(operation.id)
     await this.env.FAULT_LOG.getByName('faults').count('object evicted after a commit')
@@ -147,7 +147,7 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
     return row === undefined ? undefined : toEntry(row)
   }
 
-  /** @returns the events that this step must have brought forth. */
+  /** @returns the events that this step must have produced. */
   #take(tx: Transaction, step: Step, token: string): LedgerEvent[] {
     switch (step.do) {
       case 'store':
@@ -186,7 +186,7 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
     return { type: 'Shelf.counted', op: 'u', table: 'Shelf', key: shelf, token }
   }
 
-  /** Nothing of it may remain: neither rows nor events, in the store or in plain SQL. */
+  /** Nothing of it may remain: no rows and no events, in the store or in plain SQL. */
   #attempt({ parcel, shelf }: Step & { do: 'attempt' }, token: string): void {
     try {
       this.ctx.transactionSync((tx) => {

@@ -1,4 +1,4 @@
-// The Worker under torment, and the routes by which the process outside drives it and looks inside.
+// The Worker under test, and the routes by which the outer process drives it and looks inside.
 
 import { Hono } from 'hono'
 import * as z from 'zod'

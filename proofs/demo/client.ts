@@ -1,11 +1,11 @@
-// The client that loads the films. It goes on through the death of the runtime: what got no answer is sent again, which
-// the objects take as what it is, the same command.
+// The client that loads the data. It continues when the runtime is killed: a command without an answer is sent again, and
+// the objects recognise it.
 
 import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
 import type { DatasetStore } from '../../examples/datasets.ts'
 
-/** The lake's status, as far as the demo looks at it. */
+/** The part of the lake's status that the demo reads. */
 const statusSchema = z.object({ landedEvents: z.number(), bufferedEvents: z.number() })
 
 const ledgerSchema = z.array(z.object({ command: z.string(), op: z.enum(['c', 'u', 'd']), film: z.string() }))
@@ -23,10 +23,10 @@ const answerSchema = z.object({ failed: z.array(z.string()) })
 export type Ledger = z.infer<typeof ledgerSchema>
 export type StoredFilm = z.infer<typeof pageSchema>[number]
 
-/** A change, as an event or a row of the table says it. */
+/** A change, from an event or from a row of the table. */
 export type Change = z.infer<typeof changeSchema>
 
-/** Commands for one object, in their order, and where they are sent. */
+/** Commands for one object, in order, and the path that they are sent to. */
 export interface Assignment {
   readonly path: string
   readonly commands: readonly object[]
@@ -35,7 +35,7 @@ export interface Assignment {
 const COMMANDS_PER_REQUEST = 20
 const REQUESTS_AT_ONCE = 8
 const FILMS_PER_PAGE = 1_000
-/** The runtime is away for seconds; a server that stays away longer than this will not come back. */
+/** The runtime is down for seconds; a server that is down longer than this will not return. */
 const GIVE_UP_MS = 60_000
 
 export class Client {
@@ -45,7 +45,7 @@ export class Client {
     this.#url = url
   }
 
-  /** Sends all commands, those of one object in their order. @returns the ids of the commands that failed. */
+  /** Sends all commands, those of one object in order. @returns the ids of the commands that failed. */
   async load(assignments: readonly Assignment[], onAnswer: (commands: number) => void): Promise<string[]> {
     const waiting = [...assignments]
     const failed: string[] = []
@@ -78,7 +78,7 @@ export class Client {
     }
   }
 
-  /** What a store of an object holds, as its rows would be read into the log. */
+  /** What a store of an object holds, as snapshot events. */
   async rows(object: string, store: DatasetStore): Promise<Change[]> {
     const rows: Change[] = []
     for (let after = ''; ;) {
@@ -104,7 +104,7 @@ export class Client {
     return this.#request(path, { method: 'POST', body: JSON.stringify(body) })
   }
 
-  /** Asks until there is an answer: while the runtime is away, and while it says that it is in trouble. */
+  /** Asks until there is an answer: while the runtime is down, and while it answers with a 5xx status. */
   async #request(path: string, init?: RequestInit): Promise<unknown> {
     const deadline = Date.now() + GIVE_UP_MS
     for (;;) {

@@ -1,4 +1,5 @@
-// `npm run demo`: the main job, end to end, on real data, with a kill -9 in the middle.
+// npm run demo -- [--json]: the main job, end to end, on real data, with a kill -9 in the middle. Exits with 1 if the proof
+// fails. With --json the last line of stdout is an object with the result.
 
 import { readFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
@@ -16,10 +17,10 @@ import { assign, expectedOf, readFilms } from './films.ts'
 import { compareWithDatasets, compareWithStores, type LogProof, proveLog } from './proof.ts'
 
 const STATE = join(import.meta.dirname, '../../.wrangler/demo')
-/** The first document's three queries, and how many rows of the answers are shown: those of SELECT * are long. */
+/** The first document's three queries, and how many rows of each answer are shown: those of SELECT * are long. */
 const QUERIES = { 'customers-created-today': 1, 'events-by-type-and-hour': 20, 'changes-by-actor': 2 }
 const CUSTOMERS = ['Alice', 'Bob', 'Carol']
-/** A retry waits for a few seconds at most; when nothing lands for so long, nothing more will. */
+/** A retry waits a few seconds at most. If nothing lands for this long, nothing more will. */
 const STALL_MS = 20_000
 
 /** What `--json` prints. */
@@ -86,7 +87,7 @@ async function run(worker: Runtime): Promise<{ outcome: Outcome; problems: strin
   return { outcome, problems }
 }
 
-/** Loads everything, with the death of the runtime halfway, and waits until it has landed. */
+/** Loads everything, kills the runtime halfway, and waits until everything has landed. */
 async function load(worker: Runtime, client: Client, events: number): Promise<string[]> {
   const commands = sum(assignments, (assignment) => assignment.commands.length)
   output.say(`Loading ${commands} commands into ${assignments.length} objects; halfway, workerd is killed with SIGKILL`)
@@ -111,12 +112,12 @@ async function load(worker: Runtime, client: Client, events: number): Promise<st
 async function killHalfway(worker: Runtime, bar: SingleBar, commands: number): Promise<void> {
   while (bar.getProgress() * commands < commands / 2) await pause(5)
   await worker.kill()
-  bar.update({ note: 'killed, starting again' })
+  bar.update({ note: 'killed, restarting' })
   await worker.start()
-  bar.update({ note: 'killed and started again' })
+  bar.update({ note: 'killed and restarted' })
 }
 
-/** Waits until all has landed, or nothing more does: then the proof says what is missing. */
+/** Waits until everything has landed or nothing more does. In that case the proof shows what is missing. */
 async function watchLanding(client: Client, events: number, bar: SingleBar): Promise<void> {
   let landed = 0
   for (let lastChange = Date.now(); landed < events && Date.now() - lastChange < STALL_MS; await pause(100)) {
@@ -127,13 +128,13 @@ async function watchLanding(client: Client, events: number, bar: SingleBar): Pro
   }
 }
 
-/** The commands that fail on purpose, and no others, said so. */
+/** The commands that fail on purpose, and no others, must have failed. */
 function checkFailures(failed: readonly string[]): string[] {
   const intended = films.flatMap(({ commands }) => commands.filter((command) => command.do === 'fail'))
   const missing = intended.filter(({ id }) => !failed.includes(id))
   return missing.length === 0 && failed.length === intended.length
     ? []
-    : [`${intended.length} commands were to fail, ${failed.length} did`]
+    : [`${intended.length} commands should have failed, and ${failed.length} did`]
 }
 
 function checkLog(log: LogProof, events: number): string[] {
@@ -175,7 +176,7 @@ function conclude(outcome: Outcome, problems: readonly string[]): void {
     output.say(
       'Every committed mutation is in the table once, in the order of its commit, and the log rebuilds every store.',
     )
-    output.say('\nAsk it yourself:  npx durable-outbox query "SELECT type, count(*) FROM events GROUP BY type"')
+    output.say('\nQuery it yourself:  npx durable-outbox query "SELECT type, count(*) FROM events GROUP BY type"')
   } else output.say(`The proof FAILED:\n  ${problems.join('\n  ')}`)
 }
 

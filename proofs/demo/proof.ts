@@ -76,7 +76,7 @@ export async function compareWithStores(
   return differences
 }
 
-/** Every committed mutation is one event, in the order of the commits, and there is no other. */
+/** Every committed mutation is one event, in commit order, and there are no others. */
 function compareWithLedger(object: string, landed: readonly FilmChange[], ledger: Ledger): string[] {
   const inTable = landed.map(({ op, key, correlation_id }) => `${op} ${key} by ${correlation_id}`)
   const inLedger = ledger.map(({ op, film, command }) => `${op} ${film} by ${command}`)
@@ -89,7 +89,7 @@ function compareWithLedger(object: string, landed: readonly FilmChange[], ledger
   ]
 }
 
-/** Folding the log gives the store: for each key its last `after`, and nothing after a delete. */
+/** Folding the log gives the store: the last `after` of each key that was not deleted. */
 function compareWithFilms(object: string, landed: readonly FilmChange[], films: readonly StoredFilm[]): string[] {
   const folded = new Map<string, unknown>()
   for (const { op, key, after } of landed) {
@@ -130,7 +130,7 @@ function toChange({ ns, table_url, after, ...change }: z.infer<typeof datasetCha
   return { ...change, table, ...(after !== null && { after: JSON.parse(after) as Record<string, unknown> }) }
 }
 
-/** Rows by name: those of a batch of columns one by one, those of a series by their times. */
+/** Rows by name: those of a columnar batch one by one, those of a time series by time. */
 function foldRows(changes: readonly Change[]): Map<string, unknown> {
   const rows = new Map<string, unknown>()
   for (const { op, store, table, key, after } of changes) {
@@ -159,7 +159,7 @@ function columnarRows(after: unknown): [string, unknown][] {
   ])
 }
 
-/** Of a point its time, of a rollup its bucket. */
+/** The time of a point, or the bucket of a rollup. */
 function timeOf({ timestamp, bucket, bucketMs }: Record<string, unknown> = {}): string {
   return JSON.stringify([timestamp, bucket, bucketMs])
 }

@@ -1,4 +1,4 @@
-// What an engine has to answer about the table, and who says so: DuckDB over the files, the metadata, or the load.
+// What an engine must answer about the table, and where that comes from: DuckDB over the files, the metadata, or the load.
 
 import * as z from 'zod'
 import type { TableDescription } from './lake.ts'
@@ -6,25 +6,25 @@ import type { TableDescription } from './lake.ts'
 export type Cell = string | number | null
 export type Rows = readonly (readonly Cell[])[]
 
-/** What an engine is asked: SQL over `events`, as a snapshot has it or the current one. */
+/** What an engine is asked: SQL over `events`, in a given snapshot or the current one. */
 export interface Question {
   readonly sql: string
   readonly snapshot?: number
-  /** The condition in the SQL, for an engine that has no SQL. */
+  /** The condition in the SQL, for an engine without SQL. */
   readonly filter?: string
 }
 
-/** For each question its rows, or the engine's error as a text. */
+/** For each question its rows, or the engine's error as text. */
 export type Answers = readonly (Rows | string)[]
 
 export const answersShape = z.array(
   z.union([z.string(), z.array(z.array(z.union([z.string(), z.number(), z.null()])))]),
 )
 
-/** Whose SQL a question is in. */
+/** The SQL dialect of a question. */
 export type Dialect = 'clickhouse' | 'duckdb'
 
-/** A question, and the rows that it has to get. */
+/** A question and the rows that it must get. */
 export interface Check extends Question {
   readonly name: string
   /** Where the expected rows come from. */
@@ -32,13 +32,13 @@ export interface Check extends Question {
   readonly expected: Rows
 }
 
-/** A condition, and how many data files an engine has to read for it that uses the bounds in the manifests. */
+/** A condition, and how many data files an engine that uses the bounds in the manifests has to read for it. */
 export interface Pruning {
   readonly condition: string
   readonly files: number
 }
 
-/** SQL in both dialects. Only where they differ is there a second text. */
+/** SQL in both dialects, with a second text only if they differ. */
 interface Statement {
   readonly name: string
   readonly sql: string
@@ -57,7 +57,7 @@ const statements: readonly Statement[] = [
     name: 'lsn per source and epoch',
     sql: 'SELECT source, epoch, min(lsn), max(lsn), count(*) FROM events GROUP BY source, epoch ORDER BY source, epoch',
   },
-  // Conditions on a partition and on bounded columns: wrong bounds in a manifest would make files vanish here.
+  // Conditions on a partition and on bounded columns: with wrong bounds in a manifest, files would be skipped here.
   { name: 'a type alone', sql: `${COUNTED} FROM events WHERE type = 'Film.rated'` },
   { name: 'a range of lsn', sql: `${COUNTED} FROM events WHERE lsn BETWEEN 100 AND 200` },
   { name: 'a key', sql: `${COUNTED} FROM events WHERE "key" = 'film-14'` },
@@ -75,7 +75,7 @@ const CLICKHOUSE_TYPES: Readonly<Record<string, string>> = {
   'TIMESTAMP WITH TIME ZONE': "DateTime64(6, 'UTC')",
 }
 
-/** Asks DuckDB, and the metadata, for what an engine has to answer. */
+/** Takes from DuckDB and the metadata what an engine must answer. */
 export async function createChecks(
   dialect: Dialect,
   table: TableDescription,
@@ -91,7 +91,7 @@ export async function createChecks(
   return [...checks, ...table.snapshots.map(snapshotCheck)]
 }
 
-/** Conditions that few files or none can hold, and how many files have such rows, by the rows themselves. */
+/** Conditions that match few files or none, and how many files match, counted from the rows. */
 export async function createPrunings(
   askDuckDB: (sql: string) => Promise<Rows>,
   files: readonly string[],
@@ -108,16 +108,16 @@ export async function createPrunings(
   return prunings
 }
 
-/** The difference between an answer and what was expected, or nothing where there is none. */
+/** The difference between an answer and what was expected, or undefined if they are equal. */
 export function difference({ expected, by }: Check, answer: Rows | string): string | undefined {
   if (typeof answer === 'string') return `it fails: ${answer}`
   const [got, wanted] = [answer.map(asText), expected.map(asText)]
-  // Two engines that both see an empty table agree about nothing.
+  // Two engines that both see an empty table prove nothing.
   if (wanted.length === 0) return `${by} has no rows to compare with`
   const at = Array.from({ length: Math.max(got.length, wanted.length) }).findIndex((_, row) => got[row] !== wanted[row])
   if (at === -1) return undefined
   const sizes = got.length === wanted.length ? '' : `${got.length} rows instead of ${wanted.length}; `
-  return `${sizes}row ${at}: it has ${got[at] ?? 'none'}, and ${by} ${wanted[at] ?? 'none'}`
+  return `${sizes}row ${at}: it has ${got[at] ?? 'none'}, ${by} has ${wanted[at] ?? 'none'}`
 }
 
 function count(name: string, by: string, expected: number | string): Check {
@@ -128,7 +128,7 @@ function snapshotCheck({ id, records }: TableDescription['snapshots'][number]): 
   return { ...count(`rows of snapshot ${id}`, 'the metadata', records), snapshot: id }
 }
 
-/** The types as DuckDB has them, and from the metadata, since DuckDB does not tell, which columns have no nulls. */
+/** The types from DuckDB, and from the metadata which columns have no nulls, because DuckDB does not show that. */
 function columnTypes(dialect: Dialect, duckdb: Rows, columns: TableDescription['columns']): Check {
   const name = 'column types'
   if (dialect === 'duckdb') return { name, sql: DUCKDB_TYPES, by: 'DuckDB', expected: duckdb }
@@ -144,7 +144,7 @@ function columnTypes(dialect: Dialect, duckdb: Rows, columns: TableDescription['
   }
 }
 
-/** Every value of every row, the time in microseconds, which the engines' functions name differently. */
+/** Every value of every row, with times in microseconds, for which the engines have different functions. */
 function everyValue(columns: TableDescription['columns']): Statement {
   const select = (micros: string) => {
     const cells = columns.map(({ name, type }) => (type === 'timestamptz' ? `${micros}("${name}")` : `"${name}"`))
@@ -159,7 +159,7 @@ export function toCell(value: unknown): Cell {
   throw new Error(`interop: DuckDB answered ${JSON.stringify(value)}, which is not a plain value`)
 }
 
-/** As text, since ClickHouse gives 64-bit integers as strings and DuckDB as numbers. */
+/** As text, because ClickHouse returns 64-bit integers as strings and DuckDB as numbers. */
 function asText(row: readonly Cell[]): string {
   return JSON.stringify(row.map((cell) => (cell === null ? null : String(cell))))
 }

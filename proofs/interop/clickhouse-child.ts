@@ -8,7 +8,7 @@ import * as z from 'zod'
 /** 64-bit integers as strings, because a JSON number loses what is above 2^53. */
 const SETTINGS = 'SET output_format_json_quote_64bit_integers = 1; '
 
-// Not imported, so that the project type-checks where ClickHouse isn't installed.
+// Not imported, so that the project type-checks without ClickHouse.
 const chdb: unknown = createRequire(import.meta.url)('chdb')
 const { query } = z.object({ query: z.custom<(sql: string, format: string) => string>(isFunction) }).parse(chdb)
 

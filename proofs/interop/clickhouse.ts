@@ -1,5 +1,5 @@
-// ClickHouse, as the npm package chdb, which lies in interop/node_modules: 543 MB that only this comparison needs.
-// It runs in a child process, because it reads nothing outside of the directory that its process was started in.
+// ClickHouse, as the npm package chdb in interop/node_modules: 543 MB that only this comparison needs. It runs in a child
+// process, because it reads no files outside the directory that its process was started in.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -13,24 +13,24 @@ const INSTALL_MS_MAX = 600_000
 const QUERIES_MS_MAX = 60_000
 
 const here = import.meta.dirname
-/** Installs ClickHouse where it isn't there yet, and makes sure that it runs on this machine. */
+/** Installs ClickHouse if it is missing, and checks that it runs on this machine. */
 export async function installClickHouse(): Promise<void> {
   if ((await installedVersion()) !== (await pinnedVersion())) {
-    console.error('interop: npm install in interop/: ClickHouse, 543 MB on disk, once')
+    console.error('interop: installing ClickHouse (npm install in proofs/interop), once, 543 MB on disk')
     console.error(await run({ command: 'npm', args: ['install'], cwd: here, maxMs: INSTALL_MS_MAX }))
   }
   await runStatements(["SELECT 'ready'"], here).catch((error: unknown) => {
     const machine = `${process.platform}-${process.arch}`
     throw new Error(
       `interop: ClickHouse does not run here; chdb has binaries for Linux with glibc and macOS, on x64 and arm64, and ` +
-        `this is ${machine}. If it is one of those, remove interop/node_modules and proofs/interop/package-lock.json, which ` +
-        'may know only the machine that it was made on, and try again',
+        `this is ${machine}. If it is one of those, remove proofs/interop/node_modules and proofs/interop/package-lock.json, which ` +
+        'may list only the machine that it was made on, and try again',
       { cause: error },
     )
   })
 }
 
-/** Asks ClickHouse about a table in a local directory, which has to lie in `directory`. */
+/** Asks ClickHouse about a table in a local directory, which must be inside `directory`. */
 export function askLocally(directory: string, location: string, questions: readonly Question[]): Promise<Answers> {
   return runStatements(
     questions.map((question) => statementOf(question, `icebergLocal('${location}')`)),
@@ -43,7 +43,7 @@ export function askThroughCatalog(
   { catalog, files, accessKeyId, token }: CatalogAddress,
   questions: readonly Question[],
 ): Promise<Answers> {
-  // It puts the bucket's name twice into the address that the catalog vends, so it gets address and key from here.
+  // It repeats the bucket's name in the address that the catalog vends, so it gets address and key from here.
   const attach = `SET allow_database_iceberg = 1;
     CREATE DATABASE IF NOT EXISTS lake ENGINE = DataLakeCatalog('${catalog}/v1', '${accessKeyId}', '${token}')
     SETTINGS catalog_type = 'rest', warehouse = 'lake', auth_header = 'Authorization: Bearer ${token}',
@@ -60,9 +60,9 @@ function statementOf({ sql, snapshot }: Question, table: string): string {
 }
 
 /**
- * Runs the statements one after the other, in a directory, outside of which it reads no files.
+ * Runs the statements one after the other, in a directory outside of which it reads no files.
  *
- * @returns for each its rows, or its error as a text.
+ * @returns the rows of each, or its error as text.
  */
 async function runStatements(statements: readonly string[], directory: string): Promise<Answers> {
   const answer = await run({

@@ -1,5 +1,5 @@
-// Stands between an engine and the Worker, and notes which of the table's files the engine reads: nobody else can tell
-// for every engine alike.
+// Stands between an engine and the Worker and records which of the table's files the engine reads: the only way that is
+// the same for every engine.
 
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
@@ -10,7 +10,7 @@ const addressShape = z.object({ port: z.int() })
 export class Listener {
   readonly #read = new Set<string>()
   readonly #server
-  /** Where the Worker is reached through it. */
+  /** The Worker's address through it. */
   url = ''
 
   private constructor(target: string) {
@@ -35,7 +35,7 @@ export class Listener {
     return listener
   }
 
-  /** Runs an engine. @returns its answer, and how many data files it read of. */
+  /** Runs an engine. @returns its answer, and how many data files it read. */
   async count<Answer>(engine: () => Promise<Answer>): Promise<{ answer: Answer; files: number }> {
     this.#read.clear()
     const answer = await engine()

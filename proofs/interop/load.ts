@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import * as z from 'zod'
 import type { Command, Film } from '../../examples/films.ts'
 
-/** One request, and how many events it has to bring into the table. */
+/** One request, and how many events it must produce in the table. */
 export interface Request {
   readonly path: string
   readonly body: unknown
@@ -15,7 +15,7 @@ export interface Request {
 
 const WAVES = 5
 const FILMS_A_REQUEST = 20
-/** Names that a path, a partition or SQL might stumble over. */
+/** Names that a path, a partition or SQL might not handle. */
 const FILM_OBJECTS = ['arthouse', 'söndag & co', "d'essai"]
 const CUSTOMER_OBJECTS = ['acme', 'tyrell/eu']
 
@@ -43,13 +43,13 @@ function filmRequest(object: string, first: number, films: readonly Film[]): Req
   return { path: `/films/${encodeURIComponent(object)}`, body, events }
 }
 
-/** A film's life: added or premiered, then perhaps a failure, a rating and its end. */
+/** The commands for a film: added or premiered, then perhaps a failure, a rating and a withdrawal. */
 function commandsFor(index: number, fields: Film): Command[] {
   const film = `film-${index}`
   const commands: Command[] = [{ id: `${film}-1`, do: index % 5 === 0 ? 'premiere' : 'add', film, fields }]
-  // Not for a film that ends below: sent again, this command would find no film.
+  // Not for a film that is withdrawn below: a repeated command would find no film.
   if (index % 11 === 0 && index % 7 !== 0) commands.push({ id: `${film}-2`, do: 'fail', film })
-  // Above every rating there is, because a change to the same value is none and emits nothing.
+  // Above every existing rating, because a change to the same value emits nothing.
   if (index % 2 === 0) commands.push({ id: `${film}-3`, do: 'rate', film, rating: 10.5 + index })
   if (index % 7 === 0) commands.push({ id: `${film}-4`, do: 'withdraw', film })
   return commands

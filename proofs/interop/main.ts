@@ -1,7 +1,7 @@
-// npm run interop -- [--json]: engines that we did not write read the table. The project's own Worker writes it.
-// ClickHouse reads its files, and then through the catalog, as PyIceberg and DuckDB's iceberg extension do where they can
-// be installed. Whatever differs from DuckDB over the files, from the metadata or from what was committed is printed.
-// Exits with 1 where anything differs. With --json the last line of stdout is an object with the result.
+// npm run interop -- [--json]: engines that we did not write read the table that the project's own Worker writes.
+// ClickHouse reads the files, and then the catalog; so do PyIceberg and DuckDB's iceberg extension if they can be
+// installed. Differences from DuckDB over the files, from the metadata and from what was committed are printed, and the
+// exit code is 1 if there are any. With --json the last line of stdout is an object with the result.
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -24,9 +24,9 @@ import { askPython, installPython } from './python.ts'
 const LANDING_MS_MAX = 30_000
 const CALL_MS_MAX = 30_000
 const POLL_MS = 200
-/** Longer than the lake rests between two steps of upkeep. */
+/** Longer than the lake pauses between two steps of upkeep. */
 const QUIET_MS = 2_000
-/** For all but the installation. */
+/** Without the installation. */
 const RUN_MS_MAX = 180_000
 
 /** An engine that reads the table in one way. */
@@ -52,7 +52,7 @@ async function main(json: boolean): Promise<number> {
   const withoutPython = await installPython()
   const startedMs = Date.now()
   const timer = setTimeout(() => {
-    console.error(`interop: not done in ${RUN_MS_MAX / 1000} s`)
+    console.error(`interop: not finished after ${RUN_MS_MAX / 1000} s`)
     process.exit(1)
   }, RUN_MS_MAX)
   try {
@@ -68,7 +68,7 @@ async function main(json: boolean): Promise<number> {
   }
 }
 
-/** Writes the table, and asks each engine. @param withoutPython why there are no engines that need Python. */
+/** Writes the table, and asks each engine. @param withoutPython why engines that need Python are left out. */
 async function compare(directory: string, withoutPython: string | undefined) {
   const state = join(directory, 'state')
   const worker = await startWorker(state)
@@ -127,7 +127,7 @@ function enginesOf(address: CatalogAddress, hasPython: boolean): Engine[] {
   ]
 }
 
-/** @returns how many events were committed, each of which has to be in the table once. */
+/** @returns how many events were committed. Each must be in the table once. */
 async function fillLake(bucket: R2Bucket, worker: Runtime): Promise<number> {
   let events = 0
   for (const wave of await createLoad()) {
@@ -138,7 +138,7 @@ async function fillLake(bucket: R2Bucket, worker: Runtime): Promise<number> {
   return events
 }
 
-/** Waits until the lake has put together what it can. */
+/** Waits until the lake has compacted what it can. */
 async function quiet(bucket: R2Bucket): Promise<void> {
   let before = -1
   for (let snapshots = 0; snapshots !== before;) {
@@ -147,8 +147,9 @@ async function quiet(bucket: R2Bucket): Promise<void> {
     const table = await describeTable(bucket)
     snapshots = table?.snapshots.length ?? 0
     const rewritten = table?.snapshots.filter(({ operation }) => operation === 'replace').length ?? 0
-    console.error(`interop: ${snapshots} snapshots, ${rewritten} of them in place of others`)
-    if (snapshots === before && rewritten < 2) throw new Error('interop: the table was never compacted, and should be')
+    console.error(`interop: ${snapshots} snapshots, ${rewritten} of them compactions`)
+    if (snapshots === before && rewritten < 2)
+      throw new Error('interop: the table should have been compacted, and was not')
   }
 }
 
@@ -161,7 +162,7 @@ async function sendWave(wave: readonly Request[], worker: Runtime): Promise<numb
   return events
 }
 
-/** Waits until as many events are in the table as were committed. More than that is for the comparison to report. */
+/** Waits until at least as many events are in the table as were committed. The comparison reports any excess. */
 async function landed(bucket: R2Bucket, events: number): Promise<void> {
   let records = 0
   for (let waitedMs = 0; waitedMs < LANDING_MS_MAX; waitedMs += POLL_MS) {

@@ -1,5 +1,5 @@
-// PyIceberg and DuckDB's iceberg extension, in a virtual environment below interop/node_modules. They are asked where
-// this machine has a Python that can install them, and are left out, with the reason, where it hasn't.
+// PyIceberg and DuckDB's iceberg extension, in a virtual environment below interop/node_modules. They are left out, with
+// the reason, if this machine has no Python that can install them.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -17,11 +17,11 @@ const python = join(environment, 'bin/python')
 const requirements = join(here, 'requirements.txt')
 const installed = join(environment, 'requirements.txt')
 
-/** Installs what is not there yet. @returns why it could not, or nothing. */
+/** Installs what is missing. @returns why it could not, or undefined. */
 export async function installPython(): Promise<string | undefined> {
   const wanted = await readFile(requirements, 'utf8')
   if (wanted === (await readFile(installed, 'utf8').catch(() => undefined))) return undefined
-  console.error('interop: pip install -r requirements.txt: PyIceberg and DuckDB, 420 MB on disk, once')
+  console.error('interop: installing PyIceberg and DuckDB (pip install -r requirements.txt), once, 420 MB on disk')
   try {
     await install('python3', ['-m', 'venv', '--clear', environment])
     await install(python, ['-m', 'pip', 'install', '--quiet', '--retries', '1', '--requirement', requirements])
@@ -36,7 +36,7 @@ async function install(command: string, args: readonly string[]): Promise<void> 
   await run({ command, args, cwd: here, maxMs: INSTALL_MS_MAX })
 }
 
-/** @returns for each question the rows, or the error as a text. */
+/** @returns for each question the rows, or the error as text. */
 export async function askPython(
   engine: 'pyiceberg' | 'duckdb',
   { catalog, token }: CatalogAddress,

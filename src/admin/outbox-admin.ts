@@ -5,11 +5,10 @@ import { RpcTarget } from 'cloudflare:workers'
 import type { Capture } from '../capture/capture.ts'
 import { CDCError, messageOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
-import { type Fields, fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
 import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
-import type { Problem } from '../problem.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
@@ -48,7 +47,7 @@ export interface DeadLetterChoice extends OutboxMatch {
 }
 
 const lsn = whole()
-const placeFields = fieldsOf<{ lsn: number }>({ lsn })
+const placeFields = new Fields<{ lsn: number }>({ lsn })
 const match = {
   type: optional(name),
   store: optional(storeType),
@@ -62,32 +61,32 @@ const match = {
 type Filled<Query extends OutboxMatch> = Query & Required<Pick<Query, 'from' | 'limit'>>
 
 const others = 'is not known here'
-const queryFields = fieldsOf<Filled<OutboxQuery>>(
+const queryFields = new Fields<Filled<OutboxQuery>>(
   { ...match, status: optional(oneOf(['pending', 'delivered'])) },
   { others },
 )
-const matchFields = fieldsOf<Filled<OutboxMatch>>(match, { others })
+const matchFields = new Fields<Filled<OutboxMatch>>(match, { others })
 const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
-const choiceFields = fieldsOf<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
-const discardFields = fieldsOf<Filled<DeadLetterChoice> & { reason: string }>(
+const choiceFields = new Fields<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
+const discardFields = new Fields<Filled<DeadLetterChoice> & { reason: string }>(
   { ...choice, reason: text(1_000) },
   { others, rule: choiceProblem },
 )
-const snapshotFields = fieldsOf<{ store: string; chunk: number }>(
+const snapshotFields = new Fields<{ store: string; chunk: number }>(
   { store: name, chunk: withDefault(whole({ to: SNAPSHOT_CHUNK_MAX }), SNAPSHOT_CHUNK) },
   { others },
 )
-const rangeFields = fieldsOf<{ fromLSN: number; toLSN: number }>(
+const rangeFields = new Fields<{ fromLSN: number; toLSN: number }>(
   { fromLSN: lsn, toLSN: lsn },
   {
     others,
-    rule: ({ fromLSN, toLSN }) => (fromLSN > toLSN ? { path: ['fromLSN'], message: 'is above toLSN' } : undefined),
+    rule: ({ fromLSN, toLSN }) => (fromLSN > toLSN ? 'fromLSN is above toLSN' : undefined),
   },
 )
 
-function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoice): Problem | undefined {
+function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoice): string | undefined {
   const isChosen = [ids, all, type, store, table, key, to].some((choice) => choice !== undefined)
-  return isChosen ? undefined : { path: [], message: 'say which dead letters: { ids }, a filter, or { all: true }' }
+  return isChosen ? undefined : 'say which dead letters: { ids }, a filter, or { all: true }'
 }
 
 /** A JSON object, as a type that RPC accepts: it refuses `unknown`, and a recursive type is too deep for it. */

@@ -1,7 +1,7 @@
 // The options of an object with an outbox and their defaults, checked once when the object wakes.
 
 import { CDCError } from '../error.ts'
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { name, optional, whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
@@ -44,7 +44,7 @@ export interface ResolvedOptions {
 const positive = whole()
 const nonNegative = whole({ from: 0 })
 
-const limitFields = fieldsOf<ResolvedOptions['limits']>(
+const limitFields = new Fields<ResolvedOptions['limits']>(
   {
     maxBatchEvents: withDefault(positive, BATCH_EVENTS_MAX),
     maxBatchBytes: withDefault(whole({ to: 4_500_000 }), BATCH_BYTES_MAX),
@@ -65,16 +65,11 @@ const limitFields = fieldsOf<ResolvedOptions['limits']>(
   },
   {
     rule: ({ minRetryDelayMs, maxRetryDelayMs }) =>
-      minRetryDelayMs > maxRetryDelayMs
-        ? {
-            path: ['minRetryDelayMs'],
-            message: `is ${minRetryDelayMs}, which is above maxRetryDelayMs, ${maxRetryDelayMs}`,
-          }
-        : undefined,
+      minRetryDelayMs > maxRetryDelayMs ? 'minRetryDelayMs is above maxRetryDelayMs' : undefined,
   },
 )
 
-const nameFields = fieldsOf<{ ns?: string; source: string }>({ ns: optional(name), source: name })
+const nameFields = new Fields<{ ns?: string; source: string }>({ ns: optional(name), source: name })
 
 /** Fills in the defaults. @throws {CDCError} `invalid-config`, naming the option. */
 export function resolveOptions(options: CDCOptions, defaultSource: string): ResolvedOptions {

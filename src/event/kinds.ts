@@ -9,14 +9,17 @@ import { NAME_LENGTH_MAX } from './limits.ts'
 /** A fragment of JSON Schema (json-schema.org/draft/2020-12). */
 export type JSONSchema = Readonly<Record<string, unknown>>
 
+/** What is wrong with a value: in words, or with the place in it. */
+export type Wrong = string | Problem
+
 /** What a value may be. */
 export interface Kind<Value = unknown> {
   /**
-   * Why a value is not of this kind.
+   * What is wrong with a value that is not of this kind.
    *
    * @param isPlain whether its strings are known to hold neither a NUL nor half a surrogate pair; see `isPlainText`.
    */
-  problem(value: unknown, isPlain?: boolean): Problem | undefined
+  problem(value: unknown, isPlain?: boolean): Wrong | undefined
   /** The same, as far as JSON Schema can express it. */
   readonly json: JSONSchema
   /** Whether a field of this kind may be absent. */
@@ -82,9 +85,8 @@ export function listOf<Value>(kind: Kind<Value>, { from = 0, to = Infinity }: Bo
   return {
     json: { type: 'array', items: kind.json },
     problem(value, isPlain) {
-      if (!Array.isArray(value)) return { path: [], message: 'must be an array' }
-      if (value.length < from || value.length > to)
-        return { path: [], message: `must have ${describeBounds({ from, to })} elements` }
+      if (!Array.isArray(value)) return 'must be an array'
+      if (value.length < from || value.length > to) return `must have ${describeBounds({ from, to })} elements`
       for (const [index, element] of value.entries()) {
         const problem = kind.problem(element, isPlain)
         if (problem !== undefined) return within(index, problem)
@@ -99,7 +101,7 @@ export function mapOf<Value>(kind: Kind<Value>): Kind<Record<string, Value>> {
   return {
     json: { type: 'object', additionalProperties: kind.json },
     problem(value, isPlain) {
-      if (!isObject(value)) return { path: [], message: 'expected an object' }
+      if (!isObject(value)) return 'expected an object'
       for (const [name, element] of Object.entries(value)) {
         const problem = kind.problem(element, isPlain)
         if (problem !== undefined) return within(name, problem)
@@ -109,18 +111,8 @@ export function mapOf<Value>(kind: Kind<Value>): Kind<Record<string, Value>> {
   }
 }
 
-/** A kind of values that have no parts: one test, with the words of its refusal. */
-export function kindOf<Value>(
-  json: JSONSchema,
-  messageFor: (value: unknown, isPlain: boolean) => string | undefined,
-): Kind<Value> {
-  return {
-    json,
-    problem(value, isPlain = false) {
-      const message = messageFor(value, isPlain)
-      return message === undefined ? undefined : { path: [], message }
-    },
-  }
+export function kindOf<Value>(json: JSONSchema, problem: Kind<Value>['problem']): Kind<Value> {
+  return { json, problem }
 }
 
 export function optional<Value>(kind: Kind<Value>): Kind<Value> & { readonly isOptional: true } {
@@ -134,12 +126,17 @@ export function withDefault<Value>(kind: Kind<Value>, defaultValue: Value): Kind
 /** A value that must be of a kind. @throws {CDCError} of the given code, naming the place and the problem. */
 export function checked<Value>(kind: Kind<Value>, value: unknown, caller: string, code: CDCErrorCode): Value {
   const problem = kind.problem(value)
-  if (problem !== undefined) throw refusal(code, caller, [problem])
+  if (problem !== undefined) throw refusal(code, caller, [asProblem(problem)])
   return value as Value
 }
 
-/** A problem of a part, as one of the whole. */
-export function within(key: PropertyKey, { path, message }: Problem): Problem {
+export function asProblem(wrong: Wrong): Problem {
+  return typeof wrong === 'string' ? { path: [], message: wrong } : wrong
+}
+
+/** What is wrong with a part, as a problem of the whole. */
+export function within(key: PropertyKey, wrong: Wrong): Problem {
+  const { path, message } = asProblem(wrong)
   return { path: [key, ...path], message }
 }
 

@@ -3,7 +3,7 @@
 // identifies it.
 
 import type { Problem } from '../problem.ts'
-import { fieldsOf } from './fields.ts'
+import { Fields } from './fields.ts'
 import { jsonObject, name, optional, timestamp, ulid, whole } from './kinds.ts'
 import type { UnifiedEvent } from './unified-event.ts'
 
@@ -41,7 +41,7 @@ interface RecordMeta {
 /** A record of an event that an outbox committed: (source, epoch, lsn) names it for ever. */
 export type CommittedRecord = EventRecord & Required<Pick<EventRecord, 'epoch' | 'lsn' | 'txid'>>
 
-export const recordFields = fieldsOf<EventRecord>(
+export const recordFields = new Fields<EventRecord>(
   {
     id: ulid,
     type: name,
@@ -63,7 +63,7 @@ export const recordFields = fieldsOf<EventRecord>(
     data: optional(jsonObject),
     visibility: optional(name),
     // With any other fields: what is added to events later is added here, and an older receiver must accept a newer record.
-    _meta: fieldsOf<RecordMeta>({
+    _meta: new Fields<RecordMeta>({
       schemaVersion: whole(),
       source: name,
       epoch: optional(ulid),

@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import type { Fields, IfRequired } from './fields.ts'
-import type { Kind } from './kinds.ts'
+import { asProblem, type Kind, type Wrong } from './kinds.ts'
 import { recordFields } from './record.ts'
 import { unifiedEventFields } from './unified-event.ts'
 
@@ -10,8 +10,7 @@ export const unifiedEventSchema = z.strictObject(shapeOf(unifiedEventFields))
 
 /** What a pipeline receives for each event. */
 export const eventRecordSchema = z.object(shapeOf(recordFields)).check(({ value, issues }) => {
-  const problem = recordFields.rule(value)
-  if (problem !== undefined) issues.push({ code: 'custom', ...problem, path: [...problem.path], input: value })
+  report(recordFields.rule(value), value, issues)
 })
 
 /** A schema for each property of a `T`. */
@@ -30,9 +29,12 @@ function shapeOf<T extends object>({ kinds }: Fields<T>): Shape<T> {
 function schemaOf(kind: Kind): z.ZodType {
   return z
     .custom()
-    .check(({ value, issues }) => {
-      const problem = kind.problem(value)
-      if (problem !== undefined) issues.push({ code: 'custom', ...problem, path: [...problem.path], input: value })
-    })
+    .check(({ value, issues }) => report(kind.problem(value), value, issues))
     .meta(kind.json)
+}
+
+function report(wrong: Wrong | undefined, input: unknown, issues: z.core.$ZodRawIssue[]): void {
+  if (wrong === undefined) return
+  const { path, message } = asProblem(wrong)
+  issues.push({ code: 'custom', path: [...path], message, input })
 }

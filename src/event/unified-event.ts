@@ -1,7 +1,7 @@
 // What an event is: one format for changes and for domain events. The interface is that of the project's first document,
 // field for field; what this library adds is in `_meta`.
 
-import { fieldsOf } from './fields.ts'
+import { Fields } from './fields.ts'
 import { jsonObject, name, oneOf, optional, timestamp, ulid, whole } from './kinds.ts'
 
 /** The version of this format, sent as `_meta.schemaVersion`. */
@@ -94,13 +94,13 @@ const content = {
   visibility: optional(oneOf(VISIBILITIES)),
 }
 
-export const givenEventFields = fieldsOf<GivenEvent>(
+export const givenEventFields = new Fields<GivenEvent>(
   { id: optional(ulid), type: optional(name), timestamp: optional(timestamp), ...content },
   { others: 'is not a field of an event; put your own fields into data (the outbox sets ns, lsn, txid and _meta)' },
 )
 
 const others = 'is not a field of an event'
-export const unifiedEventFields = fieldsOf<UnifiedEvent>(
+export const unifiedEventFields = new Fields<UnifiedEvent>(
   {
     id: ulid,
     type: name,
@@ -110,7 +110,10 @@ export const unifiedEventFields = fieldsOf<UnifiedEvent>(
     txid: optional(name),
     lsn: optional(whole()),
     _meta: optional(
-      fieldsOf<EventMeta>({ schemaVersion: whole(), source: name, retries: optional(whole({ from: 0 })) }, { others }),
+      new Fields<EventMeta>(
+        { schemaVersion: whole(), source: name, retries: optional(whole({ from: 0 })) },
+        { others },
+      ),
     ),
   },
   { others },

@@ -2,7 +2,7 @@
 // ranges of LSNs: one row, however long the log is, while it arrives without holes.
 
 import { CDCError } from '../error.ts'
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { name, ulid, whole } from '../event/kinds.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 
@@ -29,8 +29,8 @@ export interface NamedEvent {
   readonly _meta?: { readonly source?: string | undefined; readonly epoch?: string | undefined } | undefined
 }
 
-const idFields = fieldsOf<{ ns: string; id: string }>({ ns: name, id: ulid })
-const placeFields = fieldsOf<{ ns: string; source: string; epoch: string; lsn: number }>({
+const idFields = new Fields<{ ns: string; id: string }>({ ns: name, id: ulid })
+const placeFields = new Fields<{ ns: string; source: string; epoch: string; lsn: number }>({
   ns: name,
   source: name,
   epoch: ulid,

@@ -3,7 +3,7 @@
 // and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -30,7 +30,7 @@ export interface IngestBatchesOptions {
 
 type BatchLimits = Required<Omit<IngestBatchesOptions, 'pipeline' | 'now'>>
 
-const limitFields = fieldsOf<BatchLimits>({
+const limitFields = new Fields<BatchLimits>({
   sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
   rememberedMs: withDefault(whole(), 24 * 3_600_000),
   maxBatches: withDefault(whole(), 100_000),

@@ -1,6 +1,6 @@
 // The options of the ingest, checked before the first request is admitted.
 
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import {
   type Kind,
   kindOf,
@@ -15,7 +15,6 @@ import {
 } from '../event/kinds.ts'
 import { isNsPattern } from '../event/ns-pattern.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { Problem } from '../problem.ts'
 import type { IngestBatch } from './batch.ts'
 import type { Outcome } from './outcome.ts'
 import { BODY_TIMEOUT_MS, SEND_TIMEOUT_MS } from './limits.ts'
@@ -107,7 +106,7 @@ const nsPattern = kindOf<string>({}, (value) =>
     : 'must be a name, * alone, or a prefix of names that ends in .* or /*',
 )
 
-const tokenFields = fieldsOf<IngestToken>(
+const tokenFields = new Fields<IngestToken>(
   {
     name,
     sha256: textLike(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits'),
@@ -116,7 +115,7 @@ const tokenFields = fieldsOf<IngestToken>(
   { others },
 )
 
-const jwtFields = fieldsOf<IngestJWT>(
+const jwtFields = new Fields<IngestJWT>(
   {
     jwks: kindOf({}, (value) =>
       isKeySetURL(value) || isKeySet(value) ? undefined : 'must be an https URL, or a key set of public keys',
@@ -129,11 +128,11 @@ const jwtFields = fieldsOf<IngestJWT>(
   { others },
 )
 
-const optionFields = fieldsOf<CheckedOptions>(
+const optionFields = new Fields<CheckedOptions>(
   {
     tokens: withDefault(listOf(tokenFields), []),
     jwt: optional(jwtFields),
-    rateLimit: optional(fieldsOf<IngestRateLimit>({ binding: withMethod('limit'), periodSeconds: whole() })),
+    rateLimit: optional(new Fields<IngestRateLimit>({ binding: withMethod('limit'), periodSeconds: whole() })),
     batches: optional(withMethod('getByName')),
     pipeline: optional(withMethod('send')),
     bodyTimeoutMs: withDefault(whole(), BODY_TIMEOUT_MS),
@@ -147,9 +146,9 @@ export function checkOptions(options: IngestOptions): CheckedOptions {
   return optionFields.parse(options, 'ingest', 'invalid-config')
 }
 
-function tokensProblem({ tokens = [] }: IngestOptions): Problem | undefined {
+function tokensProblem({ tokens = [] }: IngestOptions): string | undefined {
   const hashes = new Set(tokens.map(({ sha256 }) => sha256.toLowerCase()))
-  return hashes.size === tokens.length ? undefined : { path: ['tokens'], message: 'holds the same token twice' }
+  return hashes.size === tokens.length ? undefined : 'tokens has the same token twice'
 }
 
 /** Plain HTTP is for a key set on this machine. */

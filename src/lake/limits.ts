@@ -1,7 +1,7 @@
 // What bounds a lake, and how it is configured.
 
 import { CDCError } from '../error.ts'
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { parseJSON } from '../event/json.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import type { IntakeLimits } from './intake/intake.ts'
@@ -17,7 +17,7 @@ export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
 const ms = whole({ from: 0 })
 const count = whole()
 
-const limitFields = fieldsOf<LakeLimits>(
+const limitFields = new Fields<LakeLimits>(
   {
     rollMs: withDefault(ms, 2_000),
     rollEvents: withDefault(count, 50_000),

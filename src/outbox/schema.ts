@@ -106,7 +106,7 @@ export const cdcReplaced = sqliteTable('_cdc_replaced', {
   before: text('before').notNull(),
 })
 
-/** Events that the pipeline refused for what they are. In the log, a `cdc.dead_letter` event has taken their place. */
+/** Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. */
 export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lsn: integer('lsn').primaryKey(),
   txid: text('txid').notNull(),

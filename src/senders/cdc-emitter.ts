@@ -3,7 +3,7 @@
 import { CDCError } from '../error.ts'
 import { checkedAttribution, encodeEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
-import { fieldsOf } from '../event/fields.ts'
+import { Fields } from '../event/fields.ts'
 import { name, whole } from '../event/kinds.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
 import { type Attribution, type EventInput, SCHEMA_VERSION, type UnifiedEvent } from '../event/unified-event.ts'
@@ -53,14 +53,14 @@ type SentEvent = UnifiedEvent & Pick<EventRecord, '_meta'>
 
 const RETRY_DELAYS = { minRetryDelayMs: 100, maxRetryDelayMs: 5_000 }
 
-const optionFields = fieldsOf<Pick<CDCEmitterOptions, 'ns' | 'source'> & { deadlineMs: number; sendTimeoutMs: number }>(
-  {
-    ns: name,
-    source: name,
-    deadlineMs: whole({ from: 0 }),
-    sendTimeoutMs: whole(),
-  },
-)
+const optionFields = new Fields<
+  Pick<CDCEmitterOptions, 'ns' | 'source'> & { deadlineMs: number; sendTimeoutMs: number }
+>({
+  ns: name,
+  source: name,
+  deadlineMs: whole({ from: 0 }),
+  sendTimeoutMs: whole(),
+})
 
 /**
  * Sends events straight to a pipeline: checked and completed as an outbox does it, in batches within its limits, each

@@ -5,14 +5,14 @@ import { failureOf } from '../notes.ts'
 import type { Notes } from '../worker.ts'
 import type { NumberedBlock, NumberedEvent, Outcome } from './model.ts'
 
-/** A block at work: the object, the innermost transaction of ours, and the ids of what was emitted, by number. */
+/** Where a block runs: the object, the innermost transaction of ours, and the ids of the emitted events by number. */
 interface Run {
   readonly notes: Notes
   readonly tx: Transaction | undefined
   readonly ids: Map<number, string>
 }
 
-/** Runs a block and says how it ended. */
+/** Runs a block. @returns how it ended. */
 export async function runBlock(notes: Notes, block: NumberedBlock, ids: Map<number, string>): Promise<Outcome> {
   const run = { notes, tx: undefined, ids }
   let hasEnded = false
@@ -56,7 +56,7 @@ function runSync(run: Run, block: NumberedBlock): void {
   else ctx.transactionSync(runParts)
 }
 
-/** Outside of our transactions an event needs one of its own. */
+/** Outside our transactions an event needs its own. */
 function emit(run: Run, event: NumberedEvent): void {
   const { tx, notes, ids } = run
   if (tx === undefined) return notes.ctx.transactionSync((own) => emit({ ...run, tx: own }, event))
@@ -68,11 +68,11 @@ function note({ notes }: Run, text: string): void {
   notes.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
 }
 
-/** A block that fails inside another one: that one goes on. */
+/** A block that fails inside another one, which continues. */
 function attempt(run: () => void): void {
   try {
     run()
   } catch {
-    // What came of it is seen in what is left.
+    // The result shows in what is left.
   }
 }

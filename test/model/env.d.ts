@@ -1,4 +1,4 @@
-/** What vitest lets through to the tests of its environment: variables whose names begin with VITE_. */
+/** The part of the environment that vitest passes to the tests: variables whose names begin with VITE_. */
 interface ImportMeta {
   readonly env: Readonly<Record<string, string | undefined>>
 }

@@ -1,5 +1,5 @@
-// Whether an event that was seen is the one that was committed. What the model can't know (ids that the library makes)
-// is learnt from the first sight, and must stay.
+// Whether an event that was seen is the one that was committed. What the model can't know (ids that the library makes) is
+// learnt when it is first seen, and must not change.
 
 import { expect } from 'vitest'
 import type { Entry, EpochLog } from './model.ts'
@@ -39,7 +39,7 @@ export function checkEvent(seen: Seen, entry: Entry, log: EpochLog): void {
   })
 }
 
-/** Checks that what has left for good is what may: no poison, and the record where there is a dead letter. */
+/** Checks that what was delivered is allowed: no poison, and the record in place of a dead letter. */
 export function checkDelivered({ type, lsn }: Pick<Seen, 'type' | 'lsn'>, { refusal }: Entry): void {
   if (type === 'Poison') throw new Error(`I3: the poison of LSN ${lsn} counts as delivered`)
   if (refusal !== undefined && type !== 'cdc.dead_letter' && !INTERRUPTED.test(refusal.reason))

@@ -5,13 +5,13 @@ import { configurations } from '../worker.ts'
 import { scripts, showScript, type Step } from './steps.ts'
 import { Trial } from './trial.ts'
 
-/** How many scripts, and from which seed: VITE_FAST_CHECK_RUNS and VITE_FAST_CHECK_SEED, where they are set. */
+/** How many scripts, and from which seed: VITE_FAST_CHECK_RUNS and VITE_FAST_CHECK_SEED, if they are set. */
 const { VITE_FAST_CHECK_RUNS: runs = '100', VITE_FAST_CHECK_SEED: seed } = import.meta.env
-/** Scripts, and the shrinking of one that failed, end after this; what was found by then is reported. */
+/** Scripts, and the shrinking of a failed one, end after this; what was found by then is reported. */
 const TIME_LIMIT_MS = Math.max(240_000, Number(runs) * 2_000)
 let trials = 0
 
-/** Runs a script to its end, and says what went wrong at which step. */
+/** Runs a script to its end. @throws {Error} that names the step at which something went wrong. */
 async function runScript(script: readonly Step[]): Promise<void> {
   const name = `model-${++trials}`
   const trial = new Trial(name)
@@ -33,7 +33,7 @@ async function runScript(script: readonly Step[]): Promise<void> {
   }
 }
 
-/** What a receiver holds that lands each LSN once is what was committed. */
+/** A receiver that lands each LSN once holds what was committed. */
 function checkLanded({ name, model, isPlain }: Trial): void {
   const records = landed(name)
   expect(records.filter(({ epoch }) => epoch === model.log.epoch).map(({ lsn }) => lsn)).toEqual(
@@ -62,7 +62,7 @@ async function describeFailure({
   throw new Error(`${text}\n\n${showScript(script)}\n\nseed ${used}, path ${path}`, { cause: failure })
 }
 
-/** Leaves out each step without which the script still fails: fast-check keeps some as it shrinks others. */
+/** Removes each step without which the script still fails: fast-check keeps some while it shrinks others. */
 async function withoutIdleSteps(script: readonly Step[]): Promise<{ script: readonly Step[]; failure?: Error }> {
   let [shortest, failure] = [script, await failureOfScript(script)]
   for (let at = script.length - 1; at >= 0; at--) {
@@ -85,7 +85,7 @@ async function failureOfScript(script: readonly Step[]): Promise<Error | undefin
 type Details = fc.RunDetails<[readonly Step[]]>
 
 it(
-  '[I1] [I2] [I3] [I4] [I6] [I7] [I9] does as a model of plain arrays does, whatever happens in whatever order',
+  '[I1] [I2] [I3] [I4] [I6] [I7] [I9] does as a model of plain arrays does, whatever happens and in whatever order',
   async () => {
     const details = await fc.check(fc.asyncProperty(scripts, runScript), parameters())
     await describeFailure(details)

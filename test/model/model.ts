@@ -1,18 +1,18 @@
-// What an object must hold, in plain arrays. It knows what was committed, and is told how far the pipeline has come:
-// that far the outbox decides by itself, and the invariants say whether it may.
+// What an object must hold, in plain arrays. It knows what was committed, and is told how far delivery has come: that the
+// outbox decides itself, and the invariants check whether it may.
 
 import type { Block, EventType } from './steps.ts'
 
 export const MAX_BACKLOG_EVENTS = 20
 export const RETENTION_MS = 10_000
 
-/** A committed event. What the model can't know beforehand is filled in when it is seen first, and stays. */
+/** A committed event. What the model can't know beforehand is filled in when it is first seen, and must not change. */
 export interface Entry {
   readonly lsn: number
   readonly type: string
   readonly data: Record<string, unknown>
   readonly timeMs: number
-  /** When it happened, where it was committed again since. */
+  /** When it happened, if it has been committed again since. */
   readonly happenedMs?: number
   readonly redrivenFrom?: number
   id?: string
@@ -55,12 +55,12 @@ export class Model {
   notes: string[] = []
   isPaused = false
   namedAlarmMs: number | undefined
-  /** What the class is called now. */
+  /** The name of the class now. */
   source = 'DO/Notes'
-  /** What it was called when the object woke. */
+  /** Its name when the object woke. */
   #wokenSource = this.source
   nowMs: number
-  /** The latest that the clock has said. */
+  /** The latest time that the clock has shown. */
   latestMs: number
   #numbers = 0
 
@@ -84,7 +84,7 @@ export class Model {
     return this.lastLSN - this.log.ackedLSN
   }
 
-  /** Gives the events and blocks of a block the numbers by which they are told apart. */
+  /** Numbers the events and blocks of a block, to tell them apart. */
   number({ kind, parts, fails }: Block): NumberedBlock {
     const label = `block ${++this.#numbers}`
     const numbered = parts.map((part) =>
@@ -93,7 +93,7 @@ export class Model {
     return { kind, label, fails, parts: numbered }
   }
 
-  /** Commits a block, or nothing of it. */
+  /** Commits a whole block or nothing. */
   transact(block: NumberedBlock, ids: ReadonlyMap<number, string>): Outcome {
     const committed: Committed = { notes: [], rows: [] }
     const outcome = block.kind === 'platform' ? this.#around(block, committed) : this.#ours(block, committed)
@@ -107,7 +107,7 @@ export class Model {
     return outcome
   }
 
-  /** Takes dead letters away and commits one event for each. */
+  /** Removes dead letters and commits one event for each. */
   judge(lsns: readonly number[], draftOf: (letter: Entry) => Draft): Outcome {
     const letters = lsns.flatMap((lsn) => this.letters.get(lsn) ?? [])
     if (letters.length === 0) return 'committed'
@@ -143,7 +143,7 @@ export class Model {
     this.latestMs = Math.max(this.latestMs, this.nowMs)
   }
 
-  /** Follows the outbox: the pipeline has accepted all up to an LSN, and rows that are old enough go. */
+  /** Follows the outbox: the pipeline has accepted everything up to an LSN, and old rows are pruned. */
   acknowledge(lsn: number): void {
     if (lsn === this.log.ackedLSN) return
     this.log.ackedLSN = lsn
@@ -176,7 +176,7 @@ export class Model {
     return { source: this.#wokenSource, firstLSN, entries, ackedLSN: firstLSN - 1 }
   }
 
-  /** A transaction of ours with all that is inside it: one row. */
+  /** A transaction of ours with everything inside it: one row. */
   #ours(block: NumberedBlock, committed: Committed): Outcome {
     const { notes, row } = gather(block)
     if (block.fails) return 'on purpose'
@@ -186,7 +186,7 @@ export class Model {
     return 'committed'
   }
 
-  /** A transaction of the platform around ours: each event in it is a transaction of its own, and fails with it. */
+  /** A transaction of the platform around ours: each event in it is its own transaction, and fails with it. */
   #around(block: NumberedBlock, committed: Committed): Outcome {
     const before = { notes: committed.notes.length, rows: committed.rows.length }
     const rollBack = (outcome: Outcome): Outcome => {
@@ -221,7 +221,7 @@ export class Model {
   }
 }
 
-/** What a block leaves behind that is inside one of ours: nothing of the blocks in it that failed. */
+/** What a block inside one of ours leaves behind: nothing of the blocks in it that failed. */
 function gather(block: NumberedBlock): { notes: string[]; row: Draft[] } {
   const notes = [block.label]
   const row: Draft[] = []

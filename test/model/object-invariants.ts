@@ -37,7 +37,7 @@ function checkEpoch(notes: Notes, { log, logs }: Model): void {
   })
 }
 
-/** New dead letters may only be of events that were pending, and that the pipeline refused or that killed the runtime. */
+/** Only events that were pending, and that the pipeline refused or that killed the runtime, may become dead letters. */
 function followLetters(notes: Notes, model: Model): void {
   const { items } = notes.outbox.deadLetters({ limit: 1_000 })
   for (const { lsn, reason, event } of items) {
@@ -89,7 +89,7 @@ function checkAlarm(alarmMs: number | null, model: Model, conditions: Conditions
   const isNeeded = pendingEvents > 0 && !isPaused
   if (isNeeded && alarmMs === null) throw new Error(`I6: ${pendingEvents} events are pending, and no alarm is set`)
   if (isNeeded && Number(alarmMs) > latestMs + alarmWithinMs)
-    throw new Error(`I6: events are pending, and the alarm is due in ${Number(alarmMs) - model.nowMs} ms only`)
+    throw new Error(`I6: events are pending, and the alarm is not due for ${Number(alarmMs) - model.nowMs} ms`)
   if (namedAlarmMs !== undefined && (alarmMs === null || alarmMs > namedAlarmMs))
     throw new Error(`I6: a named alarm is set, and the platform's is not, or for later: ${alarmMs}`)
   if (!isNeeded && namedAlarmMs === undefined && !isSending && !wasInterrupted && alarmMs !== null)

@@ -1,24 +1,24 @@
-// What may happen to an object, as plain data: fast-check makes scripts of it and shrinks them, and `show` prints them.
+// What may happen to an object, as plain data: fast-check makes scripts of it and shrinks them.
 
 import * as fc from 'fast-check'
 
-/** Events of type Poison are refused by the test's pipeline, each time and for good. */
+/** The test's pipeline refuses events of type Poison every time. */
 export type EventType = 'N' | 'Poison'
 
 /** How a block of code runs: in our transactions, or in the platform's `ctx.storage.transactionSync`. */
 type BlockKind = 'async' | 'sync' | 'platform'
 
-/** A block of code: what it emits and the blocks inside it, in order. One that fails throws at its end. */
+/** A block of code: what it emits and the blocks inside it, in order. A failing block throws at its end. */
 export interface Block {
   readonly kind: BlockKind
   readonly parts: readonly (EventType | Block)[]
   readonly fails: boolean
 }
 
-/** What a send meets at the pipeline: the kit's fates, but for those that take time. */
+/** What happens to a send at the pipeline: the fates of durable-outbox/testing, except those that take time. */
 export type SendFate = 'accept' | 'reject' | 'lose-answer' | 'deliver-twice' | 'hang' | 'full' | 'replay-older'
 
-/** What happens while the first send of a run is on its way. */
+/** What happens while the first send of a run is in flight. */
 export type StepDuring =
   | { readonly do: 'transact'; readonly block: Block }
   | { readonly do: 'pause' | 'resume' }
@@ -48,7 +48,7 @@ function blocks(kinds: BlockKind[], part: fc.Arbitrary<EventType | Block>, maxLe
   return fc.record({ kind: fc.constantFrom(...kinds), parts: fc.array(part, { maxLength }), fails })
 }
 
-// An async block inside a synchronous one would run after it, and is refused: so it is never there.
+// An async block inside a synchronous one would run after it and is refused, so there is none.
 const innermost = blocks(['sync', 'platform'], types, 3)
 const inner = blocks(['async'], types, 3)
 const block = fc.oneof(
@@ -122,7 +122,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 export const scripts: fc.Arbitrary<Step[]> = fc.array(step, { minLength: 1, maxLength: 30, size: 'max' })
 
-/** A script as a person would write it down, one step a line. */
+/** A script as a person would write it, one step per line. */
 export function showScript(script: readonly Step[]): string {
   return script.map((each, index) => `${String(index + 1).padStart(3)}. ${show(each)}`).join('\n')
 }

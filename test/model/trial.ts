@@ -11,7 +11,7 @@ import type { Block, Sending, Step, StepDuring } from './steps.ts'
 import { type Hold, SEND_TIMEOUT_MS, Wire } from './wire.ts'
 import { WireInvariants } from './wire-invariants.ts'
 
-/** So far ahead that the platform runs no alarm by itself: alarms run when a script says so. */
+/** So far ahead that the platform runs no alarm by itself: alarms run only when a script runs them. */
 const AHEAD_MS = 365 * 24 * 3_600_000
 const LINGER_MS = 100
 const RETRY_DELAY_MS_MAX = 60_000
@@ -48,7 +48,7 @@ export class Trial {
     await this.#check()
   }
 
-  /** Takes all faults away and lets alarms bring out what is pending, as the platform would. */
+  /** Removes all faults and lets alarms deliver what is pending, as the platform would. */
   async finish(): Promise<void> {
     this.wire.fates = []
     await this.take({ do: 'resume' })
@@ -60,7 +60,7 @@ export class Trial {
     await this.take({ do: 'evict' })
   }
 
-  /** Whether the kit's `assertLog` can read this log, which knows no replays, no copies, and no loss by deleteAll. */
+  /** Whether `assertLog` can read this log: it allows no replays, no copies, and no loss by deleteAll. */
   get isPlain(): boolean {
     return this.#isPlain && this.wire.replays.length === 0
   }
@@ -182,7 +182,7 @@ export class Trial {
       if (how === 'flush') return void (await notes.outbox.flush())
       const { from, count } = range
       this.wire.replays.push(from)
-      // Whether it is kept and accepted is seen on the wire.
+      // Whether it is kept and accepted shows on the wire.
       await failureOf(async () => {
         await notes.outbox.replay({ fromLSN: from, toLSN: from + count - 1 })
         throw new Error('replayed')
@@ -197,7 +197,7 @@ export class Trial {
     agree(outcome, this.model.transact(numbered, ids))
   }
 
-  /** In one request, so that nobody looks at the outbox between: looking opens it again. */
+  /** In one request, so that nothing reads the outbox in between: reading opens it again. */
   async #deleteAll(block: Block): Promise<void> {
     const numbered = this.model.number(block)
     const ids = new Map<number, string>()
@@ -244,11 +244,11 @@ export class Trial {
       return [armedMs, await notes.ctx.storage.getAlarm()]
     })
     model.namedAlarmMs = due
-    // Else one who sets alarms all the time would put it off for ever.
+    // Otherwise a user who sets alarms all the time would postpone it for ever.
     if (oldest === undefined || !isRelaysAlone) return
     const latestMs = Math.max(Number(before), oldest.timeMs + LINGER_MS)
     if (Number(after) > latestMs)
-      throw new Error(`I6: a named alarm put off the relay's by ${Number(after) - latestMs} ms`)
+      throw new Error(`I6: a named alarm postponed the relay's by ${Number(after) - latestMs} ms`)
   }
 
   async #copy(): Promise<void> {
@@ -266,7 +266,7 @@ export class Trial {
     this.model.wake()
   }
 
-  /** The end of the runtime in the middle of a send: what was committed stays, and nobody hears of the answer. */
+  /** The runtime ends in the middle of a send: what was committed stays, and the answer reaches nobody. */
   async #crash(): Promise<void> {
     this.wire.interrupt()
     this.#wasInterrupted = true
@@ -281,7 +281,7 @@ export class Trial {
   }
 }
 
-/** Waits for the send that is to be held up. @returns false where the run has ended without one. */
+/** Waits for the send that is to be held up. @returns false if the run has ended without one. */
 async function hasArrived(hold: Hold, [running]: readonly Promise<void>[]): Promise<boolean> {
   const run = { hasEnded: false }
   void running?.finally(() => (run.hasEnded = true))
@@ -322,5 +322,6 @@ function discarded({ lsn, id, type }: Entry): Pick<Entry, 'type' | 'data'> {
 }
 
 function agree(actual: Outcome, expected: Outcome): void {
-  if (actual !== expected) throw new Error(`I1/I7: a transaction ended with ${actual}, the model says ${expected}`)
+  if (actual !== expected)
+    throw new Error(`I1/I7: a transaction ended with ${actual}, and the model expects ${expected}`)
 }

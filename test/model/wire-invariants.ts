@@ -43,12 +43,12 @@ export class WireInvariants {
     this.#acceptedChecked = records.length
     for (const log of this.#model.logs) this.#checkAcknowledged(log)
     const [drop] = droppedRecords(this.#name)
-    if (drop !== undefined) throw new Error(`I3: the pipeline dropped a record, as ${drop.reason}`)
+    if (drop !== undefined) throw new Error(`I3: the pipeline dropped a record: ${drop.reason}`)
   }
 
-  /** Checks that one batch is on its way at a time, and that it follows from the one before it (I4). */
+  /** Checks that one batch is in flight at a time, and that it follows from the one before it (I4). */
   #checkSent(sent: Sent): void {
-    if (sent.others > 0) throw new Error(`I4: ${showSent(sent)} was sent while ${sent.others} others were on their way`)
+    if (sent.others > 0) throw new Error(`I4: ${showSent(sent)} was sent while ${sent.others} others were in flight`)
     for (const record of sent.records) {
       const { log, entry } = this.#find(record)
       checkEvent(record, entry, log)
@@ -58,7 +58,7 @@ export class WireInvariants {
     if (lsns.some((lsn, index) => lsn !== first + index))
       throw new Error(`I2: a batch holds the LSNs ${lsns.join(', ')}`)
     const progress = this.#progressOf(epoch)
-    // Where an answer was late, only the outbox knows whether it counted.
+    // If an answer was late, only the outbox knows whether it counted.
     const mayBeReplay = progress.before?.outcome === 'late' && this.#wire.replays.includes(first)
     if (first <= progress.acceptedLSN || mayBeReplay) return this.#checkReplay(sent)
     this.#checkSize(sent)
@@ -67,7 +67,7 @@ export class WireInvariants {
     progress.before = sent
   }
 
-  /** With what became of the batch before taken in. */
+  /** Takes in the outcome of the batch before. */
   #progressOf(epoch: string): Progress {
     const { firstLSN } = this.#logOf(epoch)
     const progress = this.#progress.get(epoch) ?? { interruptions: 0, acceptedLSN: firstLSN - 1 }
@@ -79,13 +79,13 @@ export class WireInvariants {
 
   #checkReplay(sent: Sent): void {
     if (!this.#wire.replays.includes(rangeOf(sent).lsns[0] ?? 0))
-      throw new Error(`I4: ${showSent(sent)} was accepted before, and nobody asked for a replay`)
+      throw new Error(`I4: ${showSent(sent)} was accepted before, without a replay`)
   }
 
-  /** More than the limit travel together only where they are one transaction. */
+  /** Only one transaction may exceed the limit of a batch. */
   #checkSize(sent: Sent): void {
     if (sent.records.length > BATCH_EVENTS_MAX && new Set(sent.records.map(({ txid }) => txid)).size > 1)
-      throw new Error(`I7: ${showSent(sent)} is larger than a batch may be`)
+      throw new Error(`I7: ${showSent(sent)} is larger than the limit of a batch`)
   }
 
   #checkAccepted(record: CommittedRecord): void {
@@ -132,7 +132,7 @@ function checkFollows(sent: Sent, { before, interruptions, acceptedLSN }: Progre
   const isBad = before.outcome === 'refused' || (interruptions >= INTERRUPTIONS_MAX && !isDeadLetterAlone(before))
   if (Number.isNaN(interruptions)) return expect([first, last + 1], 'I4: what follows').toContain(range.first)
   if (before.outcome === 'accepted') return expectBatch(sent, { first: last + 1, retries: 0 })
-  // One that was bad by itself is a dead letter by now, whose record travels with what comes after it.
+  // An event that was refused alone is a dead letter by now, whose record travels with what comes after it.
   if (isBad) return expectBatch(sent, { first, retries: 0, ...(count > 1 && { count: Math.ceil(count / 2) }) })
   expectBatch(sent, { first, retries: retriesBefore + 1, count })
   expect(retries, 'I4: the retries of a batch').toBe(retriesBefore + 1)

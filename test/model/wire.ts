@@ -1,4 +1,5 @@
-// The pipeline of the model test: the kit's, behind a wire that notes every send, can hold one up, and refuses poison.
+// The pipeline of the model test: the fake pipeline behind a wire that records every send, can hold one up, and refuses
+// poison.
 
 import { type CommittedRecord, type EventRecord, isCommitted, type Pipeline } from 'durable-outbox'
 import { fakePipeline, nextFates } from 'durable-outbox/testing'
@@ -7,17 +8,17 @@ import type { SendFate } from './steps.ts'
 export const SEND_TIMEOUT_MS = 500
 
 /** What the sender knows of a send; `late` where it may have given up before the answer came, or not. */
-type SendOutcome = 'on its way' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
+type SendOutcome = 'in flight' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
 
 export interface Sent {
   readonly records: readonly CommittedRecord[]
   readonly sentMs: number
-  /** How many others of this object had no end yet. */
+  /** How many other sends of this object were unfinished. */
   readonly others: number
   outcome: SendOutcome
 }
 
-/** A send that is held up, or will be. */
+/** A send that is or will be held up. */
 export interface Hold {
   hasArrived: boolean
   isReleased: boolean
@@ -25,9 +26,9 @@ export interface Hold {
 
 export class Wire implements Pipeline {
   readonly sent: Sent[] = []
-  /** First LSNs of the replays that were asked for. */
+  /** First LSNs of the requested replays. */
   readonly replays: number[] = []
-  /** What the next sends meet; what is not said is accepted. */
+  /** What happens to the next sends; the rest are accepted. */
   fates: SendFate[] = []
   readonly #ns: string
   readonly #pipeline = fakePipeline()
@@ -38,12 +39,12 @@ export class Wire implements Pipeline {
   }
 
   async send(records: EventRecord[]): Promise<void> {
-    const others = this.sent.filter(({ outcome, sentMs }) => outcome === 'on its way' && !isLate(sentMs)).length
+    const others = this.sent.filter(({ outcome, sentMs }) => outcome === 'in flight' && !isLate(sentMs)).length
     const sent: Sent = {
       records: structuredClone(records.filter(isCommitted)),
       sentMs: Date.now(),
       others,
-      outcome: 'on its way',
+      outcome: 'in flight',
     }
     this.sent.push(sent)
     await this.#wait()
@@ -52,7 +53,7 @@ export class Wire implements Pipeline {
     await this.#deliver(sent, records)
   }
 
-  /** Holds up the next send, until it is released. */
+  /** Holds up the next send until it is released. */
   holdNext(): Hold {
     this.#hold = { hasArrived: false, isReleased: false }
     return this.#hold
@@ -61,10 +62,10 @@ export class Wire implements Pipeline {
   /** Says that the object died: nothing that it sent will be answered. */
   interrupt(): void {
     for (const sent of this.sent)
-      if (sent.outcome === 'on its way') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'
+      if (sent.outcome === 'in flight') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'
   }
 
-  /** Looks again and again: a promise that one request makes and another settles keeps the object from eviction. */
+  /** Polls, because a promise that one request makes and another settles keeps the object from eviction. */
   async #wait(): Promise<void> {
     const hold = this.#hold
     if (hold === undefined || hold.hasArrived) return
@@ -79,19 +80,19 @@ export class Wire implements Pipeline {
     }
     const fate = this.fates.shift() ?? 'accept'
     nextFates(this.#ns, fate)
-    // Nobody hears of its end.
+    // Its end reaches nobody.
     if (fate === 'hang') sent.outcome = 'unknown'
     try {
       await this.#pipeline.send(records)
-      if (sent.outcome === 'on its way') sent.outcome = isLate(sent.sentMs) ? 'late' : 'accepted'
+      if (sent.outcome === 'in flight') sent.outcome = isLate(sent.sentMs) ? 'late' : 'accepted'
     } catch (error) {
-      if (sent.outcome === 'on its way') sent.outcome = 'unknown'
+      if (sent.outcome === 'in flight') sent.outcome = 'unknown'
       throw error
     }
   }
 }
 
-/** Whether the relay may have given up on a send: its timer may be ahead of the answer where the machine is slow. */
+/** Whether the relay may have given up on a send: its timer may be ahead of the answer on a slow machine. */
 function isLate(sentMs: number): boolean {
   return Date.now() - sentMs > SEND_TIMEOUT_MS / 4
 }

@@ -126,7 +126,7 @@ describe('alarm', () => {
 
   it('[I6] is due for a new epoch that began while a batch of the old one was in flight', async () => {
     await write('emptied', 1, 2, 3)
-    nextFates('emptied', { do: 'delay', ms: 100 })
+    nextFates('emptied', { do: 'delay', ms: 400 })
     const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied'))
     await vi.waitFor(() => expect(attemptedBatches('emptied')).toHaveLength(1))
     await inNotes('emptied', (notes) => notes.ctx.storage.deleteAll())

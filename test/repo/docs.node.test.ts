@@ -65,13 +65,3 @@ describe('docs/glossary.md', () => {
     expect(new Set(words).size).toBe(words.length)
   })
 })
-
-describe('docs/guarantees.md', () => {
-  it('has every invariant that the titles of tests name', () => {
-    const tests = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
-    const titles = tests.filter((name) => name.endsWith('.test.ts')).map((name) => read(`test/${name}`))
-    const named = new Set(titles.flatMap((text) => matchesOf(text, /\[(I\d+)\]/g)))
-    const stated = matchesOf(read('docs/guarantees.md'), /^\| (I\d+) /gm)
-    expect([...named].filter((id) => !stated.includes(id))).toEqual([])
-  })
-})

@@ -3,7 +3,7 @@
 // itself, so that no LSN that the table holds is ever forgotten.
 
 import { CDCError } from '../../error.ts'
-import { fieldsOf } from '../../event/fields.ts'
+import { Fields } from '../../event/fields.ts'
 import { checked, isObject, listOf, name, text, whole } from '../../event/kinds.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { readParquet } from '../iceberg/parquet.ts'
@@ -28,9 +28,9 @@ export interface LogRanges {
 }
 
 const others = 'is not known here'
-const range = fieldsOf<LSNRange>({ first: whole(), last: whole() }, { others })
+const range = new Fields<LSNRange>({ first: whole(), last: whole() }, { others })
 const logs = listOf(
-  fieldsOf<LogRanges>(
+  new Fields<LogRanges>(
     { ns: name, source: text(2 * NAME_LENGTH_MAX + 1), epoch: name, ranges: listOf(range) },
     { others },
   ),

@@ -14,7 +14,7 @@ export interface TraverseOptions {
   types?: readonly string[]
   /** Steps, at most: 0 to `limits.walkSteps`, the default. */
   maxDepth?: number
-  /** Only so many nodes, the nearest ones. Default: all of them, and an error beyond `limits.walkNodes`. */
+  /** At most this many nodes, the nearest ones. Default: all of them, and an error beyond `limits.walkNodes`. */
   limit?: number
 }
 

@@ -12,9 +12,9 @@ export type BasicMetric = keyof typeof BASIC_METRICS
 export type Metric = BasicMetric | `p${number}`
 
 export interface AggregateQuery<Name extends Metric = Metric> {
-  /** The first time. */
+  /** Points from this time on. */
   readonly start: Time
-  /** The time before which points are counted. */
+  /** Points before this time. */
   readonly end: Time
   /** Length of a bucket. Buckets begin at whole multiples of it since 1970. */
   readonly bucket: Duration

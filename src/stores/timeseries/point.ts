@@ -1,7 +1,7 @@
 // What a point is: one value of one series at one time. It is checked here before it is stored.
 
 import { CDCError } from '../../error.ts'
-import { jsonProblem } from '../../event/json.ts'
+import { encodeJSON } from '../../event/json.ts'
 import { EVENT_BYTES_MAX, NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { checkName, invalid } from '../checks.ts'
 import { limits } from './limits.ts'
@@ -62,9 +62,7 @@ function storedValue(value: unknown, caller: string): StoredValue {
     throw invalid(caller, `a number must be between ±${limits.magnitude}, not ${value}`)
   }
   // One level deep, as it lies inside the `after` of its event.
-  const problem = jsonProblem(value, 'value', 1)
-  if (problem !== undefined) throw invalid(caller, problem)
-  const json = JSON.stringify(value)
+  const json = encodeJSON(value, (problem) => invalid(caller, problem), 'value', 1)
   if (json.length <= EVENT_BYTES_MAX) return json
   throw new CDCError(
     'event-too-large',

@@ -1,6 +1,6 @@
 // From a filter to SQL. Names and values are bound parameters, so that none can become SQL.
 
-import { jsonProblem } from '../../event/json.ts'
+import { encodeJSON } from '../../event/json.ts'
 import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
 import { invalid } from '../checks.ts'
 import { limits } from './limits.ts'
@@ -61,9 +61,6 @@ function jsonPath(field: string, caller: string): string {
 
 function comparable(field: string, value: unknown, caller: string): string {
   const isComparable = value === null || ['string', 'number', 'boolean'].includes(typeof value)
-  const problem = isComparable
-    ? jsonProblem(value, field)
-    : `${field} must be compared with a string, number, boolean or null`
-  if (problem !== undefined) throw invalid(caller, `filter: ${problem}`)
-  return JSON.stringify(value)
+  if (!isComparable) throw invalid(caller, `filter: ${field} must be compared with a string, number, boolean or null`)
+  return encodeJSON(value, (problem) => invalid(caller, `filter: ${problem}`), field)
 }

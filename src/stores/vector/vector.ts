@@ -1,7 +1,7 @@
 // The documents of a vector store, and how they are checked and become rows.
 
 import type { $ZodType } from 'zod/v4/core'
-import { isCleanText, jsonProblem } from '../../event/json.ts'
+import { encodeJSON, isCleanText } from '../../event/json.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
 import { checkName, describe, invalid, parseWith } from '../checks.ts'
@@ -93,8 +93,7 @@ function encodeMetadata<M extends object, Input extends object>(
   caller: string,
 ): string {
   const parsed = schema === undefined ? metadata : parseWith(schema, metadata, caller, 'metadata')
-  const isObject = typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)
-  const problem = isObject ? jsonProblem(parsed) : `must be an object, not ${describe(parsed)}`
-  if (problem !== undefined) throw invalid(caller, `metadata: ${problem}`)
-  return JSON.stringify(parsed)
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw invalid(caller, `metadata must be an object, not ${describe(parsed)}`)
+  return encodeJSON(parsed, (problem) => invalid(caller, `metadata: ${problem}`))
 }

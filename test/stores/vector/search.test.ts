@@ -122,7 +122,7 @@ describe('search', () => {
     ['a fraction as a limit', { limit: 1.5 }, 'limit must be'],
     ['a limit that is too high', { limit: VectorStore.limits.searchDocuments + 1 }, 'limit must be'],
     ['an unknown metric', { metric: 'toString' }, 'metric must be'],
-    ['an unknown field', { filters: {} }, 'unknown field filters'],
+    ['an unknown field', { filters: {} }, 'but no filters'],
   ])('refuses %s', async (kind, fields, message) => {
     await withVectors(`refuses ${kind}`, async (vectors) => {
       const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], ...fields }))

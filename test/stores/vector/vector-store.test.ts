@@ -202,8 +202,8 @@ describe('VectorStore', () => {
     ['NaN in metadata', { metadata: { at: Number.NaN } }, 'metadata: at is NaN'],
     ['undefined in an array', { metadata: { at: [undefined] } }, 'metadata: at[0] is a undefined'],
     ['bytes', { metadata: { at: new Uint8Array(1) } }, 'metadata: at is a Uint8Array'],
-    ['a list for metadata', { metadata: [] }, 'metadata: must be an object'],
-    ['null for metadata', { metadata: null }, 'metadata: must be an object'],
+    ['a list for metadata', { metadata: [] }, 'metadata must be an object'],
+    ['null for metadata', { metadata: null }, 'metadata must be an object'],
     ['an unknown field', { meta: {} }, 'unknown field meta'],
   ]
   it.each(bad)('refuses a document with %s, and writes nothing', async (kind, fields, message) => {
