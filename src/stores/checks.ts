@@ -4,6 +4,8 @@
 import { type $ZodType, safeParse } from 'zod/v4/core'
 import { CDCError } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
+import { within } from '../event/kinds.ts'
+import { refusal } from '../problem.ts'
 
 const SHOWN_CHARACTERS_MAX = 50
 
@@ -64,11 +66,9 @@ export function checkName(name: unknown, maxCharacters: number, caller: string):
 export function parseWith<Output>(schema: $ZodType<Output>, value: unknown, caller: string, root?: string): Output {
   const parsed = safeParse(schema, value)
   if (parsed.success) return parsed.data
-  const prefix = root === undefined ? [] : [root]
-  const problems = parsed.error.issues.map(({ path, message }) =>
-    [[...prefix, ...path].join('.'), message].filter(Boolean).join(': '),
-  )
-  throw invalid(caller, problems.join('; '), parsed.error)
+  const { issues } = parsed.error
+  const problems = root === undefined ? issues : issues.map((issue) => within(root, issue))
+  throw refusal('invalid-argument', caller, problems, { cause: parsed.error })
 }
 
 /** The first value that a list has for the second time. */
