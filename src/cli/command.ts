@@ -4,6 +4,7 @@
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import * as z from 'zod'
 import { CDCError, messageOf } from '../error.ts'
+import { describeProblems } from '../problem.ts'
 import { printable } from './values.ts'
 
 /** The process that the program runs in. */
@@ -86,7 +87,7 @@ export async function importOptional<T>(name: string, load: () => Promise<T>): P
 
 /** Why something could not be read, on one line. */
 export function problemOf(error: unknown): string {
-  const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
+  const problem = error instanceof z.ZodError ? describeProblems(error.issues) : messageOf(error)
   return problem.replaceAll(/\s+/g, ' ').trim()
 }
 
