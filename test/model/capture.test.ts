@@ -8,7 +8,8 @@ const {
   VITE_FAST_CHECK_SEED: seed = String(Date.now() % 1_000_000_000),
   VITE_CAPTURE_FEATURES: features,
 } = import.meta.env
-const MS_PER_SCRIPT_MAX = 200
+/** On a machine that does other things beside; else it is a tenth of that. */
+const MS_PER_SCRIPT_MAX = 500
 
 it(
   '[I1] is not noticed by any SQL, and its log folds to the tables, whatever the SQL',

@@ -54,6 +54,9 @@ class Planner {
   readonly #ops: Op[] = []
   #tables: Table[]
   #names = 0
+  #hasSent = false
+  #hasCaptured = false
+  #hasLateTrigger = false
 
   constructor(spec: ScriptSpec, features: Features) {
     this.#spec = spec
@@ -65,7 +68,8 @@ class Planner {
     const { early, late, rows, steps } = this.#spec
     this.#create()
     for (const trigger of early) this.#push(this.#trigger({ do: 'trigger', trigger }))
-    for (const statement of rows) this.#push(this.#guarded([this.#statement(statement)]))
+    for (const statement of rows)
+      this.#push(this.#guarded([this.#statement(this.#features.badKeys ? statement : withGoodKeys(statement))]))
     this.#capture()
     for (const trigger of late) this.#push(this.#trigger({ do: 'trigger', trigger }))
     for (const step of steps) this.#take(step)
@@ -121,6 +125,7 @@ class Planner {
   }
 
   #capture(): void {
+    this.#hasCaptured = true
     for (const { name, columns, isCaptured } of this.#tables)
       if (isCaptured) this.#push({ do: 'capture', table: name, modes: modesOf(columns) })
   }
@@ -154,6 +159,7 @@ class Planner {
       case 'trigger':
         return this.#push(this.#trigger(step))
       case 'wake':
+        this.#hasSent = false
         this.#push({ do: 'check' }, { do: 'wake', skewMs: step.stepsBack ? STEP_BACK_MS : 0 })
         for (const each of step.before) this.#take(each)
         if (step.captures) this.#capture()
@@ -163,6 +169,7 @@ class Planner {
       case 'snapshot':
         return this.#snapshot(step)
       case 'flush':
+        this.#hasSent = true
         return this.#push(step)
       default:
         return this.#push(this.#guarded([this.#statement(step)]))
@@ -175,7 +182,11 @@ class Planner {
   }
 
   #statement(statement: Statement): SyncOp {
-    return { do: 'sql', text: statementSQL(statement, this.#tables, this.#features), isBeside: statement.do === 'side' }
+    // A trigger newer than capture that fails leaves the row and ends the statement.
+    const mayFail = this.#features.lateTriggers || !this.#hasLateTrigger
+    const isSafe = mayFail || !('or' in statement) || statement.or !== ' OR FAIL'
+    const chosen: Statement = isSafe ? statement : { ...statement, or: '' }
+    return { do: 'sql', text: statementSQL(chosen, this.#tables, this.#features), isBeside: statement.do === 'side' }
   }
 
   /** Alone where it may be, else in a transaction that can be rolled back before its commit fails. */
@@ -194,6 +205,7 @@ class Planner {
   }
 
   #trigger({ trigger }: Extract<Step, { do: 'trigger' }>): SyncOp {
+    this.#hasLateTrigger ||= this.#hasCaptured
     const tables = this.#tables.filter(({ isView }) => !isView)
     return { do: 'sql', text: triggerSQL(`g${++this.#names}`, trigger, tables, this.#features) }
   }
@@ -202,6 +214,7 @@ class Planner {
     const captured = this.#tables.filter((each) => each.isCaptured && (each.hasRowid || this.#features.keyedSnapshots))
     const table = captured[index % captured.length]
     if (table === undefined) return
+    this.#hasSent = true
     this.#push({
       do: 'snapshot',
       table: table.name,
@@ -235,7 +248,9 @@ class Planner {
         )
       }
       case 'rename column': {
-        const column = columns[columnIndex % columns.length]
+        // What drizzle means by a column hangs on its name.
+        const free = columns.filter((column) => column.mode === undefined)
+        const column = free[columnIndex % free.length]
         if (column === undefined) return
         const from = quote(column.name)
         column.name = `n${++this.#names}`
@@ -259,6 +274,7 @@ class Planner {
         })
       }
       case 'drop table':
+        if (!this.#mayDrop()) return
         this.#push({ do: 'check' }, { do: 'sql', text: `DROP TABLE ${name}`, drops: table.name })
         return this.#push({
           do: 'sql',
@@ -266,7 +282,7 @@ class Planner {
           creates: table.name,
         })
       case 'rebuild':
-        return this.#rebuild(table, columnIndex)
+        return this.#mayDrop() ? this.#rebuild(table, columnIndex) : undefined
       case 'add index': {
         const column = columns[columnIndex % columns.length]
         if (column === undefined) return
@@ -274,6 +290,10 @@ class Planner {
         return this.#push({ do: 'sql', text: `CREATE INDEX g${++this.#names} ON ${name} (${quote(column.name)})` })
       }
     }
+  }
+
+  #mayDrop(): boolean {
+    return !this.#hasSent || this.#features.dropsAfterSends
   }
 
   /** As drizzle-kit writes it: a new table, a copy, the old one dropped, and its name for the new one. */
@@ -314,6 +334,15 @@ class Planner {
       { columns, isStrict, features: this.#features },
     )
   }
+}
+
+/** Every row gets a key that an event can carry. */
+function withGoodKeys(statement: Statement): Statement {
+  if (statement.do !== 'insert') return statement
+  const rows = statement.rows.map((row) =>
+    row.map((each) => (each.pool === 'any' ? { ...each, pool: 'few' as const } : each)),
+  )
+  return { ...statement, without: 'nothing', rows }
 }
 
 function modesOf(columns: readonly Column[]): Record<string, Mode> {

@@ -9,6 +9,7 @@ import type { Features } from './features.ts'
 import { canonical, Fold, follow, type Followed, type LoggedEvent, noteColumns } from './fold.ts'
 import type { Op, SyncOp } from './plan.ts'
 import type { By } from './script.ts'
+import { quote } from './schema.ts'
 import { describeTable, readRows, tableInfo, userSchema } from './table-rows.ts'
 
 /** What went wrong, and at which operation. */
@@ -48,6 +49,7 @@ export abstract class Run {
   protected readonly shared: Shared
   #storage: DurableObjectStorage | undefined
   #totalChanges = 0
+  #isOver = false
 
   constructor(shared: Shared) {
     this.shared = shared
@@ -59,6 +61,7 @@ export abstract class Run {
     this.woke(object)
     this.resync()
     for (const op of ops) {
+      if (this.#isOver) return
       if (isSync(op)) this.#takeSync(op)
       else {
         await this.takeAsync(op)
@@ -108,6 +111,7 @@ export abstract class Run {
   }
 
   #takeSync(op: SyncOp): void {
+    if (this.#isOver) return
     switch (op.do) {
       case 'sql':
         return this.#attempt(op, () => this.#run(op))
@@ -140,7 +144,10 @@ export abstract class Run {
       this.note(op, 'refusal', 'refused')
       return this.resync()
     }
-    this.note(op, 'error', messageOf(error))
+    const message = messageOf(error)
+    this.note(op, 'error', message)
+    // SQLite does not always roll back what came before this error.
+    if (message.includes('too many levels of trigger recursion')) this.#isOver = true
     this.#noteCounters(op)
   }
 
@@ -534,45 +541,42 @@ export class PlainRun extends Run {
 
   /** Tries what the captured object refused, sees whether it may be, and rolls it back. */
   protected skip(op: Op, run: () => unknown): void {
-    const reason = this.shared.refused.get(op)
-    const before = this.#captured()
     let isRight = false
     try {
       this.storage.transactionSync(() => {
+        for (const [at, table] of [...this.shared.modes.keys()].entries()) this.#watch(`_cdc_probe_${at}`, table)
         try {
           run()
         } catch (error) {
           isRight = true
           throw error
         }
-        isRight = this.#isRefusable(before)
+        isRight = [...this.shared.modes].some(([table, modes], at) => this.#hasBad(`_cdc_probe_${at}`, table, modes))
         throw new Ended()
       })
     } catch {
       // It was to be rolled back.
     }
-    if (!isRight) this.find(op, 'refusal', `refused without a documented reason: ${reason}`)
+    if (!isRight) this.find(op, 'refusal', `refused without a documented reason: ${this.shared.refused.get(op)}`)
     throw new Refused()
   }
 
-  #captured(): Map<string, Set<string>> {
-    return new Map(
-      [...this.shared.modes.keys()].map((table) => [table, new Set(this.#rows(table).map((row) => canonical(row)))]),
-    )
-  }
-
-  #isRefusable(before: Map<string, Set<string>>): boolean {
-    return [...this.shared.modes].some(([table, modes]) => {
-      const { key = [] } = tableInfo(this.exec, table) ?? {}
-      return this.#rows(table).some(
-        (row) => before.get(table)?.has(canonical(row)) !== true && mayRefuse(row, { key, modes }),
+  /** Has every row noted that is written, also one that the same statement writes again. */
+  #watch(probe: string, table: string): void {
+    const names = tableInfo(this.exec, table)?.columns.map(quote) ?? []
+    if (names.length === 0) return
+    this.exec(`CREATE TABLE ${probe} (${names.join(', ')})`)
+    const values = names.map((name) => `NEW.${name}`).join(', ')
+    for (const what of ['INSERT', 'UPDATE'])
+      this.exec(
+        `CREATE TRIGGER ${probe}_${what} AFTER ${what} ON ${quote(table)} BEGIN INSERT INTO ${probe} VALUES (${values}); END`,
       )
-    })
   }
 
-  #rows(table: string) {
+  #hasBad(probe: string, table: string, modes: Modes): boolean {
     const info = tableInfo(this.exec, table)
-    return info === undefined ? [] : readRows(this.exec, table, info)
+    if (info === undefined) return false
+    return readRows(this.exec, probe, info).some((row) => mayRefuse(row, { key: info.key, modes }))
   }
 }
 

@@ -320,7 +320,7 @@ export function defineColumn(
     return {
       name,
       type: 'TEXT',
-      definition: `TEXT AS (${quote(source.name)} || '!') ${spec.generated}`,
+      definition: `TEXT AS (quote(${quote(source.name)})) ${spec.generated}`,
       isKey: false,
       isGenerated: true,
       isUsed: true,

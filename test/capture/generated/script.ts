@@ -18,9 +18,9 @@ export interface TriggerSpec {
 }
 export type TriggerAction = (typeof MILD)[number] | (typeof WILD)[number]
 /** What capture must stand whenever the trigger was made, … */
-const MILD = ['side', 'other insert', 'other update', 'other delete', 'abort', 'fail', 'other row'] as const
+const MILD = ['side', 'other insert', 'other update', 'other delete', 'abort', 'other row'] as const
 /** … and what touches the row that the trigger fires for. */
-const WILD = ['same row', 'delete row', 'ignore', 'rekey', 'insert same', 'replace same'] as const
+const WILD = ['same row', 'delete row', 'ignore', 'fail', 'rekey', 'insert same', 'replace same'] as const
 
 export interface Migration {
   readonly do: 'migrate'

@@ -10,7 +10,7 @@ import { showScript } from './show.ts'
 
 /** Scripts of one seed that run at once: most of the time of each goes to the disk. */
 const BATCH = 8
-const SHRINK_MS_MAX = 60_000
+const SHRINK_MS_MAX = 30_000
 
 export interface Search {
   readonly features: Features

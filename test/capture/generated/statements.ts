@@ -401,11 +401,11 @@ function assignedSQL(to: Assignment['to'], column: Column, { source, other, chos
     case 'key':
       return valueSQL({ ...chosen, pool: chosen.pool === 'any' ? 'few' : chosen.pool }, column, features)
     case 'upper':
-      return column.type === 'TEXT' || column.type === '' ? `upper(${source})` : source
+      return column.type === 'TEXT' || column.type === '' ? `upper(${textOf(source, features)})` : source
     case 'lower':
-      return column.type === 'TEXT' || column.type === '' ? `lower(${source})` : source
+      return column.type === 'TEXT' || column.type === '' ? `lower(${textOf(source, features)})` : source
     case 'longer':
-      return column.type === 'TEXT' ? `${source} || ' '` : `${source} || '0'`
+      return `${textOf(source, features)} || ${column.type === 'TEXT' ? "' '" : "'0'"}`
     case 'other':
       return other === undefined ? source : quote(other.name)
     case 'same':
@@ -417,6 +417,11 @@ function assignedSQL(to: Assignment['to'], column: Column, { source, other, chos
     case 'counter':
       return 'last_insert_rowid() + changes()'
   }
+}
+
+/** A value that can be made a text: of a BLOB comes one that may hold a NUL, or is not UTF-8. */
+function textOf(source: string, { nul, brokenText }: Features): string {
+  return nul && brokenText ? source : `iif(typeof(${source}) = 'blob', 'blob', ${source})`
 }
 
 function returningSQL(returning: Returning, table: Table): string {

@@ -54,15 +54,20 @@ function bodyOf(spec: TriggerSpec, table: Table, tables: readonly Table[], featu
     case 'insert same':
       return { when: isFew, body: `INSERT OR IGNORE INTO ${insertion(spec, table, features)}` }
     case 'replace same':
-      return { when: isFew, body: `INSERT OR REPLACE INTO ${insertion(spec, table, features)}` }
+      return {
+        when: key === undefined ? isFew : `${row}.${keyName} IS NOT ${keyLiteral}`,
+        body: `INSERT OR REPLACE INTO ${insertion(spec, table, features)}`,
+      }
     default:
       return { body: otherTable(spec, tables, features) }
   }
 }
 
 function otherTable(spec: TriggerSpec, tables: readonly Table[], features: Features): string {
-  const other = tables[(spec.table + 1 + spec.other) % tables.length]
-  if (other === undefined || tables.length === 1) return 'INSERT INTO side (v) VALUES (NULL)'
+  const own = spec.table % tables.length
+  const others = tables.filter((_, index) => index !== own)
+  const other = others[spec.other % others.length]
+  if (other === undefined) return 'INSERT INTO side (v) VALUES (NULL)'
   const [key] = keyOf(other)
   const column = columnOf(spec, other)
   const where = key === undefined ? '' : ` WHERE ${quote(key.name)} = ${valueSQL(spec.value, key, features)}`
