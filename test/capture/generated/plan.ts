@@ -7,6 +7,7 @@ import { type Column, createIndexSQL, createTables, createTableSQL, defineColumn
 import type { By, Migration, ScriptSpec, Step } from './script.ts'
 import { SIDE_TABLE, type Statement, statementSQL } from './statements.ts'
 import { triggerSQL } from './triggers.ts'
+import type { Value } from './values.ts'
 
 export type SyncOp =
   | {
@@ -325,12 +326,12 @@ class Planner {
 
   #newColumn({ columns, options }: Table, spec: Migration['column']): Column {
     const isStrict = options.includes('STRICT')
-    // SQLite adds no UNIQUE column, no stored one, and no value that is not constant.
+    // SQLite adds no UNIQUE column, no stored one, and no value that is not constant; drizzle's table does not know it.
     const constraint = spec.constraint === 'check' ? 'check' : 'none'
     const generated = spec.generated === 'none' ? 'none' : 'VIRTUAL'
     return defineColumn(
       `n${++this.#names}`,
-      { ...spec, constraint, generated },
+      { ...spec, constraint, generated, mode: 'none' },
       { columns, isStrict, features: this.#features },
     )
   }
@@ -338,11 +339,14 @@ class Planner {
 
 /** Every row gets a key that an event can carry. */
 function withGoodKeys(statement: Statement): Statement {
-  if (statement.do !== 'insert') return statement
-  const rows = statement.rows.map((row) =>
-    row.map((each) => (each.pool === 'any' ? { ...each, pool: 'few' as const } : each)),
-  )
-  return { ...statement, without: 'nothing', rows }
+  if (statement.do === 'side' || statement.do === 'delete') return statement
+  const assignments = statement.assignments.map((each) => ({ ...each, value: withGood(each.value) }))
+  if (statement.do === 'update') return { ...statement, assignments }
+  return { ...statement, assignments, without: 'nothing', rows: statement.rows.map((row) => row.map(withGood)) }
+}
+
+function withGood(value: Value): Value {
+  return value.pool === 'any' ? { ...value, pool: 'few' } : value
 }
 
 function modesOf(columns: readonly Column[]): Record<string, Mode> {

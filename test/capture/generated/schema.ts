@@ -244,6 +244,7 @@ function keyColumns({ key, isStrict }: TableSpec, features: Features): Column[] 
     definition: `${typeName(type, isStrict)}${collate === undefined ? '' : ` COLLATE ${collate}`}${rest}`,
     isKey: true,
     collate,
+    isStrict,
     isGenerated: false,
     isUsed: true,
   })
@@ -329,7 +330,7 @@ export function defineColumn(
   const mode = spec.mode === 'none' ? undefined : spec.mode
   const type = mode === undefined ? spec.type : MODE_TYPES[mode]
   const collate = spec.collate === 'none' || type !== 'TEXT' || mode !== undefined ? undefined : spec.collate
-  const base = { name, type, collate, mode, isKey: false, isGenerated: false }
+  const base = { name, type, collate, mode, isStrict, isKey: false, isGenerated: false }
   const words = [typeName(type, isStrict)]
   if (collate !== undefined) words.push(`COLLATE ${collate}`)
   words.push(...constraint(name, spec, valueSQL({ ...spec.value, pool: 'few' }, base, features)))

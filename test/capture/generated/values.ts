@@ -17,6 +17,8 @@ export interface Value {
 export interface ValueColumn {
   readonly type: ColumnType
   readonly isKey: boolean
+  /** It takes values of its type only. */
+  readonly isStrict?: boolean
   /** Its values are those of another table's key. */
   readonly isReference?: boolean
   readonly collate?: Collation | undefined
@@ -38,6 +40,7 @@ export function valueSQL({ pool, n }: Value, column: ValueColumn, features: Feat
 }
 
 function poolOf(pool: Value['pool'], column: ValueColumn, features: Features): readonly string[] {
+  if (pool === 'any' && column.isStrict === true) return poolOf('typed', column, features)
   if (column.isReference === true) return [...few(column, features), 'NULL']
   if (pool === 'few') return few(column, features)
   if (pool === 'typed') return column.isKey ? keys(column, features) : typed(column, features)
@@ -69,7 +72,8 @@ function few({ type, collate, isKey, mode }: ValueColumn, { oddKeys }: Features)
 function keys(column: ValueColumn, features: Features): readonly string[] {
   const { oddKeys, brokenText } = features
   const values = [...few(column, features)]
-  if (column.type === 'INTEGER') values.push('-5', '0', '9007199254740993', '9223372036854775807')
+  if (column.type === 'INTEGER')
+    values.push('-5', '0', '9007199254740993', '4611686018427387905', '-9223372036854775808')
   if (column.type === 'TEXT') values.push("'é'", "'it''s'", "'\"'", "'[1]'", "'1'")
   if (column.type === 'TEXT' && oddKeys && brokenText) values.push("CAST(x'ff' AS TEXT)", "CAST(x'fe' AS TEXT)")
   if (column.type === 'REAL' && oddKeys)
