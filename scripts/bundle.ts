@@ -32,27 +32,27 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 29.5 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 30.5 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 29.2,
+    maxGzipKiB: 30.2,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 35.7 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 34 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 49 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 66 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 34.3 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 35.3 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 38.7 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 37.5 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 50 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 41 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 35.7 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 38.4 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 40.5,
+    maxGzipKiB: 41.5,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 85.7,
+    maxGzipKiB: 86.7,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 5.9 },
   {
@@ -65,7 +65,7 @@ const ENTRIES: readonly Entry[] = [
     source: `export { IngestBatches, ingestRoutes } from 'durable-outbox/ingest'`,
     maxGzipKiB: 27.3,
   },
-  { name: 'the example, deployed', maxGzipKiB: 134.5 },
+  { name: 'the example, deployed', maxGzipKiB: 110 },
 ]
 
 /** A bundle, and which packages and rooms of ours make it. */

@@ -4,6 +4,7 @@
 import { type $ZodType, safeParse } from 'zod/v4/core'
 import { CDCError } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
+import { within } from '../event/kinds.ts'
 import { refusal } from '../problem.ts'
 
 const SHOWN_CHARACTERS_MAX = 50
@@ -66,7 +67,7 @@ export function parseWith<Output>(schema: $ZodType<Output>, value: unknown, call
   const parsed = safeParse(schema, value)
   if (parsed.success) return parsed.data
   const { issues } = parsed.error
-  const problems = root === undefined ? issues : issues.map(({ path, message }) => ({ path: [root, ...path], message }))
+  const problems = root === undefined ? issues : issues.map((issue) => within(root, issue))
   throw refusal('invalid-argument', caller, problems, { cause: parsed.error })
 }
 
