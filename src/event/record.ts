@@ -30,7 +30,7 @@ export interface EventRecord {
   _meta: RecordMeta
 }
 
-interface RecordMeta {
+export interface RecordMeta {
   [other: string]: unknown
   schemaVersion: number
   source: string

@@ -114,7 +114,9 @@ describe('every call', () => {
     expect(await call('calls', 'resume')).toBeNull()
     await drain('calls')
 
-    expect(await call('calls', 'deadLetters')).toMatchObject({ items: [{ lsn: 3, reason: 'there is poison in it' }] })
+    expect(await call('calls', 'deadLetters')).toMatchObject({
+      items: [{ lsn: 3, reason: 'the batch contains poison' }],
+    })
     expect(await call('calls', 'replay', { fromLSN: 1, toLSN: 2 })).toEqual({ replayed: 2 })
     expect(await call('calls', 'snapshot', { store: 'Draft', chunk: 10 })).toMatchObject({ name: 'document/Draft' })
     expect(await call('calls', 'redrive', { type: 'Poison' })).toEqual({ redriven: 1 })

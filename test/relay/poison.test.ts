@@ -57,11 +57,11 @@ describe('an event that the pipeline refuses', () => {
     const [letter] = await deadLettersOf('one-bad')
     expect(letter).toMatchObject({
       lsn: 3,
-      reason: 'there is poison in it',
+      reason: 'the batch contains poison',
       attempts: 1,
       event: { lsn: 3, type: 'Poison', ns: 'one-bad', _meta: { epoch: records[0]?.epoch } },
     })
-    expect(records[2]?.data).toEqual({ id: letter?.id, type: 'Poison', reason: 'there is poison in it' })
+    expect(records[2]?.data).toEqual({ id: letter?.id, type: 'Poison', reason: 'the batch contains poison' })
     expect(records[2]?.id).not.toBe(letter?.id)
     expect(records[2]?.txid).toBe(records[1]?.txid)
   })
