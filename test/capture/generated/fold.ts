@@ -42,6 +42,7 @@ export function noteColumns(followed: Followed, columns: readonly string[]): Fol
       modes,
       columns,
       renamed: [...followed.renamed, ...change.renamed],
+      added: followed.added.map((column) => (column === from ? to : column)),
       untold: evolveUntold(followed, change),
     }
   }

@@ -95,7 +95,7 @@ class Planner {
   #createView({ name, columns }: Table): void {
     const view: Table = {
       name: 'v',
-      columns: columns.map((column) => ({ ...column, isKey: false })),
+      columns: columns.map((column) => ({ ...column })),
       hasRowid: false,
       isView: true,
       isCaptured: false,

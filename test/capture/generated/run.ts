@@ -56,6 +56,7 @@ export abstract class Run {
   #storage: DurableObjectStorage | undefined
   #totalChanges = 0
   #isOver = false
+  #hasDropped = false
 
   constructor(shared: Shared) {
     this.shared = shared
@@ -68,8 +69,12 @@ export abstract class Run {
     this.resync()
     for (const op of ops) {
       if (this.#isOver) return
-      if (isSync(op)) this.#takeSync(op)
-      else {
+      if (isSync(op)) {
+        this.#takeSync(op)
+        if (this.#hasDropped) this.settled(op)
+        if (this.#hasDropped) this.resync()
+        this.#hasDropped = false
+      } else {
         await this.takeAsync(op)
         this.resync()
       }
@@ -89,6 +94,8 @@ export abstract class Run {
   protected abstract emit(): void
   protected abstract check(op: Op): void
   protected abstract transaction(by: By, run: () => void): void
+  /** Called after a table was dropped, by an operation that is not part of another. */
+  protected abstract settled(op: SyncOp): void
   /** What became of an operation that may change the schema. */
   protected abstract changed(op: Extract<SyncOp, { do: 'sql' }>): void
   protected abstract refusal(op: Op, error: unknown): string | undefined
@@ -165,6 +172,7 @@ export abstract class Run {
     if (rows.length > 0) this.note(op, 'rows', canonical({ columns: executed.columnNames, rows: rows.map(showValues) }))
     if (op.isBeside === true) this.note(op, 'rowsWritten', `rowsWritten ${executed.rowsWritten}`)
     if (/\b(?:ALTER|CREATE|DROP)\b/.test(op.text)) this.changed(op)
+    this.#hasDropped ||= op.drops !== undefined
     this.#noteCounters(op)
   }
 
@@ -284,6 +292,7 @@ export class CapturedRun extends Run {
   #object: Stores | undefined
   #fold = new Fold()
   #followed = new Map<string, Followed>()
+  #dropped = new Set<string>()
   #epochs: string[] = []
   #nextLSN = 1
   #isEmptied = false
@@ -322,7 +331,18 @@ export class CapturedRun extends Run {
 
   protected savepoint(): () => void {
     const followed = new Map(this.#followed)
-    return () => (this.#followed = followed)
+    const dropped = new Set(this.#dropped)
+    return () => {
+      this.#followed = followed
+      this.#dropped = dropped
+    }
+  }
+
+  /** What came until now under the name of a table that was dropped is not about the next one of that name. */
+  protected settled(op: SyncOp): void {
+    this.#readLog(op)
+    for (const table of this.#dropped) this.#fold.clear(table)
+    this.#dropped.clear()
   }
 
   protected skip(): void {}
@@ -357,7 +377,10 @@ export class CapturedRun extends Run {
 
   protected changed(op: Extract<SyncOp, { do: 'sql' }>): void {
     const { drops, renames, creates } = op
-    if (drops !== undefined) this.#lose(drops)
+    if (drops !== undefined) {
+      this.#lose(drops)
+      this.#dropped.add(drops)
+    }
     if (renames !== undefined) this.#rename(renames.from, renames.to)
     const created = creates === undefined ? undefined : this.#followed.get(creates)
     if (creates !== undefined && created?.isGone === true) this.#begin(creates, created.modes)
@@ -539,6 +562,7 @@ export class PlainRun extends Run {
   }
 
   protected emit(): void {}
+  protected settled(): void {}
   protected check(): void {
     this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
   }
