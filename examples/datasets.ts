@@ -73,7 +73,7 @@ export class Datasets extends CDCDurableObject {
     partitionBy: ({ date }) => date.slice(0, 7),
   })
   private readonly prices = new TimeSeriesStore(this.ctx, 'prices')
-  private readonly penguins = new VectorStore(this.ctx, { dimension: 4 })
+  private readonly penguins = new VectorStore(this.ctx, 'penguins', { dimension: 4 })
 
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
     super(ctx, env)
@@ -119,9 +119,9 @@ export class Datasets extends CDCDurableObject {
   #carryOut(command: DatasetCommand): void {
     switch (command.do) {
       case 'people':
-        return void this.people.putMany(command.people)
+        return void this.people.putBatch(command.people)
       case 'acquaint':
-        return void this.people.relateMany(command.acquaintances)
+        return void this.people.relateBatch(command.acquaintances)
       case 'forget':
         return void this.people.delete(command.person)
       case 'airports':

@@ -9,7 +9,7 @@ export class Project extends CDCDurableObject {
   tasks = new DocumentStore<Task>(this.ctx, 'Task', { indexes: ['done'] })
   people = new GraphStore(this.ctx, 'People')
   load = new TimeSeriesStore(this.ctx, 'Load', { retention: '7d' })
-  notes = new VectorStore(this.ctx, { dimension: 3 })
+  notes = new VectorStore(this.ctx, 'Note', { dimension: 3 })
 
   finish(id: string, by: string) {
     return this.ctx.transactionSync(

@@ -1,32 +1,21 @@
-// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), derived from the schema of the records.
+// The schema of the stream in Basin Pipelines (Cloudflare Pipelines), made from the fields of the records that we send.
 
-import * as z from 'zod'
-import { eventRecordSchema } from '../src/event/record.ts'
-import { eventFields } from '../src/event/unified-event.ts'
+import { type Kind, timestamp } from '../src/event/kinds.ts'
+import { recordFields } from '../src/event/record.ts'
 import type { StreamField, StreamSchema } from '../src/testing/stream-fields.ts'
 
-/** @throws {Error} for a field whose type has no column type yet. */
+/** @throws {Error} for a field of a kind that no column was chosen for. */
 export function createStreamSchema(): StreamSchema {
-  const { properties = {}, required = [] } = z.toJSONSchema(eventRecordSchema, {
-    // `before`, `after` and `data` have checks that JSON Schema cannot express: they become `{}`.
-    unrepresentable: 'any',
-    // There a time is a plain string.
-    override: ({ zodSchema, jsonSchema }) => {
-      if (zodSchema === eventFields.timestamp) jsonSchema.format = 'date-time'
-    },
-  })
-  return {
-    fields: Object.entries(properties).map(([name, property]) =>
-      createField(name, typeof property === 'boolean' ? {} : property, required.includes(name)),
-    ),
-  }
+  return { fields: Array.from(recordFields.kinds, ([name, kind]) => createField(name, kind)) }
 }
 
-function createField(name: string, { type, format }: z.core.JSONSchema.JSONSchema, required: boolean): StreamField {
-  // The table keeps microseconds, and a record's timestamp has no finer unit.
-  if (format === 'date-time') return { name, type: 'timestamp', unit: 'microsecond', required }
-  if (type === 'string') return { name, type: 'string', required }
+function createField(name: string, { json, isOptional = false }: Kind): StreamField {
+  const required = !isOptional
+  // Microseconds are what the table keeps, and what a record's timestamp may have at most.
+  if (json === timestamp.json) return { name, type: 'timestamp', unit: 'microsecond', required }
+  const { type } = json
+  if (type === 'string') return { name, type, required }
   if (type === 'integer') return { name, type: 'int64', required }
-  if (type === 'object' || type === undefined) return { name, type: 'json', required }
+  if (type === 'object') return { name, type: 'json', required }
   throw new Error(`${name}: there is no column type for ${String(type)} yet; choose one here`)
 }

@@ -1,5 +1,6 @@
 -- From the records of the stream to the rows of the table cdc.events.
--- One file for both: Basin Pipelines runs it as the pipeline's SQL, the lake runs it in its own SQLite.
+-- One file for both: Basin Pipelines runs it as the pipeline's SQL; for the lake it is compiled to JavaScript
+-- (npm run embed), and a test holds the two equal.
 INSERT INTO cdc_events
 SELECT
   id,

@@ -8,6 +8,7 @@ import {
   type NamedAlarmInfo,
   type Pipeline,
 } from 'durable-outbox'
+import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
@@ -58,6 +59,7 @@ export class Notes extends CDCDurableObject {
   protected override configure(): CDCOptions {
     return {
       pipeline: refusingPoison(fakePipeline(this.env.EVENTS_PIPELINE)),
+      drizzle,
       maxBatchEvents: 5,
       lingerMs: NEVER_MS,
       minRetryDelayMs: NEVER_MS,
@@ -156,6 +158,6 @@ export class Stores extends CDCDurableObject {
   declare ctx: CDCState
 
   protected override configure(): CDCOptions {
-    return { lingerMs: NEVER_MS, ...configurations.get(this.ctx.id.name ?? '') }
+    return { drizzle, lingerMs: NEVER_MS, ...configurations.get(this.ctx.id.name ?? '') }
   }
 }

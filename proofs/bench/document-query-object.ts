@@ -33,7 +33,7 @@ export class DocumentQueryObject extends CDCDurableObject {
 
   fill(documents: number): void {
     for (let first = 0; first < documents; first += DOCUMENTS_PER_CALL)
-      this.#films.createMany(Array.from({ length: DOCUMENTS_PER_CALL }, (_, index) => filmOf(first + index)))
+      this.#films.createBatch(Array.from({ length: DOCUMENTS_PER_CALL }, (_, index) => filmOf(first + index)))
   }
 
   measure(): QueryCost[] {

@@ -50,7 +50,7 @@ export class GraphObject extends CDCDurableObject {
     }
     const all = [...pairs.values()]
     for (let first = 0; first < all.length; first += RELATIONSHIPS_PER_BATCH)
-      this.#graph.relateMany(all.slice(first, first + RELATIONSHIPS_PER_BATCH))
+      this.#graph.relateBatch(all.slice(first, first + RELATIONSHIPS_PER_BATCH))
   }
 }
 

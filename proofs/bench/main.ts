@@ -12,7 +12,7 @@ import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { searchFigures } from './search.ts'
-import { storesFigures } from './stores.ts'
+import { captureFigures, storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
@@ -21,6 +21,7 @@ const figures: readonly Figure[] = [
   ...rowsFigures,
   ...relayFigures,
   ...storesFigures,
+  ...captureFigures,
   ...documentQueryFigures,
   ...graphFigures,
   ...searchFigures,

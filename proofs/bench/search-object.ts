@@ -34,7 +34,7 @@ export class SearchObject extends CDCDurableObject {
   }
 
   async run({ vectors, dimension, limit, rounds, searches }: SearchLoad): Promise<SearchTimes> {
-    const store = new VectorStore(this.ctx, { dimension })
+    const store = new VectorStore(this.ctx, 'vectors', { dimension })
     const all = Float32Array.from({ length: vectors * dimension }, () => Math.random() - 0.5)
     const row = (index: number): Float32Array => all.subarray(index * dimension, (index + 1) * dimension)
     for (let from = 0; from < vectors; from += VECTORS_PER_BATCH) {

@@ -11,7 +11,7 @@ export interface StoreTask {
   kind: keyof Side
   rounds: number
   turns: number
-  /** Rows in a turn, and rows in a transaction if the kind is `batch`. */
+  /** Rows of a turn, and of a transaction if the kind is `batch`. */
   rows: number
   rowsPerBatch: number
 }
@@ -19,11 +19,11 @@ export interface StoreTask {
 /** Milliseconds of each round. */
 export interface StoreTimes {
   rounds: { bare: number; captured: number }[]
-  /** Rows written for each row of the user's, before any of it is drained. */
+  /** Rows written for each row of the user's, before the outbox is drained. */
   rowsWritten: { bare: number; captured: number }
 }
 
-/** Longer than any figure takes: the alarm must not run while something is timed. */
+/** Longer than any figure takes: the alarm must not run while time is measured. */
 const NEVER_MS = 3_600_000
 const WARM_UP_ROUNDS = 2
 
@@ -31,7 +31,7 @@ export class StoresObject extends CDCDurableObject {
   #index = 0
 
   protected override configure(): CDCOptions {
-    // Delivered rows are deleted at once, so that every turn finds the log equally short.
+    // Delivered rows are deleted at once, so that the log is equally short in each turn.
     return { lingerMs: NEVER_MS, retentionMs: 0 }
   }
 
@@ -42,7 +42,7 @@ export class StoresObject extends CDCDurableObject {
     const rounds: StoreTimes['rounds'] = []
     for (let round = 0; round < WARM_UP_ROUNDS + task.rounds; round += 1) {
       const times = { bare: 0, captured: 0 }
-      // The sides take turns of a few milliseconds, so that other work on the machine slows both of them.
+      // The sides take turns of a few milliseconds, so that other load on the machine slows both of them.
       for (let turn = 0; turn < task.turns; turn += 1) {
         times.bare += await this.#time(() => this.#write(load.bare, task), load)
         times.captured += await this.#time(() => this.#write(load.captured, task), load)
@@ -64,7 +64,7 @@ export class StoresObject extends CDCDurableObject {
     this.#index += rows
   }
 
-  /** Times work that is done in one turn, in which no alarm can run, and deletes its rows and events afterwards. */
+  /** Times work that is done in one turn, in which no alarm can run, and then removes its rows and events. */
   async #time(work: () => void, load: StoreLoad): Promise<number> {
     const start = performance.now()
     work()

@@ -9,9 +9,7 @@ import { median } from './quantile.ts'
 const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector']
 
 const LOAD = { rounds: 11, turns: 10, rows: 500, rowsPerBatch: 100 }
-const ROWS_PER_ROUND = LOAD.turns * LOAD.rows
-
-const sidesSchema = z.object({ bare: z.number().positive(), captured: z.number().positive() })
+const sidesSchema = z.object({ bare: z.number().nonnegative(), captured: z.number().positive() })
 const timesSchema = z.object({ rounds: z.array(sidesSchema), rowsWritten: sidesSchema })
 
 export const storesFigures: readonly Figure[] = STORES.flatMap((store): Figure[] => [
@@ -29,15 +27,40 @@ export const storesFigures: readonly Figure[] = STORES.flatMap((store): Figure[]
   },
 ])
 
+export const captureFigures: readonly Figure[] = [
+  {
+    name: 'capture.insert.ratio',
+    unit: '× the time of the same INSERT of a row into a table that is not captured',
+    goal: { atMost: 2 },
+    measure: () => measureRatio('capture.insert', 'single'),
+  },
+  {
+    name: 'capture.update.ratio',
+    unit: '× the time of the same UPDATE of a row of a table that is not captured',
+    goal: { atMost: 2.2 },
+    measure: () => measureRatio('capture.update', 'single'),
+  },
+  {
+    name: 'capture.statement.ratio',
+    unit: '× the time of the same statement of 1,000 rows on a table that is not captured',
+    goal: { atMost: 1.6 },
+    measure: () => measureRatio('capture.insert', 'batch', { rows: 2_000, rowsPerBatch: 1_000 }),
+  },
+]
+
 /** The median over the rounds of one side's time against the other's. */
-async function measureRatio(store: string, kind: StoreTask['kind']): Promise<number> {
-  const task: StoreTask = { store, kind, ...LOAD }
+async function measureRatio(
+  store: string,
+  kind: StoreTask['kind'],
+  rows: Pick<StoreTask, 'rows' | 'rowsPerBatch'> = LOAD,
+): Promise<number> {
+  const task: StoreTask = { ...LOAD, ...rows, store, kind }
   const { rounds, rowsWritten } = timesSchema.parse(await callWorker(`/stores/${store}-${kind}`, task))
   const ratios = rounds.map(({ bare, captured }) => captured / bare)
   const perRow = (side: 'bare' | 'captured'): string =>
-    `${((median(rounds.map((times) => times[side])) * 1_000) / ROWS_PER_ROUND).toFixed(1)} µs and ${rowsWritten[side].toFixed(2)} rows written a row`
+    `${((median(rounds.map((times) => times[side])) * 1_000) / (task.turns * task.rows)).toFixed(1)} µs and ${rowsWritten[side].toFixed(2)} rows written a row`
   console.error(
-    `store.${store}.${kind}: ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; ${perRow('captured')}; without events ${perRow('bare')}`,
+    `${store}.${kind}: ratios ${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)}; ${perRow('captured')}; without events ${perRow('bare')}`,
   )
   return median(ratios)
 }

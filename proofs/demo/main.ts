@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { MultiBar, type SingleBar } from 'cli-progress'
-import { writeTable } from '../../src/cli/output.ts'
+import { printTable } from '../../src/cli/output.ts'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { Runtime } from '../harness/runtime.ts'
 import { openTable, type OpenTable } from '../harness/table.ts'
@@ -151,7 +151,11 @@ async function show(table: OpenTable, log: LogProof): Promise<void> {
   for (const [name, maxRows] of Object.entries(QUERIES)) {
     const sql = readFileSync(join(import.meta.dirname, `../../streams/queries/${name}.sql`), 'utf8').trim()
     output.say(`\n${sql}\n`)
-    await writeTable(await table.query(sql), stdout.write.bind(stdout), { width: stdout.columns ?? 120, maxRows })
+    await printTable(
+      await table.query(sql),
+      { line: (text) => output.say(text), columns: stdout.columns ?? 120 },
+      maxRows,
+    )
   }
   output.say('\nThe proof, from the Iceberg table alone, as `npx durable-outbox verify` gives it:\n')
   output.say('source                         first LSN  last LSN    events   missing   doubled')

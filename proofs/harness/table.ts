@@ -16,14 +16,10 @@ export interface OpenTable {
 
 /** Opens the table's current snapshot in a state directory of the project's own Worker. */
 export async function openTable(state: string): Promise<OpenTable> {
-  const io = {
-    stdout: () => undefined,
-    stderr: () => undefined,
-    stdin: () => Promise.resolve(''),
-    cwd: ROOT,
-    env: {},
-  }
-  const [duckdb, table] = await Promise.all([loadDuckDB(), readLocalTable({ state }, io)])
+  const [duckdb, table] = await Promise.all([
+    loadDuckDB(),
+    readLocalTable({ state }, { cwd: ROOT, note: () => undefined }),
+  ])
   return { files: table.files, query: (sql) => runSQL(duckdb, table, sql) }
 }
 

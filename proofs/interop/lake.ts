@@ -4,11 +4,11 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import { ACCESS_KEY_ID, TOKEN_NAME } from '../../src/lake/catalog/access.ts'
-import { DEFAULT_LOCATION } from '../../src/lake/table/table.ts'
+import { locationOf } from '../../src/lake/table/location.ts'
 import { Runtime } from '../harness/runtime.ts'
 
 /** The table's place in the bucket. */
-const TABLE_PREFIX = `${new URL(DEFAULT_LOCATION).pathname.slice(1)}/`
+const TABLE_PREFIX = locationOf({}).prefix
 
 const PAGES_MAX = 100
 

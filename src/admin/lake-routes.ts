@@ -1,14 +1,14 @@
-// The lake's repair over HTTP, for the command.
+// The lake's repair over HTTP, for `durable-outbox reconcile`.
 
 import { Hono } from 'hono'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
-import { requireToken } from './token.ts'
+import { requireAdminToken } from './token.ts'
 
-/** Enough for as many logs and holes as one repair looks for. */
+/** Enough for all logs and holes of one repair. */
 const BODY_BYTES_MAX = 2_000_000
 
-/** What can be repaired: the binding of a `Lake`. */
+/** A lake that can be repaired: the binding of a `Lake`. */
 export interface RepairableLake {
   repair(suspects: unknown): unknown
 }
@@ -20,7 +20,7 @@ export interface RepairableLake {
 export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('lake'))
-  app.use('/repair', requireToken)
+  app.use('/repair', requireAdminToken)
   app.use('/repair', limitBody('lake', BODY_BYTES_MAX))
   app.post('/repair', async (c) => {
     const suspects: unknown = await c.req.json().catch(() => undefined)

@@ -1,70 +1,95 @@
 // The admin RPC: `await env.CUSTOMERS.getByName('acme').outbox.stats()`. Every read is bounded, whatever the size of the
-// log: it walks along LSNs, and says where to go on.
+// log (I7): it reads a range of LSNs, and returns the LSN of the next page.
 
 import { RpcTarget } from 'cloudflare:workers'
-import * as z from 'zod'
-import { CDCError } from '../error.ts'
+import type { Capture } from '../capture/capture.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
-import { type CommittedEvent, eventFields } from '../event/unified-event.ts'
+import { Fields } from '../event/fields.ts'
+import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
+import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import type { DeadLetter } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import type { OutboxTransactions } from '../transaction/transactions.ts'
 
-/** Events that one call of `list` or `deadLetters` returns, and that one call of `redrive` or `discard` changes. */
-export const PAGE_EVENTS_MAX = 1_000
+/** How many events one call of `list` or `deadLetters` returns, and one call of `redrive` or `discard` changes. */
+const PAGE_EVENTS_MAX = 1_000
 const PAGE_EVENTS = 100
-/** What one call reads of the log, at most, however few of its events are asked for. An RPC call carries 32 MB. */
+/** How much of the log one call reads, however few of its events match. An RPC call carries 32 MB. */
 const PAGE_ROWS_MAX = 1_000
 const PAGE_BYTES_MAX = 8_000_000
 
-const lsnSchema = z.int().positive()
-const limitSchema = z.int().positive().max(PAGE_EVENTS_MAX).default(PAGE_EVENTS)
-const matchFields = {
-  type: eventFields.type.optional(),
-  store: eventFields.store.optional(),
-  table: eventFields.table.optional(),
-  key: eventFields.key.optional(),
-  from: lsnSchema.default(1),
-  to: lsnSchema.optional(),
-  limit: limitSchema,
+/** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
+export interface OutboxMatch {
+  type?: string
+  store?: StoreType
+  table?: string
+  key?: string
+  from?: number
+  to?: number
+  limit?: number
 }
 
-const listSchema = z.strictObject({ ...matchFields, status: z.enum(['pending', 'delivered']).optional() })
-const deadLettersSchema = z.strictObject(matchFields)
-const chosenSchema = z
-  .strictObject({
-    ...matchFields,
-    ids: z.array(eventFields.id).max(PAGE_EVENTS_MAX).optional(),
-    all: z.literal(true).optional(),
-  })
-  .refine(
-    ({ ids, all, type, store, table, key, to }) =>
-      [ids, all, type, store, table, key, to].some((choice) => choice !== undefined),
-    {
-      error: 'say which dead letters: { ids }, a filter, or { all: true }',
-    },
-  )
-const discardSchema = z.looseObject({ reason: z.string().min(1).max(1_000) })
-const snapshotSchema = z.strictObject({
-  store: eventFields.table,
-  chunk: z.int().positive().max(SNAPSHOT_CHUNK_MAX).default(SNAPSHOT_CHUNK),
-})
-const replaySchema = z
-  .strictObject({ fromLSN: lsnSchema, toLSN: lsnSchema })
-  .refine(({ fromLSN, toLSN }) => fromLSN <= toLSN, { error: 'fromLSN is above toLSN' })
+export interface OutboxQuery extends OutboxMatch {
+  status?: 'pending' | 'delivered'
+}
 
-/** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
-export type OutboxMatch = z.input<typeof deadLettersSchema>
-export type OutboxQuery = z.input<typeof listSchema>
 /** Which dead letters: these ids, or all that match, or `{ all: true }`. */
-export type DeadLetterChoice = z.input<typeof chosenSchema>
+export interface DeadLetterChoice extends OutboxMatch {
+  ids?: string[]
+  all?: true
+}
 
-/** A JSON object, in words that the types of RPC understand: `unknown` they refuse, and a recursive type is too deep. */
+const lsn = whole()
+const placeFields = new Fields<{ lsn: number }>({ lsn })
+const match = {
+  type: optional(name),
+  store: optional(storeType),
+  table: optional(name),
+  key: optional(name),
+  from: withDefault(lsn, 1),
+  to: optional(lsn),
+  limit: withDefault(whole({ to: PAGE_EVENTS_MAX }), PAGE_EVENTS),
+}
+/** Once the defaults are in. */
+type Filled<Query extends OutboxMatch> = Query & Required<Pick<Query, 'from' | 'limit'>>
+
+const others = 'is not known here'
+const queryFields = new Fields<Filled<OutboxQuery>>(
+  { ...match, status: optional(oneOf(['pending', 'delivered'])) },
+  { others },
+)
+const matchFields = new Fields<Filled<OutboxMatch>>(match, { others })
+const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
+const choiceFields = new Fields<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
+const discardFields = new Fields<Filled<DeadLetterChoice> & { reason: string }>(
+  { ...choice, reason: text(1_000) },
+  { others, rule: choiceProblem },
+)
+const snapshotFields = new Fields<{ store: string; chunk: number }>(
+  { store: name, chunk: withDefault(whole({ to: SNAPSHOT_CHUNK_MAX }), SNAPSHOT_CHUNK) },
+  { others },
+)
+const rangeFields = new Fields<{ fromLSN: number; toLSN: number }>(
+  { fromLSN: lsn, toLSN: lsn },
+  {
+    others,
+    rule: ({ fromLSN, toLSN }) => (fromLSN > toLSN ? 'fromLSN is above toLSN' : undefined),
+  },
+)
+
+function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoice): string | undefined {
+  const isChosen = [ids, all, type, store, table, key, to].some((choice) => choice !== undefined)
+  return isChosen ? undefined : 'say which dead letters: { ids }, a filter, or { all: true }'
+}
+
+/** A JSON object, as a type that RPC accepts: it refuses `unknown`, and a recursive type is too deep for it. */
 type JSONObject = Record<string, string | number | boolean | null | object>
 
 /** An event as it goes over RPC. */
@@ -75,13 +100,13 @@ export type RPCEvent = Omit<CommittedEvent, 'before' | 'after' | 'data'> & {
 }
 export type ListedEvent = RPCEvent & { status: 'pending' | 'delivered' }
 
-/** A page of something by LSN. `nextLSN`, if there is one, is the `from` of the page after it. */
+/** A page in LSN order. `nextLSN` is the `from` of the next page, if there may be one. */
 export interface Page<Item> {
   items: Item[]
   nextLSN?: number
 }
 
-/** A refused event, why, and how often and when it was tried. Times are ISO 8601, UTC. */
+/** A refused event, the reason, and its attempts. Times are ISO 8601, UTC. */
 export interface ListedDeadLetter {
   lsn: number
   id: string
@@ -92,32 +117,32 @@ export interface ListedDeadLetter {
   lastAttempt: string
 }
 
-/** Where an outbox and its relay stand. Times are ISO 8601, UTC; sizes are UTF-8 bytes on the wire. */
+/** The state of an outbox and its relay. Times are ISO 8601, UTC; sizes are UTF-8 bytes on the wire. */
 export interface OutboxStats {
   ns: string
   source: string
   epoch: string
   pendingEvents: number
   pendingBytes: number
-  /** Age of the oldest pending event: how far the table is behind. */
+  /** Age of the oldest pending event. */
   lagMs: number
   lastLSN: number
   ackedLSN: number
-  /** Events of this database that the pipeline has accepted, records of dead letters among them. */
+  /** Events of this database that the pipeline has accepted, including the records of dead letters. */
   deliveredEvents: number
   retainedBytes: number
   deadLetters: number
   isPaused: boolean
-  /** By captured table: `live`, or why what is written to it is not captured as it must be. */
+  /** By captured table: `live`, or why writes to it may not be captured. */
   captured: Record<string, string>
-  /** The snapshots that were ever begun, the latest of each store. */
+  /** The latest table snapshot of each store. */
   snapshots: SnapshotProgress[]
-  /** The batch that was begun and is not accepted yet. */
+  /** The batch that is not accepted yet. */
   inFlight?: { firstLSN: number; lastLSN: number; attempts: number; since: string; nextAttempt?: string }
   lastError?: string
 }
 
-/** What came of a flush. */
+/** The result of a flush. */
 export interface FlushOutcome {
   delivered: number
   pendingEvents: number
@@ -126,28 +151,31 @@ export interface FlushOutcome {
   lastError?: string
 }
 
-export interface OutboxAdminParts {
+interface OutboxAdminPorts {
+  readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly relay: Relay
   readonly limits: RelayLimits
   readonly now: () => number
   readonly snapshots: Snapshots
-  readonly captured: () => Record<string, string>
-  /** Appends events that are already made, in a transaction of their own, together with what the callback does. */
-  readonly commit: (change: (tx: Transaction) => readonly EncodedEvent[]) => void
+  readonly capture: Capture
+  readonly transactions: OutboxTransactions
 }
 
-/** The outbox of one object, for people and programs that look after it. Reads cost what they return, not what there is. */
+/** The outbox of one object, for its operators. A read costs as much as it returns, whatever the size of the log. */
 export class OutboxAdmin extends RpcTarget {
-  readonly #parts: OutboxAdminParts
+  /** `pageEvents`: events that one call returns or changes. `snapshotChunk`: rows of one chunk of a snapshot. */
+  static readonly limits = { pageEvents: PAGE_EVENTS_MAX, snapshotChunk: SNAPSHOT_CHUNK_MAX } as const
 
-  constructor(parts: OutboxAdminParts) {
+  readonly #ports: OutboxAdminPorts
+
+  constructor(ports: OutboxAdminPorts) {
     super()
-    this.#parts = parts
+    this.#ports = ports
   }
 
   stats(): OutboxStats {
-    const { outbox, now } = this.#parts
+    const { outbox, now } = this.#ports
     const state = this.#state()
     const { events, bytes, lastLSN } = outbox.backlog()
     return {
@@ -163,20 +191,20 @@ export class OutboxAdmin extends RpcTarget {
       retainedBytes: state.ackedBytes - state.prunedBytes,
       deadLetters: outbox.deadLetters.count(),
       isPaused: state.isPaused,
-      captured: this.#parts.captured(),
-      snapshots: this.#parts.snapshots.list(),
+      captured: this.#ports.capture.status(),
+      snapshots: this.#ports.snapshots.list(),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
   }
 
-  /** The events of the log that match, in LSN order, both pending ones and those that were delivered and are kept. */
+  /** The matching events of the log in LSN order: pending ones, and delivered ones while they are kept. */
   list(query: OutboxQuery = {}): Page<ListedEvent> {
-    const { status, from, to = Infinity, limit, ...match } = parse(listSchema, query, 'list')
+    const { status, from, to = Infinity, limit, ...match } = parse(queryFields, query, 'list')
     const state = this.#state()
     const first = Math.max(from, state.epochLSN, status === 'pending' ? state.ackedLSN + 1 : 1)
     const last = Math.min(to, status === 'delivered' ? state.ackedLSN : Infinity)
-    const { rows, isLast } = this.#parts.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
+    const { rows, isLast } = this.#ports.outbox.page(first, Math.min(last, Number.MAX_SAFE_INTEGER), {
       maxRows: PAGE_ROWS_MAX,
       maxBytes: PAGE_BYTES_MAX,
     })
@@ -191,22 +219,22 @@ export class OutboxAdmin extends RpcTarget {
     return isLast || lastRow === undefined ? { items } : { items, nextLSN: lastRow.lsn + 1 }
   }
 
-  /** One event of the log; nothing where it never was, or is not kept any more. */
+  /** One event of the log; undefined if there never was one, or if it is no longer kept. */
   get(lsn: number): ListedEvent | undefined {
-    const at = parse(lsnSchema, lsn, 'get')
+    const at = parse(placeFields, { lsn }, 'get').lsn
     return this.list({ from: at, to: at, limit: 1 }).items[0]
   }
 
-  /** Sends what is pending now, without waiting for a backoff to end, and says what came of it. */
+  /** Sends the pending events now, without waiting for the end of a backoff. @returns the result. */
   async flush(): Promise<FlushOutcome> {
-    const { outbox, relay } = this.#parts
+    const { outbox, relay } = this.#ports
     const before = this.#state().ackedLSN
     await relay.run({ isForced: true })
-    // A run that had begun before may have been about to end.
+    // The call may have joined a run that was about to end.
     if (outbox.backlog().events > 0 && this.#state().lastError === null) await relay.run({ isForced: true })
     const { ackedLSN, isPaused, lastError } = this.#state()
     return {
-      // Less than before where the storage was emptied meanwhile.
+      // Less than before if the storage was emptied meanwhile.
       delivered: Math.max(0, ackedLSN - before),
       pendingEvents: outbox.backlog().events,
       deadLetters: outbox.deadLetters.count(),
@@ -215,34 +243,33 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  /** Stops sending, after the batch that is on its way. Events go on to be captured, and no alarm is armed for them. */
+  /** Stops sending, after the batch in flight. Events are still captured, but no alarm is armed for them. */
   pause(): void {
-    this.#parts.relay.pause()
+    this.#ports.relay.pause()
   }
 
   resume(): void {
-    this.#parts.relay.resume()
+    this.#ports.relay.resume()
   }
 
-  /** The events that the pipeline refused and nobody has redriven or discarded, in LSN order. */
+  /** The refused events that were neither redriven nor discarded, in LSN order. */
   deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
     const state = this.#state()
-    const { items, ...rest } = this.#findDeadLetters(parse(deadLettersSchema, query, 'deadLetters'))
+    const { items, ...rest } = this.#findDeadLetters(parse(matchFields, query, 'deadLetters'))
     return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
   /**
-   * Sends dead letters again: each under a new LSN, with its own id, and with the LSN that it had in
-   * `_meta.redrivenFrom`.
+   * Sends dead letters again: each under a new LSN, with its own id, and with its former LSN in `_meta.redrivenFrom`.
    *
-   * @returns how many, and `nextLSN` where there may be more.
+   * @returns how many, and `nextLSN` if there may be more.
    */
   redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, choice, 'redrive'))
+    const { items: letters, ...rest } = this.#findDeadLetters(parse(choiceFields, choice, 'redrive'))
     if (letters.length > 0)
-      this.#parts.commit(() => {
-        for (const { lsn } of letters) this.#parts.outbox.deadLetters.remove(lsn)
-        // What happened keeps its time, however late it is sent.
+      this.#ports.transactions.commitEncoded(() => {
+        for (const { lsn } of letters) this.#ports.outbox.deadLetters.remove(lsn)
+        // The event keeps the time at which it happened, however late it is sent.
         return letters.map(({ lsn, event, timeMs }) =>
           encode({ timestamp: new Date(timeMs).toISOString(), ...event, redrivenFrom: lsn }),
         )
@@ -251,28 +278,28 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   /**
-   * Emits the present rows of a store or a captured table as `r` events, a chunk at a time over alarms, while writes go
-   * on: for a table that already holds rows when its capture begins, or a reader that begins anew. Goes on after the end
-   * of the runtime; `stats()` says how far it has come.
+   * Emits the current rows of a store or a captured table as `r` events, a chunk at a time over alarms, while writes
+   * continue: for a table that has rows when its capture begins, or for a reader that starts from nothing. It continues
+   * after the end of the runtime; `stats()` reports its progress.
    *
    * @param store `<kind>/<table>`, such as `document/Customer`, or the table alone, or the store itself.
-   * @param options.chunk rows of one transaction, 500 unless told, at most 1,000.
+   * @param options.chunk rows of one transaction. Default: 500; at most 1,000.
    * @throws {CDCError} `not-found`, `invalid-argument`.
    */
   snapshot(store: string | { readonly name: string }, options: { chunk?: number } = {}): SnapshotProgress {
     const given = { ...options, store: Object(store).name ?? store }
-    const { store: name, chunk } = parse(snapshotSchema, given, 'snapshot')
-    return this.#parts.snapshots.start(name, chunk)
+    const { store: name, chunk } = parse(snapshotFields, given, 'snapshot')
+    return this.#ports.snapshots.start(name, chunk)
   }
 
-  /** Drops dead letters for good. A `cdc.dead_letter_discarded` event says which and why, and lands like any other. */
+  /** Deletes dead letters. For each, a `cdc.dead_letter_discarded` event with the reason lands like any other. */
   discard(choice: DeadLetterChoice & { reason: string }): { discarded: number; nextLSN?: number } {
-    const { reason, ...which } = parse(discardSchema, choice, 'discard')
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(chosenSchema, which, 'discard'))
+    const { reason, ...which } = parse(discardFields, choice, 'discard')
+    const { items: letters, ...rest } = this.#findDeadLetters(which)
     if (letters.length > 0)
-      this.#parts.commit((tx) => {
+      this.#ports.transactions.commitEncoded((tx) => {
         for (const { lsn, event } of letters) {
-          this.#parts.outbox.deadLetters.remove(lsn)
+          this.#ports.outbox.deadLetters.remove(lsn)
           tx.emit({ type: 'cdc.dead_letter_discarded', data: { lsn, id: event.id, type: event.type, reason } })
         }
         return []
@@ -281,15 +308,15 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   /**
-   * Sends delivered events again under their own identities: a receiver that lands each once changes nothing. For a
-   * receiver that lost some.
+   * Sends delivered events again under their own identities, for a receiver that has lost some. A receiver that lands each
+   * event once ignores those that it has.
    *
-   * @returns how many were sent, and `nextLSN` where the range goes on.
-   * @throws {CDCError} `not-found` where the first of them is not kept any more, `pipeline-failed` with its reason.
+   * @returns how many were sent, and `nextLSN` if the range continues.
+   * @throws {CDCError} `not-found` if the first of them is no longer kept, `pipeline-failed` with the pipeline's reason.
    */
   async replay(range: { fromLSN: number; toLSN: number }): Promise<{ replayed: number; nextLSN?: number }> {
-    const { fromLSN, toLSN } = parse(replaySchema, range, 'replay')
-    const { outbox, limits } = this.#parts
+    const { fromLSN, toLSN } = parse(rangeFields, range, 'replay')
+    const { outbox, limits } = this.#ports
     const state = this.#state()
     const lastLSN = Math.min(toLSN, state.ackedLSN, fromLSN + limits.maxBatchEvents - 1)
     const pageLimits = { maxRows: limits.maxBatchEvents, maxBytes: limits.maxBatchBytes / 2 }
@@ -297,17 +324,17 @@ export class OutboxAdmin extends RpcTarget {
     const last = Math.min(lastLSN, rows.at(-1)?.lsn ?? 0)
     const [oldest] = rows
     if (oldest === undefined || fromLSN < state.epochLSN || oldest.lsn - oldest.count + 1 > fromLSN)
-      throw new CDCError('not-found', `replay: LSN ${fromLSN} was not delivered in this epoch, or is not kept any more`)
-    await this.#sendApart(createBatch(state, rows, { first: fromLSN, last, retries: 0 }))
+      throw new CDCError('not-found', `replay: LSN ${fromLSN} was not delivered in this epoch, or is no longer kept`)
+    await this.#resend(createBatch(state, rows, { first: fromLSN, last, retries: 0 }))
     const isDone = last >= toLSN || last >= state.ackedLSN
     return { replayed: last - fromLSN + 1, ...(!isDone && { nextLSN: last + 1 }) }
   }
 
-  async #sendApart(batch: Batch): Promise<void> {
+  async #resend(batch: Batch): Promise<void> {
     try {
-      await this.#parts.relay.sendApart(batch)
+      await this.#ports.relay.replay(batch)
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
+      const reason = messageOf(cause)
       throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
         retryable: true,
         cause,
@@ -315,8 +342,8 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: DeadLetterMatch): Page<DeadLetter> {
-    const scanned = this.#parts.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
+  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: Filled<DeadLetterChoice>): Page<DeadLetter> {
+    const scanned = this.#ports.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
       if (letter.lsn > to) return { items }
@@ -330,8 +357,8 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   #state(): OutboxState {
-    this.#parts.outbox.open()
-    const state = this.#parts.outbox.state()
+    this.#ports.tables.open()
+    const state = this.#ports.outbox.state()
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     return state
   }
@@ -342,7 +369,7 @@ function encode(content: EventContent): EncodedEvent {
   return { id: content.id, json, bytes: utf8Bytes(json) }
 }
 
-/** It was read from JSON, so that is what it holds. */
+/** The event was read from JSON, so it holds nothing else. */
 function forRPC(event: CommittedEvent): RPCEvent {
   return event as RPCEvent
 }
@@ -370,8 +397,6 @@ function describeBatch(state: OutboxState): NonNullable<OutboxStats['inFlight']>
   }
 }
 
-type DeadLetterMatch = z.output<typeof deadLettersSchema> & { ids?: string[] | undefined }
-
 type MatchedField = 'type' | 'store' | 'table' | 'key'
 type Match = { [Field in MatchedField]?: EventContent[Field] | undefined }
 
@@ -384,9 +409,6 @@ function matches(event: Match, { type, store, table, key }: Match): boolean {
   )
 }
 
-function parse<Schema extends z.ZodType>(schema: Schema, input: unknown, method: string): z.output<Schema> {
-  const parsed = schema.safeParse(input)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => [issue.path.join('.'), issue.message].filter(Boolean).join(': '))
-  throw new CDCError('invalid-argument', `outbox.${method}: ${problems.join('; ')}`)
+function parse<T extends object>(fields: Fields<T>, argument: object, method: string): T {
+  return fields.parse(argument, `outbox.${method}`, 'invalid-argument')
 }

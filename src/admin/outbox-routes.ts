@@ -1,17 +1,17 @@
-// The admin RPC over HTTP, for what is no Worker: `POST /<class>/<object>/<method>`, with the argument as the JSON body.
+// The admin RPC over HTTP, for callers outside of Workers: `POST /<class>/<object>/<method>`, with the argument as JSON body.
 
 import { Hono, type HonoRequest } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { CDCError } from '../error.ts'
-import { jsonProblem } from '../event/json.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
-import { requireToken } from './token.ts'
+import { requireAdminToken } from './token.ts'
 
-/** Enough for the largest sensible argument, a thousand ids. */
+/** Enough for the largest argument, a thousand ids. */
 const BODY_BYTES_MAX = 64 * 1024
 
-/** The calls of `OutboxAdmin`. The outbox checks every argument itself, so here they may be anything. */
+/** The calls of `OutboxAdmin`. It checks every argument itself, so here they are unknown. */
 export interface OutboxCalls {
   stats(): unknown
   list(query: unknown): unknown
@@ -26,14 +26,14 @@ export interface OutboxCalls {
   snapshot(store: unknown, options: unknown): unknown
 }
 
-/** What has an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
+/** An object with an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
 export interface OutboxHolder {
   readonly outbox: OutboxCalls | PromiseLike<OutboxCalls & Disposable>
 }
 
 type Call = (outbox: OutboxCalls, argument: unknown) => unknown
 
-/** All that can be reached. The name in the URL is looked up here, and never on an object. */
+/** Every method that can be called. The name in the URL is looked up here, and never on an object. */
 const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
   ['stats', (outbox) => outbox.stats()],
   ['list', (outbox, query = {}) => outbox.list(query)],
@@ -49,27 +49,30 @@ const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
 ])
 
 /**
- * A hono app for the outboxes of a Worker's objects, to be mounted where the `durable-outbox` command looks for it:
+ * A hono app for the outboxes of a Worker's objects, to be mounted where the `durable-outbox` command expects it:
  * `app.route('/admin/outbox', outboxRoutes(find))`.
  *
- * A request needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and while that variable is empty all are
- * refused. The answer is the call's result as JSON, `null` where it has none. A refusal is
- * `{ error: string, code: string, retryable: boolean }` with the status that says the same.
+ * A request needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`; while that variable is empty, all requests are
+ * refused. The response is the call's result as JSON, or `null` if it has none. An error is
+ * `{ error: string, code: string, retryable: boolean }`, with the HTTP status of its code.
  *
- * @param find gives the object's stub; nothing where there is no such class, or its outbox is nobody's business.
+ * @param find returns the object's stub; undefined if there is no such class, or if its outbox is not to be reached.
  */
 export function outboxRoutes<Env extends object>(
   find: (env: Env, className: string, object: string) => OutboxHolder | undefined,
 ): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('admin'))
-  app.use(requireToken)
+  app.use(requireAdminToken)
   app.use(limitBody('admin', BODY_BYTES_MAX))
   app.post('/:class/:object/:method', async (c) => {
     const { class: className, object, method } = c.req.param()
     const call = calls.get(method)
     if (call === undefined)
-      throw new CDCError('not-found', `admin: there is no ${method}; there are ${[...calls.keys()].join(', ')}`)
+      throw new CDCError(
+        'not-found',
+        `admin: there is no method ${method}; the methods are ${[...calls.keys()].join(', ')}`,
+      )
     const argument = await readArgument(c.req)
     const holder = find(c.env, className, object)
     if (holder === undefined) throw new CDCError('not-found', `admin: there is no outbox of ${className}/${object}`)
@@ -77,7 +80,10 @@ export function outboxRoutes<Env extends object>(
   })
   app.all('*', (c) => {
     if (c.req.method !== 'POST') throw new HTTPException(405, { message: 'admin: every call is a POST' })
-    throw new CDCError('not-found', 'admin: the path is /<class>/<object>/<method>, with / in a name written as %2F')
+    throw new CDCError(
+      'not-found',
+      'admin: the path must be /<class>/<object>/<method>, with / in a name encoded as %2F',
+    )
   })
   return app
 }
@@ -88,7 +94,7 @@ function snapshot(outbox: OutboxCalls, argument: unknown): unknown {
   return outbox.snapshot(store, options)
 }
 
-/** Gives the stub of the outbox back after the call: it would keep its object in memory. */
+/** Disposes of the outbox's stub after the call: it would keep its object in memory. */
 async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => unknown): Promise<unknown> {
   const outbox = await holder.outbox
   try {
@@ -98,22 +104,15 @@ async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => un
   }
 }
 
-/** @returns nothing where the body is empty. */
+/** @returns undefined if the body is empty. */
 async function readArgument(request: HonoRequest): Promise<unknown> {
   const text = await request.text()
   if (text === '') return undefined
   if (!/^application\/json\s*(?:;|$)/i.test(request.header('content-type') ?? ''))
     throw new HTTPException(415, { message: 'admin: send the body as JSON, with content-type: application/json' })
   const argument = parseJSON(text)
+  if (argument === undefined) throw new CDCError('invalid-argument', 'admin: the body is not JSON')
   const problem = jsonProblem(argument)
   if (problem !== undefined) throw new CDCError('invalid-argument', `admin: the body: ${problem}`)
   return argument
-}
-
-function parseJSON(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new CDCError('invalid-argument', 'admin: the body is not JSON')
-  }
 }

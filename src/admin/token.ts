@@ -1,21 +1,7 @@
-// Who may use the admin routes: whoever has the token. While none is configured, nobody.
-
-import type { Context, Next } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { bearerOf, isSame, secretOf } from '../http/secret.ts'
+import { requireToken } from '../http/token.ts'
 
-const CLOSED =
-  'admin: closed, because ADMIN_TOKEN is not set; set it with `npx wrangler secret put ADMIN_TOKEN`, ' +
-  'or for `wrangler dev` as ADMIN_TOKEN=… in .dev.vars'
-
-/** A hono middleware. @throws {HTTPException} 403 while `env.ADMIN_TOKEN` is empty, 401 for any other token than it. */
-export async function requireToken(c: Context, next: Next): Promise<void> {
-  const expected = secretOf(c.env, 'ADMIN_TOKEN')
-  if (expected === '') throw new HTTPException(403, { message: CLOSED })
-  const given = bearerOf(c.req.header('authorization'))
-  if (given === undefined)
-    throw new HTTPException(401, { message: 'admin: no token; send it as authorization: Bearer <token>' })
-  if (!(await isSame(given, expected)))
-    throw new HTTPException(401, { message: 'admin: the token is not that of ADMIN_TOKEN' })
-  await next()
-}
+/** A hono middleware that admits requests with ADMIN_TOKEN. */
+export const requireAdminToken = requireToken('ADMIN_TOKEN', (status, message) => {
+  throw new HTTPException(status, { message: `admin: ${message}` })
+})

@@ -6,9 +6,18 @@ import type { CaptureOptions } from './captured-table.ts'
 export interface CaptureContext extends StoreContext {
   /**
    * Captures a table of the object's own, drizzle's or plain: from now on no write to it can bypass the outbox, however
-   * it is made. To be called whenever the object wakes, in its constructor.
+   * it is made. To be called whenever the object wakes, in its constructor; a table that was captured once
+   * stays captured.
    *
    * @throws {CDCError} `not-found` where there is no such table, `invalid-argument` for options that don't fit it.
    */
   capture(table: string | SQLiteTable, options?: CaptureOptions): void
+
+  /**
+   * Ends the capture of a table: later writes emit nothing, and the log has a `cdc.capture` event that says so. A table
+   * whose `capture` call was only taken out of the code stays captured.
+   *
+   * @throws {CDCError} `not-found` if the table is not captured.
+   */
+  uncapture(tableName: string): void
 }

@@ -2,13 +2,17 @@
 // can bypass it. What triggers can't do is done here, around each statement: the transaction's id, the alarm, the limits.
 
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
-import type { AttachedStore } from '../store.ts'
 import { CDCError } from '../error.ts'
 import { checkedAttribution } from '../event/create-event.ts'
-import type { Attribution } from '../event/unified-event.ts'
 import { RAISED } from '../outbox/captured.ts'
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
-import { CapturedTable, type CaptureOptions, uninstall } from './captured-table.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
+import { splitStatements } from '../sqlite/statements.ts'
+import type { StoreSQL } from '../store.ts'
+import type { FollowedStorage } from '../transaction/followed-storage.ts'
+import type { OutboxTransactions } from '../transaction/transactions.ts'
+import { CapturedTable, type CaptureOptions, type Found, type StoredCapture, uninstall } from './captured-table.ts'
+import { RowState } from './row-state.ts'
 import { classify, type StatementKind } from './statement.ts'
 import { IS_OUR_TRIGGER } from './triggers.ts'
 
@@ -16,97 +20,201 @@ import { IS_OUR_TRIGGER } from './triggers.ts'
 const UNREAD_STATEMENTS_MAX = 64
 /** Statements whose kind is remembered. */
 const KNOWN_STATEMENTS_MAX = 500
+/** Type of the event that says what became of a table's capture. */
+const CAPTURE_TYPE = 'cdc.capture'
 
-/** The transaction that a write belongs to. */
-export interface CurrentTransaction extends Attribution {
-  readonly txid: string
+/** Where snapshots are taken. */
+interface CaptureSnapshots {
+  attach(store: CapturedTable): void
+  start(name: string): void
 }
 
-export interface CaptureParts {
-  readonly storage: DurableObjectStorage
+interface CapturePorts {
+  readonly storage: FollowedStorage
+  readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly limits: BacklogLimits
   readonly now: () => number
-  readonly transaction: () => CurrentTransaction
-  /** Called where captured writes have made the backlog grow. */
+  readonly transactions: OutboxTransactions
+  /** Called if captured writes have made the backlog grow. */
   readonly committed: (before: Backlog, after: Backlog) => void
-  readonly attach: (store: AttachedStore) => void
+  readonly snapshots: CaptureSnapshots
 }
 
+/** What became of a table's capture, for people and programs that read the log. */
+type CaptureChange = 'restored' | 'rebuilt' | 'renamed' | 'ended'
+
 export class Capture {
-  readonly #parts: CaptureParts
+  readonly #ports: CapturePorts
   /** The object's SQLite without what is done here around each statement. */
   readonly #exec: SqlStorage['exec']
-  readonly #rawSQL: Pick<SqlStorage, 'exec'>
-  readonly #tables = new Map<string, CapturedTable>()
-  /** Names, in lower case, of the tables to which a write may fire a trigger of ours. Nothing while none is captured. */
+  readonly #rawSQL: StoreSQL
+  readonly #rows: RowState
+  /** By name in lower case. Never changed, but replaced, so that a rollback can bring the former one back. */
+  #tables: ReadonlyMap<string, CapturedTable> = new Map()
+  /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
+  /** Whether there are triggers of the user's. */
+  #hasUserTriggers = false
+  /** Whether, beside these, a setting of the connection is needed to see what any statement, or one that says so, replaces. */
+  #needsRecursive: 'never' | 'if it says so' | 'always' = 'never'
   readonly #kinds = new Map<string, StatementKind>()
   /** What was last written to `_cdc_transaction`. */
   #stamp = ''
   #unread = 0
   #isWatching = false
+  #isRecursive = false
+  /** Whether the schema was changed since the object woke. */
+  #hasSchemaChanged = false
 
-  constructor(parts: CaptureParts) {
-    this.#parts = parts
-    this.#exec = parts.storage.sql.exec.bind(parts.storage.sql)
+  constructor(ports: CapturePorts) {
+    this.#ports = ports
+    this.#exec = ports.storage.exec
     this.#rawSQL = { exec: this.#exec }
-    // Triggers outlive the code that made them; what they append needs its transaction and its alarm nevertheless.
-    if (this.#capturedNames().length > 0) this.#watch()
+    this.#rows = new RowState(this.#exec)
+    ports.storage.onBegin(() => {
+      const tables = this.#tables
+      return () => (this.#tables = tables)
+    })
+    this.#wake()
   }
 
   /**
    * Captures a table, from now on.
    *
-   * @throws {CDCError} `not-found` where there is no such table, `invalid-argument` for options that don't fit it.
+   * @throws {CDCError} `not-found` if there is no such table, `invalid-argument` for options that don't fit it.
    */
   add(table: string | SQLiteTable, options: CaptureOptions): void {
-    const captured = new CapturedTable(table, options)
-    this.#parts.storage.transactionSync(() => {
-      if (!captured.install(this.#rawSQL))
+    this.#ports.tables.open()
+    const captured = CapturedTable.of(table, options)
+    const isNew = !this.#tables.has(captured.tableName.toLowerCase())
+    this.#hasUserTriggers = this.#userTriggers().length > 0
+    this.#ports.storage.storage.transactionSync(() => {
+      const found = captured.install(this.#rawSQL, this.#hasUserTriggers)
+      if (found === 'no table')
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
+      if (!isNew) this.#report(captured, found)
     })
-    this.#tables.set(captured.tableName.toLowerCase(), captured)
-    this.#parts.attach(captured)
+    this.#know(captured)
     this.#watch()
   }
 
-  /** Called when something was rolled back, and the note of the transaction may have been with it. */
-  forgetStamp(): void {
+  /** Ends the capture of a table, which the log is told. @throws {CDCError} `not-found` if it is not captured. */
+  remove(tableName: string): void {
+    const captured = this.#tables.get(tableName.toLowerCase())
+    if (captured === undefined)
+      throw new CDCError(
+        'not-found',
+        `uncapture: the table ${tableName} is not captured; captured are ${this.#names()}`,
+      )
+    this.#ports.transactions.transactionSync((tx) => {
+      uninstall(this.#rawSQL, captured.tableName)
+      this.#forget(captured)
+      tx.emit({ type: CAPTURE_TYPE, data: { table: captured.tableName, change: 'ended' satisfies CaptureChange } })
+    })
+    this.#findWatched()
+  }
+
+  rolledBack(): void {
+    // The note of the transaction may have been rolled back with it, and what was done to the schema.
     this.#stamp = ''
+    if (this.#hasSchemaChanged) this.#findWatched()
+  }
+
+  /** The connection is a new one, with its own settings. */
+  emptied(): void {
+    this.#stamp = ''
+    this.#isRecursive = false
+    this.#kinds.clear()
+  }
+
+  /** To be called before the platform's alarm is set, which SQLite counts as the latest statement. */
+  beforeAlarm(): void {
+    if (this.#isWatching) this.#rows.remember()
   }
 
   /** By captured table: `live`, or why its triggers are not what they must be. */
   status(): Record<string, string> {
     return Object.fromEntries(
-      [...this.#tables.values()].map((table) => [table.tableName, table.problem(this.#rawSQL) ?? 'live']),
+      [...this.#tables.values()].map((table) => [
+        table.tableName,
+        table.problem(this.#rawSQL, this.#hasUserTriggers) ?? 'live',
+      ]),
     )
   }
 
+  /** Brings the capture back that the database remembers, before any code of the user's runs. */
+  #wake(): void {
+    const stored = this.#exec<StoredCapture>('SELECT * FROM _cdc_capture').toArray()
+    for (const row of stored) this.#know(CapturedTable.stored(row))
+    if (stored.length === 0) return
+    this.#watch()
+    this.#install('restored')
+  }
+
+  #know(captured: CapturedTable): void {
+    this.#tables = new Map(this.#tables).set(captured.tableName.toLowerCase(), captured)
+    this.#ports.snapshots.attach(captured)
+  }
+
+  #forget({ tableName }: CapturedTable): void {
+    this.#tables = new Map([...this.#tables].filter(([name]) => name !== tableName.toLowerCase()))
+    this.#exec('DELETE FROM _cdc_capture WHERE name = ?', tableName)
+  }
+
+  #names(): string {
+    return [...this.#tables.values()].map(({ tableName }) => tableName).join(', ') || 'none'
+  }
+
   #watch(): void {
-    // Else an INSERT OR REPLACE would delete the row that it replaces without a trigger. Holds for this connection.
-    this.#exec('PRAGMA recursive_triggers = ON')
     this.#findWatched()
     if (this.#isWatching) return
     this.#isWatching = true
-    this.#parts.storage.sql.exec = (query, ...bindings) => this.#run(query, bindings)
-    this.#stampTransaction()
+    this.#ports.storage.interceptStatements((query, bindings) => this.#run(query, bindings))
+    // What somebody writes past us needs a transaction to belong to as well.
+    if (this.#exec('SELECT 1 FROM _cdc_transaction').toArray().length === 0) this.#stampTransaction()
   }
 
   #run<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
-    const { mayWrite, changesSchema, isAlter } = this.#kindOf(query)
-    if (isAlter) return this.#alter<Row>(query, bindings)
-    const result = mayWrite ? this.#write<Row>(query, bindings) : this.#exec<Row>(query, ...bindings)
-    if (changesSchema) this.#install()
+    const kind = this.#kindOf(query)
+    if (kind.isOurs) return this.#exec<Row>(query, ...bindings)
+    if (kind.changesSchema && query.includes(';')) {
+      const statements = splitStatements(query)
+      const last = statements.pop()
+      for (const statement of statements) this.#run(statement, []).toArray()
+      if (statements.length > 0 && last !== undefined) return this.#run<Row>(last, bindings)
+    }
+    if (kind.isAlter) return this.#alter<Row>(query, bindings)
+    const result = kind.mayWrite ? this.#write<Row>(query, bindings, kind) : this.#execute<Row>(query, bindings, kind)
+    if (kind.changesSchema) this.#install('rebuilt')
     return result
   }
 
-  #write<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
-    const { outbox, limits, committed } = this.#parts
+  /** Runs a statement of the user's as SQLite would run it if there were none of ours. */
+  #execute<Row extends Record<string, SqlStorageValue>>(
+    query: string,
+    bindings: unknown[],
+    { asksOfRows, isRead }: StatementKind,
+  ): SqlStorageCursor<Row> {
+    const text = asksOfRows ? this.#rows.answer(query) : query
+    try {
+      return this.#exec<Row>(text, ...bindings)
+    } finally {
+      if (!isRead) this.#rows.forget()
+    }
+  }
+
+  #write<Row extends Record<string, SqlStorageValue>>(
+    query: string,
+    bindings: unknown[],
+    kind: StatementKind,
+  ): SqlStorageCursor<Row> {
+    const { tables, outbox, limits, committed } = this.#ports
+    tables.open()
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()
-    const result = this.#execRaising<Row>(query, bindings)
+    const result = this.#withReplaced(kind, () => this.#raising(() => this.#execute<Row>(query, bindings, kind)))
     this.#unread += 1
     // While events are pending an alarm is due, and how many they are need not be read after each statement.
     if (before.events > 0 && this.#unread < UNREAD_STATEMENTS_MAX) return result
@@ -117,43 +225,121 @@ export class Capture {
     return result
   }
 
+  /**
+   * Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. With triggers
+   * of the user's that setting is seen, as one that writes to its own table then fires itself: then triggers of ours find what
+   * is replaced, except in tables of which they can't.
+   */
+  #withReplaced<T>({ mayReplace }: StatementKind, run: () => T): T {
+    if (!this.#hasUserTriggers) {
+      this.#setRecursive(true)
+      return run()
+    }
+    this.#setRecursive(this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so'))
+    try {
+      return run()
+    } finally {
+      this.#setRecursive(false)
+    }
+  }
+
+  #setRecursive(isOn: boolean): void {
+    if (isOn === this.#isRecursive) return
+    this.#exec(`PRAGMA recursive_triggers = ${isOn ? 'ON' : 'OFF'}`)
+    this.#isRecursive = isOn
+  }
+
   /** Changes a table without the triggers, which would not let it lose a column, and then puts them in again. */
   #alter<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
-    return this.#parts.storage.transactionSync(() => {
+    return this.#ports.storage.storage.transactionSync(() => {
+      const pages = this.#rootPages()
       for (const name of this.#capturedNames()) uninstall(this.#rawSQL, name)
       const result = this.#exec<Row>(query, ...bindings)
-      this.#install()
+      this.#followRename(pages)
+      this.#install('altered')
       return result
     })
   }
 
+  /** A table that is renamed stays where it is in the file. */
+  #rootPages(): Map<number, CapturedTable> {
+    const pages = new Map<number, CapturedTable>()
+    for (const { name, page } of this.#tablesOfSchema()) {
+      const captured = this.#tables.get(name.toLowerCase())
+      if (captured !== undefined) pages.set(page, captured)
+    }
+    return pages
+  }
+
+  #followRename(pages: ReadonlyMap<number, CapturedTable>): void {
+    for (const { name, page } of this.#tablesOfSchema()) {
+      const captured = pages.get(page)
+      if (captured === undefined || captured.tableName === name) continue
+      const renamed = captured.renamed(name)
+      this.#forget(captured)
+      this.#know(renamed)
+      renamed.install(this.#rawSQL, this.#hasUserTriggers)
+      this.#emit(renamed, 'renamed', { from: captured.tableName })
+    }
+  }
+
+  #tablesOfSchema(): { name: string; page: number }[] {
+    return this.#exec<{ name: string; page: number }>(
+      "SELECT name, rootpage AS page FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 4) <> '_cf_'",
+    ).toArray()
+  }
+
   /** Brings the triggers in line with the tables as they are now. */
-  #install(): void {
-    for (const table of this.#tables.values()) table.install(this.#rawSQL)
+  #install(occasion: 'restored' | 'rebuilt' | 'altered'): void {
+    this.#hasSchemaChanged = true
+    this.#ports.tables.open()
+    this.#hasUserTriggers = this.#userTriggers().length > 0
+    for (const table of this.#tables.values()) {
+      const found = table.install(this.#rawSQL, this.#hasUserTriggers)
+      if (occasion !== 'altered' || found === 'missing') this.#report(table, found, occasion)
+    }
     this.#findWatched()
+  }
+
+  /** Says in the log that changes may have been missed: a table has rows that no trigger of ours has seen. */
+  #report(table: CapturedTable, found: Found, occasion: 'restored' | 'rebuilt' | 'altered' = 'rebuilt'): void {
+    const isMissed = found === 'missing' || (found === 'out of date' && occasion === 'restored')
+    if (!isMissed || !table.hasRows(this.#rawSQL)) return
+    this.#emit(table, occasion === 'restored' ? 'restored' : 'rebuilt')
+  }
+
+  #emit(table: CapturedTable, change: CaptureChange, more: object = {}): void {
+    this.#ports.transactions.transactionSync((tx) => {
+      tx.emit({ type: CAPTURE_TYPE, data: { table: table.tableName, change, ...more } })
+    })
+    if (table.options.autoSnapshot === true) this.#ports.snapshots.start(table.name)
   }
 
   /** Notes which transaction the captured writes belong to from here on, unless that is noted already. */
   #stampTransaction(): void {
-    const { outbox, now, transaction } = this.#parts
-    const { txid, ...attribution } = transaction()
+    const { tables, now, transactions } = this.#ports
+    const { txid, ...attribution } = transactions.current()
     const fields = checkedAttribution(attribution)
     const stamp = txid + fields
     if (stamp === this.#stamp) return
-    outbox.open()
-    this.#exec(
-      'INSERT OR REPLACE INTO _cdc_transaction (id, txid, time, fields, envelope_bytes) VALUES (1, ?, ?, ?, ?)',
-      txid,
-      now(),
-      fields,
-      outbox.envelopeBytes,
+    tables.open()
+    const values = [txid, now(), fields, tables.envelopeBytes]
+    const { rowsWritten } = this.#exec(
+      `UPDATE _cdc_transaction SET txid = ?, time = ?, fields = ?, envelope_bytes = ?, changes = ${this.#rows.changesSQL()}`,
+      ...values,
     )
+    if (rowsWritten === 0)
+      this.#exec(
+        'INSERT INTO _cdc_transaction (id, txid, time, fields, envelope_bytes) VALUES (1, ?, ?, ?, ?)',
+        ...values,
+      )
+    this.#rows.stamped()
     this.#stamp = stamp
   }
 
-  #execRaising<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
+  #raising<T>(run: () => T): T {
     try {
-      return this.#exec<Row>(query, ...bindings)
+      return run()
     } catch (error) {
       throw raisedError(error) ?? error
     }
@@ -170,28 +356,37 @@ export class Capture {
 
   /** Finds the captured tables, and those from which a cascade or a trigger of the user's may reach them. */
   #findWatched(): void {
-    const reached = new Set(this.#capturedNames().map((name) => name.toLowerCase()))
-    if (reached.size > 0)
-      for (const { name } of this.#exec<{ name: string }>(
-        `SELECT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
-      ))
-        reached.add(name.toLowerCase())
+    const userTriggers = this.#userTriggers()
+    this.#hasUserTriggers = userTriggers.length > 0
+    const isBlind = [...this.#tables.values()].some((table) => !table.notesReplaced(this.#rawSQL))
+    this.#needsRecursive = !isBlind ? 'never' : this.#replacesAnywhere(userTriggers) ? 'always' : 'if it says so'
+    const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => name.toLowerCase()))
+    if (reached.size > 0) for (const { name } of userTriggers) reached.add(name.toLowerCase())
     const references = this.#references()
     for (let size = 0; size < reached.size;) {
       size = reached.size
       for (const { child, parent } of references) if (reached.has(child)) reached.add(parent)
     }
-    for (const name of this.#tables.keys()) reached.add(name)
     this.#watched = [...reached]
     this.#kinds.clear()
   }
 
+  #userTriggers(): { name: string; replaces: number }[] {
+    return this.#exec<{ name: string; replaces: number }>(
+      `SELECT tbl_name AS name, sql LIKE '%replace%' AS replaces FROM sqlite_master
+       WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
+    ).toArray()
+  }
+
+  #replacesAnywhere(userTriggers: readonly { replaces: number }[]): boolean {
+    if (userTriggers.some(({ replaces }) => replaces === 1)) return true
+    const tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND sql LIKE '%on%conflict%replace%'"
+    return this.#exec(tables).toArray().length > 0
+  }
+
   /** The foreign keys of all tables, with names in lower case. */
   #references(): { child: string; parent: string }[] {
-    const tables = this.#exec<{ name: string }>(
-      "SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 4) <> '_cf_'",
-    ).toArray()
-    return tables.flatMap(({ name }) =>
+    return this.#tablesOfSchema().flatMap(({ name }) =>
       this.#exec<{ parent: string }>('SELECT DISTINCT lower("table") AS parent FROM pragma_foreign_key_list(?)', name)
         .toArray()
         .map(({ parent }) => ({ child: name.toLowerCase(), parent })),
@@ -200,7 +395,8 @@ export class Capture {
 
   #capturedNames(): string[] {
     return this.#exec<{ name: string }>(
-      `SELECT DISTINCT tbl_name AS name FROM sqlite_master WHERE type = 'trigger' AND ${IS_OUR_TRIGGER}`,
+      `SELECT DISTINCT tbl_name AS name FROM sqlite_master
+       WHERE type = 'trigger' AND tbl_name <> '_cdc_replaced' AND ${IS_OUR_TRIGGER}`,
     )
       .toArray()
       .map(({ name }) => name)

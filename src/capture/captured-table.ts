@@ -1,14 +1,16 @@
-// One captured table: its triggers, put in and kept in line with its columns, and its rows for a snapshot.
+// One captured table: its triggers, kept in line with its columns, and its rows for a snapshot.
 
-import { getTableConfig, SQLiteTable } from 'drizzle-orm/sqlite-core'
-import { is } from 'drizzle-orm'
-import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
+import { getTableName } from 'drizzle-orm/table'
+import { getTableColumns } from 'drizzle-orm/utils'
 import { CDCError } from '../error.ts'
-import { decodeRow } from '../outbox/log.ts'
+import { showKey, showRow } from '../outbox/captured-values.ts'
+import { textOf } from '../sqlite/bytes.ts'
 import { quoteName } from '../sqlite/quote.ts'
-import { type CapturedColumns, checkFunction, hasBlobSQL, keyColumns, keySQL, MASK, rowSQL } from './row-sql.ts'
+import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
+import { type CapturedColumns, checkFunction, keySQL, literalSQL, MASK, rowSQL } from './row-sql.ts'
 import { type ColumnKind, readTable, type TableInfo } from './table.ts'
-import { createTriggers, IS_OUR_TRIGGER, type Trigger } from './triggers.ts'
+import { canNoteReplaced, createTriggers, IS_OUR_TRIGGER, type Trigger, triggerName } from './triggers.ts'
 
 export interface CaptureOptions {
   /** The only columns that events show. Default: all. */
@@ -20,7 +22,17 @@ export interface CaptureOptions {
    * or `'***'` for `mask`. Applied by the trigger, so that the value itself never reaches the log.
    */
   readonly redact?: Readonly<Record<string, string>>
+  /** Whether a snapshot starts by itself if changes may have been missed, as after the table was rebuilt. Default: false. */
+  readonly autoSnapshot?: boolean
 }
+
+/** What the database remembers of a table's capture: a row of `_cdc_capture`. */
+export type StoredCapture = { name: string; options: string; columns: string }
+
+type StoredOptions = CaptureOptions & { readonly kinds?: Readonly<Record<string, ColumnKind>> }
+
+/** What was found as the triggers were looked after. */
+export type Found = 'as they must be' | 'no table' | 'missing' | 'out of date'
 
 /** Characters of one statement, on the platform. */
 const STATEMENT_LENGTH_MAX = 100_000
@@ -28,19 +40,35 @@ const STATEMENT_LENGTH_MAX = 100_000
 export class CapturedTable implements AttachedStore {
   readonly name: string
   readonly tableName: string
-  readonly #options: CaptureOptions
+  readonly options: CaptureOptions
   readonly #kinds: ReadonlyMap<string, ColumnKind>
   #sql: StoreSQL | undefined
 
   /** @throws {CDCError} `invalid-argument` for bad options. */
-  constructor(table: string | SQLiteTable, options: CaptureOptions) {
+  static of(table: string | SQLiteTable, options: CaptureOptions): CapturedTable {
+    if (typeof table === 'string') return new CapturedTable(table, options, new Map())
+    return new CapturedTable(getTableName(table), options, kindsOf(table))
+  }
+
+  /** The capture that the database remembers. */
+  static stored({ name, options }: StoredCapture): CapturedTable {
+    const { kinds = {}, ...rest } = JSON.parse(options) as StoredOptions
+    return new CapturedTable(name, rest, new Map(Object.entries(kinds)))
+  }
+
+  constructor(tableName: string, options: CaptureOptions, kinds: ReadonlyMap<string, ColumnKind>) {
     for (const redaction of Object.values(options.redact ?? {})) checkFunction(redaction)
     if (options.columns !== undefined && options.exclude !== undefined)
       throw new CDCError('invalid-argument', 'capture: columns and exclude say the same twice; give one of them')
-    this.#options = options
-    this.tableName = typeof table === 'string' ? table : getTableConfig(table).name
-    this.#kinds = is(table, SQLiteTable) ? kindsOf(table) : new Map()
-    this.name = `relational/${this.tableName}`
+    this.options = options
+    this.tableName = tableName
+    this.#kinds = kinds
+    this.name = `relational/${tableName}`
+  }
+
+  /** The same capture of the table under another name. */
+  renamed(tableName: string): CapturedTable {
+    return new CapturedTable(tableName, this.options, this.#kinds)
   }
 
   /** After `deleteAll` the table is the user's to make; its triggers come with it. */
@@ -48,42 +76,52 @@ export class CapturedTable implements AttachedStore {
     this.#sql = sql
   }
 
-  /** Puts the triggers in where they are missing, or are not as they must be. @returns whether there is such a table. */
-  install(sql: StoreSQL): boolean {
+  /** Puts the triggers in if they are missing or not as they must be. */
+  install(sql: StoreSQL, hasUserTriggers: boolean): Found {
     const table = readTable(sql, this.tableName)
-    if (table === undefined) return false
-    const wanted = createTriggers(table, this.#columnsOf(table))
-    if (this.#differs(sql, wanted) === undefined) return true
-    for (const redaction of Object.values(this.#options.redact ?? {})) tryFunction(sql, redaction)
+    if (table === undefined) return 'no table'
+    const wanted = this.#triggersOf(table, hasUserTriggers)
+    const present = presentTriggers(sql, this.tableName)
+    if (problemOf(present, wanted) === undefined) {
+      this.#remember(sql, table)
+      return 'as they must be'
+    }
+    for (const redaction of Object.values(this.options.redact ?? {})) tryFunction(sql, redaction)
     uninstall(sql, table.name)
     for (const trigger of wanted) createTrigger(sql, trigger)
-    return true
+    const isKnown = this.#remember(sql, table)
+    if (!present.some(({ isOurs }) => isOurs)) return 'missing'
+    return isKnown ? 'as they must be' : 'out of date'
   }
 
-  /** Why capture is not live, or nothing where it is. */
-  problem(sql: StoreSQL): string | undefined {
+  /** Why capture is not live, or undefined if it is. */
+  problem(sql: StoreSQL, hasUserTriggers: boolean): string | undefined {
     const table = readTable(sql, this.tableName)
     if (table === undefined) return 'there is no such table'
-    const [pragma] = sql.exec<{ recursive_triggers: number }>('PRAGMA recursive_triggers').toArray()
-    if (pragma?.recursive_triggers !== 1)
-      return 'recursive_triggers is off: INSERT OR REPLACE would bypass the triggers'
-    return this.#differs(sql, createTriggers(table, this.#columnsOf(table)))
+    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, hasUserTriggers))
+  }
+
+  /** Whether what a statement replaces is seen without a setting of the connection. */
+  notesReplaced(sql: StoreSQL): boolean {
+    const table = readTable(sql, this.tableName)
+    return table === undefined || canNoteReplaced(table)
+  }
+
+  /** Whether there are rows of which the log may not know. */
+  hasRows(sql: StoreSQL): boolean {
+    return sql.exec(`SELECT 1 FROM ${quoteName(this.tableName)} LIMIT 1`).toArray().length > 0
   }
 
   readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const table = this.#sql && readTable(this.#sql, this.tableName)
     if (this.#sql === undefined || table === undefined) return { events: [], next: undefined }
-    const captured = this.#columnsOf(table)
-    const name = quoteName(table.name)
-    const key = keyColumns(name, { ...table, key: table.hasRowid ? [] : table.key })
-    const position = key.map((_, index) => `json_extract(?1, '$[${index}]')`)
+    const order = table.rowid === undefined ? table.key.map(({ name }) => `r.${quoteName(name)}`) : [`r.${table.rowid}`]
     const rows = this.#sql
-      .exec<{ key: string; after: string; hasBlob: number; position: string }>(
-        `SELECT ${keySQL(name, table, false)} AS key, ${rowSQL(name, captured)} AS after,
-           ${hasBlobSQL([name], captured)} AS hasBlob, json_array(${key.join(', ')}) AS position
-         FROM ${name} WHERE ?1 IS NULL OR (${key.join(', ')}) > (${position.join(', ')})
-         ORDER BY ${key.join(', ')} LIMIT ?2`,
-        after ?? null,
+      .exec<{ key: ArrayBuffer; after: ArrayBuffer; position: string }>(
+        `SELECT CAST(${keySQL('r', table)} AS BLOB) AS key, CAST(${rowSQL('r', table, this.#columnsOf(table))} AS BLOB) AS after,
+           json_array(${order.map(literalSQL).join(', ')}) AS position
+         FROM ${quoteName(table.name)} AS r ${after === undefined ? '' : `WHERE ${isAfter(order, after)}`}
+         ORDER BY ${order.join(', ')} LIMIT ?`,
         maxRows,
       )
       .toArray()
@@ -92,43 +130,88 @@ export class CapturedTable implements AttachedStore {
         op: 'r',
         store: 'relational',
         table: table.name,
-        key: row.key,
-        after: parseRow(row.after, row.hasBlob === 1),
+        key: showKey(textOf(new Uint8Array(row.key))),
+        after: shownRow(textOf(new Uint8Array(row.after))),
       })),
       next: rows.length < maxRows ? undefined : rows.at(-1)?.position,
     }
   }
 
-  #differs(sql: StoreSQL, wanted: readonly Trigger[]): string | undefined {
-    const present = new Map(
-      sql
-        .exec<{ name: string; sql: string }>(
-          "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND lower(tbl_name) = lower(?)",
-          this.tableName,
-        )
-        .toArray()
-        .map((trigger) => [trigger.name, trigger.sql]),
-    )
-    const wrong = wanted.find((trigger) => present.get(trigger.name) !== trigger.sql)
-    return wrong && `the trigger ${wrong.name} is ${present.has(wrong.name) ? 'out of date' : 'missing'}`
+  /** @returns whether the table's columns are as they were when its triggers were made last. */
+  #remember(sql: StoreSQL, table: TableInfo): boolean {
+    const columns = JSON.stringify(table.columns)
+    const options = JSON.stringify({ ...this.options, kinds: Object.fromEntries(this.#kinds) })
+    const [stored] = sql.exec<StoredCapture>('SELECT * FROM _cdc_capture WHERE name = ?', this.tableName).toArray()
+    if (stored?.columns !== columns || stored.options !== options)
+      sql.exec(
+        'INSERT OR REPLACE INTO _cdc_capture (name, options, columns) VALUES (?, ?, ?)',
+        this.tableName,
+        options,
+        columns,
+      )
+    return stored === undefined || stored.columns === columns
+  }
+
+  /** In a database without triggers of the user's, a setting that only such triggers could see takes the place of ours. */
+  #triggersOf(table: TableInfo, hasUserTriggers: boolean): Trigger[] {
+    return createTriggers(table, this.#columnsOf(table), hasUserTriggers && canNoteReplaced(table))
   }
 
   #columnsOf(table: TableInfo): CapturedColumns {
-    const { columns: only, exclude = [], redact = {} } = this.#options
-    const unknown = [...(only ?? []), ...exclude, ...Object.keys(redact)].find(
-      (column) => !table.columns.includes(column),
-    )
+    const { columns: only, exclude = [], redact = {} } = this.options
+    const names = table.columns.map(({ name }) => name)
+    const unknown = [...(only ?? []), ...exclude, ...Object.keys(redact)].find((column) => !names.includes(column))
     if (unknown !== undefined)
       throw new CDCError(
         'invalid-argument',
-        `capture: ${table.name} has no column ${unknown}; it has ${table.columns.join(', ')}`,
+        `capture: ${table.name} has no column ${unknown}; it has ${names.join(', ')}`,
       )
     return {
-      columns: table.columns.filter((column) => (only?.includes(column) ?? true) && !exclude.includes(column)),
+      columns: names.filter((column) => (only?.includes(column) ?? true) && !exclude.includes(column)),
       kinds: this.#kinds,
       redactions: new Map(Object.entries(redact)),
     }
   }
+}
+
+interface PresentTrigger extends Trigger {
+  readonly isOurs: boolean
+  /** Its place in the schema: SQLite fires the newest first. */
+  readonly place: number
+}
+
+function presentTriggers(sql: StoreSQL, tableName: string): PresentTrigger[] {
+  return sql
+    .exec<{ name: string; sql: string; isOurs: number; place: number }>(
+      `SELECT name, sql, ${IS_OUR_TRIGGER} AS isOurs, rowid AS place FROM sqlite_master
+       WHERE type = 'trigger' AND (lower(tbl_name) = lower(?) OR lower(name) = lower(?))`,
+      tableName,
+      triggerName(tableName, 'replaced'),
+    )
+    .toArray()
+    .map((trigger) => ({ ...trigger, isOurs: trigger.isOurs === 1 }))
+}
+
+function problemOf(present: readonly PresentTrigger[], wanted: readonly Trigger[]): string | undefined {
+  const byName = new Map(present.map((trigger) => [trigger.name, trigger]))
+  const wrong = wanted.find(({ name, sql }) => byName.get(name)?.sql !== sql)
+  if (wrong !== undefined) return `the trigger ${wrong.name} is ${byName.has(wrong.name) ? 'out of date' : 'missing'}`
+  // A newer one of the user's fires before ours, and RAISE(IGNORE) in it would keep ours from firing.
+  const oldest = Math.min(...wanted.map(({ name }) => byName.get(name)?.place ?? 0))
+  const newer = present.find(({ isOurs, place }) => !isOurs && place > oldest)
+  return newer && `the trigger ${newer.name} is newer than those of capture`
+}
+
+/** What comes after a position in the order of a snapshot. A position is the SQL of its values, made by `literalSQL`. */
+function isAfter(order: readonly string[], position: string): string {
+  const values = JSON.parse(position) as string[]
+  return order.length === 1 ? `${order[0]} > ${values[0]}` : `(${order.join(', ')}) > (${values.join(', ')})`
+}
+
+function shownRow(json: string): Record<string, unknown> {
+  const row = JSON.parse(json) as Record<string, unknown>
+  showRow(row)
+  return row
 }
 
 function createTrigger(sql: StoreSQL, trigger: Trigger): void {
@@ -153,18 +236,8 @@ function tryFunction(sql: StoreSQL, name: string): void {
 
 /** Takes a table's triggers away, if it has any. */
 export function uninstall(sql: StoreSQL, tableName: string): void {
-  const triggers = sql.exec<{ name: string }>(
-    `SELECT name FROM sqlite_master
-     WHERE type = 'trigger' AND lower(tbl_name) = lower(?) AND ${IS_OUR_TRIGGER}`,
-    tableName,
-  )
-  for (const { name } of triggers.toArray()) sql.exec(`DROP TRIGGER ${quoteName(name)}`)
-}
-
-function parseRow(json: string, hasBlob: boolean): Record<string, unknown> {
-  const row = JSON.parse(json) as Record<string, unknown>
-  if (hasBlob) decodeRow(row)
-  return row
+  for (const { name, isOurs } of presentTriggers(sql, tableName))
+    if (isOurs) sql.exec(`DROP TRIGGER ${quoteName(name)}`)
 }
 
 /** What drizzle makes of a column's values in JavaScript, as JSON can say it. */
@@ -174,7 +247,7 @@ function kindsOf(table: SQLiteTable): Map<string, ColumnKind> {
     SQLiteTextJson: 'json',
   }
   return new Map(
-    getTableConfig(table).columns.map((column) => {
+    Object.values(getTableColumns(table)).map((column) => {
       const isMilliseconds = 'mode' in column && column.mode === 'timestamp_ms'
       const time = isMilliseconds ? 'milliseconds' : 'seconds'
       return [column.name, column.columnType === 'SQLiteTimestamp' ? time : (kinds[column.columnType] ?? 'plain')]

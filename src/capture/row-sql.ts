@@ -1,10 +1,11 @@
-// A row as JSON, in SQL: for triggers, which see a row as OLD and NEW, and for snapshots, which read it from the table.
+// A row as JSON, and its key as text, in SQL: for triggers and for snapshots. The JSON is the stored form of
+// outbox/captured-values.ts, from which an event's values are made when it is read.
 
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import { RAISED } from '../outbox/captured.ts'
-import { jsonPathOf, quoteName, quoteText, unsayableField } from '../sqlite/quote.ts'
-import type { ColumnKind, TableInfo } from './table.ts'
+import { jsonPathOf, quoteName, quoteText, unrepresentableField } from '../sqlite/quote.ts'
+import type { ColumnKind, TableColumn, TableInfo } from './table.ts'
 
 /** What of a table is captured, and how. */
 export interface CapturedColumns {
@@ -15,7 +16,7 @@ export interface CapturedColumns {
   readonly redactions: ReadonlyMap<string, string>
 }
 
-/** The redaction that shows nothing but that there is a value. */
+/** The redaction that shows only whether there is a value. */
 export const MASK = 'mask'
 
 /** Arguments that one call of a function may have. */
@@ -26,26 +27,28 @@ const COLUMNS_PER_CALL = (ARGUMENTS_MAX - 1) >> 1
  * JSON text of a row's captured columns.
  *
  * @param row `NEW`, `OLD` or the table itself.
- * @throws {CDCError} `invalid-argument` for a name that no JSON path can say, where one is needed.
+ * @throws {CDCError} `invalid-argument` for a name that no JSON path can say, if one is needed.
  */
-export function rowSQL(row: string, { columns, kinds, redactions }: CapturedColumns): string {
-  const values = columns.map((column) => {
-    const value = redacted(`${row}.${quoteName(column)}`, redactions.get(column))
-    return valueSQL(value, redactions.has(column) ? 'plain' : (kinds.get(column) ?? 'plain'))
-  })
-  const pairs = columns.map((column, index) => {
-    const name = index < COLUMNS_PER_CALL ? column : jsonPath(column)
-    return `${quoteText(name)},${values[index] ?? ''}`
+export function rowSQL(row: string, table: TableInfo, { columns, kinds, redactions }: CapturedColumns): string {
+  const byName = new Map(table.columns.map((column) => [column.name, column]))
+  // Short names for the values, which are mentioned many times: a statement has at most 100,000 characters.
+  const values = columns.map(
+    (name, index) => `${redacted(`${row}.${quoteName(name)}`, redactions.get(name))} a${index}`,
+  )
+  const pairs = columns.map((name, index) => {
+    const kind = redactions.has(name) ? 'plain' : (kinds.get(name) ?? 'plain')
+    const isText = byName.get(name)?.isText === true && !redactions.has(name)
+    return `${quoteText(index < COLUMNS_PER_CALL ? name : jsonPath(name))},${valueSQL(`a${index}`, kind, isText)}`
   })
   // A function takes too few arguments for a wide table: the first columns make an object, and the others join it.
   let json = `json_object(${pairs.slice(0, COLUMNS_PER_CALL).join(',')})`
   for (let from = COLUMNS_PER_CALL; from < pairs.length; from += COLUMNS_PER_CALL)
     json = `json_set(${json},${pairs.slice(from, from + COLUMNS_PER_CALL).join(',')})`
-  return json
+  return values.length === 0 ? json : `(SELECT ${json} FROM (SELECT ${values.join(',')}))`
 }
 
 function jsonPath(column: string): string {
-  if (unsayableField([column]) === undefined) return jsonPathOf([column])
+  if (unrepresentableField([column]) === undefined) return jsonPathOf([column])
   throw new CDCError(
     'invalid-argument',
     `capture: the column ${column} has a quote, a backslash or a control character in its name, and is not one of the ` +
@@ -53,35 +56,69 @@ function jsonPath(column: string): string {
   )
 }
 
-/** Whether any captured value of these rows is a BLOB, which JSON cannot hold: it is written in hexadecimal then. */
-export function hasBlobSQL(rows: readonly string[], { columns, redactions }: CapturedColumns): string {
-  const types = rows.flatMap((row) =>
-    columns.map((column) => `typeof(${redacted(`${row}.${quoteName(column)}`, redactions.get(column))})`),
-  )
-  return types.length === 0 ? '0' : `'blob' IN (${types.join(', ')})`
-}
-
 /**
- * A row's key as text: the value of its primary key, a JSON array of several, or the rowid where it has none.
+ * A row's key as text, one to one: no two rows of the table have the same.
  *
- * @param isChecked whether a bad key aborts the statement, as it must in a trigger.
+ * One column: an integer and a text stand as they are, a real in decimals, a BLOB as `X'00FF'`. A text that could be taken for
+ * another of these, or is empty, stands as the SQL of its bytes, `CAST(X'31' AS TEXT)`. Several columns are a JSON array. A key
+ * with a NULL in it, which SQLite lets several rows have, is told apart by the rowid: `NULL@7`.
  */
-export function keySQL(row: string, table: TableInfo, isChecked: boolean): string {
-  const [only, ...others] = keyColumns(row, table)
+export function keySQL(row: string, table: TableInfo): string {
+  if (table.isKeyedByRowid) return `CAST(${row}.${table.rowid} AS TEXT)`
+  const columns = table.key.map((column) => ({ column, value: `${row}.${quoteName(column.name)}` }))
+  const [only, ...others] = columns
   if (only === undefined) throw new Error('capture: a table has a key')
   const key =
     others.length === 0
-      ? `CASE typeof(${only}) WHEN 'blob' THEN hex(${only}) ELSE CAST(${only} AS TEXT) END`
-      : `(json_array(${[only, ...others].map((column) => valueSQL(column, 'plain')).join(', ')}) || '')`
-  if (!isChecked) return key
-  const problem = `${RAISED}event-invalid: ${table.name}: a key must be 1 to ${NAME_LENGTH_MAX} characters and not NULL`
-  const isNull = [only, ...others].map((column) => `${column} IS NULL`).join(' OR ')
-  return `CASE WHEN ${isNull} OR length(${key}) NOT BETWEEN 1 AND ${NAME_LENGTH_MAX} THEN RAISE(ABORT, ${quoteText(problem)}) ELSE ${key} END`
+      ? singleKeySQL(only.value, only.column)
+      : `(json_array(${columns.map(({ value }) => keyPartSQL(value)).join(',')})||'')`
+  if (table.rowid === undefined) return key
+  const isNull = columns.map(({ value }) => `${value} IS NULL`).join(' OR ')
+  return `CASE WHEN ${isNull} THEN 'NULL@'||${row}.${table.rowid} ELSE ${key} END`
 }
 
-/** The columns of a row's key. */
-export function keyColumns(row: string, { key }: TableInfo): string[] {
-  return key.length === 0 ? [`${row}.rowid`] : key.map((column) => `${row}.${quoteName(column)}`)
+/** The same, for a row that is there now: a key that no event can have aborts the statement. */
+export function checkedKeySQL(row: string, table: TableInfo): string {
+  const key = keySQL(row, table)
+  if (table.isKeyedByRowid) return key
+  const problem = `${RAISED}event-invalid: ${table.name}: a key must be at most ${NAME_LENGTH_MAX} characters and not NULL`
+  return `CASE WHEN coalesce(length(${key}), ${NAME_LENGTH_MAX + 1}) > ${NAME_LENGTH_MAX} THEN RAISE(ABORT, ${quoteText(problem)}) ELSE ${key} END`
+}
+
+/** Whether an event can have this row's key. A row whose key it can't has no event before, and needs none as it goes. */
+export function isKeySayableSQL(row: string, table: TableInfo): string {
+  return table.isKeyedByRowid ? '1' : `length(${keySQL(row, table)}) <= ${NAME_LENGTH_MAX}`
+}
+
+function singleKeySQL(value: string, column: TableColumn): string {
+  // What only a number looks like can't be a text of its own, unless no number can be in this column.
+  const asNumber = column.isText ? '' : ` OR ${value} NOT GLOB '*[^-+.0-9e]*' OR ${value} IN ('Inf','-Inf')`
+  const isSpecial =
+    `octet_length(${value})=0 OR instr(${value},char(0))>0 OR ${value} GLOB 'X''*' OR ${value} GLOB 'CAST(X''*' ` +
+    `OR ${value} GLOB 'NULL@*'${asNumber}`
+  const text = `CASE WHEN ${isSpecial} THEN 'CAST('||quote(CAST(${value} AS BLOB))||' AS TEXT)' ELSE ${value} END`
+  return (
+    `CASE typeof(${value}) WHEN 'text' THEN ${text} WHEN 'integer' THEN CAST(${value} AS TEXT) ` +
+    `WHEN 'real' THEN ${realTextSQL(value)} WHEN 'blob' THEN quote(${value}) END`
+  )
+}
+
+/** An element of a composite key. */
+function keyPartSQL(value: string): string {
+  return (
+    `CASE typeof(${value}) WHEN 'blob' THEN json_object('$hex',hex(${value})) ` +
+    `WHEN 'real' THEN iif(abs(${value})<9e999,json(${realTextSQL(value)}),json_object('$real',${value}||'')) ELSE ${value} END`
+  )
+}
+
+/** A real in as many decimals as tell it from every other. */
+function realTextSQL(value: string): string {
+  return `iif(CAST(${value}||'' AS REAL)=${value},${value}||'',printf('%!.20g',${value}))`
+}
+
+function redacted(value: string, redaction: string | undefined): string {
+  if (redaction === undefined) return value
+  return redaction === MASK ? `CASE WHEN ${value} IS NULL THEN NULL ELSE '***' END` : `${redaction}(${value})`
 }
 
 /** Refuses what is not the name of a function, and so could be any SQL. */
@@ -90,27 +127,17 @@ export function checkFunction(name: string): void {
   throw new CDCError('invalid-argument', `capture: redact names a SQL function of one argument or 'mask', not ${name}`)
 }
 
-function redacted(value: string, redaction: string | undefined): string {
-  if (redaction === undefined) return value
-  return redaction === MASK ? `CASE WHEN ${value} IS NULL THEN NULL ELSE '***' END` : `${redaction}(${value})`
-}
-
-/** A value as an argument of `json_object`, changed by nothing: what JSON cannot hold becomes text. */
-function valueSQL(value: string, kind: ColumnKind): string {
-  // A number of more than 15 digits is written with 20, as SQLite's own JSON would round it. Even these are right only
-  // up to about 1e±20: beyond, SQLite's decimals of one number in five end wrongly.
-  const plain =
-    `CASE typeof(${value})WHEN'blob'THEN json_object('$hex',hex(${value}))` +
-    `WHEN'integer'THEN iif(${value} BETWEEN ${Number.MIN_SAFE_INTEGER} AND ${Number.MAX_SAFE_INTEGER},${value},${value}||'')` +
-    `WHEN'real'THEN iif(abs(${value})<9e999,iif(CAST(${value}||''AS REAL)=${value},${value},json(printf('%!.20g',${value}))),${value}||'')` +
-    `ELSE ${value} END`
+/** A value as an argument of `json_object`, changed by nothing. A text column holds neither integers nor reals. */
+function valueSQL(value: string, kind: ColumnKind, isText: boolean): string {
+  const numbers = `WHEN'integer'THEN iif(${value}/9007199254740992=0,${value},${value}||'')WHEN'real'THEN ${realSQL(value)}`
+  const plain = `CASE typeof(${value})WHEN'blob'THEN json_object('$hex',hex(${value}))${isText ? '' : numbers} ELSE ${value} END`
   switch (kind) {
     case 'plain':
       return plain
     case 'boolean':
       return `CASE ${value} WHEN 0 THEN json('false') WHEN 1 THEN json('true') ELSE ${plain} END`
     case 'json':
-      return `CASE WHEN json_valid(${value}) THEN json(${value}) ELSE ${plain} END`
+      return `CASE typeof(${value})WHEN'text'THEN json_object('$json',${value})ELSE ${plain} END`
     case 'seconds':
       return timeSQL(value, value, "'.000Z'", plain)
     case 'milliseconds': {
@@ -120,7 +147,40 @@ function valueSQL(value: string, kind: ColumnKind): string {
   }
 }
 
+/** Beyond these, SQLite's decimals of a real may end wrongly, in both directions. */
+const DECIMAL_MIN = '1e-5'
+const DECIMAL_MAX = '1e15'
+
+/**
+ * A real as JSON: in decimals if 15 digits say it, which both sides then read alike; else as an integer and the power of two
+ * by which it is to be divided, both exact. Infinity is text.
+ */
+function realSQL(value: string): string {
+  const isShort = `(${value}=0 OR abs(${value})BETWEEN ${DECIMAL_MIN} AND ${DECIMAL_MAX})AND(${value}||'')+0.0=${value}`
+  return `iif(${isShort},json(${value}||''),iif(abs(${value})<9e999,${exactRealSQL(value)},${value}||''))`
+}
+
+/** `[m, k]` with value = m / 2^k. Scaling by a power of two is exact; in two steps, as it may be beyond what a real holds. */
+function exactRealSQL(value: string): string {
+  return (
+    `(SELECT json_object('$real',json_array(CAST(${value}*pow(2.0,k/2)*pow(2.0,k-k/2)AS INT),k))` +
+    `FROM(SELECT CAST(53-floor(log2(abs(${value})))AS INT)k))`
+  )
+}
+
 function timeSQL(value: string, seconds: string, fraction: string, plain: string): string {
   const time = `strftime('%Y-%m-%dT%H:%M:%S', ${seconds}, 'unixepoch')`
   return `CASE WHEN typeof(${value}) = 'integer' AND ${time} IS NOT NULL THEN ${time} || ${fraction} ELSE ${plain} END`
+}
+
+/** A value as SQL that makes the very same one again, for the position of a snapshot. */
+export function literalSQL(value: string): string {
+  const k = `CAST(53-floor(log2(abs(${value})))AS INTEGER)`
+  const m = `CAST(${value}*pow(2.0,${k}/2)*pow(2.0,${k}-${k}/2)AS INTEGER)`
+  return (
+    `CASE typeof(${value}) WHEN 'integer' THEN ${value}||'' WHEN 'blob' THEN quote(${value}) ` +
+    `WHEN 'text' THEN 'CAST('||quote(CAST(${value} AS BLOB))||' AS TEXT)' ` +
+    `WHEN 'real' THEN CASE WHEN ${value}=0 THEN '0.0' WHEN ${value}=9e999 THEN '9e999' WHEN ${value}=-9e999 THEN '-9e999' ` +
+    `ELSE '('||${m}||'*pow(2.0,'||-(${k}/2)||')*pow(2.0,'||(${k}/2-${k})||'))' END ELSE 'NULL' END`
+  )
 }

@@ -7,22 +7,45 @@ export interface StatementKind {
   readonly changesSchema: boolean
   /** Whether it is one `ALTER` of such a table, for which the triggers must be out of the way. */
   readonly isAlter: boolean
+  /** Whether it may delete the rows that are in its way, for which SQLite fires triggers only if it is asked to. */
+  readonly mayReplace: boolean
+  /** Whether it asks about the statement before. */
+  readonly asksOfRows: boolean
+  /** Whether it is one of the library's own. */
+  readonly isOurs: boolean
+  /** Whether it only reads. */
+  readonly isRead: boolean
 }
 
-const COMMENTS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/
+const BLANKS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/
 const READS = /^(?:SELECT|VALUES|PRAGMA|EXPLAIN)\b/i
+const ROW_FUNCTION = /\b(?:last_insert_rowid|changes)\s*\(\s*\)/gi
 
 /** @param watched names, in lower case, of the tables to which a write may fire a trigger. */
 export function classify(query: string, watched: readonly string[]): StatementKind {
-  const text = query.replace(COMMENTS, '')
+  const text = query.replace(BLANKS, '')
   // Of several statements in one text, any may be any.
   const isOne = !/;\s*\S/.test(text)
   const lower = text.toLowerCase()
-  const mentionsWatched = watched.some((name) => lower.includes(name.replaceAll('"', '""')))
+  const mentionsWatched = watched.some(
+    (name) =>
+      lower.includes(name) || lower.includes(name.replaceAll('"', '""')) || lower.includes(name.replaceAll("'", "''")),
+  )
   const isRead = isOne && READS.test(text)
   return {
     mayWrite: !isRead && mentionsWatched,
     changesSchema: !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text),
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
+    mayReplace: /\bREPLACE\b/i.test(text),
+    asksOfRows: text.search(ROW_FUNCTION) >= 0,
+    isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
+    isRead,
   }
+}
+
+/** The same query with the answers of the functions that ask about the statement before. */
+export function answerRowFunctions(query: string, answers: { changes: string; lastInsertRowid: string }): string {
+  return query.replace(ROW_FUNCTION, (call) =>
+    /^changes/i.test(call) ? `(${answers.changes})` : `(${answers.lastInsertRowid})`,
+  )
 }

@@ -1,21 +1,42 @@
 // What a table looks like, as far as capturing it goes.
 
 import { CDCError } from '../error.ts'
+import { quoteName } from '../sqlite/quote.ts'
 
 /** How a column's values become JSON: as SQLite has them, or as drizzle means them. */
 export type ColumnKind = 'plain' | 'boolean' | 'json' | 'seconds' | 'milliseconds'
 
+export interface TableColumn {
+  readonly name: string
+  /** Whether it holds text and BLOBs only, as SQLite makes text of a number that is written to it. */
+  readonly isText: boolean
+  /** Whether it keeps integers and reals apart even if they are equal. */
+  readonly isUntyped: boolean
+}
+
 export interface TableInfo {
   readonly name: string
-  readonly columns: readonly string[]
-  /** The columns of the primary key; none where the table has only its rowid. */
-  readonly key: readonly string[]
-  readonly hasRowid: boolean
+  readonly columns: readonly TableColumn[]
+  /** The columns of the primary key; none if the table has only its rowid. */
+  readonly key: readonly TableColumn[]
+  /** Whether the key is the rowid itself: `INTEGER PRIMARY KEY`, or no key at all. */
+  readonly isKeyedByRowid: boolean
+  /** The rowid's name in SQL; undefined WITHOUT ROWID, or if columns have taken all of its names. */
+  readonly rowid: string | undefined
+  /** The columns of each unique index beside that, with their collations; undefined if one is over an expression. */
+  readonly uniques: readonly (readonly IndexColumn[])[] | undefined
 }
+
+interface IndexColumn {
+  readonly name: string
+  readonly collation: string
+}
+
+type ColumnRow = { name: string; type: string; pk: number }
 
 const NAME = /^[^\0]{1,256}$/
 
-/** Reads a table's columns and key. Nothing where there is no such table. @throws {CDCError} `invalid-argument`. */
+/** Reads a table's columns and key. Undefined if there is no such table. @throws {CDCError} `invalid-argument`. */
 export function readTable(sql: Pick<SqlStorage, 'exec'>, name: string): TableInfo | undefined {
   if (!NAME.test(name) || /^(_cdc_|_cf_|sqlite_)/i.test(name))
     throw new CDCError('invalid-argument', `capture: ${JSON.stringify(name)} is not a table of yours`)
@@ -32,13 +53,54 @@ export function readTable(sql: Pick<SqlStorage, 'exec'>, name: string): TableInf
       `capture: ${name} is a ${listed.type} table or a view, which has no triggers`,
     )
   const columns = sql
-    .exec<{ name: string; pk: number }>('SELECT name, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1', listed.name)
+    .exec<ColumnRow>('SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1', listed.name)
     .toArray()
   const key = columns.filter(({ pk }) => pk > 0).toSorted((a, b) => a.pk - b.pk)
+  const isAlias = listed.wr === 0 && key.length === 1 && !hasKeyIndex(sql, listed.name)
+  const rowid = listed.wr === 1 ? undefined : rowidOf(columns, isAlias ? key[0]?.name : undefined)
+  if (rowid === undefined && key.length === 0)
+    throw new CDCError(
+      'invalid-argument',
+      `capture: ${listed.name} has no primary key, and its columns hide the rowid; give it a primary key`,
+    )
   return {
     name: listed.name,
-    columns: columns.map((column) => column.name),
-    key: key.map((column) => column.name),
-    hasRowid: listed.wr === 0,
+    columns: columns.map(describe),
+    key: key.map(describe),
+    isKeyedByRowid: isAlias || key.length === 0,
+    rowid,
+    uniques: readUniques(sql, listed.name),
   }
+}
+
+function readUniques(sql: Pick<SqlStorage, 'exec'>, table: string): IndexColumn[][] | undefined {
+  const indexes = sql.exec<{ name: string }>('SELECT name FROM pragma_index_list(?) WHERE "unique"', table).toArray()
+  const columns = indexes.map(({ name }) =>
+    sql
+      .exec<{ name: string; collation: string }>(
+        `SELECT coalesce(name, '') AS name, coll AS collation FROM pragma_index_xinfo(?) WHERE "key"`,
+        name,
+      )
+      .toArray(),
+  )
+  return columns.flat().some(({ name }) => name === '') ? undefined : columns
+}
+
+/** A primary key that is not the rowid itself has an index of its own. */
+function hasKeyIndex(sql: Pick<SqlStorage, 'exec'>, name: string): boolean {
+  return sql.exec("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", name).toArray().length > 0
+}
+
+function rowidOf(columns: readonly ColumnRow[], alias: string | undefined): string | undefined {
+  if (alias !== undefined) return quoteName(alias)
+  const taken = new Set(columns.map(({ name }) => name.toLowerCase()))
+  return ['rowid', '_rowid_', 'oid'].find((name) => !taken.has(name))
+}
+
+/** By the rules of sqlite.org/datatype3.html, section 3.1. */
+function describe({ name, type }: ColumnRow): TableColumn {
+  const isInteger = /INT/i.test(type)
+  const isText = !isInteger && /CHAR|CLOB|TEXT/i.test(type)
+  const isUntyped = !isInteger && !isText && (type === '' || /BLOB/i.test(type) || /^ANY$/i.test(type))
+  return { name, isText, isUntyped }
 }

@@ -1,8 +1,13 @@
 // The triggers of a captured table, as SQL: whatever writes to it, each changed row appends its event to the log.
+//
+// A trigger does not trust NEW: a trigger of the user's or a foreign key action may have written the row again, or taken it
+// away, before ours runs. So each event shows the row as the table has it now, and a row counts as deleted only if there is
+// none under its key now. Then the last event of a key is the key's last state, in whatever order triggers fire (I11).
 
 import { appendEventSQL } from '../outbox/captured.ts'
+import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import { quoteName, quoteText } from '../sqlite/quote.ts'
-import { type CapturedColumns, hasBlobSQL, keyColumns, keySQL, rowSQL } from './row-sql.ts'
+import { type CapturedColumns, checkedKeySQL, isKeySayableSQL, keySQL, rowSQL } from './row-sql.ts'
 import type { TableInfo } from './table.ts'
 
 export interface Trigger {
@@ -16,52 +21,162 @@ const TRIGGER_PREFIX = '_cdc_'
 /** Of a row of `sqlite_master` that is a trigger's. */
 export const IS_OUR_TRIGGER = `substr(name, 1, ${TRIGGER_PREFIX.length}) = '${TRIGGER_PREFIX}'`
 
-type Change = 'c' | 'u' | 'd'
+/** Whether what a statement replaces is found by triggers alone, without a setting of the connection. */
+export function canNoteReplaced(table: TableInfo): boolean {
+  return table.rowid !== undefined && table.uniques !== undefined
+}
 
-const TYPES = { c: 'cdc.insert', u: 'cdc.update', d: 'cdc.delete' } as const
-
-export function createTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
-  const sameKey = `${vector(keyColumns('OLD', table))} IS ${vector(keyColumns('NEW', table))}`
-  const compared = captured.columns.length === 0 ? table.columns : captured.columns
-  const columnsOf = (row: string): string => vector(compared.map((column) => `${row}.${quoteName(column)}`))
-  const append = (change: Change): string => appendSQL(table, captured, change)
+/** @param notesReplaced whether rows that are replaced are found by triggers, as `canNoteReplaced` says that they can be. */
+export function createTriggers(table: TableInfo, captured: CapturedColumns, notesReplaced: boolean): Trigger[] {
+  const sameKey = isSame(table.isKeyedByRowid ? [] : table.key.map(({ name }) => name), table)
+  const names = captured.columns.length === 0 ? table.columns.map(({ name }) => name) : captured.columns
   return [
-    trigger(table, { what: 'insert', verb: 'INSERT', statements: [append('c')] }),
+    trigger(table, {
+      what: 'insert',
+      verb: 'AFTER INSERT',
+      statements: [appendPresent(table, captured, 'c')],
+    }),
     // A row that is written and stays the same is no change.
     trigger(table, {
       what: 'update',
-      verb: 'UPDATE',
-      when: `${sameKey} AND ${columnsOf('OLD')} IS NOT ${columnsOf('NEW')}`,
-      statements: [append('u')],
+      verb: 'AFTER UPDATE',
+      when: `${sameKey} AND NOT (${isSame(names, table)})`,
+      statements: [appendPresent(table, captured, 'u')],
     }),
     // To whoever follows a key, a row that takes another one is gone, and a new one is there.
-    trigger(table, { what: 'rekey', verb: 'UPDATE', when: `NOT (${sameKey})`, statements: [append('d'), append('c')] }),
-    trigger(table, { what: 'delete', verb: 'DELETE', statements: [append('d')] }),
+    trigger(table, {
+      what: 'rekey',
+      verb: 'AFTER UPDATE',
+      when: `NOT (${sameKey})`,
+      statements: [appendGone(table, captured), appendPresent(table, captured, 'c')],
+    }),
+    trigger(table, { what: 'delete', verb: 'AFTER DELETE', statements: [appendGone(table, captured)] }),
+    // The newest fire first: so a deletion stands before what has taken the row's place.
+    ...(notesReplaced ? replacedTriggers(table, captured) : []),
   ]
 }
 
-interface Parts {
+export function triggerName(tableName: string, what: string): string {
+  return `${TRIGGER_PREFIX}${tableName}_${what}`
+}
+
+interface TriggerText {
   readonly what: string
-  readonly verb: 'INSERT' | 'UPDATE' | 'DELETE'
+  readonly verb: `${'BEFORE' | 'AFTER'} ${'INSERT' | 'UPDATE' | 'DELETE'}`
+  /** Default: the captured table. */
+  readonly on?: string
   readonly when?: string
   readonly statements: readonly string[]
 }
 
-function trigger(table: TableInfo, { what, verb, when, statements }: Parts): Trigger {
-  const name = `${TRIGGER_PREFIX}${table.name}_${what}`
+function trigger(table: TableInfo, { what, verb, on = table.name, when, statements }: TriggerText): Trigger {
+  const name = triggerName(table.name, what)
   const condition = when === undefined ? '' : `\nWHEN ${when}`
-  const head = `CREATE TRIGGER ${quoteName(name)} AFTER ${verb} ON ${quoteName(table.name)}${condition}`
+  const head = `CREATE TRIGGER ${quoteName(name)} ${verb} ON ${quoteName(on)}${condition}`
   return { name, sql: `${head}\nBEGIN\n${statements.join('\n')}\nEND` }
 }
 
-function appendSQL(table: TableInfo, captured: CapturedColumns, change: Change): string {
-  const rows = { c: ['NEW'], u: ['OLD', 'NEW'], d: ['OLD'] }[change]
-  const about = `,"type":"${TYPES[change]}","op":"${change}","store":"relational","table":${JSON.stringify(table.name)},"key":`
-  const parts = [quoteText(about), `json_quote(${keySQL(rows.at(-1) ?? 'NEW', table, true)})`]
-  if (change !== 'c') parts.push(quoteText(',"before":'), rowSQL('OLD', captured))
-  if (change !== 'd') parts.push(quoteText(',"after":'), rowSQL('NEW', captured))
-  parts.push(`CASE WHEN ${hasBlobSQL(rows, captured)} THEN ',"blobs":true' ELSE '' END`)
-  return appendEventSQL(parts.join(' || '), table.name)
+/**
+ * Triggers for what a conflict clause replaces. Before a row is written, the rows that are in its way are noted; after it, the
+ * notes are taken back, and of each row that is gone the deletion is appended. What was not replaced after all is still there.
+ */
+function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
+  const takeNotes = `DELETE FROM _cdc_replaced WHERE table_name = ${quoteText(table.name)};`
+  const isOther = `r.${table.rowid} <> OLD.${table.rowid}`
+  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE r.${table.rowid} = OLD.row AND ${keySQL('r', table)} = OLD.key`
+  return [
+    trigger(table, { what: 'before_insert', verb: 'BEFORE INSERT', statements: [noteInTheWay(table, captured)] }),
+    trigger(table, {
+      what: 'before_update',
+      verb: 'BEFORE UPDATE',
+      statements: [noteInTheWay(table, captured, isOther)],
+    }),
+    trigger(table, {
+      what: 'replaced',
+      verb: 'AFTER DELETE',
+      on: '_cdc_replaced',
+      when: `OLD.table_name = ${quoteText(table.name)} AND NOT EXISTS (${isThere})`,
+      statements: [
+        appendEventSQL({
+          fields: fieldsOf(table, 'd'),
+          key: 'OLD.key',
+          before: 'OLD.before',
+          from: ` WHERE length(OLD.key) <= ${NAME_LENGTH_MAX}`,
+          tableName: table.name,
+        }),
+      ],
+    }),
+    trigger(table, { what: 'after_insert', verb: 'AFTER INSERT', statements: [takeNotes] }),
+    trigger(table, { what: 'after_update', verb: 'AFTER UPDATE', statements: [takeNotes] }),
+  ]
+}
+
+function noteInTheWay(table: TableInfo, captured: CapturedColumns, condition?: string): string {
+  const uniques = (table.uniques ?? []).map((columns) =>
+    columns
+      .map(({ name, collation }) => `r.${quoteName(name)} = NEW.${quoteName(name)} COLLATE ${collation}`)
+      .join(' AND '),
+  )
+  const isInTheWay = [`r.${table.rowid} = NEW.${table.rowid}`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
+  const where = condition === undefined ? isInTheWay : `(${isInTheWay}) AND ${condition}`
+  return `INSERT INTO _cdc_replaced (table_name, row, key, before)
+SELECT ${quoteText(table.name)}, r.${table.rowid}, ${keySQL('r', table)}, ${rowSQL('r', table, captured)}
+FROM ${quoteName(table.name)} AS r WHERE ${where};`
+}
+
+/** Appends the row as it is now, if it still is. */
+function appendPresent(table: TableInfo, captured: CapturedColumns, op: 'c' | 'u'): string {
+  return appendEventSQL({
+    fields: fieldsOf(table, op),
+    key: checkedKeySQL('r', table),
+    ...(op === 'u' && { before: rowSQL('OLD', table, captured) }),
+    after: rowSQL('r', table, captured),
+    from: `, ${quoteName(table.name)} AS r WHERE ${isRow('r', 'NEW', table)}`,
+    tableName: table.name,
+  })
+}
+
+/** Appends the deletion of the key that the row had, unless there is a row under it now, whose event says so. */
+function appendGone(table: TableInfo, captured: CapturedColumns): string {
+  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${isRow('r', 'OLD', table)}`
+  const hasItsKey = table.isKeyedByRowid ? '' : ` AND ${keySQL('r', table)} = ${keySQL('OLD', table)} COLLATE BINARY`
+  return appendEventSQL({
+    fields: fieldsOf(table, 'd'),
+    key: keySQL('OLD', table),
+    before: rowSQL('OLD', table, captured),
+    from: ` WHERE ${isKeySayableSQL('OLD', table)} AND NOT EXISTS (${byKey(isThere, table)}${hasItsKey})`,
+    tableName: table.name,
+  })
+}
+
+/** Another row may have the key that this one had: then it is to be looked for by the key. */
+function byKey(isThere: string, table: TableInfo): string {
+  if (table.isKeyedByRowid) return isThere
+  const conditions = table.key.map(({ name }) => `r.${quoteName(name)} IS OLD.${quoteName(name)}`)
+  return `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${conditions.join(' AND ')}`
+}
+
+function isRow(row: string, other: string, table: TableInfo): string {
+  if (table.rowid !== undefined) return `${row}.${table.rowid} = ${other}.${table.rowid}`
+  return table.key.map(({ name }) => `${row}.${quoteName(name)} IS ${other}.${quoteName(name)}`).join(' AND ')
+}
+
+const TYPES = { c: 'cdc.insert', u: 'cdc.update', d: 'cdc.delete' } as const
+
+function fieldsOf(table: TableInfo, op: keyof typeof TYPES): string {
+  return `"type":"${TYPES[op]}","op":"${op}","store":"relational","table":${JSON.stringify(table.name)}`
+}
+
+/** Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. */
+function isSame(columns: readonly string[], table: TableInfo): string {
+  if (columns.length === 0) return `OLD.${table.rowid} = NEW.${table.rowid}`
+  const untyped = new Set(table.columns.filter(({ isUntyped }) => isUntyped).map(({ name }) => name))
+  const values = columns.flatMap((name) => {
+    const column = quoteName(name)
+    const value = (row: string): string => `${row}.${column} COLLATE BINARY`
+    return untyped.has(name) ? [value, (row: string) => `typeof(${row}.${column})`] : [value]
+  })
+  return `${vector(values.map((of) => of('OLD')))} IS ${vector(values.map((of) => of('NEW')))}`
 }
 
 /** A row value of SQL; of one column, the column. */

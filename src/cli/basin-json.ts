@@ -1,10 +1,10 @@
-// Basin SQL's JSON functions for DuckDB, so that one text of SQL runs on both. What they answer is what Cloudflare
-// documents for them: https://developers.cloudflare.com/basin-pipelines/sql-reference/scalar-functions/json/
+// Basin SQL's JSON functions for DuckDB, so that one text of SQL runs on both. They return what Cloudflare documents:
+// https://developers.cloudflare.com/basin-pipelines/sql-reference/scalar-functions/json/
 
-/** How deep a path may go. DuckDB's macros have no variable number of parameters, so there is one macro for each. */
+/** Keys of a path at most. DuckDB's macros have a fixed number of parameters, so there is one macro for each number. */
 const KEYS_MAX = 8
 
-/** The functions over (json, path): a path is a JSON Pointer (RFC 6901), which is made of the keys. */
+/** The functions over (json, path). A path is a JSON Pointer (RFC 6901), made of the keys. */
 const FUNCTIONS: Readonly<Record<string, string>> = {
   json_get_str: `CASE WHEN json_type(json, path) = 'VARCHAR' THEN json_extract_string(json, path) ELSE '' END`,
   json_get_int: `CASE WHEN json_type(json, path) IN ('BIGINT', 'UBIGINT')
@@ -20,7 +20,7 @@ const FUNCTIONS: Readonly<Record<string, string>> = {
     WHEN 'OBJECT' THEN len(json_keys(json, path)) ELSE 0 END`,
 }
 
-/** The statements that define them. `json_contains` takes the place of DuckDB's function of that name. */
+/** The statements that define them. `json_contains` replaces DuckDB's function of that name. */
 export const JSON_MACROS: readonly string[] = Object.entries(FUNCTIONS).map(([name, body]) => {
   const variants = Array.from({ length: KEYS_MAX + 1 }, (_, keys) => variant(body, keys))
   return `CREATE MACRO ${name} ${variants.join(', ')}`
@@ -29,7 +29,7 @@ export const JSON_MACROS: readonly string[] = Object.entries(FUNCTIONS).map(([na
 function variant(body: string, count: number): string {
   const keys = Array.from({ length: count }, (_, index) => `key${index + 1}`)
   const path = keys.map((key) => `'/' || replace(replace(CAST(${key} AS VARCHAR), '~', '~0'), '/', '~1')`)
-  // What is no JSON has nothing at any path; DuckDB would refuse the whole query.
+  // A text that is not JSON has nothing at any path; DuckDB would refuse the whole query.
   const json = 'CASE WHEN json_valid(document) THEN document END'
   const expression = body.replaceAll(/\b(?:json|path)\b/g, (word) =>
     word === 'json' ? `(${json})` : `(${path.join(' || ') || "''"})`,

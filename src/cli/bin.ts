@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-// The durable-outbox program, in the process that it runs in.
+// The durable-outbox program: connects `main` to the process that it runs in.
 
 import { text } from 'node:stream/consumers'
 import { main } from './main.ts'
 
-// Whoever reads the output may stop early (`| head`): then there is nothing left to do, and nothing to report.
+// A reader of the output may stop early (`| head`). Then there is nothing left to do, and nothing to report.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0)
   throw error

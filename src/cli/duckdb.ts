@@ -1,18 +1,25 @@
 // Runs SQL over Parquet files with DuckDB. Columns are matched by Iceberg field id, as the spec asks: a file that
-// predates a column has null there, and a column that was renamed keeps its values.
+// predates a column has null there, and a renamed column keeps its values.
 
 import type { DuckDBConnection, DuckDBType, DuckDBValue, DuckDBValueConverter, Json } from '@duckdb/node-api'
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { Column } from '../lake/iceberg/schema.ts'
 import { quoteName, quoteText } from '../sqlite/quote.ts'
 import { JSON_MACROS } from './basin-json.ts'
 import { importOptional } from './command.ts'
-import type { LocalTable } from './local-lake.ts'
+import { isBlank } from './sql-tokens.ts'
 import { exactNumber, isoTime } from './values.ts'
 
 type DuckDB = typeof import('@duckdb/node-api')
 
-/** What a statement answered. */
+/** A snapshot of the table as local files. */
+export interface TableFiles {
+  readonly columns: readonly Column[]
+  /** Local paths of the snapshot's data files. */
+  readonly files: readonly string[]
+}
+
+/** What a statement answers. */
 export interface QueryResult {
   readonly columns: readonly string[]
   /** The columns' names made different from each other, to be the keys of an object. */
@@ -27,23 +34,38 @@ const DUCKDB_TYPES: Readonly<Record<Column['type'], string>> = {
   timestamptz: 'TIMESTAMP WITH TIME ZONE',
 }
 
-/** The error of a statement: its message is the engine's own, and there is nothing of ours to add to it. */
+/** A statement failed. The message is the engine's own, of several lines, and may quote what events hold. */
 export class SQLError extends Error {
   override readonly name = 'SQLError'
 }
 
-/** Loads DuckDB, or says how to install it. */
+/** Loads DuckDB. @throws {CDCError} `not-found` if it is not installed. */
 export async function loadDuckDB(): Promise<DuckDB> {
-  return importOptional('@duckdb/node-api', 'query', () => import('@duckdb/node-api'))
+  return importOptional('@duckdb/node-api', () => import('@duckdb/node-api'))
 }
 
-/** Runs every statement of `sql` with the table in sight as `events` and `cdc.events`; the last one's answer counts. */
-export async function runSQL(duckdb: DuckDB, table: LocalTable, sql: string): Promise<QueryResult> {
+/** Values by the names that stand as `$name` in a statement. */
+export type Parameters = Readonly<Record<string, string | bigint | null>>
+
+/**
+ * Runs every statement of `sql`, in which the table is visible as `events` and `cdc.events`.
+ *
+ * @param parameters for a single statement that names all of them.
+ * @returns what the last statement answers.
+ * @throws {SQLError} if a statement fails; or a `CDCError` `invalid-argument` if there is none.
+ */
+export async function runSQL(
+  duckdb: DuckDB,
+  table: TableFiles,
+  sql: string,
+  parameters: Parameters = {},
+): Promise<QueryResult> {
   const instance = await duckdb.DuckDBInstance.create(':memory:')
   const connection = await instance.connect()
   await showTable(connection, table)
-  const result = isBlank(sql) ? undefined : await runStatements(connection, sql)
-  if (result === undefined) throw new CDCError('invalid-argument', 'query: the SQL has no statement in it')
+  // DuckDB's own answer to SQL of comments alone is "Error in native callback".
+  const result = isBlank(sql) ? undefined : await runStatements(connection, sql, parameters)
+  if (result === undefined) throw new CDCError('invalid-argument', 'the SQL has no statement in it')
   return {
     columns: result.columnNames(),
     keys: result.deduplicatedColumnNames(),
@@ -51,7 +73,7 @@ export async function runSQL(duckdb: DuckDB, table: LocalTable, sql: string): Pr
   }
 }
 
-async function showTable(connection: DuckDBConnection, table: LocalTable): Promise<void> {
+async function showTable(connection: DuckDBConnection, table: TableFiles): Promise<void> {
   // DATE(timestamp) and CURRENT_DATE follow the session's time zone, which is the machine's unless it is set.
   await connection.run("SET TimeZone = 'UTC'")
   for (const macro of JSON_MACROS) await connection.run(macro)
@@ -60,12 +82,12 @@ async function showTable(connection: DuckDBConnection, table: LocalTable): Promi
   await connection.run('CREATE VIEW events AS SELECT * FROM cdc.events')
 }
 
-function emptyTable({ columns }: LocalTable): string {
+function emptyTable({ columns }: TableFiles): string {
   const nulls = columns.map(({ name, type }) => `CAST(NULL AS ${DUCKDB_TYPES[type]}) AS ${quoteName(name)}`)
   return `SELECT ${nulls.join(', ')} WHERE false`
 }
 
-function scan({ columns, files }: LocalTable): string {
+function scan({ columns, files }: TableFiles): string {
   const fields = columns.map(
     ({ id, name, type }) => `${id}: {name: ${quoteText(name)}, type: '${DUCKDB_TYPES[type]}', default_value: NULL}`,
   )
@@ -73,24 +95,23 @@ function scan({ columns, files }: LocalTable): string {
     hive_partitioning = false, schema = MAP {${fields.join(', ')}})`
 }
 
-/** DuckDB's own answer to SQL of comments alone is "Error in native callback". */
-function isBlank(sql: string): boolean {
-  return sql.replaceAll(/--.*|\/\*[^]*?\*\/|[\s;]/g, '') === ''
-}
-
-async function runStatements(connection: DuckDBConnection, sql: string) {
+async function runStatements(connection: DuckDBConnection, sql: string, parameters: Parameters) {
   try {
     const statements = await connection.extractStatements(sql)
     let result: Awaited<ReturnType<DuckDBConnection['run']>> | undefined
     // A statement is prepared only after the one before it ran, because it may need what that one made.
-    for (let index = 0; index < statements.count; index += 1) result = await (await statements.prepare(index)).run()
+    for (let index = 0; index < statements.count; index += 1) {
+      const statement = await statements.prepare(index)
+      if (statement.parameterCount > 0) statement.bind({ ...parameters })
+      result = await statement.run()
+    }
     return result
   } catch (error) {
-    throw new SQLError(error instanceof Error ? error.message : String(error), { cause: error })
+    throw new SQLError(messageOf(error), { cause: error })
   }
 }
 
-/** Turns DuckDB's values into JSON's: a timestamp into ISO 8601 in UTC, an integer into a number where that is exact. */
+/** Turns DuckDB's values into JSON's: a timestamp into ISO 8601 in UTC, an integer into a number if that is exact. */
 function jsonConverter(duckdb: DuckDB): DuckDBValueConverter<Json> {
   const { DuckDBTimestampTZValue, DuckDBTimestampValue, DuckDBDecimalValue } = duckdb
   const { DuckDBTimestampSecondsValue, DuckDBTimestampMillisecondsValue, DuckDBTimestampNanosecondsValue } = duckdb

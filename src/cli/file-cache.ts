@@ -1,5 +1,5 @@
-// Local copies of a table's files. The lake never changes a file that it has named, so a copy is right for ever;
-// a copy appears under its name only when it is complete, so a kill leaves nothing that looks like one.
+// Local copies of a table's files. The lake never changes a file that it has named, so a copy stays right. A copy gets
+// its name only when it is complete, so a kill leaves nothing that looks like one.
 
 import { createHash, randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
@@ -8,11 +8,11 @@ import { extname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CDCError } from '../error.ts'
-import type { LakeBucket, LakeFile } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LakeFile } from '../lake/table/table-reader.ts'
 
 const DOWNLOADS_AT_ONCE = 16
 
-/** How long a file that the snapshot does not name is kept: another query beside this one may have just fetched it. */
+/** How long a file that the snapshot does not name is kept: another query that runs now may have just fetched it. */
 export const CACHE_GRACE_MS = 10 * 60_000
 
 export interface FetchedFiles {
@@ -21,7 +21,7 @@ export interface FetchedFiles {
   readonly downloaded: number
 }
 
-/** Makes sure that every file lies in `directory`, and returns the local paths. */
+/** Copies into `directory` the files that it does not have yet. */
 export async function fetchFiles(
   bucket: LakeBucket,
   files: readonly LakeFile[],
@@ -38,7 +38,7 @@ export async function fetchFiles(
   return { paths, downloaded: missing.length }
 }
 
-/** Removes copies of files that are not among `files`, and what downloads that were killed left behind. */
+/** Removes copies of files that are not among `files`, and what killed downloads left behind. */
 export async function dropOthers(files: readonly LakeFile[], directory: string, nowMs: number): Promise<void> {
   const named = new Set(files.map(cacheName))
   const others = (await readdir(directory)).filter((name) => !named.has(name))
@@ -61,17 +61,21 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
 
 async function download(bucket: LakeBucket, file: LakeFile, path: string): Promise<void> {
   const object = await bucket.get(file.key)
-  if (object === null) throw new CDCError('not-found', `query: the lake has no object ${file.key}`, { retryable: true })
+  if (object === null)
+    throw new CDCError('not-found', `lake: the bucket has no object ${file.key}`, { retryable: true })
   const temporary = `${path}.${randomUUID()}.tmp`
   await pipeline(Readable.from(object.body), createWriteStream(temporary, { flags: 'wx' }))
   if (!(await isWhole(temporary, file.bytes))) {
     await rm(temporary, { force: true })
-    throw new CDCError('invalid-config', `query: ${file.key} does not have the ${file.bytes} bytes that its table says`)
+    throw new CDCError(
+      'invalid-config',
+      `${file.key} does not have the ${file.bytes} bytes that the table gives for it`,
+    )
   }
   await rename(temporary, path)
 }
 
-/** Runs `work` over all items, a bounded number at a time; the first failure stops the rest from starting. */
+/** Runs `work` over all items, a limited number at a time. After the first failure no other item is started. */
 async function forEachAtOnce<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
   const queue = items.map((item, index) => ({ item, index })).toReversed()
   async function drain(): Promise<void> {

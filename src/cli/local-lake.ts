@@ -1,5 +1,5 @@
 // Reaches the lake of this machine: the R2 bucket that `wrangler dev` keeps on disk, through wrangler's own
-// getPlatformProxy, which works beside a running `wrangler dev` and without one. The layout on disk stays wrangler's.
+// getPlatformProxy, which works with and without a running `wrangler dev`. The layout on disk stays wrangler's.
 
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -7,22 +7,46 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import type { Column } from '../lake/iceberg/schema.ts'
-import { DEFAULT_LOCATION, EVENTS_COLUMNS } from '../lake/table/table.ts'
+import { locationOf } from '../lake/table/location.ts'
+import { EVENTS_COLUMNS } from '../lake/table/table.ts'
 import type { Watermarks } from '../lake/table/watermarks.ts'
-import { type IO, importOptional, messageOf } from './command.ts'
+import { type IO, importOptional, problemOf } from './command.ts'
+import { loadDuckDB, type TableFiles } from './duckdb.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
+import { count } from './values.ts'
 import { findWranglerConfig } from './wrangler-config.ts'
-import { type DataFile, type LakeBucket, type TableRoot, type TableVersion } from '../lake/iceberg/read-snapshot.ts'
-import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/iceberg/read-snapshot.ts'
+import type { LakeBucket, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
-/** Where the two ways to run the project keep their state, beside the wrangler configuration. */
-const STATE_DIRECTORIES = ['.wrangler/state', '.wrangler/demo']
+type Wrangler = typeof import('wrangler')
 
-/** A commit that replaces files may remove old ones while they are fetched; then the newer snapshot is read instead. */
+/** Where `wrangler dev` keeps its state, beside its configuration. */
+const STATE_DIRECTORY = '.wrangler/state'
+/** And where the demo of this library's repository does. */
+const DEMO_DIRECTORY = '.wrangler/demo'
+
+/** A commit that replaces files may remove old ones while they are fetched. Then the newer snapshot is read instead. */
 const ATTEMPTS_MAX = 3
 
-/** What the user's configuration says about the lake. The bucket's names decide where it lies on disk. */
+/** The options of every command that reads the lake, and their help. */
+export const LAKE_OPTIONS = { state: { type: 'string' }, config: { type: 'string' } } as const
+export const LAKE_HELP = `\
+  --state <dir>     the state directory of wrangler dev, its --persist-to; default: ${STATE_DIRECTORY}
+                    beside the wrangler configuration
+  --config <file>   the wrangler configuration that binds LAKE_BUCKET; default: the nearest
+                    wrangler.json, wrangler.jsonc or wrangler.toml, here or in a folder above`
+
+export interface LakeOptions {
+  readonly state?: string | undefined
+  readonly config?: string | undefined
+  /** Whether to read the watermarks too. */
+  readonly watermarks?: boolean
+}
+
+/** What reading the lake needs of a command's surroundings. */
+type LakeIO = Pick<IO, 'cwd' | 'note'>
+
+/** The part of the user's configuration that is about the lake. The bucket's names decide where it lies on disk. */
 const configShape = z.object({
   r2_buckets: z.array(
     z.object({
@@ -31,7 +55,7 @@ const configShape = z.object({
       preview_bucket_name: z.string().optional(),
     }),
   ),
-  vars: z.object({ LAKE_LOCATION: z.url().default(DEFAULT_LOCATION) }),
+  vars: z.object({ LAKE_LOCATION: z.url().optional() }),
 })
 
 interface LakeConfig {
@@ -40,19 +64,9 @@ interface LakeConfig {
   readonly prefix: string
 }
 
-export interface LakeOptions {
-  readonly state?: string | undefined
-  readonly config?: string | undefined
-  /** Whether to read also what the table says of its logs. */
-  readonly watermarks?: boolean
-}
-
-/** The current snapshot as local files. */
-export interface LocalTable {
-  readonly columns: readonly Column[]
-  /** Local paths of the snapshot's data files. */
-  readonly files: readonly string[]
-  /** What the snapshot says of its logs, where that was asked for. */
+/** The current snapshot of the lake's table. */
+export interface LocalTable extends TableFiles {
+  /** What the snapshot says about its logs, if that was asked for. */
   readonly watermarks?: Watermarks
 }
 
@@ -64,13 +78,18 @@ interface OpenLake {
   close(): Promise<void>
 }
 
-/** Copies the current snapshot of the table out of the lake, and notes on stderr where it came from. */
-export async function readLocalTable(options: LakeOptions, io: IO): Promise<LocalTable> {
-  const config = findWranglerConfig('query', options.config, io.cwd)
-  const directories =
-    options.state === undefined
-      ? STATE_DIRECTORIES.map((name) => join(dirname(config), name))
-      : [resolve(io.cwd, options.state)]
+/** Checks what it takes to read the lake, so that a command with more to do fails before that and not after it. */
+export async function checkLake({ config }: LakeOptions, { cwd }: LakeIO): Promise<void> {
+  findWranglerConfig(config, cwd)
+  await Promise.all([loadDuckDB(), loadWrangler()])
+}
+
+/** Copies the current snapshot of the table out of the lake, and notes where it comes from. */
+export async function readLocalTable(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
+  const config = findWranglerConfig(options.config, io.cwd)
+  // Without it nobody can query the table, and copying it takes seconds.
+  await loadDuckDB()
+  const directories = directoriesOf(options.state, config, io.cwd)
   const lakes = await openLakes(directories, config)
   try {
     return await readNewest(lakes, directories, options, io)
@@ -79,25 +98,31 @@ export async function readLocalTable(options: LakeOptions, io: IO): Promise<Loca
   }
 }
 
+function directoriesOf(state: string | undefined, config: string, cwd: string): string[] {
+  if (state !== undefined) return [resolve(cwd, state)]
+  const demo = join(dirname(config), DEMO_DIRECTORY)
+  return [join(dirname(config), STATE_DIRECTORY), ...(existsSync(demo) ? [demo] : [])]
+}
+
 async function readNewest(
   lakes: readonly OpenLake[],
   directories: readonly string[],
   options: LakeOptions,
-  io: IO,
+  io: LakeIO,
 ): Promise<LocalTable> {
   const [newest, ...older] = lakes
     .filter((lake) => lake.table !== undefined)
     .toSorted((a, b) => (b.table?.committedMs ?? 0) - (a.table?.committedMs ?? 0))
   if (newest?.table === undefined) {
-    const where = directories.map((directory) => shown(directory, io)).join(' or ')
-    io.stderr(`no table yet in ${where}; run npm run demo or npm run dev first\n`)
+    const places = directories.map((directory) => shown(directory, io)).join(' or ')
+    io.note(`no table yet in ${places}; start wrangler dev and commit an event first`)
     return { columns: EVENTS_COLUMNS, files: [] }
   }
-  const choice = older.map((lake) => `; ${shown(lake.directory, io)} was committed earlier`).join('')
-  return copyTable(newest, options, (text) => io.stderr(`${shown(newest.directory, io)}: ${text}${choice}\n`))
+  const choice = older.map((lake) => `; ${shown(lake.directory, io)} has an older table`).join('')
+  return copyTable(newest, options, (text) => io.note(`${shown(newest.directory, io)}: ${text}${choice}`))
 }
 
-/** Copies the table's files; where one has gone since its snapshot was read, starts again from the newest snapshot. */
+/** Copies the table's files. If one has gone since the snapshot was read, it starts again from the newest snapshot. */
 async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: string) => void): Promise<LocalTable> {
   let table = lake.table
   for (let attempt = 1; table !== undefined; attempt += 1) {
@@ -109,42 +134,46 @@ async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: stri
       table = await readTableVersion(lake.bucket, lake.prefix)
     }
   }
-  throw new CDCError('not-found', `query: the table in ${lake.directory} went away while it was read`)
+  throw new CDCError('not-found', `the table in ${lake.directory} was removed while it was read`)
 }
 
-async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: string) => void): Promise<LocalTable> {
+async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: string) => void): Promise<TableFiles> {
   const cache = join(lake.directory, 'query-cache', 'files')
   const manifests = await readManifestList(lake.bucket, table)
   const { paths } = await fetchFiles(lake.bucket, manifests, cache)
-  const dataFiles = await readManifests(paths, table.root)
+  const dataFiles = await readManifests(paths, table)
   const data = await fetchFiles(lake.bucket, dataFiles, cache)
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
   return { columns: table.columns, files: data.paths }
 }
 
-async function readManifests(paths: readonly string[], root: TableRoot): Promise<DataFile[]> {
-  const files: DataFile[][] = []
-  for (const path of paths) files.push(await readManifest(path, await readFile(path), root))
+async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
+  const files: LiveFile[][] = []
+  for (const path of paths) files.push(await readManifest(path, await readFile(path), table))
   return files.flat()
 }
 
-function describe(table: TableVersion, files: readonly DataFile[], downloaded: number): string {
+function describe(table: TableVersion, files: readonly LiveFile[], downloaded: number): string {
   if (table.snapshot === undefined) return `the table has no snapshot yet (version ${table.version})`
   const rows = files.reduce((sum, file) => sum + file.rows, 0)
-  const at = new Date(table.committedMs).toISOString()
-  return `snapshot ${table.snapshot.id} of ${at}, ${rows} rows in ${files.length} files (${downloaded} fetched)`
+  const size = `${count(rows, 'row', 'rows')} in ${count(files.length, 'file', 'files')}`
+  return `snapshot ${table.snapshot.id} of ${new Date(table.committedMs).toISOString()}, ${size} (${downloaded} fetched)`
 }
 
-function shown(directory: string, io: IO): string {
-  return relative(io.cwd, directory) || '.'
+function shown(directory: string, { cwd }: LakeIO): string {
+  return relative(cwd, directory) || '.'
 }
 
-/** Opens the lakes that exist. Loading wrangler takes a second, so it is left out where there is none. */
+async function loadWrangler(): Promise<Wrangler> {
+  return importOptional('wrangler', () => import('wrangler'))
+}
+
+/** Opens the lakes that exist. Loading wrangler takes a second, so it is not loaded if there is none. */
 async function openLakes(directories: readonly string[], config: string): Promise<OpenLake[]> {
   const existing = directories.filter((directory) => existsSync(join(directory, 'v3')))
   if (existing.length === 0) return []
-  const wrangler = await importOptional('wrangler', 'query', () => import('wrangler'))
+  const wrangler = await loadWrangler()
   const lakeConfig = readLakeConfig(wrangler, config)
   const opened = await Promise.allSettled(existing.map((directory) => openLake(wrangler, directory, lakeConfig)))
   const lakes = opened.filter((result) => result.status === 'fulfilled').map((result) => result.value)
@@ -154,10 +183,10 @@ async function openLakes(directories: readonly string[], config: string): Promis
   throw failed.reason
 }
 
-async function openLake(wrangler: typeof import('wrangler'), directory: string, config: LakeConfig): Promise<OpenLake> {
+async function openLake(wrangler: Wrangler, directory: string, config: LakeConfig): Promise<OpenLake> {
   const { prefix } = config
   const configPath = await writeLakeConfig(directory, config)
-  // Without this, each start asks the network for an example of `request.cf`, and offline waits three seconds for it.
+  // Otherwise each start asks the network for an example of `request.cf`, and offline waits three seconds for it.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
   const persist = { path: join(directory, 'v3') } // `wrangler dev --persist-to X` keeps its state in X/v3.
   const proxy = await wrangler.getPlatformProxy<{ LAKE_BUCKET: R2Bucket }>({
@@ -175,28 +204,27 @@ async function openLake(wrangler: typeof import('wrangler'), directory: string, 
   }
 }
 
-function readLakeConfig(wrangler: typeof import('wrangler'), path: string): LakeConfig {
+function readLakeConfig(wrangler: Wrangler, path: string): LakeConfig {
   const config = readConfig(wrangler, path)
   const bucket = config.r2_buckets.find((candidate) => candidate.binding === 'LAKE_BUCKET')
-  if (bucket !== undefined) return { bucket, prefix: `${new URL(config.vars.LAKE_LOCATION).pathname.slice(1)}/` }
+  if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix }
   throw new CDCError(
     'invalid-config',
-    `query: ${path} binds no R2 bucket as LAKE_BUCKET, and that is the one that the lake writes into`,
+    `${path} binds no R2 bucket as LAKE_BUCKET, and that is the one that the lake writes to`,
   )
 }
 
-function readConfig(wrangler: typeof import('wrangler'), path: string): z.infer<typeof configShape> {
+function readConfig(wrangler: Wrangler, path: string): z.infer<typeof configShape> {
   try {
     return configShape.parse(wrangler.unstable_readConfig({ config: path }, { hideWarnings: true }))
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new CDCError('invalid-config', `query: ${path} cannot be read: ${problem}`, { cause: error })
+    throw new CDCError('invalid-config', `${path} cannot be read: ${problemOf(error)}`, { cause: error })
   }
 }
 
 /**
- * Writes a configuration with the lake's bucket and nothing else. With the user's own, getPlatformProxy also sets up
- * storage for each Durable Object that it names, and warns that it cannot run them.
+ * Writes a configuration with the lake's bucket and nothing else. With the user's own, getPlatformProxy would also set up
+ * storage for each Durable Object in it, and warn that it cannot run them.
  */
 async function writeLakeConfig(directory: string, { bucket }: LakeConfig): Promise<string> {
   const config = { name: 'durable-outbox-query', r2_buckets: [bucket] }

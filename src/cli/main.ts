@@ -1,7 +1,7 @@
 // Finds the command, runs it, and turns what it throws into a message and an exit code.
 
-import { CDCError } from '../error.ts'
-import { type Command, type ExitCode, type IO, messageOf } from './command.ts'
+import { CDCError, messageOf } from '../error.ts'
+import { type Command, type ExitCode, type IO, ioOf, type Process } from './command.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
@@ -9,7 +9,7 @@ import { reconcileCommand } from './reconcile.ts'
 import { stateCommand } from './state.ts'
 import { verifyCommand } from './verify.ts'
 
-/** Every command, in the order of the help. A new command is a file with a `Command` and a line here. */
+/** Every command, in the order of the help. A new command is a file with a `Command`, and a line here. */
 export const commands: readonly Command[] = [
   queryCommand,
   stateCommand,
@@ -20,21 +20,23 @@ export const commands: readonly Command[] = [
 ]
 
 /** Runs one command line (without `node` and the script) and returns the exit code of the process. */
-export async function main(args: readonly string[], io: IO): Promise<ExitCode> {
+export async function main(args: readonly string[], process: Process): Promise<ExitCode> {
   const [name, ...rest] = args
-  if (name === undefined || isHelp(name) || name === 'help') return printHelp(rest[0], name, io)
+  if (name === undefined || isHelp(name) || name === 'help') return printHelp(rest[0], name, process)
   const command = commands.find((candidate) => candidate.name === name)
-  if (command === undefined) return refuse(name, io)
-  if (rest.some(isHelp)) return printHelp(command.name, name, io)
-  return runCommand(command, rest, io)
+  if (command === undefined) return refuse(name, ioOf(process))
+  if (rest.some(isHelp)) return printHelp(command.name, name, process)
+  return runCommand(command, rest, ioOf(process))
 }
 
 async function runCommand(command: Command, args: readonly string[], io: IO): Promise<ExitCode> {
   try {
     return await command.run(args, io)
   } catch (error) {
-    io.stderr(`durable-outbox ${messageOf(error)}\n`)
-    return error instanceof CDCError && error.code === 'invalid-argument' ? 2 : 1
+    const isUsage = error instanceof CDCError && error.code === 'invalid-argument'
+    const hint = isUsage ? `; see durable-outbox ${command.name} --help` : ''
+    io.note(`durable-outbox ${command.name}: ${messageOf(error)}${hint}`)
+    return isUsage ? 2 : 1
   }
 }
 
@@ -42,27 +44,27 @@ function isHelp(arg: string): boolean {
   return arg === '--help' || arg === '-h'
 }
 
-/** Help that was asked for is a result; help for somebody who asked for nothing is an error. */
-function printHelp(about: string | undefined, asked: string | undefined, io: IO): ExitCode {
+/** Help is a result for a user who asked for it, and an error for one who asked for nothing. */
+function printHelp(about: string | undefined, asked: string | undefined, { stdout, stderr }: Process): ExitCode {
   const command = commands.find((candidate) => candidate.name === about)
   const help = command === undefined ? generalHelp() : command.help
   if (asked === undefined) {
-    io.stderr(help)
+    stderr(help)
     return 2
   }
-  io.stdout(help)
+  stdout(help)
   return 0
 }
 
 function generalHelp(): string {
   const width = Math.max(...commands.map((command) => command.name.length))
   const list = commands.map((command) => `  ${command.name.padEnd(width)}  ${command.summary}\n`)
-  return `Usage: durable-outbox <command> [options]\n\nCommands:\n${list.join('')}\nHelp on one: durable-outbox <command> --help\n`
+  return `Usage: durable-outbox <command> [options]\n\nCommands:\n${list.join('')}\nHelp for one: durable-outbox <command> --help\n`
 }
 
 function refuse(name: string, io: IO): ExitCode {
   const known = commands.map((command) => command.name).join(', ')
-  const what = name.startsWith('-') ? 'flag' : 'command'
-  io.stderr(`durable-outbox: unknown ${what} ${name}; the commands are: ${known}; see durable-outbox --help\n`)
+  const what = name.startsWith('-') ? 'option' : 'command'
+  io.note(`durable-outbox: unknown ${what} ${name}; the commands are: ${known}; see durable-outbox --help`)
   return 2
 }

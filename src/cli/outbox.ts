@@ -1,38 +1,47 @@
-// durable-outbox outbox: looks after the outbox of one object of a running Worker.
+// durable-outbox outbox: inspects and controls the outbox of one object of a running Worker.
 
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { AdminClient, readAnswer, RefusedError, type Target } from './admin-client.ts'
-import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
-import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, writeAnswer, writeFields } from './outbox-output.ts'
-import { writeItems, writeItemsAsJSON } from './outbox-output.ts'
-import { CutOffError, itemSchema, readPages, repeat } from './outbox-pages.ts'
-import { printable } from './output.ts'
-
-const DEFAULT_URL = 'http://localhost:8787'
+import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
+import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, printFields, printItems, printItemsAsJSON } from './outbox/output.ts'
+import { InterruptedError, type Item, itemSchema, readPages, repeat } from './outbox/pages.ts'
+import { printJSON } from './output.ts'
+import {
+  DEFAULT_URL,
+  readAnswer,
+  RefusedError,
+  type Target,
+  TOKEN_HELP,
+  WORKER_OPTIONS,
+  WorkerClient,
+} from './worker.ts'
 
 const HELP = `Usage: durable-outbox outbox <class>/<object> <action> [options]
 
-Looks after the outbox of one object of a Worker that mounts outboxRoutes at /admin/outbox.
+Inspects and controls the outbox of one object of a Worker that mounts outboxRoutes at
+/admin/outbox. A call creates the object if it does not exist.
 
-  stats             where the outbox and its relay stand
-  list              its events, pending and delivered: [filter] [--status pending|delivered] [--limit <n>] [--all-pages]
+  stats             the state of the outbox and its relay
+  list              its events, pending and delivered:
+                    [filter] [--status pending|delivered] [--limit <n>] [--all-pages]
   get <lsn>         one event, whole
-  pause             stop sending; events go on to be captured
-  resume            go on sending
+  pause             stop sending; events are still captured
+  resume            start sending again
   flush             send now what is pending
   dead-letters      the events that the pipeline refused: [filter] [--limit <n>] [--all-pages]
-  redrive           send dead letters again: --id <id> (repeatable), a filter, or --all; [--limit <n>]
-  discard           drop dead letters for good: --reason <text>, and a choice as for redrive
-  snapshot <store>  emit the present rows of a store or captured table, such as document/Customer: [--chunk <n>]
+  redrive           send dead letters again: --id <id> (repeatable), a filter, or --all;
+                    [--limit <n>]
+  discard           delete dead letters: --reason <text>, and a choice as for redrive
+  snapshot <store>  emit all rows of a store or captured table, such as document/Customer:
+                    [--chunk <n>]
   replay            send delivered events again: --from-lsn <lsn> --to-lsn <lsn>
 
-A filter is any of --type, --store, --table, --key, and --from and --to, which are LSNs. list and dead-letters print a
-page of --limit events (100, at most 1000), or with --all-pages everything. redrive and discard go on until everything
-chosen is done, or --limit of it.
+A filter is any of --type, --store, --table, --key, and the LSNs --from and --to. list and
+dead-letters print one page of --limit events (100, at most 1000), or all with --all-pages. redrive
+and discard continue until everything chosen is done, or --limit of it.
 
-  --url <url>       the Worker; without it, ${DEFAULT_URL} (npm run dev)
-  --token <token>   the Worker's ADMIN_TOKEN; better in the environment, as ADMIN_TOKEN, where no list of processes shows it
+  --url <url>       the Worker; default: ${DEFAULT_URL} (wrangler dev)
+${TOKEN_HELP}
   --json            print the answer as JSON
 
 Example: durable-outbox outbox customers/acme list --status pending --type Customer.created
@@ -40,8 +49,11 @@ Example: durable-outbox outbox customers/acme list --status pending --type Custo
 
 const FILTER = ['type', 'store', 'table', 'key', 'from', 'to'] as const
 const CHOICE = [...FILTER, 'id', 'all', 'limit'] as const
+/** The options of every action. */
+const COMMON: readonly string[] = ['url', 'token', 'json']
 
 const OPTIONS = {
+  ...WORKER_OPTIONS,
   type: { type: 'string' },
   store: { type: 'string' },
   table: { type: 'string' },
@@ -57,17 +69,15 @@ const OPTIONS = {
   'from-lsn': { type: 'string' },
   'to-lsn': { type: 'string' },
   chunk: { type: 'string' },
-  url: { type: 'string' },
-  token: { type: 'string' },
   json: { type: 'boolean' },
 } as const
 
 type OptionName = keyof typeof OPTIONS
-type Values = ReturnType<typeof parseOptions>['values']
+type Values = ReturnType<typeof parse>['values']
 
-/** What an action is given: the outbox, its own words on the command line, and where to print. */
+/** What an action gets: the outbox, its words of the command line, and where to print. */
 interface Invocation {
-  readonly client: AdminClient
+  readonly client: WorkerClient
   readonly target: Target
   readonly values: Values
   readonly operand: string
@@ -82,15 +92,15 @@ interface Action {
 }
 
 const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
-  ['stats', { options: [], run: (on) => printResult(on, 'stats') }],
+  ['stats', { options: [], run: stats }],
   [
     'list',
     { options: [...FILTER, 'status', 'limit', 'all-pages'], run: (on) => printPages(on, 'list', EVENT_COLUMNS) },
   ],
-  ['get', { options: [], operand: 'lsn', run: printEvent }],
-  ['pause', { options: [], run: (on) => order(on, 'pause', 'paused; events go on to be captured, and wait') }],
+  ['get', { options: [], operand: 'lsn', run: get }],
+  ['pause', { options: [], run: (on) => order(on, 'pause', 'paused; events are still captured, and wait') }],
   ['resume', { options: [], run: (on) => order(on, 'resume', 'resumed') }],
-  ['flush', { options: [], run: (on) => printResult(on, 'flush') }],
+  ['flush', { options: [], run: async (on) => printItem(on, await callForItem(on, 'flush')) }],
   [
     'dead-letters',
     { options: [...FILTER, 'limit', 'all-pages'], run: (on) => printPages(on, 'deadLetters', DEAD_LETTER_COLUMNS) },
@@ -103,37 +113,30 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
 
 export const outboxCommand: Command = {
   name: 'outbox',
-  summary: 'look after the outbox of one object: stats, events, dead letters, replay',
+  summary: 'inspect and control the outbox of one object: stats, events, dead letters, replay',
   help: HELP,
   run: runOutbox,
 }
 
 async function runOutbox(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { values, positionals } = parseOptions(args)
+  const { values, positionals } = parse(args)
   const [place, name, ...operands] = positionals
   if (place === undefined || name === undefined)
     throw usage('give it an object and what to do: durable-outbox outbox customers/acme stats')
   const action = actions.get(name)
   if (action === undefined) throw usage(`there is no ${name}; there are ${[...actions.keys()].join(', ')}`)
   checkWords(name, action, values, operands)
-  const client = new AdminClient(
-    values.url ?? DEFAULT_URL,
-    (values.token ?? io.env['ADMIN_TOKEN'])?.trim() || undefined,
-  )
-  try {
-    return await action.run({ client, target: parseTarget(place), values, operand: operands[0] ?? '', io })
-  } catch (error) {
-    throw error instanceof RefusedError ? new Error(explain(error), { cause: error }) : error
-  }
+  const target = parseTarget(place)
+  return action.run({ client: WorkerClient.of(values, io), target, values, operand: operands[0] ?? '', io })
 }
 
-function parseOptions(args: readonly string[]) {
-  return parseCommandLine('outbox', args, OPTIONS)
+function parse(args: readonly string[]) {
+  return parseCommandLine(args, OPTIONS)
 }
 
-/** An option that an action does not know would be ignored, and the user would think that it was not. */
+/** An option that an action does not know would be ignored, and the user would not notice. */
 function checkWords(name: string, action: Action, values: Values, operands: readonly string[]): void {
-  const known: readonly string[] = [...action.options, 'url', 'token', 'json']
+  const known = [...action.options, ...COMMON]
   const unknown = Object.keys(values).find((option) => !known.includes(option))
   if (unknown !== undefined) throw usage(`${name} does not take --${unknown}`)
   const expected = action.operand === undefined ? 0 : 1
@@ -147,43 +150,46 @@ function parseTarget(place: string): Target {
   const target = { className: place.slice(0, Math.max(slash, 0)), object: place.slice(slash + 1) }
   if (target.className === '' || target.object === '')
     throw usage(`"${place}" is not <class>/<object>, such as customers/acme`)
-  // A URL cannot hold a path segment of dots alone: it would mean the one above.
+  // A path segment of dots alone would mean the folder or the one above.
   for (const name of [target.className, target.object])
     if (/^\.\.?$/.test(name)) throw usage(`what is named "${name}" cannot be reached over HTTP`)
   return target
 }
 
-/** Puts the words of the command line beside those of the server, where the server speaks of its own. */
-function explain({ code, message }: RefusedError): string {
-  const hints: Readonly<Record<string, string>> = {
-    unauthorized: 'give it the token of the Worker: ADMIN_TOKEN in the environment, or --token',
-  }
-  const hint = message.includes('say which dead letters') ? 'here: --id <id>, --type and so on, or --all' : hints[code]
-  return printable(hint === undefined ? message : `${message} (${hint})`)
+async function stats(on: Invocation): Promise<ExitCode> {
+  const answer = await callForItem(on, 'stats')
+  const { className, object } = on.target
+  if (answer['lastLSN'] === 0)
+    on.io.note(
+      `${className}/${object} has never had an event in this epoch; if the name is wrong, this call has created the object`,
+    )
+  return printItem(on, answer)
 }
 
-async function printResult({ client, target, values, io }: Invocation, method: 'stats' | 'flush'): Promise<ExitCode> {
-  const answer = readAnswer(itemSchema, await client.call(target, method))
-  if (values.json) writeAnswer(answer, io.stdout)
-  else writeFields(answer, io.stdout)
+async function callForItem({ client, target }: Invocation, method: 'stats' | 'flush'): Promise<Item> {
+  return readAnswer(itemSchema, await client.call(target, method))
+}
+
+function printItem({ values, io }: Invocation, item: Item): ExitCode {
+  if (values.json) printJSON(item, io)
+  else printFields(item, io)
   return 0
 }
 
 async function order(on: Invocation, method: 'pause' | 'resume', done: string): Promise<ExitCode> {
   const answer = await on.client.call(on.target, method)
-  if (on.values.json) writeAnswer(answer, on.io.stdout)
-  else on.io.stdout(`${done}\n`)
+  if (on.values.json) printJSON(answer, on.io)
+  else on.io.line(done)
   return 0
 }
 
-async function printEvent({ client, target, values, operand, io }: Invocation): Promise<ExitCode> {
+async function get(on: Invocation): Promise<ExitCode> {
+  const { client, target, values, operand, io } = on
   const lsn = wholeNumber('<lsn>', operand)
   const event = readAnswer(itemSchema.nullable(), await client.call(target, 'get', lsn))
-  if (values.json) writeAnswer(event, io.stdout)
-  else if (event !== null) writeFields(event, io.stdout)
-  if (event !== null) return 0
-  io.stderr(`durable-outbox outbox: there is no event with LSN ${lsn}, or it is not kept any more\n`)
-  return 1
+  if (event !== null) return printItem(on, event)
+  if (values.json) printJSON(null, io)
+  throw new CDCError('not-found', `there is no event with LSN ${lsn}, or it is no longer kept`)
 }
 
 async function printPages(
@@ -196,11 +202,11 @@ async function printPages(
     client.call(target, method, { ...query, ...(from !== undefined && { from }) })
   const pages = readPages(read, values['all-pages'] ?? false)
   if (values.json) {
-    await writeItemsAsJSON(pages, io.stdout)
+    await printItemsAsJSON(pages, io)
     return 0
   }
-  const nextLSN = await writeItems(pages, columns, io)
-  if (nextLSN !== undefined) io.stderr(`there may be more: --from ${nextLSN}, or --all-pages\n`)
+  const nextLSN = await printItems(pages, columns, io)
+  if (nextLSN !== undefined) io.note(`there may be more: --from ${nextLSN}, or --all-pages`)
   return 0
 }
 
@@ -216,14 +222,20 @@ async function settle(on: Invocation, method: 'redrive' | 'discard', participle:
   const lastLSN = await readLastLSN(on)
   const to = Math.min(choice.to ?? lastLSN, lastLSN)
   return countUp(on, participle, (from) => {
-    if (from === undefined) return client.call(target, method, choice)
+    if (from === undefined) return client.call(target, method, choice).catch(explainChoice)
     return from > to || values.limit !== undefined ? undefined : client.call(target, method, { ...choice, from, to })
   })
 }
 
+/** The server asks for a choice in the words of its RPC; this adds those of the command line. */
+function explainChoice(error: unknown): never {
+  if (!(error instanceof RefusedError && error.message.includes('say which dead letters'))) throw error
+  throw new Error(`${error.message} (here: --id <id>, --type and so on, or --all)`, { cause: error })
+}
+
 /**
- * Where the log ends now. What is redriven and refused once more comes back as a dead letter with a higher LSN; this is
- * where to stop, not to redrive it for ever.
+ * Where the log ends now. A redriven event that is refused once more comes back as a dead letter with a higher LSN: this
+ * is where to stop, so that it is not redriven for ever.
  */
 async function readLastLSN({ client, target }: Invocation): Promise<number> {
   return readAnswer(z.object({ lastLSN: z.int() }), await client.call(target, 'stats')).lastLSN
@@ -242,12 +254,12 @@ async function snapshot({ client, target, values, operand, io }: Invocation): Pr
   const { chunk } = values
   const argument = { store: operand, ...(chunk !== undefined && { chunk: wholeNumber('--chunk', chunk) }) }
   const progress = readAnswer(z.looseObject({ name: z.string() }), await client.call(target, 'snapshot', argument))
-  if (values.json) writeAnswer(progress, io.stdout)
-  else io.stdout(`begun: ${printable(progress.name)}; "stats" says how far it has come\n`)
+  if (values.json) printJSON(progress, io)
+  else io.line(`started: ${progress.name}; "stats" shows its progress`)
   return 0
 }
 
-/** Repeats a call that comes in pages, and prints how many it did in all, also where it could not end. */
+/** Repeats a call that comes in pages, and prints how many it did in all, even if it could not finish. */
 async function countUp(
   { io, values }: Invocation,
   participle: string,
@@ -255,18 +267,18 @@ async function countUp(
 ): Promise<ExitCode> {
   try {
     const { done, nextLSN } = await repeat(participle, call)
-    if (values.json) writeAnswer({ [participle]: done, ...(nextLSN !== undefined && { nextLSN }) }, io.stdout)
-    else io.stdout(`${done} ${participle}\n`)
+    if (values.json) printJSON({ [participle]: done, ...(nextLSN !== undefined && { nextLSN }) }, io)
+    else io.line(`${done} ${participle}`)
     return 0
   } catch (error) {
-    if (!(error instanceof CutOffError)) throw error
+    if (!(error instanceof InterruptedError)) throw error
     const { done, nextLSN } = error.count
-    io.stderr(`${done} ${participle}; it failed before LSN ${nextLSN}\n`)
+    io.note(`${done} ${participle}; it failed before LSN ${nextLSN}`)
     throw error.cause
   }
 }
 
-/** The fields of the RPC that the options say. */
+/** The fields of the RPC that the options set. */
 function filterOf({ type, store, table, key, from, to, limit }: Values) {
   return {
     ...(type !== undefined && { type }),
@@ -283,8 +295,4 @@ function wholeNumber(what: string, text: string): number {
   const number = Number(text)
   if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number
   throw usage(`${what} is a whole number, not "${text}"`)
-}
-
-function usage(problem: string): CDCError {
-  return new CDCError('invalid-argument', `outbox: ${problem}; see durable-outbox outbox --help`)
 }

@@ -1,26 +1,51 @@
-// Prints a query's answer: a table for people, JSON and CSV for programs.
+// Prints an answer: a table for people, JSON and CSV for programs.
 
 import Table from 'cli-table3'
 import type { Json } from '@duckdb/node-api'
+import { type IO, usage } from './command.ts'
 import type { QueryResult } from './duckdb.ts'
+import { count, printable } from './values.ts'
 
-type Write = (text: string) => void
-
-/** How large a table may be. Rows beyond are counted, and not shown. */
-export interface TableLimits {
-  /** The width in cells to which it is cut; nothing is cut without it. */
-  readonly width?: number | undefined
-  readonly maxRows: number
-}
+/** More rows than anybody reads on a screen, and few enough to lay out at once. */
+export const TABLE_ROWS_MAX = 1_000
 
 /** The frame's upper edge, the names, and the line below them. */
 const HEADER_LINES = 3
 
-/** A column narrower than this says nothing any more; then each row is printed as a block of its own. */
+/** A column narrower than this is hard to read; then each row is printed as a block of its own. */
 const CELL_WIDTH_MIN = 12
 
+/** The options of every command that prints rows, and their help. */
+export const FORMAT_OPTIONS = { json: { type: 'boolean' }, csv: { type: 'boolean' } } as const
+export const FORMAT_HELP = `\
+  --json            print a JSON array with an object for each row
+  --csv             print CSV (RFC 4180) with a header. Values are as they are: a spreadsheet may
+                    run one that begins with = + - or @ as a formula`
+
+export interface Format {
+  readonly json?: boolean | undefined
+  readonly csv?: boolean | undefined
+}
+
+/** @throws {CDCError} `invalid-argument` for two formats at once. */
+export function checkFormat({ json = false, csv = false }: Format): void {
+  if (json && csv) throw usage('--json and --csv exclude each other')
+}
+
+/** Prints rows in the format that was asked for, by default as a table. */
+export async function printRows(result: QueryResult, { json = false, csv = false }: Format, io: IO): Promise<void> {
+  if (json) await writeJSON(result, io.data)
+  else if (csv) await writeCSV(result, io.data)
+  else await printTable(result, io)
+}
+
+/** Prints one JSON value. */
+export function printJSON(value: unknown, { data }: Pick<IO, 'data'>): void {
+  data(`${JSON.stringify(value, null, 2)}\n`)
+}
+
 /** Writes one JSON array with an object per row, a row per line. */
-export async function writeJSON(result: QueryResult, write: Write): Promise<void> {
+async function writeJSON(result: QueryResult, write: IO['data']): Promise<void> {
   let separator = '['
   for await (const rows of result.rows()) {
     for (const row of rows) {
@@ -32,28 +57,26 @@ export async function writeJSON(result: QueryResult, write: Write): Promise<void
 }
 
 /** Writes RFC 4180 CSV with a header. Null is an empty field and the empty string is `""`. */
-export async function writeCsv(result: QueryResult, write: Write): Promise<void> {
+async function writeCSV(result: QueryResult, write: IO['data']): Promise<void> {
   write(csvLine(result.columns))
   for await (const rows of result.rows()) write(rows.map(csvLine).join(''))
 }
 
-/** Writes a table with the number of rows below it. */
-export async function writeTable(result: QueryResult, write: Write, limits: TableLimits): Promise<void> {
-  const { width = Infinity, maxRows } = limits
+/** Prints a table with the number of rows below it. Rows beyond `maxRows` are counted, and not shown. */
+export async function printTable(
+  result: Pick<QueryResult, 'columns' | 'rows'>,
+  { line, columns: width = Infinity }: Pick<IO, 'line' | 'columns'>,
+  maxRows = TABLE_ROWS_MAX,
+): Promise<void> {
   const rows: string[][] = []
-  let count = 0
+  let total = 0
   for await (const portion of result.rows()) {
-    count += portion.length
+    total += portion.length
     rows.push(...portion.slice(0, maxRows - rows.length).map((row) => row.map(cell)))
   }
   const header = result.columns.map(cell)
-  if (header.length > 0) write(`${layOut(header, rows, width)}\n`)
-  write(countLine(count, rows.length))
-}
-
-function countLine(count: number, shown: number): string {
-  const rows = `${count} ${count === 1 ? 'row' : 'rows'}`
-  return shown === count ? `${rows}\n` : `${rows}, the first ${shown} of them shown\n`
+  if (header.length > 0) for (const text of layOut(header, rows, width).split('\n')) line(text)
+  line(count(total, 'row', 'rows') + (total === rows.length ? '' : `, the first ${rows.length} of them shown`))
 }
 
 function csvLine(values: readonly Json[]): string {
@@ -70,22 +93,9 @@ function plain(value: Json): string {
   return typeof value === 'string' ? value : JSON.stringify(value)
 }
 
+/** A cell as it is printed: its width must be known before the table is laid out. */
 function cell(value: Json): string {
   return value === null ? 'NULL' : printable(plain(value))
-}
-
-/**
- * Shows control characters instead of sending them: what an event holds was written by somebody else, and must not be
- * able to drive the terminal.
- */
-export function printable(text: string): string {
-  return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (char) => JSON_ESCAPES[char] ?? escaped(char))
-}
-
-const JSON_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
-
-function escaped(char: string): string {
-  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
 }
 
 function layOut(header: string[], rows: string[][], width: number): string {
@@ -97,7 +107,7 @@ function layOut(header: string[], rows: string[][], width: number): string {
   return withoutLines(table.toString(), (_, index) => index >= HEADER_LINES)
 }
 
-/** The greatest width of a cell with which all columns fit, or nothing where that is too narrow to read. */
+/** The greatest width of a cell with which all columns fit; nothing if that is too narrow to read. */
 function cellLimit(widest: readonly number[], available: number): number | undefined {
   const sum = (limit: number) => widest.reduce((total, natural) => total + Math.min(natural, limit), 0)
   let limit = Math.min(Math.max(0, ...widest), available)
@@ -106,7 +116,7 @@ function cellLimit(widest: readonly number[], available: number): number | undef
   return limit < CELL_WIDTH_MIN ? undefined : limit
 }
 
-/** One block of `column value` lines for each row, for rows that are too wide to lie side by side. */
+/** One block of `column value` lines for each row, for columns that do not fit side by side. */
 function blocks(header: string[], rows: string[][], width: number): string {
   const table = new Table({ style: { head: [], border: [] } })
   const names = Math.max(...header.map(textWidth))
@@ -122,7 +132,7 @@ function blocks(header: string[], rows: string[][], width: number): string {
     : withoutLines(table.toString(), (line) => line.includes('┼'))
 }
 
-/** cli-table3 rules a line under each row, which doubles the height. No cell can be taken for one: all begin with │. */
+/** cli-table3 draws a line under each row, which doubles the height. No row can be taken for one: rows begin with │. */
 function withoutLines(text: string, drop: (line: string, index: number) => boolean): string {
   const lines = text.split('\n')
   return lines.filter((line, index) => !(line.startsWith('├') && drop(line, index))).join('\n')

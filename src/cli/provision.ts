@@ -1,13 +1,12 @@
-// durable-outbox provision: makes what the events of a deployed Worker flow through, in Basin Pipelines (Cloudflare
-// Pipelines until 2026-10-01), and binds it. What is there is kept, and never changed or deleted.
+// durable-outbox provision: creates what the events of a deployed Worker flow through, in Basin Pipelines (Cloudflare
+// Pipelines until 2026-10-01), and binds it. What exists is kept, and never changed or deleted.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { type Command, type ExitCode, type IO, messageOf, parseCommandLine } from './command.ts'
-import { printable } from './output.ts'
+import { type Command, type ExitCode, type IO, parseOptions, problemOf, usage } from './command.ts'
+import { printJSON } from './output.ts'
 import { createCommands, readAccount, readStream } from './provision/account.ts'
 import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
 import { type Schema, schemaShape } from './provision/schema.ts'
@@ -26,53 +25,58 @@ const DEFAULT_NAMES: Names = {
 }
 const DEFAULT_BINDING = 'EVENTS_PIPELINE'
 
-/** Where the sink's token is read from: an argument would lie in the shell's history. */
+/** Where the sink's token is read from: an argument would stay in the shell's history. */
 const TOKEN_VARIABLE = 'BASIN_CATALOG_TOKEN'
 
 /** wrangler's own limit for a sink into a catalog. */
 const ROLL_INTERVAL_SECONDS_MIN = 60
 
-/** What wrangler takes for the name of a stream, a sink or a pipeline; tables keep to it, to need no quotes in SQL. */
+/** wrangler's own rule for the name of a stream, a sink or a pipeline; a table that keeps it needs no quotes in SQL. */
 const NAME = /^[a-zA-Z0-9_]+$/
 const BUCKET_NAME = /^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$/
 
-const HELP = `Usage: durable-outbox provision [--dry-run] [--json] [options]
+const HELP = `Usage: durable-outbox provision [options]
 
-Makes what is not there yet of: an R2 bucket with its Basin Catalog, a stream, a sink into the catalog's table, and the
-pipeline between them; and writes the stream's id into the wrangler configuration. What is there is kept: nothing is
-changed or deleted in the account. A run that was cut off is gone on with by the next one.
+Creates what is missing: an R2 bucket with its Basin Catalog, a stream, a sink into a table of the
+catalog, and the pipeline between them. It then writes the stream's id into the wrangler
+configuration. What exists is kept: nothing in the account is changed or deleted. An interrupted run
+is resumed by the next.
 
-The stream's schema is streams/events.schema.json and the pipeline's SQL is streams/events.sql, of the project or else of
-this package. The account is reached through the project's wrangler. The sink gets its token for the catalog from
-${TOKEN_VARIABLE} in the environment, which is needed to make the sink and for nothing else.
+The stream's schema is streams/events.schema.json and the pipeline's SQL is streams/events.sql: the
+project's own if it has them, otherwise this package's. The account is reached through the project's
+wrangler. The sink's token for the catalog is read from ${TOKEN_VARIABLE} in the environment;
+only creating the sink needs it.
 
   --dry-run              print the plan and stop
-  --json                 print the plan, and the id of the stream, as JSON
-  --suffix <text>        added to the names of stream, sink, pipeline and table: _v2 makes new ones beside the old
-  --bucket <name>        the bucket; without it, ${DEFAULT_NAMES.bucket}
-  --namespace <name>     of the table in the catalog; without it, ${DEFAULT_NAMES.namespace}
-  --table <name>         the table; without it, ${DEFAULT_NAMES.table}
-  --stream <name>        the stream; without it, ${DEFAULT_NAMES.stream}
-  --sink <name>          the sink; without it, ${DEFAULT_NAMES.sink}
-  --pipeline <name>      the pipeline; without it, ${DEFAULT_NAMES.pipeline}
-  --roll-interval <s>    seconds between two commits to the table, at least ${ROLL_INTERVAL_SECONDS_MIN}; without it, Basin's choice
-  --binding <name>       the Worker's binding of the stream; without it, ${DEFAULT_BINDING}
-  --env <name>           the environment of the configuration; without it, production where there is one, else the top level
-  --config <file>        the wrangler configuration; without it, the nearest
+  --json                 print the plan and the stream's id as JSON
+  --suffix <text>        append this to the names of stream, sink, pipeline and table: _v2 creates
+                         new ones beside the old
+  --bucket <name>        the bucket; default: ${DEFAULT_NAMES.bucket}
+  --namespace <name>     the table's namespace in the catalog; default: ${DEFAULT_NAMES.namespace}
+  --table <name>         the table; default: ${DEFAULT_NAMES.table}
+  --stream <name>        the stream; default: ${DEFAULT_NAMES.stream}
+  --sink <name>          the sink; default: ${DEFAULT_NAMES.sink}
+  --pipeline <name>      the pipeline; default: ${DEFAULT_NAMES.pipeline}
+  --roll-interval <s>    seconds between two commits to the table, at least ${ROLL_INTERVAL_SECONDS_MIN}; default: Basin's own
+  --binding <name>       the Worker's binding of the stream; default: ${DEFAULT_BINDING}
+  --env <name>           the environment in the configuration; default: production if there is one,
+                         otherwise the top level
+  --config <file>        the wrangler configuration; default: the nearest wrangler.json,
+                         wrangler.jsonc or wrangler.toml, here or in a folder above
 
 Example: ${TOKEN_VARIABLE}=… durable-outbox provision --dry-run
 `
 
 export const provisionCommand: Command = {
   name: 'provision',
-  summary: 'make the stream, sink and pipeline that a deployed Worker sends to',
+  summary: 'create the stream, sink and pipeline that a deployed Worker sends to',
   help: HELP,
   run: runProvision,
 }
 
 type Options = ReturnType<typeof parse>
 
-/** All that a run works with. */
+/** What a run works with. */
 interface Job {
   readonly wanted: Wanted
   readonly schemaFile: string
@@ -95,13 +99,13 @@ async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> 
   const account = await readAccount(job.wanted, job.wrangler)
   const steps = plan(job.wanted, { ...account, boundStream: job.target.boundStream })
   const report = (streamId = account.stream?.id): void => {
-    if (options.json) io.stdout(`${JSON.stringify({ steps, streamId: streamId ?? null }, null, 2)}\n`)
+    if (options.json) printJSON({ steps, streamId: streamId ?? null }, io)
   }
-  if (!options.json) io.stdout(steps.map(lines).join(''))
+  if (!options.json) for (const line of steps.flatMap(linesOf)) io.line(line)
 
   if (steps.some(({ action }) => action === 'conflict')) {
     report()
-    io.stderr(conflictHelp(options.suffix))
+    for (const line of conflictHelp(options.suffix)) io.note(line)
     return 1
   }
   if (options.dryRun) {
@@ -111,16 +115,14 @@ async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> 
   await create(steps, job, io)
   const stream = account.stream ?? (await readStream(job.wanted, job.wrangler))
   if (stream === undefined)
-    throw new CDCError('not-found', 'provision: the new stream is not to be seen yet; run it again in a minute', {
-      retryable: true,
-    })
+    throw new CDCError('not-found', 'the new stream is not visible yet; run it again in a minute', { retryable: true })
   if (steps.some(({ action }) => action === 'write')) await bind(stream.id, job.target, io)
   report(stream.id)
   return 0
 }
 
 function parse(args: readonly string[]) {
-  const { values, positionals } = parseCommandLine('provision', args, {
+  const values = parseOptions(args, {
     'dry-run': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
     suffix: { type: 'string', default: '' },
@@ -135,7 +137,6 @@ function parse(args: readonly string[]) {
     env: { type: 'string' },
     config: { type: 'string' },
   })
-  if (positionals.length > 0) throw usage(`it takes options only, not "${positionals.join(' ')}"`)
   return {
     dryRun: values['dry-run'],
     json: values.json,
@@ -152,7 +153,7 @@ function namesOf(values: Partial<Record<keyof Names, string | undefined>> & { su
   const nameOf = (what: keyof Names, suffix: string, pattern = NAME): string => {
     const name = (values[what] ?? DEFAULT_NAMES[what]) + suffix
     if (pattern.test(name)) return name
-    throw usage(`"${name}" is no name for a ${what}: it must match ${pattern.source}`)
+    throw usage(`"${name}" is not a name for a ${what}: it must match ${pattern.source}`)
   }
   const { suffix } = values
   const names = {
@@ -172,11 +173,7 @@ function rollIntervalOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined
   const seconds = Number(text)
   if (Number.isInteger(seconds) && seconds >= ROLL_INTERVAL_SECONDS_MIN) return seconds
-  throw usage(`--roll-interval ${text} is not a whole number of seconds from ${ROLL_INTERVAL_SECONDS_MIN} on`)
-}
-
-function usage(problem: string): CDCError {
-  return new CDCError('invalid-argument', `provision: ${problem}; see durable-outbox provision --help`)
+  throw usage(`--roll-interval ${text} is not a whole number of seconds, at least ${ROLL_INTERVAL_SECONDS_MIN}`)
 }
 
 async function prepare(options: Options, io: IO): Promise<Job> {
@@ -198,7 +195,7 @@ async function readTarget({ config, environment, binding }: Options, cwd: string
   return { path, format, place, boundStream: boundStream(parsed, place) }
 }
 
-/** Reads what the stream and the pipeline are to be from streams/: the project's own, else the package's. */
+/** Reads from streams/, the project's own or the package's, what the stream and the pipeline must be. */
 async function readStreams({ names, rollIntervalSeconds }: Options, project: string) {
   const schemaFile = findStreamFile('events.schema.json', project)
   const schema = await readSchema(schemaFile)
@@ -210,8 +207,7 @@ async function readSchema(path: string): Promise<Schema> {
   try {
     return schemaShape.parse(JSON.parse(await readFile(path, 'utf8')))
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new CDCError('invalid-config', `provision: ${path} is no schema of a stream: ${problem}`, { cause: error })
+    throw new CDCError('invalid-config', `${path} is not the schema of a stream: ${problemOf(error)}`, { cause: error })
   }
 }
 
@@ -220,45 +216,45 @@ function findStreamFile(name: string, project: string): string {
   return existsSync(own) ? own : join(import.meta.dirname, '../../streams', name)
 }
 
-/** Makes what the plan says. The steps are in order, so one that fails ends the run, and the next run goes on there. */
+/** Creates what is missing, in order. A step that fails ends the run, and the next run resumes there. */
 async function create(steps: readonly Step[], { wanted, schemaFile, wrangler, catalogToken }: Job, io: IO) {
   const missing = steps.filter(({ action }) => action === 'create')
   if (catalogToken === undefined && missing.some(({ resource }) => resource === 'sink'))
     throw new CDCError(
       'invalid-config',
-      `provision: the sink needs a token for the catalog of ${wanted.names.bucket}; put it into the environment as ` +
-        `${TOKEN_VARIABLE}; nothing was made`,
+      `the sink needs a token for the catalog of ${wanted.names.bucket}; put it into the environment as ` +
+        `${TOKEN_VARIABLE}; nothing was created`,
     )
   const commands = createCommands(wanted, { schemaFile, catalogToken })
   for (const { resource, name } of missing) {
     if (resource === 'binding') continue
-    io.stderr(`making the ${resource} ${name} …\n`)
+    io.note(`creating the ${resource} ${name} …`)
     await wrangler.run(commands[resource])
   }
 }
 
-/** Writes the stream's id into the configuration, read anew: its owner may have edited it meanwhile. */
+/** Writes the stream's id into the configuration, which is read again: its owner may have edited it meanwhile. */
 async function bind(streamId: string, { path, format, place }: Target, io: IO): Promise<void> {
   const edited = bindStream(await readFile(path, 'utf8'), format, place, streamId)
   const where = `${relative(io.cwd, path)}${place.environment === undefined ? '' : ` under env.${place.environment}`}`
   if (edited === undefined) {
-    io.stderr(`put this into ${where} by hand: a pipeline with binding "${place.binding}" and stream "${streamId}"\n`)
+    io.note(`put this into ${where} by hand: a pipeline with binding "${place.binding}" and stream "${streamId}"`)
     return
   }
   await writeFile(path, edited)
-  io.stderr(`bound the stream ${streamId} as ${place.binding} in ${where}\n`)
+  io.note(`bound the stream ${streamId} as ${place.binding} in ${where}`)
 }
 
-function lines({ action, resource, name, differences }: Step): string {
-  const details = differences.map((difference) => `${' '.repeat(10)}${printable(difference)}\n`)
-  return `${action.padEnd(8)}  ${resource.padEnd(8)}  ${name}\n${details.join('')}`
+function linesOf({ action, resource, name, differences }: Step): string[] {
+  const details = differences.map((difference) => `${' '.repeat(10)}${difference}`)
+  return [`${action.padEnd(8)}  ${resource.padEnd(8)}  ${name}`, ...details]
 }
 
-function conflictHelp(suffix: string): string {
+function conflictHelp(suffix: string): string[] {
   const version = Number(/^_v(\d+)$/.exec(suffix)?.[1] ?? 1) + 1
-  return (
-    'durable-outbox provision: what conflicts cannot be changed in Basin, and nothing was made. Make new ones beside the ' +
-    `old\nwith durable-outbox provision --suffix _v${version}, and move over as docs/evolving.md says; or want what the ` +
-    'account has.\n'
-  )
+  return [
+    'durable-outbox provision: Basin cannot change what conflicts, and nothing was created. Create new ones beside the old',
+    `with durable-outbox provision --suffix _v${version}, and migrate as docs/evolving.md describes; or ask for what the account`,
+    'has.',
+  ]
 }

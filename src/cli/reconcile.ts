@@ -1,37 +1,35 @@
-// durable-outbox reconcile: has the outboxes send again what is missing in the table, and checks that it has landed.
+// durable-outbox reconcile: has the outboxes send again what the table lacks, and checks that it has landed.
 
 import type { RepairOutcome } from '../lake/upkeep/repair.ts'
-import { AdminClient } from './admin-client.ts'
-import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
-import { printable, writeTable } from './output.ts'
-import { LakeClient } from './reconcile/lake-client.ts'
+import { type Command, type ExitCode, type IO, parseOptions } from './command.ts'
+import { checkLake } from './local-lake.ts'
+import { printJSON, printTable } from './output.ts'
 import { type Need, planOf, portionsOf } from './reconcile/plan.ts'
 import { type Replayed, replayRange } from './reconcile/replay.ts'
-import { CHECK_OPTIONS, explained, readWait, tokenOf, usage } from './verify.ts'
+import { count } from './values.ts'
+import { CHECK_HELP, CHECK_OPTIONS, readWait, withHint } from './verify.ts'
 import { checkUntil, type CheckOptions, type Report } from './verify/check-table.ts'
-import { count, showRanges } from './verify/findings.ts'
-import { Outboxes, parseClasses } from './verify/outboxes.ts'
+import { showRanges } from './verify/findings.ts'
+import { logName, Outboxes, parseClasses, sourceIn } from './verify/outboxes.ts'
 import { jsonOf, printReport, verdictOf } from './verify/print.ts'
+import { DEFAULT_URL, WorkerClient } from './worker.ts'
 
-const DEFAULT_URL = 'http://localhost:8787'
-/** How long the lake may take to land what it holds, before it is taken for lost: it commits every two seconds. */
+/** How long the lake may take to land what it buffers, before that counts as lost: it commits every two seconds. */
 const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
 const HOLES_MAX = 1_000
 
-const HELP = `Usage: durable-outbox reconcile [--dry-run] [--json] [--state <dir>] [--config <file>] [--url <url>] [options]
+const HELP = `Usage: durable-outbox reconcile [options]
 
-Heals the table of the local lake. It checks the table and the outboxes as verify --url does; has each outbox send again
-what the table lacks, as far as the outbox still keeps it; waits until that has landed, and checks again. What is not
-kept any more is said. The lake is told first to look for what it remembers and its table does not hold.
+Repairs the table of the local lake. It checks the table and the outboxes as verify --url does, has
+each outbox send again what the table lacks, waits until that has landed, and checks again. What an
+outbox no longer keeps is reported. Before all that, the lake looks for rows that its table has lost
+since they landed.
 
-  --dry-run         say what would be asked for, and change nothing
-  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox; without it, ${DEFAULT_URL} (npm run dev)
-  --token <token>   its ADMIN_TOKEN; better in the environment, as ADMIN_TOKEN
-  --class <A>=<b>   the class DO/<A> is <b> in its routes, as for verify
-  --wait <seconds>  how long the lake may take to land what was sent, as for verify
-  --state <dir>     the state directory of the lake, as for query
-  --config <file>   the wrangler configuration, as for query
+  --dry-run         print what would be sent again, and change nothing
+  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox and lakeRoutes at /lake;
+                    default: ${DEFAULT_URL} (wrangler dev)
+${CHECK_HELP}
   --json            print the ranges and both reports as JSON
 
 Example: durable-outbox reconcile --dry-run
@@ -41,43 +39,39 @@ export const reconcileCommand: Command = {
   name: 'reconcile',
   summary: 'have the outboxes send again what is missing in the table',
   help: HELP,
-  run: (args, io) => explained(runReconcile(args, io)),
+  run: runReconcile,
 }
 
 interface Step extends Need {
   readonly outcome?: Replayed
 }
 
-interface Healing {
-  readonly client: AdminClient
-  readonly lake: LakeClient
+interface Repair {
+  readonly client: WorkerClient
   readonly check: CheckOptions & { readonly waitMs: number }
-  readonly json: boolean
 }
 
 async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { values, positionals } = parseCommandLine('reconcile', args, {
-    ...CHECK_OPTIONS,
-    'dry-run': { type: 'boolean' },
-  })
-  if (positionals.length > 0) throw usage('reconcile', `it does not take "${positionals[0]}"`)
-  const { url = DEFAULT_URL, state, config, json = false, 'dry-run': isDry = false } = values
-  const token = tokenOf(values.token, io)
-  const classes = parseClasses('reconcile', values.class ?? [])
-  const client = new AdminClient(url, token)
-  const lake = new LakeClient(url, token)
-  const outboxes = new Outboxes(client, classes)
-  const waitMs = readWait('reconcile', values.wait)
-  const check = { lake: { state, config }, outboxes, maxHoles: HOLES_MAX, waitMs }
-  // A table with a file that is gone cannot be read by anybody, so the lake comes first.
-  if (!isDry) noteGoneFiles(await lake.repair([]), io)
-  const before = await checkUntil(
+  const values = parseOptions(args, { ...CHECK_OPTIONS, 'dry-run': { type: 'boolean' } })
+  const { json = false, 'dry-run': isDry = false } = values
+  const classes = parseClasses(values.class)
+  const client = WorkerClient.of(values, io)
+  const waitMs = readWait(values.wait)
+  const check = { lake: values, outboxes: new Outboxes(client, classes), maxHoles: HOLES_MAX, waitMs }
+  await checkLake(values, io)
+  // Nobody can read a table with a file that is gone, so the lake comes first.
+  if (!isDry) noteRepair(await client.repair([]), io)
+  const checking = checkUntil(
     { ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: ({ notLanded }) => notLanded === 0 },
     io,
   )
+  const before = await withHint(
+    checking,
+    isDry ? 'without --dry-run the lake takes it out of the table' : 'only the Worker that runs the lake can repair it',
+  )
   const needs = planOf(before, classes)
   if (isDry) return finish({ steps: needs, before }, json, io)
-  return finish(await heal({ client, lake, check, json }, { needs, before }, io), json, io)
+  return finish(await repair({ client, check }, { needs, before }, io), json, io)
 }
 
 interface Outcome {
@@ -86,25 +80,24 @@ interface Outcome {
   readonly after?: Report
 }
 
-async function heal(
-  { client, lake, check }: Healing,
+async function repair(
+  { client, check }: Repair,
   { needs, before }: { needs: readonly Need[]; before: Report },
   io: IO,
 ): Promise<Outcome> {
-  for (const portion of portionsOf(needs)) await lake.repair(portion)
+  for (const portion of portionsOf(needs)) await client.repair(portion)
   const steps: Step[] = []
   for (const need of needs) {
     const outcome = await replayAll(client, need)
     steps.push({ ...need, ...(outcome !== undefined && { outcome }) })
-    if (outcome !== undefined)
-      io.stderr(`${printable(need.source)}: ${count(outcome.replayed, 'event', 'events')} sent again\n`)
+    if (outcome !== undefined) io.note(`${logName(need)}: ${count(outcome.replayed, 'event', 'events')} sent again`)
   }
   const replayed = steps.reduce((sum, { outcome }) => sum + (outcome?.replayed ?? 0), 0)
   const left = missingIn(before) - replayed
   return { steps, before, after: await checkUntil({ ...check, isEnough: (report) => missingIn(report) <= left }, io) }
 }
 
-async function replayAll(client: AdminClient, { target, ranges }: Need): Promise<Replayed | undefined> {
+async function replayAll(client: WorkerClient, { target, ranges }: Need): Promise<Replayed | undefined> {
   if (target === undefined) return undefined
   let all: Replayed = { replayed: 0, notKept: [] }
   for (const range of ranges) {
@@ -118,45 +111,44 @@ function missingIn({ missing, notLanded }: Report): number {
   return missing + notLanded
 }
 
-function noteGoneFiles(outcome: RepairOutcome | undefined, io: IO): void {
-  const { goneFiles = 0 } = outcome ?? {}
-  if (goneFiles > 0)
-    io.stderr(`${count(goneFiles, 'data file was', 'data files were')} gone from the bucket, and left the table\n`)
+function noteRepair(outcome: RepairOutcome | undefined, io: IO): void {
+  if (outcome === undefined)
+    io.note(
+      'the Worker has no lakeRoutes at /lake: if it runs a lake, that still takes lost rows for landed ones, and will ' +
+        'drop them when they are sent again',
+    )
+  else if (outcome.goneFiles > 0)
+    io.note(
+      `${count(outcome.goneFiles, 'data file was', 'data files were')} gone from the bucket, and removed from the table`,
+    )
 }
 
 async function finish({ steps, before, after }: Outcome, isJSON: boolean, io: IO): Promise<ExitCode> {
   if (isJSON) {
-    const value = {
-      isDryRun: after === undefined,
-      steps,
-      before: jsonOf(before),
-      ...(after && { after: jsonOf(after) }),
-    }
-    io.stdout(`${JSON.stringify(value, null, 2)}\n`)
+    const reports = { before: jsonOf(before), ...(after && { after: jsonOf(after) }) }
+    printJSON({ isDryRun: after === undefined, steps, ...reports }, io)
   } else {
     await printSteps(steps, io)
-    if (after === undefined) io.stdout(`${verdictOf(before)}\n`)
-    else {
-      io.stdout(`before: ${verdictOf(before)}\n`)
-      await printReport(after, io)
-    }
+    io.line(after === undefined ? verdictOf(before) : `before: ${verdictOf(before)}`)
+    if (after !== undefined) await printReport(after, io)
   }
   return (after ?? before).isProven ? 0 : 1
 }
 
 async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
-  const columns = ['source', 'epoch', 'missing', 'from', 'came of it']
+  const columns = ['ns', 'source', 'epoch', 'missing', 'from', 'result']
   async function* rows() {
-    yield steps.map(({ source, epoch, ranges, target, refusal, outcome }) => {
+    yield steps.map((step) => {
+      const { ns, epoch, ranges, target, refusal, outcome } = step
       const place = target === undefined ? null : `${target.className}/${target.object}`
-      return [source, epoch, showRanges(ranges), place, refusal ?? describe(outcome)]
+      return [ns, sourceIn(step), epoch, showRanges(ranges), place, refusal ?? describe(outcome)]
     })
   }
-  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, maxRows: steps.length })
+  await printTable({ columns, rows }, io, steps.length)
 }
 
 function describe(outcome: Replayed | undefined): string {
-  if (outcome === undefined) return 'would be asked for'
+  if (outcome === undefined) return 'would be sent again'
   const { replayed, notKept } = outcome
-  return `${replayed} sent again${notKept.length === 0 ? '' : `; not kept any more: ${showRanges(notKept)}`}`
+  return `${replayed} sent again${notKept.length === 0 ? '' : `; no longer kept: ${showRanges(notKept)}`}`
 }

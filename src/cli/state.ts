@@ -1,46 +1,50 @@
-// durable-outbox state: the rows of a store, folded from its log.
+// durable-outbox state: the rows of a store, folded from its log by the shipped query.
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CDCError } from '../error.ts'
-import { quoteText } from '../sqlite/quote.ts'
-import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
-import { loadDuckDB, type QueryResult, runSQL } from './duckdb.ts'
-import { type LocalTable, readLocalTable } from './local-lake.ts'
-import { writeCsv, writeJSON, writeTable } from './output.ts'
+import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
+import { loadDuckDB, type Parameters, type QueryResult, runSQL } from './duckdb.ts'
+import { LAKE_HELP, LAKE_OPTIONS, type LocalTable, readLocalTable } from './local-lake.ts'
+import { checkFormat, FORMAT_HELP, FORMAT_OPTIONS, printRows } from './output.ts'
+import { fillParameters } from './sql-tokens.ts'
 import { isoTime, parseTime } from './values.ts'
 
-const QUERIES = join(import.meta.dirname, '../../streams/queries')
-/** More rows than anybody reads on a screen, and few enough to lay out at once. */
-const TABLE_ROWS_MAX = 1_000
+const STATE_AS_OF = join(import.meta.dirname, '../../streams/queries/state-as-of.sql')
 /** Stores of which each change holds one row, whole. */
 const STORES = ['document', 'graph', 'relational', 'vector']
+/** Above every LSN and every number of rows. */
+const UNLIMITED = BigInt(Number.MAX_SAFE_INTEGER)
+/** Above every epoch: a ULID begins with a digit. */
+const LAST_EPOCH = 'Z'
+/** Names of stores that an error lists. */
+const NAMES_SHOWN_MAX = 20
 
-const HELP = `Usage: durable-outbox state <store>/<table> [--ns <ns>] [--as-of <time or lsn>] [--epoch <epoch>] [options]
+const HELP = `Usage: durable-outbox state <store>/<table> [options]
 
-Prints the rows of a store or a captured table as its log in the local lake has them: of each key the last change,
-unless that is a delete. Without --ns those of every ns.
+Prints the rows of a store or a captured table as its log in the local lake has them: for each key
+the last change, unless that is a delete. It exits with 1 if the log has no such store.
 
-  --ns <ns>         the rows of this ns alone
+  --ns <ns>         the rows of this ns only; default: those of every ns
   --as-of <time>    as they were at a time, such as 2026-11-22T12:00:00Z
-  --as-of <lsn>     as they were after the event with this LSN; needs --ns, and --epoch where the log has several
-  --epoch <epoch>   leave out the epochs before this one, as of an object that was emptied; with an LSN, the LSN's own
-  --json            print a JSON array with an object per row
-  --csv             print CSV (RFC 4180) with a header
-  --state <dir>     the state directory of the lake, as for query
-  --config <file>   the wrangler configuration, as for query
+  --as-of <lsn>     as they were after the event with this LSN; needs --ns, and --epoch if the log
+                    has several epochs
+  --epoch <epoch>   leave out earlier epochs, such as those of an object that was emptied since;
+                    with an LSN, the epoch that the LSN is in
+${FORMAT_HELP}
+${LAKE_HELP}
 
 Example: durable-outbox state document/Customer --ns acme --as-of 2026-11-22T12:00:00Z
 `
 
 export const stateCommand: Command = {
   name: 'state',
-  summary: 'the rows of a store, now or as of a time, folded from its log',
+  summary: 'print the rows of a store, now or as of a time, folded from its log',
   help: HELP,
   run: runState,
 }
 
-/** The rows that are asked for. */
+/** Which rows are asked for. */
 interface Question {
   readonly store: string
   readonly table: string
@@ -52,29 +56,23 @@ interface Question {
 type AsOf = { readonly lsn: string } | { readonly time: string }
 
 async function runState(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { values, positionals } = parseCommandLine('state', args, {
+  const { values, positionals } = parseCommandLine(args, {
+    ...FORMAT_OPTIONS,
+    ...LAKE_OPTIONS,
     ns: { type: 'string' },
     'as-of': { type: 'string' },
     epoch: { type: 'string' },
-    json: { type: 'boolean' },
-    csv: { type: 'boolean' },
-    state: { type: 'string' },
-    config: { type: 'string' },
   })
   const [place, more] = positionals
   if (place === undefined) throw usage('give it a store: durable-outbox state document/Customer')
   if (more !== undefined) throw usage(`one store was expected, and then "${more}"`)
-  if (values.json && values.csv) throw usage('--json and --csv exclude each other')
+  checkFormat(values)
   const { ns, epoch } = values
   const question = { ...parsePlace(place), ns, epoch, asOf: parseAsOf(values['as-of']) }
-  if (question.asOf !== undefined && 'lsn' in question.asOf && ns === undefined)
-    throw usage('an LSN is one of a log: say whose with --ns')
-  const table = await readLocalTable({ state: values.state, config: values.config }, io)
-  await checkEpochs(table, question)
-  const result = await runSQL(await loadDuckDB(), table, await stateSQL(question))
-  if (values.json) await writeJSON(result, io.stdout)
-  else if (values.csv) await writeCsv(result, io.stdout)
-  else await writeTable(result, io.stdout, { width: io.columns, maxRows: TABLE_ROWS_MAX })
+  if (lsnOf(question) !== undefined && ns === undefined) throw usage('an LSN is one of a log: name its ns with --ns')
+  const log = await openLog(await readLocalTable(values, io))
+  await checkEpochs(question, log)
+  await printRows(await log(...(await stateQuery(question))), values, io)
   return 0
 }
 
@@ -82,7 +80,7 @@ function parsePlace(place: string): { store: string; table: string } {
   const [, store = '', table = ''] = /^([^/]+)\/(.+)$/s.exec(place) ?? []
   if (table === '') throw usage(`"${place}" is not <store>/<table>, such as document/Customer`)
   if (STORES.includes(store)) return { store, table }
-  throw usage(`the rows of ${STORES.join(', ')} can be told; a change of ${store} holds other than one row: use query`)
+  throw usage(`a change of ${store} is not one row, so query it; state can fold ${STORES.join(', ')}`)
 }
 
 function parseAsOf(text: string | undefined): AsOf | undefined {
@@ -93,14 +91,38 @@ function parseAsOf(text: string | undefined): AsOf | undefined {
   throw usage(`--as-of ${text} is neither a time such as 2026-11-22T12:00:00Z nor an LSN`)
 }
 
-/** An LSN names no event where there are several epochs to choose from. */
-async function checkEpochs(table: LocalTable, question: Question): Promise<void> {
-  const { asOf, epoch, ns = '' } = question
-  if (asOf === undefined || 'time' in asOf || epoch !== undefined) return
-  const sql = `SELECT DISTINCT epoch FROM cdc.events WHERE ns = ${quoteText(ns)} AND ${ofStore(question)} ORDER BY epoch`
-  const epochs = await firstColumn(await runSQL(await loadDuckDB(), table, sql))
-  if (epochs.length > 1)
-    throw usage(`LSN ${asOf.lsn} is one of each of the epochs ${epochs.join(', ')}: choose with --epoch`)
+function lsnOf({ asOf }: Question): string | undefined {
+  return asOf !== undefined && 'lsn' in asOf ? asOf.lsn : undefined
+}
+
+type Log = (sql: string, parameters: Parameters) => Promise<QueryResult>
+
+async function openLog(table: LocalTable): Promise<Log> {
+  const duckdb = await loadDuckDB()
+  return (sql, parameters) => runSQL(duckdb, table, sql, parameters)
+}
+
+/** @throws {CDCError} `not-found` if the log has no such store, `invalid-argument` if an LSN could be one of several. */
+async function checkEpochs(question: Question, log: Log): Promise<void> {
+  const { ns = null, store, table, epoch } = question
+  const sql = `SELECT DISTINCT epoch FROM events
+    WHERE ns = coalesce($ns, ns) AND table_url = concat(ns, '/', $table) AND store = $store ORDER BY epoch`
+  const epochs = await firstColumn(await log(sql, { ns, table, store }))
+  if (epochs.length === 0) throw await unknownStore(question, log)
+  const lsn = lsnOf(question)
+  if (lsn !== undefined && epoch === undefined && epochs.length > 1)
+    throw usage(`LSN ${lsn} is one of each of the epochs ${epochs.join(', ')}: choose with --epoch`)
+}
+
+async function unknownStore({ store, table, ns }: Question, log: Log): Promise<CDCError> {
+  const sql = `SELECT DISTINCT concat(store, '/', substr(table_url, length(ns) + 2)) AS name FROM events
+    WHERE ns = coalesce($ns, ns) AND table_url IS NOT NULL AND store IS NOT NULL
+    ORDER BY name LIMIT ${NAMES_SHOWN_MAX + 1}`
+  const names = await firstColumn(await log(sql, { ns: ns ?? null }))
+  const shown = names.length > NAMES_SHOWN_MAX ? [...names.slice(0, NAMES_SHOWN_MAX), '…'] : names
+  const place = ns === undefined ? 'the log' : `the log of ${ns}`
+  const rest = shown.length === 0 ? 'has no store at all' : `has ${shown.join(', ')}`
+  return new CDCError('not-found', `${place} has no ${store}/${table}; it ${rest}`)
 }
 
 async function firstColumn(result: QueryResult): Promise<string[]> {
@@ -109,44 +131,23 @@ async function firstColumn(result: QueryResult): Promise<string[]> {
   return values
 }
 
-/** The shipped query with the question in the place of its parameters. */
-async function stateSQL(question: Question): Promise<string> {
-  const { ns, asOf, epoch = '' } = question
-  const file = asOf === undefined ? 'state-now' : 'state-as-of'
-  const shipped = await readFile(join(QUERIES, `${file}.sql`), 'utf8')
-  const isOfNs = ns === undefined ? '' : ` AND ns = ${quoteText(ns)}`
-  const isOne = asOf !== undefined && 'lsn' in asOf && epoch !== ''
-  return fill(shipped, [
-    ["table_url = 'startups.studio/Customer'\n    AND store = 'document'", ofStore(question) + isOfNs],
-    ...(asOf === undefined ? [] : [[`"timestamp" <= '2026-11-22T12:00:00Z'`, isUntil(asOf)] as const]),
-    ["epoch >= ''", `epoch ${isOne ? '=' : '>='} ${quoteText(epoch)}`],
-    ["\n    AND __ingest_ts >= '2026-01-01T00:00:00Z'", ''],
-    ['\nLIMIT 10000', ''],
-  ])
-}
-
-/** The place of a change is where it was committed, though it may have been redriven later. */
-function isUntil(asOf: AsOf): string {
-  return 'lsn' in asOf ? `place <= ${asOf.lsn}` : `"timestamp" <= ${quoteText(asOf.time)}`
-}
-
-function ofStore({ store, table }: Question): string {
-  return `table_url = concat(ns, '/', ${quoteText(table)}) AND store = ${quoteText(store)}`
-}
-
-/** Puts values in the place of parameters, which are given in the order in which they stand in the query, once each. */
-function fill(shipped: string, parameters: readonly (readonly [parameter: string, value: string])[]): string {
-  let [filled, rest] = ['', shipped]
-  for (const [parameter, value] of parameters) {
-    const [before = '', after, ...more] = rest.split(parameter)
-    if (after === undefined || more.length > 0)
-      throw new CDCError('invalid-config', `state: the query of streams/queries does not have ${parameter} once`)
-    filled += before + value
-    rest = after
+/** The shipped query, which marks its parameters, and a value for each. */
+async function stateQuery(question: Question): Promise<[sql: string, parameters: Parameters]> {
+  const { ns = null, store, table, epoch, asOf } = question
+  const lsn = lsnOf(question)
+  const values = {
+    ns,
+    table,
+    store,
+    time: asOf !== undefined && 'time' in asOf ? asOf.time : 'infinity',
+    firstEpoch: epoch ?? '',
+    // An LSN is one of the epoch that was named, or of the only one.
+    lastEpoch: lsn === undefined ? LAST_EPOCH : (epoch ?? LAST_EPOCH),
+    since: '-infinity',
+    lsn: lsn === undefined ? UNLIMITED : BigInt(lsn),
+    limit: UNLIMITED,
   }
-  return filled + rest
-}
-
-function usage(problem: string): CDCError {
-  return new CDCError('invalid-argument', `state: ${problem}; see durable-outbox state --help`)
+  const places = Object.fromEntries(Object.keys(values).map((name) => [name, `$${name}`]))
+  const shipped = await readFile(STATE_AS_OF, 'utf8')
+  return [fillParameters(shipped, { ...places, ns: 'coalesce($ns, ns)' }), values]
 }

@@ -1,26 +1,48 @@
-// How values are shown, wherever they were asked for: a time as ISO 8601 in UTC, an integer as a number where that is
-// exact.
+// How values are shown, whichever command prints them: a time as ISO 8601 in UTC, an integer as a number if that is
+// exact, and a control character as its escape.
 
 export function exactNumber(value: bigint): number | undefined {
   const number = Number(value)
   return Number.isSafeInteger(number) ? number : undefined
 }
 
-/** The form of `Date.toISOString`, with as many more digits as the time has beyond milliseconds. */
+/** The form of `Date.toISOString`, with more digits if the time has any beyond milliseconds. */
 export function isoTime(nanos: bigint): string {
   const rest = ((nanos % 1_000_000n) + 1_000_000n) % 1_000_000n
   const time = new Date(Number((nanos - rest) / 1_000_000n))
-  // JavaScript's dates end with the year 275760, DuckDB's go on for longer.
+  // JavaScript's dates end with the year 275760, DuckDB's later.
   if (Number.isNaN(time.getTime())) return `${nanos / 1_000_000n} ms since 1970`
   const digits = String(rest).padStart(6, '0').replace(/0+$/, '')
   return time.toISOString().replace('Z', `${digits}Z`)
 }
 
-/** Nanoseconds since 1970 of an RFC 3339 time; without an offset it is in UTC. Nothing where a text is no such time. */
+/** Nanoseconds since 1970 of an RFC 3339 time, in UTC if it has no offset; nothing if a text is not such a time. */
 export function parseTime(text: string): bigint | undefined {
   const parts = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?$/i.exec(text)
   if (parts === null) return undefined
   const [, date, time, fraction = '', offset = 'Z'] = parts
   const milliseconds = Date.parse(`${date}T${time}${offset.toUpperCase()}`)
   return Number.isNaN(milliseconds) ? undefined : BigInt(milliseconds) * 1_000_000n + BigInt(fraction.padEnd(9, '0'))
+}
+
+/**
+ * Shows control characters, line breaks and marks of direction as their JSON escapes: what somebody else wrote must not
+ * drive the terminal, nor look like a line of ours.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu,
+    (char) => JSON_ESCAPES[char] ?? escaped(char),
+  )
+}
+
+const JSON_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+function escaped(char: string): string {
+  return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+}
+
+/** A number with its noun: `1 event`, `2 events`. */
+export function count(number: number, one: string, many: string): string {
+  return `${number} ${number === 1 ? one : many}`
 }

@@ -1,35 +1,47 @@
-// durable-outbox verify: whether everything that was committed is in the table, once.
+// durable-outbox verify: proves from the table that everything that was committed is in it, once.
 
 import { CDCError } from '../error.ts'
-import { AdminClient, RefusedError } from './admin-client.ts'
-import { type Command, type ExitCode, type IO, parseCommandLine } from './command.ts'
-import { printable } from './output.ts'
+import { type Command, type ExitCode, type IO, parseOptions, usage } from './command.ts'
+import { LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
+import { printJSON } from './output.ts'
 import { checkUntil } from './verify/check-table.ts'
 import { CLOCK_BACK_SECONDS } from './verify/logs.ts'
 import { Outboxes, parseClasses } from './verify/outboxes.ts'
-import { printReport, printReportAsJSON } from './verify/print.ts'
+import { jsonOf, printReport } from './verify/print.ts'
+import { TOKEN_HELP, WORKER_OPTIONS, WorkerClient } from './worker.ts'
 
 /** Holes of a log that are shown. */
 const HOLES_SHOWN_MAX = 10
 const DEFAULT_WAIT_SECONDS = 15
 const WAIT_SECONDS_MAX = 3_600
 
-const HELP = `Usage: durable-outbox verify [--json] [--state <dir>] [--config <file>] [--url <url> [options]]
+/** The options of a check, for every command that makes one, and their help. */
+export const CHECK_OPTIONS = {
+  ...LAKE_OPTIONS,
+  ...WORKER_OPTIONS,
+  class: { type: 'string', multiple: true },
+  wait: { type: 'string' },
+  json: { type: 'boolean' },
+} as const
+export const CHECK_HELP = `\
+${TOKEN_HELP}
+  --class <A>=<b>   the class DO/<A> is <b> in its routes; default: <A> in lower case. Repeatable
+  --wait <seconds>  how long the lake may take to land what was delivered; default: ${DEFAULT_WAIT_SECONDS}
+${LAKE_HELP}`
 
-Checks from the table of the local lake alone that in each log, which is a source in one epoch, no event is missing and
-none is there twice, and that what the table says of its logs is so. Exits with 0 where that is proven, with 1 where it
-is not.
+const HELP = `Usage: durable-outbox verify [options]
 
-With --url it also asks the outbox of each log how far it has delivered. acme/DO/Customers is asked as customers/acme.
-Events that were emitted without an outbox have no place in a log: they are looked through for ids that are there twice.
-An event that is over ${CLOCK_BACK_SECONDS} s older than the one before is noted, and is no failure.
+Checks each log in the table of the local lake: a source of an ns in one epoch. No event may be
+missing or be there twice, and the watermarks of the table must be right. The table alone is enough
+for that. Exit code 0 means that it is proven, 1 that it is not.
+
+With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
+source DO/Customers of the ns acme. Events that were emitted without an outbox have no place in a
+log; they are checked for ids that are there twice. An event that is over ${CLOCK_BACK_SECONDS} s older than the one
+before it is a note, not a failure.
 
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox
-  --token <token>   its ADMIN_TOKEN; better in the environment, as ADMIN_TOKEN, where no list of processes shows it
-  --class <A>=<b>   the class DO/<A> is <b> in its routes; without it, <A> in lower case. Repeatable
-  --wait <seconds>  how long the lake may take to land what was delivered; without it, ${DEFAULT_WAIT_SECONDS}
-  --state <dir>     the state directory of the lake, as for query
-  --config <file>   the wrangler configuration, as for query
+${CHECK_HELP}
   --json            print the report as JSON
 
 Example: durable-outbox verify --url http://localhost:8787
@@ -42,59 +54,34 @@ export const verifyCommand: Command = {
   run: runVerify,
 }
 
-/** The options of a check, for every command that makes one. */
-export const CHECK_OPTIONS = {
-  state: { type: 'string' },
-  config: { type: 'string' },
-  url: { type: 'string' },
-  token: { type: 'string' },
-  class: { type: 'string', multiple: true },
-  wait: { type: 'string' },
-  json: { type: 'boolean' },
-} as const
-
 const OUTBOX_FLAGS = ['token', 'class', 'wait'] as const
 
 async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { values, positionals } = parseCommandLine('verify', args, CHECK_OPTIONS)
-  if (positionals.length > 0) throw usage('verify', `it does not take "${positionals[0]}"`)
+  const values = parseOptions(args, CHECK_OPTIONS)
   const lost = OUTBOX_FLAGS.find((flag) => values.url === undefined && values[flag] !== undefined)
-  if (lost !== undefined) throw usage('verify', `--${lost} goes with --url`)
-  const { url, token, class: classes = [], wait, json, ...lake } = values
+  if (lost !== undefined) throw usage(`--${lost} needs --url`)
   const outboxes =
-    url === undefined
-      ? undefined
-      : new Outboxes(new AdminClient(url, tokenOf(token, io)), parseClasses('verify', classes))
-  const options = { lake, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait('verify', wait) }
-  const report = await explained(checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io))
-  if (json) printReportAsJSON(report, io)
+    values.url === undefined ? undefined : new Outboxes(WorkerClient.of(values, io), parseClasses(values.class))
+  const options = { lake: values, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait(values.wait) }
+  const checking = checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
+  const report = await withHint(checking, 'durable-outbox reconcile brings back what the outboxes still keep')
+  if (values.json) printJSON(jsonOf(report), io)
   else await printReport(report, io)
   return report.isProven ? 0 : 1
 }
 
-export function tokenOf(token: string | undefined, io: IO): string | undefined {
-  return (token ?? io.env['ADMIN_TOKEN'])?.trim() || undefined
-}
-
 /** @returns milliseconds. */
-export function readWait(command: string, text = String(DEFAULT_WAIT_SECONDS)): number {
+export function readWait(text = String(DEFAULT_WAIT_SECONDS)): number {
   if (/^\d{1,4}$/.test(text) && Number(text) <= WAIT_SECONDS_MAX) return Number(text) * 1_000
-  throw usage(command, `--wait is a number of seconds from 0 to ${WAIT_SECONDS_MAX}, not "${text}"`)
+  throw usage(`--wait is a number of seconds from 0 to ${WAIT_SECONDS_MAX}, not "${text}"`)
 }
 
-/** Says what to do where the Worker lets nobody in, and where the table names a file that is gone. */
-export async function explained<T>(checking: Promise<T>): Promise<T> {
+/** Adds what to do if the table names a file that is gone. */
+export async function withHint<T>(checking: Promise<T>, hint: string): Promise<T> {
   try {
     return await checking
   } catch (error) {
-    if (error instanceof CDCError && error.code === 'not-found')
-      throw new Error(`${error.message}; see durable-outbox reconcile --help`, { cause: error })
-    if (!(error instanceof RefusedError)) throw error
-    const hint = error.code === 'unauthorized' ? ' (give the token as ADMIN_TOKEN in the environment, or --token)' : ''
-    throw new Error(`${printable(error.message)}${hint}`, { cause: error })
+    if (!(error instanceof CDCError && error.code === 'not-found' && error.retryable)) throw error
+    throw new Error(`${error.message}; ${hint}`, { cause: error })
   }
-}
-
-export function usage(command: string, problem: string): CDCError {
-  return new CDCError('invalid-argument', `${command}: ${problem}; see durable-outbox ${command} --help`)
 }

@@ -1,14 +1,15 @@
-// The platform gives an object one alarm. The relay needs it, and users need alarms too: so they have names here, a row
-// each, and the platform's alarm is due when the first of all is.
+// The platform gives an object one alarm, and the relay needs it. So users' alarms have names here, with a row each, and the
+// platform's alarm is due when the first of all is.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
-import type { RelayAlarm } from '../relay/relay.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
+import type { AlarmClaim, SharedAlarm } from './shared-alarm.ts'
 
-/** What a named alarm's handler is told, as the platform tells `alarm()`. */
+/** What the handler of a named alarm receives, like `alarm()` of the platform. */
 export interface NamedAlarmInfo {
-  /** When it was to run, in milliseconds since 1970. */
+  /** When it was set to run, in milliseconds since 1970. */
   readonly scheduledTime: number
   readonly retryCount: number
   readonly isRetry: boolean
@@ -18,101 +19,103 @@ export type AlarmHandler = (name: string, info: NamedAlarmInfo) => void | Promis
 
 type AlarmRow = { name: string; due: number; scheduled: number; retries: number }
 
-/** As the platform does: six retries, after 2 s, 4 s, … 64 s, and then the alarm is dropped. */
+/** Like the platform: six retries, after 2 s, 4 s, … 64 s; then the alarm is dropped. */
 const RETRIES_MAX = 6
 const RETRY_DELAY_MS = 2_000
-/** Alarms that one object may have, and that are run at once. */
+/** How many alarms one object may have, and how many run at once. */
 const ALARMS_MAX = 1_000
 const ALARMS_AT_ONCE = 100
-/** What the names of the library's own alarms begin with. */
-export const OWN_PREFIX = 'cdc.'
+/** Prefix of the library's own alarms. */
+const OWN_PREFIX = 'cdc.'
 
-export interface AlarmsParts {
+interface AlarmsPorts {
   readonly storage: DurableObjectStorage
+  readonly tables: OutboxTables
+  readonly alarm: SharedAlarm
   readonly now: () => number
+  /** Runs the user's alarms. */
   readonly handler: AlarmHandler
-  /** How soon an alarm comes back whose run was cut off, in milliseconds. */
+  /** How soon an alarm is due again if its run is interrupted, in milliseconds. */
   readonly recoveryMs: number
-  /** When the relay needs the platform's alarm, in milliseconds since 1970. */
-  readonly relayDueMs: () => number | undefined
-  /** Makes the tables where they are not there, as after `deleteAll`. */
-  readonly openTables: () => void
 }
 
 /** Alarms by name, beside the relay's: `this.alarms.set('trial-ends', date)`, and then `onAlarm('trial-ends')`. */
 export class Alarms {
-  readonly #parts: AlarmsParts
-  /** Whether there is anything to wake for. */
+  readonly #ports: AlarmsPorts
+  readonly #claim: AlarmClaim
+  /** The handlers of the library's own alarms, by full name. */
+  readonly #ownHandlers = new Map<string, () => Promise<void>>()
+
+  constructor(ports: AlarmsPorts) {
+    this.#ports = ports
+    this.#claim = ports.alarm.claim(() => this.#nextDueMs())
+  }
+
+  /** Whether no alarm is set. */
   get isEmpty(): boolean {
     return this.#nextDueMs() === undefined
   }
 
-  /** Makes the platform's alarm due where named ones are set and it is missing, or stuck in the past. */
+  /** Makes the platform's alarm due if named ones are set and it is missing, or stuck in the past. */
   async heal(): Promise<void> {
-    const alarmMs = await this.#parts.storage.getAlarm()
-    if (!this.isEmpty && (alarmMs === null || alarmMs <= this.#parts.now())) this.#rearm()
-  }
-
-  /** When the alarm that runs now was due. */
-  #runningMs = 0
-
-  constructor(parts: AlarmsParts) {
-    this.#parts = parts
+    const alarmMs = await this.#claim.get()
+    if (!this.isEmpty && (alarmMs === null || alarmMs <= this.#ports.now())) this.#claim.rearm()
   }
 
   /**
-   * Sets an alarm, or sets it anew. Inside a transaction it is part of it.
+   * Sets an alarm, or replaces the one of that name. Inside a transaction it is part of it.
    *
-   * @param when a time, or milliseconds since 1970. One in the past runs at once.
-   * @throws {CDCError} `invalid-argument` for a bad name or time, or beyond 1,000 alarms.
+   * @param when a `Date`, or milliseconds since 1970. If that is in the past, the alarm runs at once.
+   * @throws {CDCError} `invalid-argument` if the name or the time is not valid, or beyond 1,000 alarms.
    */
   set(name: string, when: Date | number): void {
     const due = Number(when)
     if (name === '' || name.length > NAME_LENGTH_MAX || !isCleanText(name) || name.startsWith(OWN_PREFIX))
       throw new CDCError(
         'invalid-argument',
-        `alarms.set: a name has 1 to ${NAME_LENGTH_MAX} characters, no NUL, and does not begin with ${OWN_PREFIX}`,
+        `alarms.set: the name is not valid; it needs 1 to ${NAME_LENGTH_MAX} characters, no NUL, and no prefix ${OWN_PREFIX}`,
       )
     if (!Number.isSafeInteger(due) || due < 0)
       throw new CDCError('invalid-argument', `alarms.set: ${String(when)} is not a time; give a Date or milliseconds`)
     this.#set(name, due)
   }
 
-  /** Sets an alarm of the library's own, which nobody else sees. */
-  setOwn(name: string, due: number): void {
-    this.#set(OWN_PREFIX + name, due)
+  /** An alarm of the library, which the user does not see. @returns the function that sets it, in milliseconds since 1970. */
+  own(name: string, run: () => Promise<void>): (atMs: number) => void {
+    this.#ownHandlers.set(OWN_PREFIX + name, run)
+    return (atMs) => this.#set(OWN_PREFIX + name, atMs)
   }
 
   #set(name: string, due: number): void {
-    this.#parts.storage.transactionSync(() => {
-      this.#parts.openTables()
+    this.#ports.storage.transactionSync(() => {
+      this.#ports.tables.open()
       this.#sql('INSERT OR REPLACE INTO _cdc_alarm (name, due, scheduled, retries) VALUES (?, ?, ?, 0)', name, due, due)
       if (this.#count() > ALARMS_MAX)
         throw new CDCError('invalid-argument', `alarms.set: an object has at most ${ALARMS_MAX} alarms; delete some`)
-      this.#rearm()
+      this.#claim.rearm()
     })
   }
 
-  /** When the alarm was set to run; nothing where there is none of this name. */
+  /** When an alarm is set to run; undefined if there is none of this name. */
   get(name: string): Date | undefined {
-    this.#parts.openTables()
+    this.#ports.tables.open()
     const [row] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', name)
     return row && new Date(row.scheduled)
   }
 
   /** @returns whether there was such an alarm. */
   delete(name: string): boolean {
-    return this.#parts.storage.transactionSync(() => {
+    return this.#ports.storage.transactionSync(() => {
       const existed = this.get(name) !== undefined
       this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', name)
-      if (existed) this.#rearm()
+      if (existed) this.#claim.rearm()
       return existed
     })
   }
 
-  /** All alarms, the next first. */
+  /** All alarms, the next one first. */
   list(): { name: string; time: Date; retryCount: number }[] {
-    this.#parts.openTables()
+    this.#ports.tables.open()
     return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name')
       .filter((row) => !row.name.startsWith(OWN_PREFIX))
       .map((row) => ({
@@ -122,24 +125,10 @@ export class Alarms {
       }))
   }
 
-  /** The platform's alarm for the relay: due when the relay says, or earlier where a named one is. */
-  get forRelay(): RelayAlarm {
-    return {
-      arm: (atMs) => this.#setPlatformAlarm(Math.min(atMs, this.#nextDueMs() ?? Infinity)),
-      disarm: () => this.#armFor(this.#nextDueMs()),
-      get: () => this.#parts.storage.getAlarm(),
-    }
-  }
-
-  /** When the alarm that runs now was due, in milliseconds since 1970, as the platform says. */
-  begin(scheduledMs: number): void {
-    this.#runningMs = scheduledMs
-  }
-
-  /** Runs the named alarms that are due, all at once, each at least once. Never rejects. @returns nothing if none is. */
+  /** Runs all named alarms that are due, each at least once. Never rejects. @returns undefined if none is due. */
   runDue(): Promise<void> | undefined {
     if (this.isEmpty) return undefined
-    const { storage, now, recoveryMs } = this.#parts
+    const { storage, now, recoveryMs } = this.#ports
     const rows = this.#sql<AlarmRow>(
       'SELECT * FROM _cdc_alarm WHERE due <= ? ORDER BY due, name LIMIT ?',
       now(),
@@ -147,35 +136,37 @@ export class Alarms {
     )
     if (rows.length === 0) return undefined
     storage.transactionSync(() => {
-      // Should the runtime end while they run, they are due again soon.
+      // If the runtime ends while they run, they are due again soon.
       for (const row of rows) this.#postpone(row, now() + recoveryMs)
-      this.#rearm()
+      this.#claim.rearm()
     })
     return Promise.all(rows.map((row) => this.#runOne(row))).then(() => undefined)
   }
 
   async #runOne(row: AlarmRow): Promise<void> {
-    const { handler } = this.#parts
+    const { handler } = this.#ports
     try {
-      await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
+      const own = this.#ownHandlers.get(row.name)
+      if (own !== undefined) await own()
+      else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${error instanceof Error ? error.message : String(error)}`)
+      console.error(`alarm ${row.name}: ${messageOf(error)}`)
       this.#settle(row, () => this.#retry(row))
     }
   }
 
   #retry(row: AlarmRow): void {
     if (row.retries >= RETRIES_MAX) this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name)
-    else this.#postpone({ ...row, retries: row.retries + 1 }, this.#parts.now() + RETRY_DELAY_MS * 2 ** row.retries)
+    else this.#postpone({ ...row, retries: row.retries + 1 }, this.#ports.now() + RETRY_DELAY_MS * 2 ** row.retries)
   }
 
-  /** Does what the end of a run means, unless its handler has set or deleted the alarm itself. */
+  /** Applies the result of a run, unless the handler has set or deleted the alarm itself. */
   #settle(row: AlarmRow, change: () => void): void {
-    this.#parts.storage.transactionSync(() => {
+    this.#ports.storage.transactionSync(() => {
       const [current] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', row.name)
       if (current?.scheduled === row.scheduled && current.retries === row.retries && current.due > row.due) change()
-      this.#rearm()
+      this.#claim.rearm()
     })
   }
 
@@ -183,18 +174,8 @@ export class Alarms {
     this.#sql('UPDATE _cdc_alarm SET due = ?, retries = ? WHERE name = ?', due, retries, name)
   }
 
-  #rearm(): void {
-    const times = [this.#nextDueMs(), this.#parts.relayDueMs()].filter((time) => time !== undefined)
-    this.#armFor(times.length === 0 ? undefined : Math.min(...times))
-  }
-
-  #armFor(atMs: number | undefined): void {
-    if (atMs === undefined) void this.#parts.storage.deleteAlarm()
-    else this.#setPlatformAlarm(atMs)
-  }
-
   #nextDueMs(): number | undefined {
-    if (this.#sql("SELECT 1 FROM sqlite_master WHERE name = '_cdc_alarm'").length === 0) return undefined
+    if (!this.#ports.tables.exist()) return undefined
     const [row] = this.#sql<{ due: number | null }>('SELECT min(due) AS due FROM _cdc_alarm')
     return row?.due ?? undefined
   }
@@ -203,13 +184,7 @@ export class Alarms {
     return this.#sql<{ count: number }>('SELECT count(*) AS count FROM _cdc_alarm')[0]?.count ?? 0
   }
 
-  #setPlatformAlarm(atMs: number): void {
-    // Never for the very millisecond of the running alarm: the platform would lose that one. Not awaited: inside a
-    // synchronous transaction it is written at once, and its failure is the commit's failure.
-    void this.#parts.storage.setAlarm(Math.max(atMs, this.#runningMs + 1))
-  }
-
   #sql<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
-    return this.#parts.storage.sql.exec<Row>(statement, ...params).toArray()
+    return this.#ports.storage.sql.exec<Row>(statement, ...params).toArray()
   }
 }

@@ -1,19 +1,22 @@
+// The base class of a user's objects: a thin one over `ExactlyOnceContext`.
+
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
-import { type Consumption, ExactlyOnceContext } from './exactly-once-context.ts'
+import type { Consumption } from '../inbox/consumer.ts'
+import { ExactlyOnceContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from '../admin/outbox-admin.ts'
 
-/** The platform's `ctx` with transactions that take events along. */
+/** The platform's `ctx`, with transactions in which changes and events commit together. */
 export interface CDCState<Props = {}> extends DurableObjectState<Props>, CaptureContext, Consumption {
   readonly storage: DurableObjectStorage
 }
 
 /**
- * A Durable Object with an outbox: what `this.ctx.transaction` changes and the events that it emits commit together,
- * and a relay driven by the object's alarm brings the events to the pipeline.
+ * A Durable Object with an outbox. The changes and the events of `this.ctx.transaction` commit together, and a relay that
+ * the object's alarm drives sends the events to the pipeline.
  */
 export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends DurableObject<Env, Props> {
   declare protected ctx: CDCState<Props>
@@ -21,14 +24,14 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
   protected readonly alarms: Alarms
   readonly #context: ExactlyOnceContext
 
-  /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`: then the object refuses to run. */
+  /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`: then the object does not start. */
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     if (this.alarm !== CDCDurableObject.prototype.alarm)
       throw new CDCError(
         'invalid-config',
-        `${this.constructor.name}: an object has one alarm and the relay needs it, so alarm() can't be overridden; ` +
-          'define onAlarm(name, info) and set alarms by name, with this.alarms.set(name, when)',
+        `${this.constructor.name}: an object has only one alarm and the relay needs it, so alarm() can't be overridden; ` +
+          'define onAlarm(name, info), and set alarms by name: this.alarms.set(name, when)',
       )
     this.#context = new ExactlyOnceContext(ctx, {
       source: `DO/${this.constructor.name}`,
@@ -36,13 +39,14 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
       ...this.configure(),
     })
     this.alarms = this.#context.alarms
-    // Defined on ctx itself, as the platform accepts nothing but its own object there.
+    // Defined on the platform's own ctx, because the platform accepts no other object in its place.
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
       processOnce: { value: this.#context.processOnce.bind(this.#context) },
       processOnceSync: { value: this.#context.processOnceSync.bind(this.#context) },
       capture: { value: this.#context.capture.bind(this.#context) },
+      uncapture: { value: this.#context.uncapture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },
     })
   }
@@ -53,8 +57,8 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
   }
 
   /**
-   * Override to change options. Runs inside the constructor: `this.ctx` and `this.env` are there, and the fields of
-   * the subclass are not.
+   * Override to change options. Runs inside the constructor: `this.ctx` and `this.env` exist, but the fields of the
+   * subclass don't.
    */
   protected configure(): CDCOptions {
     return {}
@@ -62,7 +66,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
 
   /**
    * Override to run named alarms. Each runs at least once; one that throws is tried again after 2 s, 4 s, … 64 s, and
-   * then dropped. One that fails delays no other, nor the relay.
+   * then dropped. An alarm that fails delays neither the others nor the relay.
    */
   protected onAlarm(name: string, _info: NamedAlarmInfo): void | Promise<void> {
     throw new CDCError('invalid-config', `alarm ${name}: ${this.constructor.name} has no onAlarm(name, info)`)

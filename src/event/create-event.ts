@@ -1,11 +1,18 @@
-// From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step, so that
-// nothing bad can reach a pipeline later, and nothing the caller does to its object afterwards can change it.
+// From what a caller emits to what the outbox keeps: checked, sized and frozen as JSON in one step. So nothing bad can reach
+// a pipeline later, and nothing that the caller does to its object afterwards can change the event.
 
-import type * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { EVENT_BYTES_MAX, NAME_LENGTH_MAX } from './limits.ts'
-import { hasPlainFields, isPlainEvent, isPlainText } from './plain-event.ts'
-import { type Attribution, type EventInput, type Operation, unifiedEventSchema } from './unified-event.ts'
+import { refusal } from '../problem.ts'
+import { isPlainText } from './json.ts'
+import { name } from './kinds.ts'
+import { EVENT_BYTES_MAX } from './limits.ts'
+import {
+  type Attribution,
+  type EventInput,
+  type GivenEvent,
+  givenEventFields,
+  type Operation,
+} from './unified-event.ts'
 import { utf8Bytes } from './utf8.ts'
 
 /** An event's content as it is kept: JSON text and its length in UTF-8 bytes. */
@@ -22,14 +29,7 @@ const TYPE_OF_OP: Readonly<Record<Operation, string>> = {
   r: 'cdc.read',
 }
 
-/** What may be emitted. */
-export const eventInputSchema = unifiedEventSchema
-  .omit({ ns: true, lsn: true, txid: true, _meta: true })
-  .partial({ id: true, type: true, timestamp: true })
-
-type GivenEvent = z.infer<typeof eventInputSchema>
-
-/** What an event says by itself; the rest stands once in the row of its transaction. */
+/** What is kept for each event; the rest is kept once, in the row of its transaction. */
 export type EventContent = GivenEvent & {
   id: string
   type: string
@@ -43,21 +43,23 @@ const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof 
  * Checks what was emitted and encodes it.
  *
  * @param attribution fields for an event that does not have them itself.
- * @throws {CDCError} `event-invalid` where a field is wrong, `event-too-large` beyond `EVENT_BYTES_MAX`.
+ * @throws {CDCError} `event-invalid` if a field is wrong, `event-too-large` above `EVENT_BYTES_MAX`.
  */
 export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
-  if (typeof input !== 'object' || input === null) throw invalid('an event must be an object')
-  const isPlain = isPlainEvent(input) && hasPlainFields(attribution)
-  const given: GivenEvent = isPlain ? input : parse(input, attribution)
+  checkFields(input, true)
+  checkFields(attribution, true)
+  // An object of a class may have a toJSON, which would change what was checked.
+  const given: GivenEvent = Object.getPrototypeOf(input) === Object.prototype ? input : { ...input }
   const { id = createId(), type = typeOf(given.op) } = given
-  // The event becomes text as it is, and what it lacks is put before that: a copy would cost as much as the text.
+  // The event becomes text as it is, and what it lacks is put in front: a copy would cost as much as the text.
   let added = ''
   if (given.id === undefined) added += `"id":"${id}",`
   if (given.type === undefined) added += `"type":"${type}",`
   const attributed = attributedFields(attribution, given)
   const text = JSON.stringify(given)
-  if (!isPlainText(text) || !isPlainText(attributed)) parse(input, attribution)
-  // Asked of the parts, because whatever looks into a joined string makes the runtime copy it first.
+  if (!isPlainText(text)) checkFields(input)
+  if (!isPlainText(attributed)) checkFields(attribution)
+  // Counted part by part: to read a joined string, the runtime has to copy it first.
   const bytes = checkedBytes(added.length + utf8Bytes(attributed) + utf8Bytes(text))
   return { id, json: `{${added}${attributed}${text.slice(1)}`, bytes }
 }
@@ -76,35 +78,34 @@ export function encodeChange(change: StoreChange, createId: () => string, attrib
   const key = JSON.stringify(change.key)
   const attributed = checkedAttribution(attribution)
   let bytes = names.bytes + id.length + utf8Bytes(key) + utf8Bytes(attributed)
-  let isPlain = change.key !== '' && change.key.length <= NAME_LENGTH_MAX && isPlainText(key)
+  let isGood = name.problem(change.key, true) === undefined && isPlainText(key)
   let json = `${names.json}${attributed}"id":"${id}","key":${key}`
-  for (const name of ROW_FIELDS) {
-    const row = change[name]
+  for (const field of ROW_FIELDS) {
+    const row = change[field]
     if (row === undefined) continue
-    json += `,"${name}":${row}`
-    bytes += utf8Bytes(row) + name.length
-    isPlain &&= isPlainText(row)
+    json += `,"${field}":${row}`
+    bytes += utf8Bytes(row) + field.length
+    isGood &&= isPlainText(row)
   }
   json += '}'
-  // What is not plainly good, the schema decides about.
-  if (!isPlain) parse(JSON.parse(json) as EventInput, {})
+  if (!isGood) checkFields(JSON.parse(json))
   return { id, json, bytes: checkedBytes(bytes) }
 }
 
-/** What a block says of its events, as JSON that comes before other fields. @throws {CDCError} `event-invalid`. */
+/** An attribution as JSON that comes before other fields. @throws {CDCError} `event-invalid`. */
 export function checkedAttribution(attribution: Attribution): string {
+  checkFields(attribution, true)
   const fields = attributedFields(attribution)
-  if (!hasPlainFields(attribution) || !isPlainText(fields))
-    parse(JSON.parse(`{${fields}"type":"cdc.insert"}`) as EventInput, {})
+  if (!isPlainText(fields)) checkFields(attribution)
   return fields
 }
 
-/** The same, unchecked, but for what an event says itself. */
+/** The same, unchecked, without the fields that an event has itself. */
 function attributedFields(attribution: Attribution, event: Attribution = {}): string {
   let fields = ''
-  for (const name of ATTRIBUTION_FIELDS)
-    if (attribution[name] !== undefined && event[name] === undefined)
-      fields += `"${name}":${JSON.stringify(attribution[name])},`
+  for (const field of ATTRIBUTION_FIELDS)
+    if (attribution[field] !== undefined && event[field] === undefined)
+      fields += `"${field}":${JSON.stringify(attribution[field])},`
   return fields
 }
 
@@ -112,26 +113,29 @@ const ROW_FIELDS = ['before', 'after', 'data'] as const
 /** Bytes of the punctuation between an event's fields, at most. */
 const PUNCTUATION_BYTES = 64
 
-/** The beginning of an event's JSON: what is the same for all events of a table. It is made once for each. */
+/** The beginning of the JSON of a table's events, which is the same for all of them: made once for each table. */
 const knownNames = new Map<string, { readonly json: string; readonly bytes: number }>()
 const KNOWN_NAMES_MAX = 1_000
 
 function namesOf({ op, store, table }: StoreChange): { readonly json: string; readonly bytes: number } {
-  const name = op + store + table
-  const known = knownNames.get(name)
+  const prefix = op + store + table
+  const known = knownNames.get(prefix)
   if (known !== undefined) return known
   const json = `${JSON.stringify({ type: TYPE_OF_OP[op], op, store, table }).slice(0, -1)},`
   const names = { json, bytes: utf8Bytes(json) + PUNCTUATION_BYTES }
-  if (knownNames.size < KNOWN_NAMES_MAX) knownNames.set(name, names)
+  if (knownNames.size < KNOWN_NAMES_MAX) knownNames.set(prefix, names)
   return names
 }
 
-/** What the schema says, in its words. A field that is undefined counts as absent. */
-function parse(input: EventInput, attribution: Attribution): GivenEvent {
-  const given = Object.fromEntries(Object.entries(input).filter(([, value]) => value !== undefined))
-  const parsed = eventInputSchema.safeParse({ ...attribution, ...given })
-  if (!parsed.success) throw invalid(parsed.error.issues.map(describeIssue).join('; '), parsed.error)
-  return parsed.data
+/**
+ * Reading every string costs more than all other checks. So an event is checked without that first, and with it only if its
+ * JSON shows that a string may be bad.
+ *
+ * @throws {CDCError} `event-invalid`
+ */
+function checkFields(input: unknown, isPlain = false): void {
+  const problems = givenEventFields.problems(input, isPlain)
+  if (problems.length > 0) throw refusal('event-invalid', 'emit', problems)
 }
 
 function checkedBytes(bytes: number): number {
@@ -143,18 +147,8 @@ function checkedBytes(bytes: number): number {
 }
 
 function typeOf(op: Operation | undefined): string {
-  if (op === undefined) throw invalid('an event needs a type or an op')
+  if (op === undefined) throw new CDCError('event-invalid', 'emit: an event needs a type or an op')
   return TYPE_OF_OP[op]
-}
-
-function describeIssue(issue: z.core.$ZodIssue): string {
-  if (issue.code === 'unrecognized_keys')
-    return `unknown field ${issue.keys.join(', ')}; custom fields belong in data (ns, lsn, txid and _meta are the outbox's)`
-  return `${issue.path.join('.') || 'event'}: ${issue.message}`
-}
-
-function invalid(problem: string, cause?: unknown): CDCError {
-  return new CDCError('event-invalid', `emit: ${problem}`, { cause })
 }
 
 function megabytes(bytes: number): string {

@@ -1,14 +1,14 @@
 import { incrementBase32, ulid } from 'ulid'
 
-/** Crockford's base 32, of which a ULID's characters are. */
+/** Crockford's base 32, the digits of a ULID. */
 const DIGITS = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
-/** The last three characters count. */
+/** The last three characters are a counter, with so many values. */
 const COUNTED = 32 ** 3
 
 /**
- * Makes ULIDs (github.com/ulid/spec) that sort in the order of their making, also within one millisecond.
+ * Makes ULIDs (github.com/ulid/spec) that sort in the order in which they were made, also within one millisecond.
  *
- * As ulid's own monotonicFactory, which would go through all the characters anew for every event of a transaction.
+ * It does what ulid's own monotonicFactory does, which goes through all the characters for every event of a transaction.
  */
 export function createIdFactory(now: () => number): () => string {
   let lastMs = -1

@@ -1,11 +1,11 @@
-// Which ns a sender may write to. Names are compared code unit by code unit: nothing is decoded, folded or normalised, so
-// that what was checked is what is stored.
+// The ns that a sender may write to. Names are compared code unit by code unit. Nothing is decoded, folded or normalised, so
+// what was checked is what is stored.
 
 import { NAME_LENGTH_MAX } from './limits.ts'
 
 /**
- * Whether a text may stand in a configuration: `*` alone, a name, or the beginning of names with `*` right after a `.` or
- * a `/`, such as `acme.*`.
+ * Whether a text is a pattern: `*` alone, a name, or the beginning of names with `*` right after a `.` or a `/`, such as
+ * `acme.*`.
  */
 export function isNsPattern(pattern: string): boolean {
   if (pattern === '*') return true
@@ -14,7 +14,7 @@ export function isNsPattern(pattern: string): boolean {
   return !name.includes('*') && isPlainPath(name)
 }
 
-/** Whether one of the patterns covers an ns. What is no pattern covers nothing. */
+/** Whether one of the patterns covers an ns. A text that is not a pattern covers nothing. */
 export function coversNs(patterns: readonly string[], ns: string): boolean {
   return isPlainPath(ns) && patterns.some((pattern) => isNsPattern(pattern) && covers(pattern, ns))
 }
@@ -24,7 +24,7 @@ function covers(pattern: string, ns: string): boolean {
   return ns.length >= pattern.length && ns.startsWith(pattern.slice(0, -1))
 }
 
-/** Whether a name means the same to whoever takes it for a path. */
+/** Whether a name means the same if somebody takes it for a path. */
 function isPlainPath(name: string): boolean {
   return name.split('/').every((segment) => segment !== '' && segment !== '.' && segment !== '..')
 }

@@ -1,51 +1,88 @@
-// The flat record that goes over the wire: the column names of the stream, snake_case, with the event's
-// identity (source, epoch, lsn) at the top level, where SQL can reach it. An event that went through no outbox has no
-// place in a log, and only its `id` for an identity.
+// The flat record on the wire: the column names of the stream, in snake_case, with the event's identity (source, epoch, lsn)
+// at the top level, where SQL can reach it. An event that went through no outbox has no place in a log; its `id` alone
+// identifies it.
 
-import * as z from 'zod'
-import { eventFields, nameSchema, type UnifiedEvent } from './unified-event.ts'
-
-const fields = z.object({
-  id: eventFields.id,
-  type: eventFields.type,
-  timestamp: eventFields.timestamp,
-  ns: eventFields.ns,
-  source: eventFields.source,
-  epoch: eventFields.epoch.exactOptional(),
-  lsn: eventFields.lsn.exactOptional(),
-  txid: eventFields.txid.exactOptional(),
-  correlation_id: eventFields.correlationId.exactOptional(),
-  // Any name, like `visibility`: a newer sender may know more of them than an older receiver.
-  op: nameSchema.exactOptional(),
-  store: nameSchema.exactOptional(),
-  table: eventFields.table.exactOptional(),
-  key: eventFields.key.exactOptional(),
-  before: eventFields.before.exactOptional(),
-  after: eventFields.after.exactOptional(),
-  actor: eventFields.actor.exactOptional(),
-  data: eventFields.data.exactOptional(),
-  visibility: nameSchema.exactOptional(),
-  // Loose, because what is added to events later is added here, and an older receiver must take a newer record.
-  _meta: z.looseObject({
-    schemaVersion: eventFields.schemaVersion,
-    source: eventFields.source,
-    epoch: eventFields.epoch.exactOptional(),
-    retries: eventFields.retries.exactOptional(),
-  }),
-})
+import type { Problem } from '../problem.ts'
+import { Fields } from './fields.ts'
+import { jsonObject, name, optional, timestamp, ulid, whole } from './kinds.ts'
+import type { UnifiedEvent } from './unified-event.ts'
 
 /** What a pipeline receives for each event. Fields that an event does not have are left out. */
-export const eventRecordSchema = fields.refine(
-  ({ epoch, lsn, txid }) =>
-    (epoch === undefined) === (lsn === undefined) && (lsn === undefined) === (txid === undefined),
-  { path: ['lsn'], error: 'stands with epoch and txid, as an outbox gives them, or none of the three is there' },
-)
-export type EventRecord = z.infer<typeof eventRecordSchema>
+export interface EventRecord {
+  id: string
+  type: string
+  timestamp: string
+  ns: string
+  source: string
+  epoch?: string
+  lsn?: number
+  txid?: string
+  correlation_id?: string
+  op?: string
+  store?: string
+  table?: string
+  key?: string
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+  actor?: string
+  data?: Record<string, unknown>
+  visibility?: string
+  _meta: RecordMeta
+}
+
+interface RecordMeta {
+  [other: string]: unknown
+  schemaVersion: number
+  source: string
+  epoch?: string
+  retries?: number
+}
 
 /** A record of an event that an outbox committed: (source, epoch, lsn) names it for ever. */
 export type CommittedRecord = EventRecord & Required<Pick<EventRecord, 'epoch' | 'lsn' | 'txid'>>
 
-/** An event that says what it comes from, in the form in which it travels. */
+export const recordFields = new Fields<EventRecord>(
+  {
+    id: ulid,
+    type: name,
+    timestamp,
+    ns: name,
+    source: name,
+    epoch: optional(ulid),
+    lsn: optional(whole()),
+    txid: optional(name),
+    correlation_id: optional(name),
+    // Any name, like `visibility`: a newer sender may know more of them than an older receiver.
+    op: optional(name),
+    store: optional(name),
+    table: optional(name),
+    key: optional(name),
+    before: optional(jsonObject),
+    after: optional(jsonObject),
+    actor: optional(name),
+    data: optional(jsonObject),
+    visibility: optional(name),
+    // With any other fields: what is added to events later is added here, and an older receiver must accept a newer record.
+    _meta: new Fields<RecordMeta>({
+      schemaVersion: whole(),
+      source: name,
+      epoch: optional(ulid),
+      retries: optional(whole({ from: 0 })),
+    }),
+  },
+  { rule: placeProblem },
+)
+
+function placeProblem({ epoch, lsn, txid }: EventRecord): Problem | undefined {
+  const given = [epoch, lsn, txid].filter((field) => field !== undefined).length
+  if (given === 0 || given === 3) return undefined
+  return {
+    path: ['lsn'],
+    message: 'comes together with epoch and txid, as an outbox gives them, or none of the three is given',
+  }
+}
+
+/** An event whose source is known, in the form in which it travels. */
 export function toRecord({ correlationId, _meta, ...event }: UnifiedEvent & Pick<EventRecord, '_meta'>): EventRecord {
   return {
     ...event,

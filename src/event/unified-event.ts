@@ -1,113 +1,120 @@
-// What an event is: one format for changes and for domain events. The interface is the project's first
-// document's, field for field; what this library adds lives in `_meta`.
+// What an event is: one format for changes and for domain events. The interface is that of the project's first document,
+// field for field; what this library adds is in `_meta`.
 
-import * as z from 'zod'
-import { isCleanText, jsonProblem } from './json.ts'
-import { NAME_LENGTH_MAX } from './limits.ts'
+import { Fields } from './fields.ts'
+import { jsonObject, name, oneOf, optional, timestamp, ulid, whole } from './kinds.ts'
 
-/** Version of the event's shape, sent as `_meta.schemaVersion`. */
+/** The version of this format, sent as `_meta.schemaVersion`. */
 export const SCHEMA_VERSION = 1
 
-const storeTypeSchema = z.enum(['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector'])
+const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector'] as const
 /** Which kind of store a change came from. */
-export type StoreType = z.infer<typeof storeTypeSchema>
+export type StoreType = (typeof STORES)[number]
+export const storeType = oneOf(STORES)
 
-const opSchema = z.enum(['c', 'u', 'd', 'r'])
-/** What a change did: create, update, delete, or read (a row as a snapshot or a rollup saw it). */
-export type Operation = z.infer<typeof opSchema>
+const OPERATIONS = ['c', 'u', 'd', 'r'] as const
+/** What a change did: create, update, delete, or read (a row as a snapshot or a rollup found it). */
+export type Operation = (typeof OPERATIONS)[number]
 
-/** A name of anything: what is not empty, not too long, and the same in every store. */
-export const nameSchema = z
-  .string()
-  .min(1)
-  .max(NAME_LENGTH_MAX)
-  .refine(isCleanText, { error: 'holds a NUL or half a surrogate pair' })
-
-const jsonObjectSchema = z.custom<Record<string, unknown>>().check((ctx) => {
-  const isObject = typeof ctx.value === 'object' && ctx.value !== null && !Array.isArray(ctx.value)
-  const problem = isObject ? jsonProblem(ctx.value) : 'must be an object'
-  if (problem !== undefined) ctx.issues.push({ code: 'custom', message: problem, input: ctx.value })
-})
-
-/** ISO 8601 in UTC with at most microseconds: what the table's timestamp keeps without rounding. */
-export const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$/
-
-const timestampSchema = z
-  .string()
-  .regex(TIMESTAMP, { error: 'must be ISO 8601 in UTC, ending in Z' })
-  .refine((text) => !Number.isNaN(Date.parse(text)), { error: 'is not a time' })
-
-/** Each field's own schema, shared by every form that an event takes: as emitted, as committed, on the wire. */
-export const eventFields = {
-  id: z.ulid(),
-  type: nameSchema,
-  timestamp: timestampSchema,
-  ns: nameSchema,
-  correlationId: nameSchema,
-  op: opSchema,
-  store: storeTypeSchema,
-  table: nameSchema,
-  key: nameSchema,
-  before: jsonObjectSchema,
-  after: jsonObjectSchema,
-  txid: nameSchema,
-  lsn: z.int().positive(),
-  actor: nameSchema,
-  data: jsonObjectSchema,
-  visibility: z.enum(['user', 'team', 'public']),
-  source: nameSchema,
-  epoch: z.ulid(),
-  schemaVersion: z.int().positive(),
-  retries: z.int().nonnegative(),
-}
-
-export const unifiedEventSchema = z.strictObject({
-  id: eventFields.id,
-  type: eventFields.type,
-  timestamp: eventFields.timestamp,
-  ns: eventFields.ns,
-  correlationId: eventFields.correlationId.exactOptional(),
-
-  op: eventFields.op.exactOptional(),
-  store: eventFields.store.exactOptional(),
-  table: eventFields.table.exactOptional(),
-  key: eventFields.key.exactOptional(),
-  before: eventFields.before.exactOptional(),
-  after: eventFields.after.exactOptional(),
-  txid: eventFields.txid.exactOptional(),
-  lsn: eventFields.lsn.exactOptional(),
-
-  actor: eventFields.actor.exactOptional(),
-  data: eventFields.data.exactOptional(),
-  visibility: eventFields.visibility.exactOptional(),
-
-  _meta: z
-    .strictObject({
-      schemaVersion: eventFields.schemaVersion,
-      source: eventFields.source,
-      retries: eventFields.retries.exactOptional(),
-    })
-    .exactOptional(),
-})
+const VISIBILITIES = ['user', 'team', 'public'] as const
 
 /** The one format for every change and every domain event. */
-export type UnifiedEvent = z.infer<typeof unifiedEventSchema>
+export interface UnifiedEvent {
+  /** A ULID: the event's idempotency key. */
+  id: string
+  /** Such as `Customer.created`, or `cdc.insert` for a change. */
+  type: string
+  /** ISO 8601, UTC. */
+  timestamp: string
+  /** The tenant that the event belongs to. */
+  ns: string
+  /** The request that led to it. */
+  correlationId?: string
 
-/** An event as the outbox gives it out: everything is known, and (source, epoch, lsn) names it for ever. */
+  op?: Operation
+  store?: StoreType
+  table?: string
+  key?: string
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+  /** The ULID of the transaction that committed it. */
+  txid?: string
+  /** The log sequence number: its place in the outbox's log. */
+  lsn?: number
+
+  /** Who did it, such as `User/alice`. */
+  actor?: string
+  data?: Record<string, unknown>
+  visibility?: (typeof VISIBILITIES)[number]
+
+  _meta?: {
+    schemaVersion: number
+    /** What the event comes from, such as `DO/customers`. */
+    source: string
+    retries?: number
+  }
+}
+
+type EventMeta = NonNullable<UnifiedEvent['_meta']>
+
+/** An event as the outbox returns it: complete, and named for ever by (source, epoch, lsn). */
 export interface CommittedEvent extends UnifiedEvent {
   txid: string
   lsn: number
-  _meta: NonNullable<UnifiedEvent['_meta']> & { epoch: string; redrivenFrom?: number }
+  _meta: EventMeta & { epoch: string; redrivenFrom?: number }
 }
 
+/** What every form of an event has in common. */
+type Content = Omit<UnifiedEvent, 'id' | 'type' | 'timestamp' | 'ns' | 'lsn' | 'txid' | '_meta'>
+
+/** What `emit` takes, except that a type or an op is required. */
+export type GivenEvent = Content & Partial<Pick<UnifiedEvent, 'id' | 'type' | 'timestamp'>>
+
 /**
- * What one gives to `emit`: an event without what the outbox knows better (`ns`, `lsn`, `txid`, `_meta`).
+ * What `emit` takes: an event without the fields that the outbox fills in (`ns`, `lsn`, `txid`, `_meta`).
  *
- * Either `type` or `op` must be there; `op` alone becomes `cdc.insert`, `cdc.update`, `cdc.delete` or `cdc.read`.
+ * It needs a `type` or an `op`; the type of an `op` alone is `cdc.insert`, `cdc.update`, `cdc.delete` or `cdc.read`.
  * `id` and `timestamp` are for events that have them already, such as imported ones.
  */
-export type EventInput = Partial<Omit<UnifiedEvent, 'ns' | 'lsn' | 'txid' | '_meta'>> &
-  ({ type: string } | { op: Operation })
+export type EventInput = GivenEvent & ({ type: string } | { op: Operation })
 
-/** Who does what is done, and for which request: fields that all events of a block have unless they say otherwise. */
+/** Who acts, and for which request: the defaults of these fields for all events of a block. */
 export type Attribution = Partial<Pick<UnifiedEvent, 'actor' | 'correlationId'>>
+
+const content = {
+  correlationId: optional(name),
+  op: optional(oneOf(OPERATIONS)),
+  store: optional(storeType),
+  table: optional(name),
+  key: optional(name),
+  before: optional(jsonObject),
+  after: optional(jsonObject),
+  actor: optional(name),
+  data: optional(jsonObject),
+  visibility: optional(oneOf(VISIBILITIES)),
+}
+
+export const givenEventFields = new Fields<GivenEvent>(
+  { id: optional(ulid), type: optional(name), timestamp: optional(timestamp), ...content },
+  { others: 'is not a field of an event; put your own fields into data (the outbox sets ns, lsn, txid and _meta)' },
+)
+
+const others = 'is not a field of an event'
+export const unifiedEventFields = new Fields<UnifiedEvent>(
+  {
+    id: ulid,
+    type: name,
+    timestamp,
+    ns: name,
+    ...content,
+    txid: optional(name),
+    lsn: optional(whole()),
+    _meta: optional(
+      new Fields<EventMeta>(
+        { schemaVersion: whole(), source: name, retries: optional(whole({ from: 0 })) },
+        { others },
+      ),
+    ),
+  },
+  { others },
+)

@@ -2,7 +2,7 @@ const utf8 = new TextEncoder()
 /** Room for the JSON of most events, so that counting their bytes allocates nothing. */
 const scratch = new Uint8Array(4_096)
 
-/** Bytes of a text in UTF-8. */
+/** The length of a text in UTF-8 bytes. */
 export function utf8Bytes(text: string): number {
   if (text === '') return 0
   const { read, written } = utf8.encodeInto(text, scratch)

@@ -1,4 +1,4 @@
-// The one place where an error becomes a response. A message goes out only where it was written to be read.
+// The one place where an error becomes a response. A message is sent only if it was written for the caller.
 
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
@@ -25,7 +25,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'transaction-nested': 409,
 }
 
-/** HTTP's own refusals, in the words of `code`. */
+/** The `code` of HTTP's own refusals. */
 const HTTP_CODES: Readonly<Record<number, string>> = {
   401: 'unauthorized',
   403: 'forbidden',
@@ -36,24 +36,24 @@ const HTTP_CODES: Readonly<Record<number, string>> = {
   429: 'rate-limited',
 }
 
-/** Headers without which a status says only half. */
+/** Headers that a status needs. */
 const HTTP_HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
   401: { 'www-authenticate': 'Bearer' },
   405: { allow: 'POST' },
 }
 
-/** What a refusal says beside its status and its message. */
+/** What a refusal has besides its status and its message. */
 export interface RefusalDetails {
-  /** Default: the status in words. */
+  /** Default: the code of the status. */
   readonly code?: string
   /** Whether the same request can succeed later. Default: false. */
   readonly retryable?: boolean
   readonly headers?: Readonly<Record<string, string>>
-  /** Which record of the body is meant, counted from 0, and which of its fields. */
+  /** The record of the body that is to blame, counted from 0, and the field of it. */
   readonly record?: { readonly index: number; readonly field: string }
 }
 
-/** A request is refused for a reason that HTTP has a status for. */
+/** The refusal of a request for a reason that HTTP has a status for. */
 export class Refusal extends HTTPException {
   readonly details: RefusalDetails
 
@@ -70,10 +70,10 @@ interface Answer extends RefusalDetails {
 }
 
 /**
- * Makes what answers `{ error, code, retryable }`, and `index` and `field` where one record is to blame. What is
- * unexpected goes to the log, and the answer only says so.
+ * Makes the error handler of routes. It answers `{ error, code, retryable }`, with `index` and `field` if one record is to
+ * blame. An unexpected error is logged, and the answer refers to the log.
  *
- * @param area what the messages of the routes begin with: `admin`, `ingest`.
+ * @param area the beginning of the routes' messages: `admin`, `ingest`.
  */
 export function errorResponse(area: string): (error: Error) => Response {
   return (error) => {
@@ -85,7 +85,7 @@ export function errorResponse(area: string): (error: Error) => Response {
   }
 }
 
-/** The `status` of an error, or that of its code where it is a `CDCError` without one. */
+/** The `status` of an error; that of its code if it is a `CDCError` without one. */
 export function statusOf(error: unknown): number | undefined {
   // Over RPC an error keeps its own properties and loses its class.
   const { name, code, status } = Object(error) as Record<string, unknown>
@@ -113,10 +113,10 @@ function describe(error: Error, area: string): Answer {
     return {
       status: 503,
       code: 'unavailable',
-      message: `${area}: it failed for now; the Worker's log says why; try again`,
+      message: `${area}: it failed for now; try again, or see the Worker's log`,
       retryable: true,
     }
-  return { status: 500, code: 'internal', message: `${area}: it failed; the Worker's log says why` }
+  return { status: 500, code: 'internal', message: `${area}: internal error; see the Worker's log` }
 }
 
 function isCode(code: unknown): code is CDCErrorCode {

@@ -1,8 +1,8 @@
-// A secret that a Worker is configured with, and that a request has to know.
+// A secret that a Worker is configured with, and a request has to know.
 
 /**
- * The secret under a name in `env`, empty where there is none. One that was set through a pipe often ends in a line
- * break, which no header can hold.
+ * The secret under a name in `env`; empty if there is none. One that was set through a shell pipe often ends in a line break,
+ * which a header cannot hold.
  */
 export function secretOf(env: unknown, name: string): string {
   const { [name]: secret } = Object(env) as Record<string, unknown>
@@ -14,7 +14,7 @@ export function bearerOf(authorization: string | undefined): string | undefined 
   return /^Bearer (.+)$/i.exec(authorization ?? '')?.[1]?.trim()
 }
 
-/** Takes the same time wherever the two differ, and whatever their lengths. */
+/** Takes the same time for any difference and any length. */
 export async function isSame(given: string, expected: string): Promise<boolean> {
   const [a, b] = await Promise.all([hash(given), hash(expected)])
   return crypto.subtle.timingSafeEqual(a, b)

@@ -1,22 +1,23 @@
-// Which events an object has processed, so that one that comes again is not processed again. Of a log that is ranges of
-// LSNs: one row however long the log is, as long as it comes whole.
+// Which events an object has processed, so that an event that arrives again is not processed again. For a log these are
+// ranges of LSNs: one row, however long the log is, while it arrives without holes.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { eventFields } from '../event/unified-event.ts'
+import { Fields } from '../event/fields.ts'
+import { name, ulid, whole } from '../event/kinds.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
 
-/** How much is remembered of what was seen. */
+/** How much the inbox remembers. */
 export interface InboxLimits {
-  /** How long a log is remembered that nothing comes from, and an id, in milliseconds. */
+  /** How long an id is remembered, and a log after its last event, in milliseconds. */
   readonly inboxMs: number
-  /** Ids of events without a place in a log that are remembered. */
+  /** How many ids of events without an LSN are remembered. */
   readonly maxInboxIds: number
 }
 
-/** Ranges that are remembered of one log. What lies below them is neither new nor known, and is refused. */
+/** Ranges of LSNs that are remembered of one log. An event below them is refused, because it may be new or not. */
 export const INBOX_RANGES_PER_LOG_MAX = 256
 
-/** What names an event: its place in a log, or its id. Any `CommittedEvent`, `UnifiedEvent` or `EventRecord` has it. */
+/** What identifies an event: its LSN in a log, or its id. A `CommittedEvent`, `UnifiedEvent` or `EventRecord` has it. */
 export interface NamedEvent {
   readonly id: string
   readonly ns: string
@@ -28,52 +29,55 @@ export interface NamedEvent {
   readonly _meta?: { readonly source?: string | undefined; readonly epoch?: string | undefined } | undefined
 }
 
-const idSchema = z.object({ ns: eventFields.ns, id: eventFields.id })
-const placeSchema = z.object({
-  ns: eventFields.ns,
-  source: eventFields.source,
-  epoch: eventFields.epoch,
-  lsn: eventFields.lsn,
+const idFields = new Fields<{ ns: string; id: string }>({ ns: name, id: ulid })
+const placeFields = new Fields<{ ns: string; source: string; epoch: string; lsn: number }>({
+  ns: name,
+  source: name,
+  epoch: ulid,
+  lsn: whole(),
 })
 
-/** Rows that one event may make the inbox forget. */
+/** Rows that one event may delete from the inbox. */
 const FORGOTTEN_AT_ONCE = 100
 
 export class Inbox {
   readonly #storage: DurableObjectStorage
+  readonly #tables: OutboxTables
   readonly #limits: InboxLimits
   readonly #now: () => number
 
-  constructor(storage: DurableObjectStorage, limits: InboxLimits, now: () => number) {
+  constructor(storage: DurableObjectStorage, tables: OutboxTables, limits: InboxLimits, now: () => number) {
     this.#storage = storage
+    this.#tables = tables
     this.#limits = limits
     this.#now = now
   }
 
   /**
-   * Takes note of an event, in the transaction that is open. @returns whether it was new.
+   * Records an event, in the open transaction. @returns whether it was new.
    *
-   * @throws {CDCError} `event-invalid` where it has no name; `event-forgotten` where nobody knows any more.
+   * @throws {CDCError} `event-invalid` if nothing identifies it; `event-forgotten` if the inbox no longer knows.
    */
-  takeNote(event: NamedEvent): boolean {
+  record(event: NamedEvent): boolean {
+    this.#tables.open()
     const { id, ns, lsn, source = event._meta?.source, epoch = event._meta?.epoch } = event
     if (lsn === undefined && epoch === undefined) {
-      const name = parse(idSchema, { ns, id })
-      return this.#noteId(JSON.stringify([name.ns, name.id]))
+      const names = idFields.parse({ ns, id }, 'processOnce', 'event-invalid')
+      return this.#recordId(JSON.stringify([names.ns, names.id]))
     }
-    const place = parse(placeSchema, { ns, source, epoch, lsn })
-    return this.#noteLSN(JSON.stringify([place.ns, place.source, place.epoch]), place.lsn)
+    const place = placeFields.parse({ ns, source, epoch, lsn }, 'processOnce', 'event-invalid')
+    return this.#recordLSN(JSON.stringify([place.ns, place.source, place.epoch]), place.lsn)
   }
 
-  #noteLSN(log: string, lsn: number): boolean {
+  #recordLSN(log: string, lsn: number): boolean {
     const nowMs = this.#now()
     const [below] = this.#ranges('log = ? AND first_lsn <= ? ORDER BY first_lsn DESC LIMIT 1', log, lsn)
     if (below !== undefined && lsn <= below.last) {
       if (below.first > 0) return false
       throw new CDCError(
         'event-forgotten',
-        `processOnce: LSN ${lsn} of ${log} lies below the ${INBOX_RANGES_PER_LOG_MAX} ranges that are remembered of its log, ` +
-          'so whether it was processed is not known; events of one log must come in order, or nearly',
+        `processOnce: LSN ${lsn} of ${log} is below the ${INBOX_RANGES_PER_LOG_MAX} ranges that are remembered of its log, ` +
+          'so it may have been processed or not; events of one log must arrive nearly in order',
       )
     }
     const [above] = this.#ranges('log = ? AND first_lsn = ?', log, lsn + 1)
@@ -92,7 +96,7 @@ export class Inbox {
     return true
   }
 
-  /** Keeps the rows of a log, and of logs that have gone quiet, within their limits. Asked where a row was added. */
+  /** Keeps the rows of a log within their limit, and deletes logs that are quiet. Called when a row was added. */
   #forgetRanges(log: string, nowMs: number): void {
     const quietSince = nowMs - this.#limits.inboxMs
     this.#exec(
@@ -105,11 +109,11 @@ export class Inbox {
     const last = surplus.at(-1)?.last
     if (last === undefined) return
     this.#exec('DELETE FROM _cdc_inbox WHERE log = ? AND first_lsn <= ?', log, last)
-    // From 0, which is no LSN: what lies in this range may have been seen or not.
+    // From 0, which is not an LSN: events in this range may have been processed or not.
     this.#exec('INSERT INTO _cdc_inbox (log, first_lsn, last_lsn, time) VALUES (?, 0, ?, ?)', log, last, nowMs)
   }
 
-  #noteId(name: string): boolean {
+  #recordId(name: string): boolean {
     const nowMs = this.#now()
     const { inboxMs, maxInboxIds } = this.#limits
     const { rowsWritten } = this.#exec(
@@ -139,10 +143,4 @@ export class Inbox {
   #exec(statement: string, ...values: SqlStorageValue[]): { rowsWritten: number } {
     return this.#storage.sql.exec(statement, ...values)
   }
-}
-
-function parse<Schema extends z.ZodType>(schema: Schema, name: unknown): z.output<Schema> {
-  const parsed = schema.safeParse(name)
-  if (parsed.success) return parsed.data
-  throw new CDCError('event-invalid', `processOnce: ${z.prettifyError(parsed.error)}`)
 }

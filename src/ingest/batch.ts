@@ -1,8 +1,8 @@
 import type { EventRecord } from '../event/record.ts'
 
-/** What one request wants to be forwarded. */
+/** What one request asks to forward. */
 export interface IngestBatch {
-  /** Tells one batch from every other, whoever sends it: what its sender calls it, and which events it holds. */
+  /** Different for every two batches, of all senders: made from the sender's key and the events. */
   readonly identity: string
   readonly records: EventRecord[]
 }
@@ -10,10 +10,10 @@ export interface IngestBatch {
 const utf8 = new TextEncoder()
 
 /**
- * The identity is the SHA-256 of the key and of each record's (ns, source, id). What else a record says is no part of it:
- * `_meta.retries` is another one each time.
+ * The identity is the SHA-256 of the key and of each record's (ns, source, id). Other fields are no part of it:
+ * `_meta.retries` changes with each attempt.
  *
- * @param key the `Idempotency-Key`; without one the records alone tell.
+ * @param key the `Idempotency-Key`; without one the records alone make the identity.
  */
 export async function createBatch(records: EventRecord[], key: string | undefined): Promise<IngestBatch> {
   const events = records.map(({ ns, source, id }) => [ns, source, id])

@@ -1,5 +1,4 @@
-// A request's body as text. It is read as a stream and against the clock, because what a sender says about its length is
-// only what it says.
+// A request's body as text. It is read as a stream, within a time, because the length that a sender declares proves nothing.
 
 import { gunzipSync } from 'node:zlib'
 import { CDCError } from '../error.ts'
@@ -9,14 +8,14 @@ import { BODY_BYTES_MAX } from './limits.ts'
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
 
 /**
- * @throws {Refusal} 408 where it takes longer than `timeoutMs`, 413 beyond `BODY_BYTES_MAX`, 415 for a content-encoding
- *   other than gzip.
- * @throws {CDCError} `invalid-argument` where it is no gzip, or no UTF-8.
+ * @throws {Refusal} 408 if it takes longer than `timeoutMs`, 413 above `BODY_BYTES_MAX`, 415 for a content-encoding other than
+ *   gzip.
+ * @throws {CDCError} `invalid-argument` if it is not gzip, or not UTF-8.
  */
 export async function readBody(request: Request, timeoutMs: number): Promise<string> {
   const encoding = request.headers.get('content-encoding')?.trim().toLowerCase() ?? 'identity'
   if (encoding !== 'identity' && encoding !== 'gzip')
-    throw new Refusal(415, 'ingest: the content-encoding is not known; send gzip, or none', {
+    throw new Refusal(415, 'ingest: the content-encoding is not supported; send gzip, or none', {
       headers: { 'accept-encoding': 'gzip' },
     })
   if (Number(request.headers.get('content-length') ?? 0) > BODY_BYTES_MAX) throw tooLarge()
@@ -41,7 +40,7 @@ async function readBytes(body: ReadableStream<Uint8Array> | null, timeoutMs: num
     }
   } finally {
     clearTimeout(timer)
-    // What is still to come is not waited for.
+    // Nobody waits for the rest.
     reader.cancel().catch(() => undefined)
   }
 }
@@ -50,7 +49,7 @@ async function read(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<Re
   try {
     return await reader.read()
   } catch {
-    throw new CDCError('invalid-argument', 'ingest: the body broke off')
+    throw new CDCError('invalid-argument', 'ingest: the body was interrupted')
   }
 }
 
@@ -64,7 +63,7 @@ function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
   return bytes
 }
 
-/** By zlib, because `DecompressionStream` keeps all that it makes of its input, without a limit. */
+/** With zlib, because `DecompressionStream` buffers all of its output, without a limit. */
 function gunzip(bytes: Uint8Array): Uint8Array {
   try {
     return gunzipSync(bytes, { maxOutputLength: BODY_BYTES_MAX })
@@ -83,9 +82,9 @@ function decode(bytes: Uint8Array): string {
 }
 
 function tooLarge(): Refusal {
-  return new Refusal(413, `ingest: the body is over ${BODY_BYTES_MAX} bytes; send smaller batches`)
+  return new Refusal(413, `ingest: the body is larger than ${BODY_BYTES_MAX} bytes; send smaller batches`)
 }
 
 function tooSlow(timeoutMs: number): Refusal {
-  return new Refusal(408, `ingest: the body did not come in ${timeoutMs} ms`, { retryable: true })
+  return new Refusal(408, `ingest: the body did not arrive within ${timeoutMs} ms`, { retryable: true })
 }

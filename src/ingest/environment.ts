@@ -1,16 +1,17 @@
-// The ingest's options as a Worker's environment gives them.
+// The ingest's options from a Worker's environment.
 
 import { CDCError } from '../error.ts'
+import { parseJSON } from '../event/json.ts'
 import type { IngestOptions } from './options.ts'
 
-/** The period of the binding `INGEST_RATE_LIMIT`: `simple.period` in wrangler.toml must say the same. */
+/** The period of the binding `INGEST_RATE_LIMIT`: `simple.period` in wrangler.toml must be the same. */
 const RATE_LIMIT_PERIOD_SECONDS = 60
 
 /**
  * Reads `INGEST_TOKENS`, `INGEST_JWKS`, `INGEST_ISSUER` and `INGEST_AUDIENCE`, and the bindings `INGEST_RATE_LIMIT`,
- * `INGEST_BATCHES` and `EVENTS_PIPELINE`. What is empty is not configured.
+ * `INGEST_BATCHES` and `EVENTS_PIPELINE`. An empty variable counts as unset.
  *
- * @throws {CDCError} `invalid-config` where `INGEST_TOKENS`, or an `INGEST_JWKS` that begins with `{`, is not JSON.
+ * @throws {CDCError} `invalid-config` if `INGEST_TOKENS`, or an `INGEST_JWKS` that begins with `{`, is not valid JSON.
  */
 export function ingestOptionsFrom(env: object): IngestOptions {
   const tokens = read(env, 'INGEST_TOKENS')
@@ -26,21 +27,19 @@ export function ingestOptionsFrom(env: object): IngestOptions {
     batches: read(env, 'INGEST_BATCHES'),
     pipeline: read(env, 'EVENTS_PIPELINE'),
   }
-  // An environment has no types of its own. `ingestRoutes` checks all of this before it opens.
+  // The types of an environment are only a claim: `ingestRoutes` checks all of this before it opens.
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as IngestOptions
 }
 
-/** A secret that was set through a pipe often ends in a line break. */
+/** A secret that was set through a shell pipe often ends in a line break. */
 function read(env: object, name: string): unknown {
   const value: unknown = Reflect.get(env, name)
   return typeof value === 'string' ? value.trim() || undefined : value
 }
 
 function parse(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The reason would quote the variable.
-    throw new CDCError('invalid-config', `ingest: ${name} is not JSON`)
-  }
+  const value = parseJSON(text)
+  // The parser's own reason would quote the variable.
+  if (value === undefined) throw new CDCError('invalid-config', `ingest: ${name} is not valid JSON`)
+  return value
 }

@@ -1,10 +1,10 @@
-// Remembers which batches were accepted, so that one that comes again is answered and not forwarded again. What it
-// forgets, or never knew because the runtime ended between the pipeline's answer and its own note, is forwarded again
-// under the same identities, and the receiver behind lands each of them once.
+// Remembers which batches were accepted, so that a repeated one is answered and not forwarded again. A batch that it forgot,
+// or that it never noted because the runtime ended after the pipeline's answer, is forwarded again under the same identities,
+// and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
-import * as z from 'zod'
-import { CDCError } from '../error.ts'
+import { Fields } from '../event/fields.ts'
+import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { IngestBatch } from './batch.ts'
@@ -12,62 +12,56 @@ import { SEND_TIMEOUT_MS } from './limits.ts'
 import type { Outcome } from './outcome.ts'
 import { forward } from './send.ts'
 
-/** What `configure()` of a class that extends `IngestBatches` may say. Times are in milliseconds. */
+/** What `configure()` of a class that extends `IngestBatches` may return. Times are in milliseconds. */
 export interface IngestBatchesOptions {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
-  /** How long the pipeline may take for a batch. Default: 15,000. */
+  /** How long a batch may take the pipeline. Default: 15,000. */
   sendTimeoutMs?: number
   /** How long an accepted batch is remembered. Default: 24 hours. */
   rememberedMs?: number
-  /** How many are remembered; beyond that the oldest are forgotten. Default: 100,000. */
+  /** How many are remembered; if there are more, the oldest are forgotten. Default: 100,000. */
   maxBatches?: number
-  /** How many may be on their way to the pipeline at once. Default: 6, as many requests as an object may have open. */
+  /** How many are sent to the pipeline at once. Default: 6, as many requests as an object may have open. */
   maxSends?: number
   /** The clock, in milliseconds since 1970. */
   now?: () => number
 }
 
-const optionsSchema = z.object({
-  sendTimeoutMs: z.int().positive().default(SEND_TIMEOUT_MS),
-  rememberedMs: z
-    .int()
-    .positive()
-    .default(24 * 3_600_000),
-  maxBatches: z.int().positive().default(100_000),
-  maxSends: z.int().positive().default(6),
+type BatchLimits = Required<Omit<IngestBatchesOptions, 'pipeline' | 'now'>>
+
+const limitFields = new Fields<BatchLimits>({
+  sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
+  rememberedMs: withDefault(whole(), 24 * 3_600_000),
+  maxBatches: withDefault(whole(), 100_000),
+  maxSends: withDefault(whole(), 6),
 })
 
-/** Rows that one run of the alarm deletes, and when the next one goes on where there were more. */
+/** Rows that one run of the alarm deletes, and how soon the next one continues if there are more. */
 const SWEEP_ROWS_MAX = 10_000
-const SWEEP_GOES_ON_MS = 1_000
-/** Otherwise the next run is at least so far away. */
+const SWEEP_CONTINUES_MS = 1_000
+/** Otherwise the next run is not sooner than this. */
 const SWEEP_EVERY_MS = 3_600_000
-/** What is left of `maxBatches` when there were more: looking for the oldest reads all. */
+/** The share of `maxBatches` that stays if there are more: finding the oldest reads all of them, so many go at once. */
 const LEFT_SHARE = 0.9
 
 /**
- * The object through which the batches of one ns go, so that each is accepted once in 24 hours: bind it as
- * `INGEST_BATCHES`, and export it from the Worker.
+ * The object that forwards the batches of one ns, so that each is accepted once in 24 hours. Bind it as `INGEST_BATCHES`, and
+ * export it from the Worker.
  */
 export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
-  readonly #options: z.infer<typeof optionsSchema>
+  readonly #limits: BatchLimits
   readonly #pipeline: Pipeline
   readonly #now: () => number
-  readonly #underWay = new Map<string, Promise<Outcome>>()
+  readonly #sending = new Map<string, Promise<Outcome>>()
   #count: number
-  /** When the alarm is due, as far as it is known. */
+  /** When the alarm is due, as far as known; otherwise 0. */
   #sweepMs = 0
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const options = this.configure()
-    const parsed = optionsSchema.safeParse(options)
-    if (!parsed.success) {
-      const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-      throw new CDCError('invalid-config', `configure: ${problems.join('; ')}`)
-    }
-    this.#options = parsed.data
+    this.#limits = limitFields.parse(options, 'configure', 'invalid-config')
     this.#pipeline = options.pipeline ?? boundPipeline()
     this.#now = options.now ?? Date.now
     this.#sql(
@@ -80,45 +74,45 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     return {}
   }
 
-  /** Brings a batch to the pipeline, unless that has accepted it already, or it is on its way. */
+  /** Sends a batch to the pipeline, unless it was accepted before or is being sent. */
   async take({ identity, records }: IngestBatch): Promise<Outcome> {
     if (this.#isAccepted(identity)) return { name: 'accepted' }
-    const underWay = this.#underWay.get(identity)
-    if (underWay !== undefined) return underWay
-    if (this.#underWay.size >= this.#options.maxSends)
+    const running = this.#sending.get(identity)
+    if (running !== undefined) return running
+    if (this.#sending.size >= this.#limits.maxSends)
       return {
         name: 'full',
-        reason: `${this.#options.maxSends} batches of this ns are on their way already; try again`,
+        reason: `${this.#limits.maxSends} batches of this ns are being sent already; try again`,
         retryAfterSeconds: 1,
       }
     const sending = this.#send({ identity, records })
-    this.#underWay.set(identity, sending)
+    this.#sending.set(identity, sending)
     return sending
   }
 
   async #send({ identity, records }: IngestBatch): Promise<Outcome> {
     try {
-      const outcome = await forward(this.#pipeline, records, this.#options.sendTimeoutMs)
+      const outcome = await forward(this.#pipeline, records, this.#limits.sendTimeoutMs)
       if (outcome.name === 'accepted') await this.#remember(identity)
       return outcome
     } finally {
-      this.#underWay.delete(identity)
+      this.#sending.delete(identity)
     }
   }
 
   #isAccepted(identity: string): boolean {
-    const since = this.#now() - this.#options.rememberedMs
+    const since = this.#now() - this.#limits.rememberedMs
     return this.#sql('SELECT 1 FROM batches WHERE identity = ? AND accepted_ms > ?', identity, since).length > 0
   }
 
   async #remember(identity: string): Promise<void> {
     this.#sql('INSERT OR REPLACE INTO batches (identity, accepted_ms) VALUES (?, ?)', identity, this.#now())
     this.#count++
-    const isFull = this.#count > this.#options.maxBatches
-    await this.#sweepBy(this.#now() + (isFull ? 0 : this.#options.rememberedMs))
+    const isFull = this.#count > this.#limits.maxBatches
+    await this.#sweepBy(this.#now() + (isFull ? 0 : this.#limits.rememberedMs))
   }
 
-  /** Makes the alarm due at a time, or earlier. One that is stuck in the past counts as none. */
+  /** Sets the alarm to a time, unless it is due earlier. An alarm in the past counts as none. */
   async #sweepBy(atMs: number): Promise<void> {
     const now = this.#now()
     if (now < this.#sweepMs && this.#sweepMs <= atMs) return
@@ -127,7 +121,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     if (this.#sweepMs !== dueMs) await this.ctx.storage.setAlarm(this.#sweepMs)
   }
 
-  /** Forgets the oldest batches: those whose time is over, and those that are too many. */
+  /** Forgets the oldest batches: those remembered for long enough, and those in excess of `maxBatches`. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     const now = this.#now()
     const due = Math.max(this.#countExpired(now), this.#countExcess())
@@ -141,20 +135,20 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     if (oldestMs === undefined) return
     const nextMs =
       due > SWEEP_ROWS_MAX
-        ? now + SWEEP_GOES_ON_MS
-        : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#options.rememberedMs)
-    // Never for the very millisecond of the running alarm, which would be lost.
+        ? now + SWEEP_CONTINUES_MS
+        : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#limits.rememberedMs)
+    // Never for the same millisecond as the running alarm: the platform would lose it.
     this.#sweepMs = Math.max(nextMs, (info?.scheduledTime ?? 0) + 1)
     await this.ctx.storage.setAlarm(this.#sweepMs)
   }
 
   #countExpired(now: number): number {
-    const before = now - this.#options.rememberedMs
+    const before = now - this.#limits.rememberedMs
     return this.#sql<{ n: number }>('SELECT count(*) AS n FROM batches WHERE accepted_ms <= ?', before)[0]?.n ?? 0
   }
 
   #countExcess(): number {
-    const { maxBatches } = this.#options
+    const { maxBatches } = this.#limits
     const count = this.#countRows()
     return count > maxBatches ? count - Math.floor(maxBatches * LEFT_SHARE) : 0
   }

@@ -1,5 +1,5 @@
-// Events over HTTP: `POST /` with records, from a `ManagedPipeline` or from anything else that has a token. What is
-// accepted was checked as a whole, and is with the pipeline.
+// Events over HTTP: `POST /` with records, from a `ManagedPipeline` or any other client that has a token. A request is checked
+// as a whole, and accepted once the pipeline has all of it.
 
 import { type Context, Hono } from 'hono'
 import { CDCError } from '../error.ts'
@@ -17,7 +17,7 @@ import { bodyFormatOf, parseRecords } from './records.ts'
 import { createSend, type SendBatch } from './send.ts'
 import { createFindSender, type FindSender, type Sender } from './sender.ts'
 
-/** Where a pipeline that is full says nothing else, in seconds. */
+/** For a full pipeline that gives no time itself, in seconds. */
 const RETRY_AFTER_SECONDS = 1
 
 /** The ingest of one environment, ready for its requests. */
@@ -27,24 +27,23 @@ interface Ingest extends Pick<CheckedOptions, 'rateLimit' | 'bodyTimeoutMs'> {
 }
 
 /**
- * A hono app that takes events over HTTP, to be mounted where its senders look for it:
- * `app.route('/ingest', ingestRoutes())`.
+ * A hono app that takes events over HTTP. Mount it at the path that its senders use: `app.route('/ingest', ingestRoutes())`.
  *
  * `POST /` takes a JSON array of records, or a record on each line (NDJSON), also as gzip, with a token as
  * `Authorization: Bearer <token>` (RFC 6750). All of a request's records go to the pipeline, or none. The answer is
- * `{ success: true, result: { committed: number } }` once the pipeline has accepted them; a refusal is
- * `{ error: string, code: string, retryable: boolean }`, and `index` and `field` of the record that is to blame.
+ * `{ success: true, result: { committed: number } }` once the pipeline has accepted them. A refusal is
+ * `{ error: string, code: string, retryable: boolean }`, with `index` and `field` if one record is to blame.
  * `GET /openapi.json` describes it.
  *
- * While it is not configured, or not rightly, all requests are refused.
+ * All requests are refused until it is configured, and if its configuration is not valid.
  *
- * @param configure gives the options. Default: `ingestOptionsFrom`, the environment's own.
+ * @param configure returns the options. Default: `ingestOptionsFrom`, which reads the environment.
  */
 export function ingestRoutes<Env extends object>(
   configure: (env: Env) => IngestOptions = ingestOptionsFrom,
 ): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
-  /** Kept from request to request, because the keys of an issuer are fetched once and then kept with it. */
+  /** Kept across requests: it caches the keys of an issuer. */
   const opened = new WeakMap<Env, Ingest>()
 
   async function admit(c: Context<{ Bindings: Env }>): Promise<{ ingest: Ingest; sender: Sender }> {
@@ -67,15 +66,18 @@ export function ingestRoutes<Env extends object>(
     return c.json({ success: true, result: { committed: records.length } })
   })
   app.all('*', async (c) => {
-    // A stranger does not even learn what there is.
+    // Without a token, a client does not learn which paths exist.
     await admit(c)
-    if (c.req.method !== 'POST') throw new Refusal(405, 'ingest: records are sent with POST')
-    throw new CDCError('not-found', 'ingest: there is nothing at this path; send to where the ingest is mounted')
+    if (c.req.method !== 'POST') throw new Refusal(405, 'ingest: send records with POST')
+    throw new CDCError(
+      'not-found',
+      'ingest: there is nothing at this path; send records to the path where the ingest is mounted',
+    )
   })
   return app
 }
 
-/** @throws {Refusal} 403 where it is not configured, or not rightly: what is wrong is the log's business. */
+/** @throws {Refusal} 403 if it is not configured, or its configuration is not valid: the reason is for the log alone. */
 function openIngest(configure: () => IngestOptions): Ingest {
   try {
     const options = checkOptions(configure())
@@ -83,7 +85,7 @@ function openIngest(configure: () => IngestOptions): Ingest {
     if (isConfigured) return { ...options, findSender: createFindSender(options), send: createSend(options) }
   } catch (error) {
     console.error('ingest: closed:', error)
-    throw closed("because its configuration is wrong; the Worker's log says where")
+    throw closed("because its configuration is not valid; see the Worker's log")
   }
   throw closed('because neither INGEST_TOKENS nor INGEST_JWKS is set')
 }
@@ -102,14 +104,14 @@ async function requireRate({ rateLimit }: Ingest, sender: Sender): Promise<void>
   })
 }
 
-/** @throws {CDCError} `invalid-argument` where it is not 1 to `KEY_LENGTH_MAX` visible characters of ASCII. */
+/** @throws {CDCError} `invalid-argument` unless it is 1 to `KEY_LENGTH_MAX` visible ASCII characters. */
 function readKey(key: string | undefined): string | undefined {
   if (key === undefined || (key.length <= KEY_LENGTH_MAX && /^[!-~]+$/.test(key))) return key
-  const problem = `idempotency-key has 1 to ${KEY_LENGTH_MAX} visible characters of ASCII`
-  throw new CDCError('invalid-argument', `ingest: ${problem}; encode what is none`)
+  const problem = `idempotency-key must be 1 to ${KEY_LENGTH_MAX} visible ASCII characters`
+  throw new CDCError('invalid-argument', `ingest: ${problem}; percent-encode any others`)
 }
 
-/** @throws {Refusal} 403 for the whole request where one record is of an ns that the sender may not write. */
+/** @throws {Refusal} 403 for the whole request if the sender may not write the ns of one record. */
 function requireCovered(records: readonly EventRecord[], { ns }: Sender): void {
   const index = records.findIndex((record) => !coversNs(ns, record.ns))
   if (index === -1) return
@@ -119,7 +121,7 @@ function requireCovered(records: readonly EventRecord[], { ns }: Sender): void {
   })
 }
 
-/** @throws {Refusal} 422, 429 or 503 where the pipeline has not accepted the batch, now or before. */
+/** @throws {Refusal} 422, 429 or 503 if the pipeline has not accepted the batch, now or before. */
 function requireAccepted(outcome: Outcome): void {
   switch (outcome.name) {
     case 'accepted':

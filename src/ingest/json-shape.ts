@@ -1,7 +1,6 @@
-// What a JSON text will be, told before it is parsed: parsing builds everything first, and may need twenty times the
-// memory of its text.
+// What parsing a JSON text would make, found out without parsing it: that may need twenty times the memory of the text.
 
-/** Characters of an integer that a JavaScript number surely holds, and of the largest that one can hold at all. */
+/** So many characters of an integer a JavaScript number always holds exactly; and the length of the largest one. */
 const EXACT_LENGTH = 15
 const INTEGER_LENGTH_MAX = 310
 
@@ -10,15 +9,15 @@ export interface JSONShape {
   readonly depth: number
   /** Arrays and objects. */
   readonly containers: number
-  /** Members of all objects, as often as they are written. */
+  /** Members of all objects, repeated names counted each time. */
   readonly members: number
-  /** Elements that the outermost array has at most. */
+  /** Elements of the outermost array, at most. */
   readonly elements: number
-  /** Whether it holds an integer that a JavaScript number would round. */
+  /** Whether it has an integer that a JavaScript number would round. */
   readonly isRounded: boolean
 }
 
-/** Reads what is only punctuation to it. What a text is that is no JSON, `JSON.parse` will say. */
+/** Reads the punctuation and the numbers alone. Whether the text is JSON at all, `JSON.parse` will find out. */
 export function jsonShape(text: string): JSONShape {
   let [depth, depthNow, containers, members, commas] = [0, 0, 0, 0, 0]
   let isRounded = false
@@ -53,14 +52,14 @@ export function jsonShape(text: string): JSONShape {
   return { depth, containers, members, elements: commas + 1, isRounded }
 }
 
-/** Members of all objects in a value. It must not be deeper than the stack allows. */
+/** Members of all objects in a value, which must not be deeper than the stack allows. */
 export function countMembers(value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   const children: unknown[] = Object.values(value)
   return children.reduce<number>((sum, child) => sum + countMembers(child), Array.isArray(value) ? 0 : children.length)
 }
 
-/** Where the string ends whose first quote is at `start`. */
+/** The end of the string whose first quote is at `start`. */
 function stringEnd(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at++) {
     const character = text.charAt(at)
@@ -76,7 +75,7 @@ function numberEnd(text: string, start: number): number {
   return end
 }
 
-/** An integer is not rounded where a number is exactly that, or is what JavaScript writes that way. */
+/** An integer is not rounded if a number has exactly this value, or if JavaScript writes the number like this. */
 function isRoundedInteger(token: string): boolean {
   if (!/^-?\d+$/.test(token)) return false
   const value = Number(token)

@@ -1,33 +1,46 @@
-// What the ingest says about itself (spec.openapis.org/oas/v3.1.1), made from what it checks with.
+// The OpenAPI description of the ingest (spec.openapis.org/oas/v3.1.1), made from the table of fields that it checks with.
 
-import * as z from 'zod'
-import { eventRecordSchema } from '../event/record.ts'
-import { eventFields } from '../event/unified-event.ts'
+import type { JSONSchema } from '../event/kinds.ts'
+import { recordFields } from '../event/record.ts'
 import { BODY_BYTES_MAX, KEY_LENGTH_MAX, RECORDS_MAX } from './limits.ts'
 
-const acceptedSchema = z.object({
-  success: z.literal(true),
-  result: z.object({ committed: z.int().nonnegative().meta({ description: 'records that the request had' }) }),
-})
+const count = { type: 'integer', minimum: 0 }
 
-const refusalSchema = z.object({
-  error: z.string().meta({ description: 'where, what, and what to do' }),
-  code: z.string(),
-  retryable: z.boolean().meta({ description: 'whether the same request can succeed later' }),
-  index: z.int().nonnegative().optional().meta({ description: 'the record that is to blame, counted from 0' }),
-  field: z.string().optional(),
-})
+const ACCEPTED: JSONSchema = {
+  type: 'object',
+  properties: {
+    success: { const: true },
+    result: {
+      type: 'object',
+      properties: { committed: { ...count, description: 'how many records the request had' } },
+      required: ['committed'],
+    },
+  },
+  required: ['success', 'result'],
+}
+
+const REFUSAL: JSONSchema = {
+  type: 'object',
+  properties: {
+    error: { type: 'string', description: 'where, what, and what to do' },
+    code: { type: 'string' },
+    retryable: { type: 'boolean', description: 'whether the same request can succeed later' },
+    index: { ...count, description: 'the record that is to blame, counted from 0' },
+    field: { type: 'string', description: 'the field of that record' },
+  },
+  required: ['error', 'code', 'retryable'],
+}
 
 const REFUSALS: Readonly<Record<number, string>> = {
   400: 'The body, a record or the idempotency key is invalid.',
   401: 'There is no token, or it is not valid.',
   403: 'The ingest is closed, or the token does not cover the ns of a record.',
-  408: 'The body came too slowly.',
+  408: 'The body arrived too slowly.',
   413: 'The body or a record is too large, or there are too many records.',
-  415: 'The content-type or the content-encoding is not known.',
-  422: 'The pipeline refused the records; sending them again is of no use.',
-  429: 'There were too many requests, or the pipeline is full; retry-after says when to come back.',
-  503: 'The pipeline failed, and may have the records or not; send the same request again.',
+  415: 'The content-type or the content-encoding is not supported.',
+  422: 'The pipeline refused the records, and would refuse them again.',
+  429: 'There were too many requests, or the pipeline is full; retry after the seconds in retry-after.',
+  503: 'The pipeline failed, and may have the records or not; repeat the request, unchanged.',
 }
 
 /** @param path where the ingest is mounted, such as `/ingest`. */
@@ -48,7 +61,7 @@ export function describeIngest(path: string): object {
             {
               name: 'idempotency-key',
               in: 'header',
-              description: 'What the sender calls this batch. Default: made from the ids of the records.',
+              description: 'The name of this batch. Default: made from the ids of the records.',
               schema: { type: 'string', minLength: 1, maxLength: KEY_LENGTH_MAX, pattern: '^[!-~]+$' },
             },
             {
@@ -83,9 +96,9 @@ export function describeIngest(path: string): object {
     components: {
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
       schemas: {
-        EventRecord: schemaOf(eventRecordSchema),
-        Accepted: schemaOf(acceptedSchema),
-        Refusal: schemaOf(refusalSchema),
+        EventRecord: recordFields.json,
+        Accepted: ACCEPTED,
+        Refusal: REFUSAL,
       },
     },
   }
@@ -93,16 +106,4 @@ export function describeIngest(path: string): object {
 
 function json(schema: string): object {
   return { 'application/json': { schema: { $ref: `#/components/schemas/${schema}` } } }
-}
-
-function schemaOf(schema: z.ZodType): object {
-  const { $schema: _, ...described } = z.toJSONSchema(schema, {
-    io: 'input',
-    // `before`, `after` and `data` check themselves, which JSON Schema has no words for.
-    unrepresentable: 'any',
-    override: ({ zodSchema, jsonSchema }) => {
-      if (zodSchema === eventFields.data) jsonSchema.type = 'object'
-    },
-  })
-  return described
 }

@@ -1,8 +1,18 @@
-// What can be configured, checked before the first request is let in.
+// The options of the ingest, checked before the first request is admitted.
 
-import * as z from 'zod'
-import { CDCError } from '../error.ts'
-import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { Fields } from '../event/fields.ts'
+import {
+  type Kind,
+  kindOf,
+  isObject,
+  listOf,
+  name,
+  oneOf,
+  optional,
+  textLike,
+  whole,
+  withDefault,
+} from '../event/kinds.ts'
 import { isNsPattern } from '../event/ns-pattern.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { IngestBatch } from './batch.ts'
@@ -15,21 +25,21 @@ export interface IngestOptions {
   tokens?: readonly IngestToken[]
   /** Senders with a JSON Web Token. */
   jwt?: IngestJWT
-  /** How often each sender may send. Default: without a limit. */
+  /** How often each sender may send. Default: no limit. */
   rateLimit?: IngestRateLimit
-  /** The namespace of `IngestBatches`, through which batches go. Default: each is forwarded, repeated or not. */
+  /** The namespace of `IngestBatches`, which forwards each batch once. Default: all are forwarded, repeated ones too. */
   batches?: BatchObjects
-  /** Where batches go if there are no `batches`, which have a pipeline of their own. Default: `EVENTS_PIPELINE`. */
+  /** Where batches go without `batches`, which have a pipeline of their own. Default: `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
-  /** How long a sender may take for its body, in milliseconds. Default: 30,000. */
+  /** How long a body may take to arrive, in milliseconds. Default: 30,000. */
   bodyTimeoutMs?: number
-  /** How long the pipeline may take for a batch, in milliseconds, if there are no `batches`. Default: 15,000. */
+  /** How long the pipeline may take for a batch, in milliseconds, without `batches`. Default: 15,000. */
   sendTimeoutMs?: number
 }
 
-/** A token and what it opens. The token itself is nowhere but with its sender. */
+/** A token, by its hash, and the ns that it opens. Only its sender has the token itself. */
 export interface IngestToken {
-  /** Who sends with it, for the rate limit. */
+  /** The sender's name, for the rate limit. */
   readonly name: string
   /** SHA-256 of the token's UTF-8 bytes, as 64 hexadecimal digits. */
   readonly sha256: string
@@ -37,10 +47,10 @@ export interface IngestToken {
   readonly ns: readonly string[]
 }
 
-/** Whose JSON Web Tokens (RFC 7519) count. */
+/** The issuer whose JSON Web Tokens (RFC 7519) are accepted. */
 export interface IngestJWT {
   /** The URL of a key set (RFC 7517), or the key set itself: public keys only. */
-  readonly jwks: string | z.infer<typeof keySetSchema>
+  readonly jwks: string | KeySet
   readonly issuer: string
   readonly audience: string
   /** Default: all of `JWT_ALGORITHMS`. */
@@ -49,14 +59,19 @@ export interface IngestJWT {
   readonly claim?: string
 }
 
+/** Public keys (RFC 7517). */
+interface KeySet {
+  keys: { kty: string; [parameter: string]: unknown }[]
+}
+
 export interface IngestRateLimit {
   /** A rate limit binding of the platform. */
   readonly binding: { limit(options: { key: string }): Promise<{ success: boolean }> }
-  /** The period that the binding is configured with, in seconds: so long is a sender to wait. */
+  /** The period that the binding is configured with, in seconds: a sender over its limit is told to wait so long. */
   readonly periodSeconds: number
 }
 
-/** The namespace of a class that extends `IngestBatches`, or is it. */
+/** The namespace of `IngestBatches`, or of a class that extends it. */
 export interface BatchObjects {
   getByName(name: string): { take(batch: IngestBatch): PromiseLike<Outcome & Partial<Disposable>> }
 }
@@ -76,77 +91,84 @@ export const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-const nameSchema = z.string().min(1).max(NAME_LENGTH_MAX)
-const patternSchema = z.string().refine(isNsPattern, {
-  error: 'must be a name, * alone, or the beginning of names that ends in .* or /*',
-})
-
-const tokensSchema = z
-  .array(
-    z.strictObject({
-      name: nameSchema,
-      sha256: z.string().regex(/^[0-9a-f]{64}$/i, { error: 'must be 64 hexadecimal digits' }),
-      ns: z.array(patternSchema).min(1),
-    }),
-  )
-  .refine((tokens) => new Set(tokens.map(({ sha256 }) => sha256.toLowerCase())).size === tokens.length, {
-    error: 'holds the same token twice',
-  })
-
-/** `d` is the private part of a key, and `k` a secret one (RFC 7518, section 6). */
-const keySetSchema = z.object({
-  keys: z
-    .array(
-      z
-        .looseObject({ kty: z.string() })
-        .refine((key) => !('d' in key) && !('k' in key), { error: 'is not a public key' }),
-    )
-    .min(1),
-})
-
-/** Plain HTTP is for a key set on the same machine. */
-const urlSchema = z.string().refine((text) => {
-  const url = URL.parse(text)
-  return url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
-}, 'must be an https URL')
-
-const jwtSchema = z.strictObject({
-  jwks: z.union([urlSchema, keySetSchema], { error: 'must be an https URL, or a key set of public keys' }),
-  issuer: nameSchema,
-  audience: nameSchema,
-  algorithms: z
-    .array(z.enum(JWT_ALGORITHMS))
-    .min(1)
-    .default([...JWT_ALGORITHMS]),
-  claim: nameSchema.default('ns'),
-})
-
-const milliseconds = z.int().positive()
-
-/** A binding, of which one can only see what it can be asked. */
-function withMethod<Binding extends object>(method: keyof Binding & string): z.ZodType<Binding> {
-  const isBinding = (value: unknown) => typeof value === 'object' && value !== null && method in value
-  return z.custom<Binding>(isBinding, { error: `has no ${method}()` })
+/** Options that were checked, with the defaults. */
+export interface CheckedOptions extends IngestOptions {
+  tokens: readonly IngestToken[]
+  bodyTimeoutMs: number
+  sendTimeoutMs: number
 }
 
-const checkedSchema = z.object({
-  tokens: tokensSchema.default([]),
-  jwt: jwtSchema.optional(),
-  rateLimit: z
-    .object({ binding: withMethod<IngestRateLimit['binding']>('limit'), periodSeconds: z.int().positive() })
-    .optional(),
-  batches: withMethod<BatchObjects>('getByName').optional(),
-  pipeline: withMethod<Pipeline>('send').optional(),
-  bodyTimeoutMs: milliseconds.default(BODY_TIMEOUT_MS),
-  sendTimeoutMs: milliseconds.default(SEND_TIMEOUT_MS),
-})
+const others = 'is not known here'
 
-export type CheckedOptions = z.infer<typeof checkedSchema>
+const nsPattern = kindOf<string>({}, (value) =>
+  typeof value === 'string' && isNsPattern(value)
+    ? undefined
+    : 'must be a name, * alone, or a prefix of names that ends in .* or /*',
+)
+
+const tokenFields = new Fields<IngestToken>(
+  {
+    name,
+    sha256: textLike(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits'),
+    ns: listOf(nsPattern, { from: 1 }),
+  },
+  { others },
+)
+
+const jwtFields = new Fields<IngestJWT>(
+  {
+    jwks: kindOf({}, (value) =>
+      isKeySetURL(value) || isKeySet(value) ? undefined : 'must be an https URL, or a key set of public keys',
+    ),
+    issuer: name,
+    audience: name,
+    algorithms: optional(listOf(oneOf(JWT_ALGORITHMS), { from: 1 })),
+    claim: optional(name),
+  },
+  { others },
+)
+
+const optionFields = new Fields<CheckedOptions>(
+  {
+    tokens: withDefault(listOf(tokenFields), []),
+    jwt: optional(jwtFields),
+    rateLimit: optional(new Fields<IngestRateLimit>({ binding: withMethod('limit'), periodSeconds: whole() })),
+    batches: optional(withMethod('getByName')),
+    pipeline: optional(withMethod('send')),
+    bodyTimeoutMs: withDefault(whole(), BODY_TIMEOUT_MS),
+    sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
+  },
+  { rule: tokensProblem },
+)
 
 /** Fills in the defaults. @throws {CDCError} `invalid-config`, naming the option. */
 export function checkOptions(options: IngestOptions): CheckedOptions {
-  const parsed = checkedSchema.safeParse(options)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
-  throw new CDCError('invalid-config', `ingest: ${problems.join('; ')}`)
+  return optionFields.parse(options, 'ingest', 'invalid-config')
+}
+
+function tokensProblem({ tokens = [] }: IngestOptions): string | undefined {
+  const hashes = new Set(tokens.map(({ sha256 }) => sha256.toLowerCase()))
+  return hashes.size === tokens.length ? undefined : 'tokens has the same token twice'
+}
+
+/** Plain HTTP is for a key set on this machine. */
+function isKeySetURL(value: unknown): boolean {
+  const url = typeof value === 'string' ? URL.parse(value) : null
+  return url?.protocol === 'https:' || (url?.protocol === 'http:' && url.hostname === 'localhost')
+}
+
+function isKeySet(value: unknown): boolean {
+  return isObject(value) && Array.isArray(value['keys']) && value['keys'].length > 0 && value['keys'].every(isPublicKey)
+}
+
+/** `d` is the private part of a key, and `k` a secret one (RFC 7518, section 6). */
+function isPublicKey(key: unknown): boolean {
+  return isObject(key) && typeof key['kty'] === 'string' && !('d' in key) && !('k' in key)
+}
+
+/** A binding can only be known by its methods. */
+function withMethod<Binding extends object>(method: keyof Binding & string): Kind<Binding> {
+  return kindOf({}, (value) =>
+    typeof value === 'object' && value !== null && method in value ? undefined : `has no ${method}()`,
+  )
 }

@@ -1,15 +1,15 @@
-// What came of an attempt to bring records to the pipeline. It is a value and not an error, because it travels from the
-// object that forwards to the Worker that answers.
+// The outcome of sending records to the pipeline. It is a value, not an error, because it travels from the object that forwards
+// to the Worker that answers.
 
 import { statusOf } from '../http/error-response.ts'
 import { readFailure } from '../pipeline/failure.ts'
 
-/** `reason` is for the sender, and says only what was written to be read. */
+/** `reason` is for the sender, and holds only words that were written for it. */
 export type Outcome =
   | { readonly name: 'accepted' }
-  /** Sending the same again is of no use. */
+  /** The same batch would be refused again. */
   | { readonly name: 'refused'; readonly reason: string }
-  /** The pipeline may have them or not; `full` where it says that it is only too much for now. */
+  /** The pipeline may have them or not; `full` if it answered that it is too much for now. */
   | { readonly name: 'failed' | 'full'; readonly reason: string; readonly retryAfterSeconds: number }
 
 const WORDS: Readonly<Record<Exclude<Outcome['name'], 'accepted'>, string>> = {
@@ -18,12 +18,12 @@ const WORDS: Readonly<Record<Exclude<Outcome['name'], 'accepted'>, string>> = {
   full: 'the pipeline is full',
 }
 
-/** What an error of `send` says about the batch, as the relay reads it. */
+/** What an error of `send` means for the batch. The relay reads it in the same way. */
 export function outcomeOf(error: unknown): Exclude<Outcome, { name: 'accepted' }> {
   const failure = readFailure(error)
   const name = failure.name === 'failed' && statusOf(error) === 429 ? 'full' : failure.name
   console.warn(`ingest: ${WORDS[name]}: ${failure.reason}`)
-  const reason = isCDCError(error) ? failure.reason : `${WORDS[name]}; the Worker's log says why`
+  const reason = isCDCError(error) ? failure.reason : `${WORDS[name]}; see the Worker's log`
   if (failure.name === 'refused') return { name: 'refused', reason }
   return {
     name: name === 'full' ? 'full' : 'failed',

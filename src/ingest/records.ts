@@ -1,14 +1,15 @@
-// From a body's text to records: all of them good, or none taken.
+// From a body's text to records: all of them good, or none accepted.
 
 import { CDCError } from '../error.ts'
-import { jsonProblem } from '../event/json.ts'
-import { type EventRecord, eventRecordSchema } from '../event/record.ts'
+import { jsonProblem, parseJSON } from '../event/json.ts'
+import { type EventRecord, recordFields } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { Refusal } from '../http/error-response.ts'
+import { describeProblems, type Problem } from '../problem.ts'
 import { countMembers, type JSONShape, jsonShape } from './json-shape.ts'
 import { BODY_BYTES_MAX, BODY_DEPTH_MAX, CONTAINERS_MAX, RECORD_BYTES_MAX, RECORDS_MAX } from './limits.ts'
 
-/** How the records stand in a body: as one array, or each on a line of its own. */
+/** The form of the records in a body: one array, or a record on each line. */
 export type BodyFormat = 'json' | 'ndjson'
 
 /** The format that a content-type names. @throws {Refusal} 415 for any other. */
@@ -22,10 +23,10 @@ export function bodyFormatOf(contentType = ''): BodyFormat {
 }
 
 /**
- * The records of a body, without the fields that a record does not have.
+ * The records of a body, without the fields that are not those of a record.
  *
- * @throws {CDCError} `invalid-argument` where it is no such JSON, or would be changed by being read.
- * @throws {Refusal} 400 with the record's index and field, 413 beyond a limit.
+ * @throws {CDCError} `invalid-argument` if it is not such JSON, or if reading it would change a value.
+ * @throws {Refusal} 400 with the record's index and field, 413 above a limit.
  */
 export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
   let bytes = 0
@@ -35,9 +36,12 @@ export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
     if (recordBytes > RECORD_BYTES_MAX)
       throw new Refusal(413, `ingest: record ${index} is ${recordBytes} bytes, the limit is ${RECORD_BYTES_MAX}`)
     bytes += recordBytes + 1
-    // Numbers become longer: 1e20 has 21 digits.
+    // Numbers may have become longer: 1e20 has 21 digits.
     if (bytes > BODY_BYTES_MAX)
-      throw new Refusal(413, `ingest: the records are over ${BODY_BYTES_MAX} bytes when their numbers are written out`)
+      throw new Refusal(
+        413,
+        `ingest: the records are larger than ${BODY_BYTES_MAX} bytes with their numbers written out; send smaller batches`,
+      )
     return record
   })
 }
@@ -45,12 +49,12 @@ export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
 function parseArray(text: string): unknown[] {
   const shape = jsonShape(text)
   if (shape.elements > RECORDS_MAX) throw tooMany()
-  const records = parseJSON(text, shape, 'the body')
+  const records = parseChecked(text, shape, 'the body')
   if (!Array.isArray(records)) throw invalid('the body is not an array of records')
   return records
 }
 
-/** A line ends at a line feed, as in NDJSON, with or without a carriage return before it. Blank ones are skipped. */
+/** Lines end with a line feed, as in NDJSON, with or without a carriage return before it. Blank ones are skipped. */
 function parseLines(text: string): unknown[] {
   const records: unknown[] = []
   let containers = 0
@@ -63,49 +67,44 @@ function parseLines(text: string): unknown[] {
     if (records.length === RECORDS_MAX) throw tooMany()
     const shape = jsonShape(line)
     containers += shape.containers
-    records.push(parseJSON(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
+    records.push(parseChecked(line, { ...shape, containers, depth: shape.depth + 1 }, `record ${records.length}`))
   }
   return records
 }
 
-function parseJSON(text: string, shape: JSONShape, where: string): unknown {
-  if (shape.depth > BODY_DEPTH_MAX) throw invalid(`${where} is nested deeper than ${BODY_DEPTH_MAX} levels`)
+function parseChecked(text: string, shape: JSONShape, subject: string): unknown {
+  if (shape.depth > BODY_DEPTH_MAX) throw invalid(`${subject} is nested deeper than ${BODY_DEPTH_MAX} levels`)
   if (shape.containers > CONTAINERS_MAX)
-    throw new Refusal(413, `ingest: the body has over ${CONTAINERS_MAX} arrays and objects; send smaller batches`)
-  if (shape.isRounded) throw invalid(`${where} has an integer above 2^53, which would be rounded; send it as a string`)
-  const value = tryParse(text, where)
-  if (countMembers(value) !== shape.members) throw invalid(`${where} has an object with the same key twice`)
+    throw new Refusal(413, `ingest: the body has more than ${CONTAINERS_MAX} arrays and objects; send smaller batches`)
+  if (shape.isRounded)
+    throw invalid(`${subject} has an integer above 2^53, which would be rounded; send it as a string`)
+  const value = parseJSON(text)
+  // The parser's own reason would quote what was sent.
+  if (value === undefined) throw invalid(`${subject} is not valid JSON`)
+  if (countMembers(value) !== shape.members) throw invalid(`${subject} has an object with the same key twice`)
   return value
 }
 
-function tryParse(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    // The reason would quote what was sent.
-    throw invalid(`${where} is not JSON`)
-  }
-}
-
 function parseRecord(given: unknown, index: number): EventRecord {
-  const parsed = eventRecordSchema.safeParse(given)
-  const [issue] = parsed.error?.issues ?? []
-  if (!parsed.success) throw badRecord(index, issue?.path.join('.') ?? '', issue?.message ?? 'is not a record')
-  const problem = jsonProblem(parsed.data._meta)
-  if (problem !== undefined) throw badRecord(index, '_meta', problem)
-  return parsed.data
+  const [problem] = recordFields.problems(given)
+  if (problem !== undefined) throw badRecord(index, problem)
+  const record = recordFields.take(given)
+  // Not a field of any sender's, but a receiver that copies fields by assignment would take it for the prototype.
+  Reflect.deleteProperty(record._meta, '__proto__')
+  const metaProblem = jsonProblem(record._meta)
+  if (metaProblem !== undefined) throw badRecord(index, { path: ['_meta'], message: metaProblem })
+  return record
 }
 
-function badRecord(index: number, field: string, problem: string): Refusal {
-  const where = field === '' ? '' : `${field}: `
-  return new Refusal(400, `ingest: record ${index}: ${where}${problem}`, {
+function badRecord(index: number, problem: Problem): Refusal {
+  return new Refusal(400, `ingest: record ${index}: ${describeProblems([problem])}`, {
     code: 'record-invalid',
-    record: { index, field },
+    record: { index, field: problem.path.join('.') },
   })
 }
 
 function tooMany(): Refusal {
-  return new Refusal(413, `ingest: the body has over ${RECORDS_MAX} records; send smaller batches`)
+  return new Refusal(413, `ingest: the body has more than ${RECORDS_MAX} records; send smaller batches`)
 }
 
 function invalid(problem: string): CDCError {

@@ -6,10 +6,10 @@ import type { IngestBatch } from './batch.ts'
 import type { CheckedOptions } from './options.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 
-/** Brings a batch to the pipeline. Never rejects. */
+/** Sends a batch to the pipeline. Never rejects. */
 export type SendBatch = (batch: IngestBatch) => Promise<Outcome>
 
-/** Through the objects that know what was sent before, where there are such, and else directly. */
+/** Through the objects that remember what was sent, if they are configured; otherwise directly. */
 export function createSend({ batches, pipeline, sendTimeoutMs }: CheckedOptions): SendBatch {
   if (batches === undefined) {
     const target = pipeline ?? boundPipeline()
@@ -21,11 +21,11 @@ export function createSend({ batches, pipeline, sendTimeoutMs }: CheckedOptions)
       outcome[Symbol.dispose]?.()
       return outcome
     } catch (error) {
-      // Whatever it says, it is the object that says it, and not the pipeline of the batch.
+      // This is the object's own failure, not the pipeline's verdict on the batch.
       console.error('ingest: the object of the batch failed:', error)
       return {
         name: 'failed',
-        reason: "the object of the batch failed; the Worker's log says why",
+        reason: "the object of the batch failed; see the Worker's log",
         retryAfterSeconds: 0,
       }
     }

@@ -1,23 +1,23 @@
-// Who sends, and which ns it may write: told by a token that it was given, or by one that an issuer signed for it.
+// The sender of a request and the ns that it may write, by a token that is configured, or one that an issuer signed.
 
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { Refusal } from '../http/error-response.ts'
-import type { CheckedOptions } from './options.ts'
+import { type CheckedOptions, type IngestJWT, type IngestToken, JWT_ALGORITHMS } from './options.ts'
 
 export interface Sender {
-  /** What the rate limit counts by. */
+  /** The key of the rate limit. */
   readonly name: string
   /** Patterns of the ns that it may write. */
   readonly ns: readonly string[]
 }
 
-/** Finds the sender of an `Authorization` header. @throws {Refusal} 401, or 503 while the key set cannot be had. */
+/** Finds the sender of an `Authorization` header. @throws {Refusal} 401, or 503 while the key set is unavailable. */
 export type FindSender = (authorization: string | undefined) => Promise<Sender>
 
-/** How far the clocks of issuer and Worker may be apart. */
+/** How much the clocks of issuer and Worker may differ. */
 const CLOCK_TOLERANCE_SECONDS = 30
 
-/** What is wrong with a token, as opposed to what is wrong with the key set that it was to be checked with. */
+/** Errors that blame the token, and not the key set that it was to be checked with. */
 const TOKEN_FAULTS: ReadonlySet<unknown> = new Set([
   errors.JOSEAlgNotAllowed.code,
   errors.JOSENotSupported.code,
@@ -29,9 +29,6 @@ const TOKEN_FAULTS: ReadonlySet<unknown> = new Set([
   errors.JWTExpired.code,
   errors.JWTInvalid.code,
 ])
-
-type Tokens = CheckedOptions['tokens']
-type JWT = NonNullable<CheckedOptions['jwt']>
 
 export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' | 'jwt'>): FindSender {
   const findByJWT = jwt && createFindByJWT(jwt)
@@ -48,20 +45,26 @@ function bearerToken(authorization = ''): string {
   return token
 }
 
-/** Takes the same time wherever two hashes differ. */
-async function findByHash(tokens: Tokens, token: string): Promise<Sender | undefined> {
+/** Takes the same time for any two hashes. */
+async function findByHash(tokens: readonly IngestToken[], token: string): Promise<Sender | undefined> {
   const hash = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
   const found = tokens.find(({ sha256 }) => crypto.subtle.timingSafeEqual(Uint8Array.fromHex(sha256), hash))
   return found && { name: `token/${found.name}`, ns: found.ns }
 }
 
-function createFindByJWT({ jwks, issuer, audience, algorithms, claim }: JWT): (token: string) => Promise<Sender> {
+function createFindByJWT({
+  jwks,
+  issuer,
+  audience,
+  algorithms = JWT_ALGORITHMS,
+  claim = 'ns',
+}: IngestJWT): (token: string) => Promise<Sender> {
   const keys: JWTVerifyGetKey = typeof jwks === 'string' ? createRemoteJWKSet(new URL(jwks)) : createLocalJWKSet(jwks)
   return async (token) => {
     const { payload } = await jwtVerify(token, keys, {
       issuer,
       audience,
-      algorithms,
+      algorithms: [...algorithms],
       requiredClaims: ['exp', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
     }).catch(refuseJWT)
@@ -69,7 +72,7 @@ function createFindByJWT({ jwks, issuer, audience, algorithms, claim }: JWT): (t
   }
 }
 
-/** A single text is a single pattern, because an ns may have spaces in it. What is no pattern covers nothing. */
+/** A single text is a single pattern, because an ns may have spaces. A text that is not a pattern covers nothing. */
 function patternsOf(claim: unknown): string[] {
   return [claim].flat().filter((pattern) => typeof pattern === 'string')
 }
@@ -77,13 +80,13 @@ function patternsOf(claim: unknown): string[] {
 function refuseJWT(error: unknown): never {
   if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code)) invalidToken()
   console.error('ingest: the key set of INGEST_JWKS:', error)
-  throw new Refusal(503, 'ingest: the key set cannot be had for now; try again', {
+  throw new Refusal(503, 'ingest: the key set is unavailable; try again', {
     code: 'unavailable',
     retryable: true,
   })
 }
 
-/** Says nothing about why: whoever may know can look into the token. */
+/** Gives no reason: a client with the right to know can look into its token. */
 function invalidToken(): never {
   throw new Refusal(401, 'ingest: the token is not valid here', {
     headers: { 'www-authenticate': 'Bearer error="invalid_token"' },

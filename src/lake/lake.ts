@@ -1,8 +1,10 @@
+// The binding of a lake: what has `send`, in front of the one object that writes the table.
+
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
-import type { RepairOutcome, Suspect } from './upkeep/repair.ts'
+import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
@@ -11,7 +13,7 @@ import type { RepairOutcome, Suspect } from './upkeep/repair.ts'
 export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
   /** @throws {CDCError} `record-invalid` or `lake-full`. */
   async send(records: EventRecord[]): Promise<void> {
-    // As text, because an RPC call takes three times as long for the objects.
+    // As text, because an RPC call takes three times as long with the objects.
     await this.#table().send(encode(records))
   }
 
@@ -25,11 +27,11 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
   }
 
   /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
-  repair(suspects: Suspect[]): Promise<RepairOutcome> {
-    return this.#table().repair(suspects)
+  repair(missing: LogRanges[]): Promise<RepairOutcome> {
+    return this.#table().repair(missing)
   }
 
-  /** A table has one writer, so all of them reach the same object. */
+  /** A table has one writer, so every binding reaches the same object. */
   #table(): DurableObjectStub<LakeTable> {
     return this.env.LAKE_TABLE.getByName('cdc.events')
   }
@@ -39,6 +41,6 @@ function encode(records: unknown): string {
   try {
     return JSON.stringify(records) ?? 'null'
   } catch (cause) {
-    throw new CDCError('record-invalid', 'send: the records are no JSON', { cause })
+    throw new CDCError('record-invalid', 'send: the records cannot be written as JSON', { cause })
   }
 }

@@ -1,64 +1,50 @@
 // What bounds a lake, and how it is configured.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import type { SliceLimits } from './intake/buffer.ts'
-import type { MemoryLimits } from './intake/logs.ts'
+import { Fields } from '../event/fields.ts'
+import { parseJSON } from '../event/json.ts'
+import { whole, withDefault } from '../event/kinds.ts'
+import type { IntakeLimits } from './intake/intake.ts'
+import type { RollLimits } from './schedule.ts'
 import type { UpkeepLimits } from './upkeep/upkeep.ts'
 
 /** Limits of a lake. Times are in milliseconds. */
-export interface LakeLimits extends SliceLimits, MemoryLimits, UpkeepLimits {
-  /** When what is buffered is committed: so long after the first of it came, or once it is so much. */
-  readonly rollMs: number
-  readonly rollEvents: number
-  readonly rollBytes: number
-  /** Bytes in the buffer beyond which `send` is refused until some are committed. */
-  readonly maxBufferBytes: number
-  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
-  readonly holdMs: number
-  readonly maxHoldBytes: number
+export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
-  /** How long a file stays that no snapshot reads any more, for those who read an older one. */
-  readonly graceMs: number
 }
 
-const ms = z.number().nonnegative()
-const count = z.number().positive()
+const ms = whole({ from: 0 })
+const count = whole()
 
-const limitsSchema = z.strictObject({
-  rollMs: ms.default(2_000),
-  rollEvents: count.default(50_000),
-  rollBytes: count.default(16_000_000),
-  maxCommitEvents: count.default(50_000),
-  maxCommitBytes: count.default(16_000_000),
-  maxBufferBytes: count.default(64_000_000),
-  holdMs: ms.default(60_000),
-  maxHoldBytes: count.default(16_000_000),
-  snapshotsKept: z.int().positive().default(100),
-  graceMs: ms.default(3_600_000),
-  minCompactFiles: count.default(16),
-  maxCompactFiles: z.int().min(2).default(64),
-  maxCompactEvents: count.default(50_000),
-  maxManifests: count.default(64),
-  sweepMs: ms.default(24 * 3_600_000),
-  orphanMs: ms.default(24 * 3_600_000),
-  seenMs: ms.default(24 * 3_600_000),
-  maxSeenEvents: count.default(1_000_000),
-  idsMs: ms.default(31 * 24 * 3_600_000),
-} satisfies Record<keyof LakeLimits, z.ZodType>)
+const limitFields = new Fields<LakeLimits>(
+  {
+    rollMs: withDefault(ms, 2_000),
+    rollEvents: withDefault(count, 50_000),
+    rollBytes: withDefault(count, 16_000_000),
+    maxCommitEvents: withDefault(count, 50_000),
+    maxCommitBytes: withDefault(count, 16_000_000),
+    maxBufferBytes: withDefault(count, 64_000_000),
+    holdMs: withDefault(ms, 60_000),
+    maxHoldBytes: withDefault(count, 16_000_000),
+    snapshotsKept: withDefault(count, 100),
+    graceMs: withDefault(ms, 3_600_000),
+    minCompactFiles: withDefault(count, 16),
+    maxCompactFiles: withDefault(whole({ from: 2 }), 64),
+    maxCompactEvents: withDefault(count, 50_000),
+    maxManifests: withDefault(count, 64),
+    sweepMs: withDefault(ms, 24 * 3_600_000),
+    orphanMs: withDefault(ms, 24 * 3_600_000),
+    seenMs: withDefault(ms, 24 * 3_600_000),
+    maxSeenEvents: withDefault(count, 1_000_000),
+    idsMs: withDefault(ms, 31 * 24 * 3_600_000),
+  },
+  { others: 'is not a limit of the lake' },
+)
 
-/** The limits that JSON says, and the defaults of the others. @throws {CDCError} `invalid-config`, naming the limit. */
+/** The limits that JSON sets, with defaults for the others. @throws {CDCError} `invalid-config`, naming the limit. */
 export function limitsFrom(json = '{}'): LakeLimits {
-  const parsed = limitsSchema.safeParse(parse(json))
-  if (parsed.success) return parsed.data
-  throw new CDCError('invalid-config', `LAKE_LIMITS: ${z.prettifyError(parsed.error)}`)
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch (cause) {
-    throw new CDCError('invalid-config', `LAKE_LIMITS is no JSON: ${json}`, { cause })
-  }
+  const given = parseJSON(json)
+  if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not valid JSON: ${json}`)
+  return limitFields.parse(given, 'LAKE_LIMITS', 'invalid-config')
 }

@@ -1,8 +1,8 @@
-// Events that the pipeline refused for what they are, each with its reason, until somebody redrives or discards them.
+// Events that the pipeline refused because of their content, each with its reason, until they are redriven or discarded.
 
 import type { EventContent } from '../event/create-event.ts'
 
-/** A refused event and how it came to that. Times are in milliseconds since 1970. */
+/** A refused event, the reason, and its attempts. Times are in milliseconds since 1970. */
 export interface DeadLetter {
   readonly lsn: number
   readonly txid: string
@@ -47,7 +47,7 @@ export class DeadLetters {
     )
   }
 
-  /** The dead letters of LSNs from `fromLSN` on, in LSN order, at most `limit` of them. */
+  /** Dead letters from `fromLSN` on, in LSN order, at most `limit`. */
   list(fromLSN: number, limit: number): DeadLetter[] {
     return this.#storage.sql
       .exec<Row>('SELECT * FROM _cdc_dead_letter WHERE lsn >= ? ORDER BY lsn LIMIT ?', fromLSN, limit)
@@ -64,7 +64,7 @@ export class DeadLetters {
     this.#storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE lsn = ?', lsn)
   }
 
-  /** Reads each of them: they are few, or there is more to worry about than the cost of counting. */
+  /** Reads every row: if they are so many that counting is slow, that is the smaller problem. */
   count(): number {
     return this.#storage.sql.exec<{ count: number }>('SELECT count(*) AS count FROM _cdc_dead_letter').one().count
   }

@@ -1,37 +1,37 @@
-// Who an outbox is. (source, epoch, lsn) names an event for ever, so the identity under which events wait must not
-// change beneath them, and a database that began anew or was copied must not go on under the old one.
+// The identity of an outbox. (source, epoch, lsn) names an event for ever, so the identity of pending events must not
+// change, and a database that was emptied or copied must not continue under the old one (I9).
 
-/** Under which name the events of an outbox go out. */
+/** The names that all events of an outbox carry. */
 export interface Identity {
   readonly ns: string
   readonly source: string
   readonly epoch: string
 }
 
-/** Who the owner of the database says it is, as it wakes. */
+/** The object that the database belongs to, as it is known when the object wakes. */
 export interface Owner {
-  /** Id of the Durable Object, where it is known. */
+  /** Id of the Durable Object, if it is known. */
   readonly object: string | undefined
-  /** Configured, or the object's name. Nothing where the object was reached by id and cannot tell its name. */
+  /** Configured, or the object's name; undefined if the object was reached by id and doesn't know its name. */
   readonly ns: string | undefined
   readonly source: string
 }
 
-/** What the database says of its last life. */
+/** The identity in the database, and whether events are pending under it. */
 export interface StoredIdentity extends Identity {
   readonly object: string | null
   readonly isPending: boolean
 }
 
 /**
- * Says whether the stored identity goes on or a new epoch begins (I9).
+ * Decides whether the stored epoch continues or a new one begins (I9).
  *
- * A copy begins anew at once: its original goes on under the old epoch. A new ns or source waits until the events
- * that are pending under the old one have been delivered, as some of them may have been sent already.
+ * In a copy a new one begins at once, because the original continues the old one. For a new ns or source it begins after
+ * the events that are pending under the old name have been delivered, because some of them may have been sent already.
  */
-export function decideEpoch(stored: StoredIdentity, owner: Owner): 'goes-on' | 'begins' {
+export function decideEpoch(stored: StoredIdentity, owner: Owner): 'continues' | 'begins' {
   const isCopy = stored.object !== null && owner.object !== undefined && stored.object !== owner.object
   if (isCopy) return 'begins'
   const isRenamed = stored.source !== owner.source || (owner.ns !== undefined && stored.ns !== owner.ns)
-  return isRenamed && !stored.isPending ? 'begins' : 'goes-on'
+  return isRenamed && !stored.isPending ? 'begins' : 'continues'
 }

@@ -4,6 +4,7 @@ import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
 import { type CommittedEvent, SCHEMA_VERSION } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
+import { type CapturedContent, showCaptured } from './captured-values.ts'
 import type { Identity } from './identity.ts'
 import { ROW_BYTES_MAX, ROW_EVENTS_MAX } from './limits.ts'
 
@@ -51,27 +52,27 @@ export function envelopeBytes({ ns, source, epoch }: Identity): number {
   return utf8Bytes(JSON.stringify(envelope))
 }
 
-/** As a trigger writes it: with `blobs` where values are BLOBs in hexadecimal, as SQL knows no base64. */
-type StoredContent = EventContent & { blobs?: true }
+/** Type that stands for an event of which the log's row can no longer be read. */
+export const UNREADABLE_TYPE = 'cdc.unreadable'
 
-/** The contents of a row's events, in LSN order. */
+/** The contents of a row's events, in LSN order. If the row can't be read, so many events say so. */
 export function readContents(row: OutboxRow): EventContent[] {
-  const contents: unknown = JSON.parse(row.events)
-  if (!Array.isArray(contents) || contents.length !== row.count) throw wrongCount(row)
-  for (const content of contents as StoredContent[]) if (content.blobs === true) decodeBlobs(content)
-  return contents
+  const contents = parseContents(row)
+  if (!(contents instanceof Error)) return contents
+  const data = { reason: contents.message }
+  return Array.from({ length: row.count }, () => ({ id: '', type: UNREADABLE_TYPE, data }))
 }
 
-function decodeBlobs(content: StoredContent): void {
-  delete content.blobs
-  for (const row of [content.before, content.after]) if (row !== undefined) decodeRow(row)
-}
-
-/** Puts base64 where a row holds a BLOB as `{ $hex }`. */
-export function decodeRow(row: Record<string, unknown>): void {
-  for (const [column, value] of Object.entries(row))
-    if (typeof value === 'object' && value !== null && '$hex' in value && typeof value.$hex === 'string')
-      row[column] = Uint8Array.fromHex(value.$hex).toBase64()
+/** The same, or why they can't be read. */
+export function parseContents(row: OutboxRow): EventContent[] | Error {
+  try {
+    const contents: unknown = JSON.parse(row.events)
+    if (!Array.isArray(contents) || contents.length !== row.count) return wrongCount(row)
+    for (const content of contents as CapturedContent[]) if (content.captured === 1) showCaptured(content)
+    return contents
+  } catch (error) {
+    return new Error(`the row that ends at LSN ${row.lsn} can't be read: ${String(error)}`)
+  }
 }
 
 function wrongCount({ lsn, count }: OutboxRow): Error {
@@ -95,7 +96,7 @@ export function readRecords(
   { first, last, retries }: { first: number; last: number; retries: number },
 ): CommittedRecord[] {
   const parsed: unknown = JSON.parse(`[${rows.map((row) => row.events).join(',')}]`)
-  const contents = Array.isArray(parsed) ? (parsed as StoredContent[][]) : []
+  const contents = Array.isArray(parsed) ? (parsed as CapturedContent[][]) : []
   const _meta = { schemaVersion: SCHEMA_VERSION, source, epoch, ...(retries > 0 && { retries }) }
   const records: CommittedRecord[] = []
   let [time, timestamp] = [Number.NaN, '']
@@ -105,7 +106,7 @@ export function readRecords(
     if (row.time !== time) [time, timestamp] = [row.time, new Date(row.time).toISOString()]
     let lsn = row.lsn - row.count
     for (const content of events) {
-      if (content.blobs === true) decodeBlobs(content)
+      if (content.captured === 1) showCaptured(content)
       lsn += 1
       if (lsn >= first && lsn <= last)
         records.push(completeRecord(content, { timestamp, ns, source, epoch, lsn, txid: row.txid, _meta }))

@@ -1,17 +1,17 @@
-// Where committed events wait: the only code that touches the _cdc_* tables. Keeps I2 (LSNs without a gap), the
-// storage half of I3, I4 and I7, and I9. The log reads like a write-ahead log: one row is one committed transaction.
+// Where committed events wait for the relay. Keeps I2 (LSNs without a gap) and the storage half of I3, I4 and I7. Like a
+// write-ahead log: one row is one committed transaction.
 
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
-import { migrate } from '../sqlite/migrate.ts'
+import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
-import { decideEpoch, type Identity, type Owner } from './identity.ts'
+import type { Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
-import { envelopeBytes, type OutboxRow, readContents, readRecords, splitRows } from './log.ts'
-import { migrations } from './migrations.generated.ts'
-import { type OutboxState, parseState } from './state.ts'
+import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
+import { type OutboxState, readState } from './state.ts'
+import type { OutboxTables } from './tables.ts'
 
 /** The events of one transaction, ready to be written with it. */
 export interface OutboxTransaction {
@@ -20,31 +20,31 @@ export interface OutboxTransaction {
   readonly events: readonly EncodedEvent[]
 }
 
-/** What bounds a batch. Unless an event in it is suspect, it holds whole rows, and at least one. */
+/** The limits of a batch. It holds whole rows, at least one, unless the relay is looking for a bad event in it. */
 export interface BatchLimits {
   readonly maxBatchEvents: number
   readonly maxBatchBytes: number
 }
 
-/** How much may wait for a pipeline that is away. */
+/** How much may wait while the pipeline is not available. */
 export interface BacklogLimits {
   readonly maxBacklogEvents: number
   readonly maxBacklogBytes: number
 }
 
-/** How much of what was delivered is kept, for inspection and replay. */
+/** How much of the delivered log is kept, for inspection and replay. */
 export interface RetentionLimits {
   readonly retentionMs: number
   readonly retentionBytes: number
 }
 
-/** What bounds a page of the log: rows, and characters of JSON. */
+/** The limits of a page of the log: rows, and characters of JSON. */
 export interface PageLimits {
   readonly maxRows: number
   readonly maxBytes: number
 }
 
-/** A range of the log on its way to the pipeline. A retry has the same range, key and records, but for `retries`. */
+/** A range of the log in flight to the pipeline. A retry has the same range, key and records, except for `retries`. */
 export interface Batch {
   readonly firstLSN: number
   readonly lastLSN: number
@@ -56,7 +56,7 @@ export interface Batch {
   readonly records: CommittedRecord[]
 }
 
-/** What waits: its size, and where the log ends. */
+/** How much waits for the pipeline, and the last LSN of the log. */
 export interface Backlog {
   readonly events: number
   readonly bytes: number
@@ -68,45 +68,26 @@ type Position = { ackedLSN: number; ackedBytes: number; lastLSN: number; lastByt
 export class Outbox {
   readonly deadLetters: DeadLetters
   readonly #storage: DurableObjectStorage
-  readonly #owner: Owner
+  readonly #tables: OutboxTables
   readonly #createId: () => string
-  /** UTF-8 bytes that a record has beyond its event, at most; 0 before the outbox is open. */
-  envelopeBytes = 0
-  /** What waits, as the last transaction left it; nothing where something else has happened since. */
+  /** The backlog after the last transaction; undefined if it may have changed since. */
   #backlog: Backlog | undefined
 
-  /** Brings the tables up to date and settles the epoch. */
-  constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
+  constructor(storage: DurableObjectStorage, tables: OutboxTables, createId: () => string) {
     this.#storage = storage
-    this.#owner = owner
+    this.#tables = tables
     this.#createId = createId
     this.deadLetters = new DeadLetters(storage)
-    this.open()
   }
 
-  /** Makes the tables where they are not there, as after `deleteAll`: then a new life begins, with its own epoch. */
-  open(): void {
-    if (this.envelopeBytes > 0 && this.#exists()) return
-    this.#backlog = undefined
-    this.#storage.transactionSync(() => {
-      migrate(this.#storage, '_cdc_migrations', migrations)
-      this.#settleEpoch()
-    })
-    const state = this.state()
-    if (state === undefined) throw new Error('I9: an open outbox has a state')
-    this.envelopeBytes = envelopeBytes(state)
-  }
-
-  /** Nothing where the storage was emptied under the living object: then there is nothing to deliver either. */
+  /** Undefined after `deleteAll`, until the next write; then nothing is pending either. */
   state(): OutboxState | undefined {
-    if (!this.#exists()) return undefined
-    const [row] = this.#storage.sql.exec('SELECT * FROM _cdc_state').toArray()
-    return row === undefined ? undefined : parseState(row)
+    return this.#tables.exist() ? readState(this.#storage.sql) : undefined
   }
 
-  /** What waits for the pipeline to accept it. Reads two rows, however much it is. */
+  /** How much waits for the pipeline. Reads two rows, however much it is. */
   backlog(): Backlog {
-    if (!this.#exists()) return { events: 0, bytes: 0, lastLSN: 0 }
+    if (!this.#tables.exist()) return { events: 0, bytes: 0, lastLSN: 0 }
     return backlogOf(this.#position())
   }
 
@@ -121,26 +102,31 @@ export class Outbox {
   }
 
   /**
-   * Writes a transaction's events, as part of the SQLite transaction that is open.
+   * Writes a transaction's events, as part of the open SQLite transaction.
    *
-   * @returns what waited before: where it was nothing, no alarm is due, and the caller sets one in the same transaction.
-   *   Remembered from one transaction to the next, as reading it costs as much as appending.
+   * @returns the backlog before and after. If it was empty before, no alarm is due, and the caller sets one in the same
+   *   transaction. It is remembered from one transaction to the next, because reading it costs as much as appending.
    * @throws {CDCError} `outbox-full`, which rolls the transaction back.
    */
-  append(transaction: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
-    try {
-      return this.#appendRows(transaction, limits)
-    } catch (error) {
-      if (this.#exists()) throw error
-      // Somebody emptied the storage under the living object.
-      this.open()
-      return this.#appendRows(transaction, limits)
+  append({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
+    this.#tables.open()
+    const rows = splitRows(events, this.#tables.envelopeBytes)
+    const before = this.latestBacklog()
+    const after = {
+      events: before.events + events.length,
+      bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
+      lastLSN: before.lastLSN + events.length,
     }
+    // An empty outbox takes a transaction of any size: one that is larger than the limit could never commit otherwise.
+    if (before.events > 0) checkBacklog(after, limits)
+    for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
+    this.#backlog = after
+    return { before, after }
   }
 
   /**
-   * Takes the batch that is to be sent now and notes the attempt: the one in flight if there is one, else the next rows
-   * within the limits, or half of what is suspect. Costs one row written, however large the batch is.
+   * Takes the batch that is to be sent now, and records the attempt. It is the batch in flight if there is one; otherwise
+   * half of the range that holds a bad event, or the next rows within the limits. Costs one row written, whatever its size.
    */
   takeBatch(limits: BatchLimits, nowMs: number): Batch | undefined {
     const state = this.state()
@@ -163,11 +149,16 @@ export class Outbox {
         isRetry ? state.attemptsEnded : 0,
         isRetry ? state.firstAttemptMs : nowMs,
       )
-      return createBatch(state, rows, { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 })
+      const range = { first: ackedLSN + 1, last: lastLSN, retries: isRetry ? attemptsBegun : 0 }
+      try {
+        return createBatch(state, rows, range)
+      } catch {
+        return createBatch(state, this.#replaceUnreadable(rows, nowMs), range)
+      }
     })
   }
 
-  /** Notes that the pipeline accepted a batch, and prunes what has been kept for long enough. */
+  /** Records that the pipeline accepted a batch, and prunes delivered rows that are beyond the retention. */
   acknowledge(batch: Batch, retention: RetentionLimits, nowMs: number): void {
     this.#onAnswer(batch, (state) => {
       const { lastLSN } = batch
@@ -186,8 +177,8 @@ export class Outbox {
     })
   }
 
-  /** Notes that an attempt ended without acceptance: the outcome is unknown, and the same batch goes again. */
-  noteFailure(batch: Batch, error: string, nextAttemptMs: number): void {
+  /** Records that an attempt failed: its outcome is unknown, and the same batch is sent again. */
+  recordFailure(batch: Batch, error: string, nextAttemptMs: number): void {
     this.#onAnswer(batch, () =>
       this.#storage.sql.exec(
         'UPDATE _cdc_state SET attempts_ended = attempts_begun, last_error = ?, next_attempt = ?',
@@ -197,13 +188,13 @@ export class Outbox {
     )
   }
 
-  /** Notes that the runtime has outlived an attempt for a while: whatever ends it now, it is not this batch. */
-  noteOutlived(batch: Batch): void {
+  /** Records that the crash window of an attempt is over: if the runtime ends now, this batch is not the cause. */
+  recordCrashWindowEnd(batch: Batch): void {
     this.#onAnswer(batch, () => this.#storage.sql.exec('UPDATE _cdc_state SET attempts_ended = attempts_begun'))
   }
 
-  /** Notes that some event of the batch is bad: the next batches are halves of it, until that one stands alone. */
-  suspect(batch: Pick<Batch, 'epoch' | 'lastLSN'>, error: string): void {
+  /** Records that some event of the batch is bad: the next batches are halves of it, until that event is alone. */
+  bisect(batch: Pick<Batch, 'epoch' | 'lastLSN'>, error: string): void {
     this.#onAnswer(batch, () =>
       this.#storage.sql.exec(
         `UPDATE _cdc_state SET suspect_lsn = ?, ${NO_BATCH}, last_error = ?`,
@@ -214,14 +205,14 @@ export class Outbox {
   }
 
   /**
-   * Makes a dead letter of the event that stands alone in the batch, and puts a `cdc.dead_letter` event in its place,
-   * so that its LSN still reaches the pipeline and the log has no hole (I3).
+   * Makes a dead letter of the event that is alone in the batch, and puts a `cdc.dead_letter` event in its place, so that
+   * its LSN still reaches the pipeline and the log has no hole (I3).
    */
-  bury(batch: Pick<Batch, 'epoch' | 'lastLSN'>, reason: string, nowMs: number): void {
+  moveToDeadLetters(batch: Pick<Batch, 'epoch' | 'lastLSN'>, reason: string, nowMs: number): void {
     this.#onAnswer(batch, (state) => {
       const lsn = batch.lastLSN
       const [row] = this.rows(lsn, lsn)
-      if (row === undefined) throw new Error(`I3: the event of LSN ${lsn} is gone before it was accepted`)
+      if (row === undefined) throw new Error(`I3: the event of LSN ${lsn} was deleted before it was accepted`)
       const contents = readContents(row)
       const index = contents.length - 1 - (row.lsn - lsn)
       const refused = contents[index]
@@ -247,7 +238,26 @@ export class Outbox {
     })
   }
 
-  /** The type of the event of an LSN, or nothing where it is not in the log. */
+  /** Rows with dead letters in the place of events that can't be read, so that these don't stop the log (I3). */
+  #replaceUnreadable(rows: readonly OutboxRow[], nowMs: number): OutboxRow[] {
+    return rows.map((row) => {
+      const contents = parseContents({ ...row })
+      if (!(contents instanceof Error)) return row
+      const reason = contents.message
+      const letters = Array.from({ length: row.count }, (_, index) => {
+        const event = { id: this.#createId(), type: UNREADABLE_TYPE, data: { row: row.events.slice(0, 10_000) } }
+        const lsn = row.lsn - row.count + 1 + index
+        const times = { timeMs: row.time, firstAttemptMs: nowMs, lastAttemptMs: nowMs }
+        this.deadLetters.add({ lsn, txid: row.txid, event, reason, attempts: 0, ...times })
+        return { id: this.#createId(), type: DEAD_LETTER_TYPE, data: { id: event.id, type: event.type, reason } }
+      })
+      const events = JSON.stringify(letters)
+      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', events, row.lsn)
+      return { ...row, events }
+    })
+  }
+
+  /** The type of the event of an LSN; undefined if it is not in the log. */
   typeAt(lsn: number): string | undefined {
     const [row] = this.rows(lsn, lsn)
     return row && readContents(row).at(lsn - row.lsn - 1)?.type
@@ -262,7 +272,7 @@ export class Outbox {
     return [...this.#select(firstLSN, lastLSN)]
   }
 
-  /** The first of these rows, at least one and few enough to be held at once. */
+  /** The first of these rows: at least one, and few enough to fit into memory. */
   page(firstLSN: number, lastLSN: number, { maxRows, maxBytes }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
     const rows: OutboxRow[] = []
     let bytes = 0
@@ -275,7 +285,7 @@ export class Outbox {
   }
 
   #select(firstLSN: number, lastLSN: number): Iterable<OutboxRow> {
-    // The row that holds `lastLSN` may end after it: it is the first one that does not end before.
+    // The row that holds `lastLSN` may end after it: it is the first one that does not end before it.
     return this.#read(
       'WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2) ORDER BY lsn',
       firstLSN,
@@ -283,70 +293,42 @@ export class Outbox {
     )
   }
 
-  /** Reads rows as arrays, because the runtime takes twice as long to make an object of each. */
+  /** Reads rows as arrays, because the runtime takes twice as long to make objects of them. */
   *#read(clause: string, ...params: number[]): Iterable<OutboxRow> {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
-    for (const [lsn, count, bytes, txid, time, events] of rows) yield { lsn, count, bytes, txid, time, events }
+    for (const [lsn, count, bytes, txid, time, events] of rows)
+      yield { lsn, count, bytes, txid, time, events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events }
   }
 
-  #settleEpoch(): void {
-    const state = this.state()
-    if (state === undefined) return this.#beginEpoch(requireNs(this.#owner))
-    const { ackedLSN, lastLSN } = this.#position()
-    if (decideEpoch({ ...state, isPending: lastLSN > ackedLSN }, this.#owner) === 'begins')
-      this.#beginEpoch(this.#owner.ns ?? state.ns, state)
-  }
-
-  #beginEpoch(ns: string, before?: OutboxState): void {
-    const { object = null, source } = this.#owner
-    this.#storage.sql.exec(
-      `INSERT OR REPLACE INTO _cdc_state (
-         id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
-         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn
-       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0)`,
-      object,
-      ns,
-      source,
-      this.#createId(),
-      (before?.ackedLSN ?? 0) + 1,
-      before?.ackedLSN ?? 0,
-      before?.ackedBytes ?? 0,
-      before?.prunedBytes ?? 0,
-      before?.isPaused ? 1 : 0,
-    )
-  }
-
-  #appendRows({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
-    const rows = splitRows(events, this.envelopeBytes)
-    const before = this.latestBacklog()
-    const after = {
-      events: before.events + events.length,
-      bytes: before.bytes + rows.reduce((sum, row) => sum + row.bytes, 0),
-      lastLSN: before.lastLSN + events.length,
-    }
-    // A transaction that is larger than the limit by itself may still pass an empty outbox: it could never otherwise.
-    if (before.events > 0) checkBacklog(after, limits)
-    for (const row of rows) this.#storage.sql.exec(APPEND_ROW, row.count, row.bytes, txid, timeMs, row.events)
-    this.#backlog = after
-    return { before, after }
-  }
-
-  /**
-   * What waits, as remembered. While triggers append, it may be more by now than is said here: then it is read again
-   * from time to time.
-   */
+  /** The backlog, as remembered. Rows that triggers have appended since are missing in it, until it is read again. */
   latestBacklog(): Backlog {
     return (this.#backlog ??= backlogOf(this.#position()))
   }
 
-  /** Called when something was rolled back: what waits is read again then. */
+  /** Makes the next `latestBacklog` read it again. */
   forgetBacklog(): void {
     this.#backlog = undefined
   }
 
-  /** Where the log ends, and up to where it was accepted. */
+  emptied(): void {
+    this.forgetBacklog()
+  }
+
+  rolledBack(): void {
+    this.forgetBacklog()
+  }
+
+  /** A row's events with the bytes that are not UTF-8, for which the platform puts U+FFFD. */
+  #exactEvents(lsn: number): string {
+    const { events } = this.#storage.sql
+      .exec<{ events: ArrayBuffer }>('SELECT CAST(events AS BLOB) AS events FROM _cdc_outbox WHERE lsn = ?', lsn)
+      .one()
+    return textOf(new Uint8Array(events))
+  }
+
+  /** The end of the log, and the end of what was accepted. */
   #position(): Position {
     return this.#storage.sql
       .exec<Position>(
@@ -356,11 +338,7 @@ export class Outbox {
       .one()
   }
 
-  #exists(): boolean {
-    return this.#storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0
-  }
-
-  /** The rows of the next batch, whole ones. */
+  /** The rows of the next batch. */
   #nextRows({ ackedLSN, ackedBytes }: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
     const rows: OutboxRow[] = []
     for (const row of this.#read('WHERE lsn > ? ORDER BY lsn LIMIT ?', ackedLSN, maxBatchEvents)) {
@@ -371,7 +349,7 @@ export class Outbox {
     return rows
   }
 
-  /** The running total of bytes at the last row that lies whole within the LSNs up to one. */
+  /** The running total of bytes at the last row that ends at or before an LSN. */
   #bytesAt(lsn: number): number | undefined {
     const [row] = this.#storage.sql
       .exec<{ bytes: number }>('SELECT bytes FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn DESC LIMIT 1', lsn)
@@ -379,7 +357,7 @@ export class Outbox {
     return row?.bytes
   }
 
-  /** Deletes delivered rows from the oldest on while they are too old or too many. @returns the new running total. */
+  /** Deletes the oldest delivered rows that are beyond the retention. @returns the running total of what was pruned. */
   #prune(ackedLSN: number, prunedBytes: number, below: { bytesBelow: number; timeBelowMs: number }): number {
     let [prunedLSN, total] = [0, prunedBytes]
     const oldest = this.#storage.sql.exec(
@@ -396,12 +374,12 @@ export class Outbox {
     return total
   }
 
-  /** Whether a batch waits for its answer: not one of a former life, nor one that was answered already. */
+  /** Whether a batch still waits for its answer: it is of this epoch, and was not answered before. */
   isInFlight(batch: Pick<Batch, 'epoch' | 'lastLSN'>): boolean {
     return isBatchOf(this.state(), batch)
   }
 
-  /** Does what an answer means, where the batch still waits for it. */
+  /** Applies an answer, if the batch still waits for it. */
   #onAnswer(batch: Pick<Batch, 'epoch' | 'lastLSN'>, change: (state: OutboxState) => unknown): void {
     const state = this.state()
     if (!isBatchOf(state, batch)) return
@@ -410,7 +388,7 @@ export class Outbox {
   }
 }
 
-/** Appends a row. It returns nothing, as a row that is returned costs half as much as the row that is written. */
+/** Appends a row. Without RETURNING, because a returned row costs half as much as the written one. */
 const APPEND_ROW = `
   INSERT INTO _cdc_outbox (lsn, count, bytes, txid, time, events)
   VALUES (?1 + ${LAST_LSN}, ?1, ?2 + ${LAST_BYTES}, ?3, ?4, ?5)`
@@ -428,27 +406,18 @@ function backlogOf({ ackedLSN, ackedBytes, lastLSN, lastBytes }: Position): Back
   return { events: lastLSN - ackedLSN, bytes: lastBytes - ackedBytes, lastLSN }
 }
 
-function requireNs(owner: Owner): string {
-  const ns = owner.ns ?? owner.object
-  if (ns !== undefined) return ns
-  throw new CDCError(
-    'invalid-config',
-    'outbox: its ns is unknown, as a database does not know its object; pass { ns }, or the DurableObjectState instead',
-  )
-}
-
-/** @throws {CDCError} `outbox-full` where more than the limits would wait. */
+/** @throws {CDCError} `outbox-full` if the backlog would be beyond the limits. */
 export function checkBacklog({ events, bytes }: Backlog, { maxBacklogEvents, maxBacklogBytes }: BacklogLimits): void {
   if (events <= maxBacklogEvents && bytes <= maxBacklogBytes) return
   throw new CDCError(
     'outbox-full',
     `transaction: ${events} events (${bytes} bytes) would wait for the pipeline, the limits are ` +
-      `${maxBacklogEvents} (maxBacklogEvents) and ${maxBacklogBytes} (maxBacklogBytes); try again when it has taken some`,
+      `${maxBacklogEvents} (maxBacklogEvents) and ${maxBacklogBytes} (maxBacklogBytes); try again when it has accepted some`,
     { retryable: true },
   )
 }
 
-/** Puts the events of a range together as the batch that goes over the wire. */
+/** The batch of a range, as it goes over the wire. */
 export function createBatch(
   { ns, source, epoch }: Identity,
   rows: readonly OutboxRow[],

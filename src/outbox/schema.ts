@@ -11,18 +11,18 @@ export const cdcOutbox = sqliteTable('_cdc_outbox', {
   lsn: integer('lsn').primaryKey(),
   count: integer('count').notNull(),
   /**
-   * UTF-8 bytes on the wire, at most, of all events ever written up to this row's last. A running total, so that the
-   * size of any range, of the backlog and of what is retained is the difference of two rows.
+   * Upper bound of the UTF-8 bytes on the wire of all events up to this row's last. A running total, so that the size of
+   * any range, of the backlog and of the retained log is the difference of two rows.
    */
   bytes: integer('bytes').notNull(),
   txid: text('txid').notNull(),
   /** When the transaction committed, in milliseconds since 1970. */
   time: integer('time').notNull(),
-  /** JSON array of the events' contents, in LSN order, without what this row or the state says. */
+  /** JSON array of the events' contents, in LSN order, without the fields that this row or the state has. */
   events: text('events').notNull(),
 })
 
-/** One row: who the outbox is, and how far its relay has come. */
+/** One row: the identity of the outbox, and the progress of its relay. */
 export const cdcState = sqliteTable('_cdc_state', {
   id: integer('id').primaryKey(),
   /** Id of the Durable Object that the outbox belongs to. Another one means that the database was copied. */
@@ -32,29 +32,29 @@ export const cdcState = sqliteTable('_cdc_state', {
   epoch: text('epoch').notNull(),
   /** First LSN of the epoch. */
   epochLSN: integer('epoch_lsn').notNull(),
-  /** Everything up to this LSN was accepted by the pipeline, and `bytes` of the last row that was accepted whole. */
+  /** The pipeline has accepted everything up to this LSN; and `bytes` of the last row that was accepted as a whole. */
   ackedLSN: integer('acked_lsn').notNull(),
   ackedBytes: integer('acked_bytes').notNull(),
   /** `bytes` of the last row that was pruned. */
   prunedBytes: integer('pruned_bytes').notNull(),
   /** 1 while the relay is paused. */
   paused: integer('paused').notNull(),
-  /** Last LSN of the batch in flight, which begins after `acked_lsn`; 0 where none is. */
+  /** Last LSN of the batch in flight, which begins after `acked_lsn`; 0 if there is none. */
   batchLSN: integer('batch_lsn').notNull(),
-  /** Attempts to send that batch that were begun, and of these the ones whose end the runtime saw, or outlived. */
+  /** Attempts to send that batch; and those of them that failed, or whose crash window the runtime outlived. */
   attemptsBegun: integer('attempts_begun').notNull(),
   attemptsEnded: integer('attempts_ended').notNull(),
-  /** When the first of them was begun, and when the next is due, in milliseconds since 1970; 0 where there is none. */
+  /** When the first of them began, and when the next is due, in milliseconds since 1970; 0 if there is none. */
   firstAttempt: integer('first_attempt').notNull(),
   nextAttempt: integer('next_attempt').notNull(),
   lastError: text('last_error'),
-  /** Up to this LSN, after `acked_lsn`, there is an event that the pipeline refuses; 0 where none is known. */
+  /** Between `acked_lsn` and this LSN is an event that the pipeline refuses; 0 if none is known. */
   suspectLSN: integer('suspect_lsn').notNull(),
 })
 
 /**
- * One row: the transaction that captured writes belong to now. A trigger cannot be told anything but through a table,
- * so this is written once in each transaction that writes to a captured table.
+ * One row: the transaction that captured writes belong to now. A trigger can read it only from a table, so it is written
+ * once in each transaction that writes to a captured table. By an UPDATE, which does not change `last_insert_rowid()`.
  */
 export const cdcTransaction = sqliteTable('_cdc_transaction', {
   id: integer('id').primaryKey(),
@@ -65,24 +65,48 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   fields: text('fields').notNull(),
   /** UTF-8 bytes that a record has beyond its event, at most. */
   envelopeBytes: integer('envelope_bytes').notNull(),
+  /** What `changes()` was before this row was written, as the user's next statement may ask. */
+  changes: integer('changes').notNull().default(0),
 })
 
-/** The snapshots that were begun: how far each has come. */
+/** The tables that are captured, also while no code of this version calls for it. */
+export const cdcCapture = sqliteTable('_cdc_capture', {
+  name: text('name').primaryKey(),
+  /** JSON: which columns, and what events show of them. */
+  options: text('options').notNull(),
+  /** JSON array of the table's columns as the triggers know them. */
+  columns: text('columns').notNull(),
+})
+
+/** The progress of each table snapshot. */
 export const cdcSnapshot = sqliteTable('_cdc_snapshot', {
   /** `<kind>/<table>` of the store. */
   name: text('name').primaryKey(),
   /** Where the last chunk ended; NULL before the first. */
   position: text('position'),
-  /** Rows of a chunk, and rows that were read. */
+  /** Rows of a chunk, and rows read so far. */
   chunk: integer('chunk').notNull(),
   rows: integer('rows').notNull(),
-  /** In milliseconds since 1970; `ended` is 0 while it goes on. */
+  /** In milliseconds since 1970; `ended` is 0 while it runs. */
   started: integer('started').notNull(),
   ended: integer('ended').notNull(),
   error: text('error'),
 })
 
-/** Events that the pipeline refused for what they are. In the log, a `cdc.dead_letter` event has taken their place. */
+/**
+ * Rows of captured tables that the statement which runs now is about to replace. SQLite fires no trigger for these, so a
+ * trigger before the write notes them, and one after it takes the notes back and appends the deletions.
+ */
+export const cdcReplaced = sqliteTable('_cdc_replaced', {
+  seq: integer('seq').primaryKey(),
+  /** Name of the table, and the row's rowid, key and JSON. */
+  tableName: text('table_name').notNull(),
+  row: integer('row').notNull(),
+  key: text('key').notNull(),
+  before: text('before').notNull(),
+})
+
+/** Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. */
 export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lsn: integer('lsn').primaryKey(),
   txid: text('txid').notNull(),
@@ -95,7 +119,7 @@ export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
   lastAttempt: integer('last_attempt').notNull(),
 })
 
-/** Which events of other logs this object has processed, as ranges of LSNs. A range from 0 is one that was forgotten. */
+/** Which events of other logs this object has processed, as ranges of LSNs. A range from 0 was forgotten. */
 export const cdcInbox = sqliteTable(
   '_cdc_inbox',
   {
@@ -103,13 +127,13 @@ export const cdcInbox = sqliteTable(
     log: text('log').notNull(),
     firstLSN: integer('first_lsn').notNull(),
     lastLSN: integer('last_lsn').notNull(),
-    /** When the range grew last, in milliseconds since 1970. */
+    /** When the range last grew, in milliseconds since 1970. */
     time: integer('time').notNull(),
   },
   (table) => [primaryKey({ columns: [table.log, table.firstLSN] })],
 )
 
-/** The same for events without a place in a log, in the order in which they came. */
+/** The same for events that belong to no log, in the order of their arrival. */
 export const cdcInboxId = sqliteTable('_cdc_inbox_id', {
   seq: integer('seq').primaryKey(),
   /** JSON of `[ns, id]`. */
@@ -117,12 +141,12 @@ export const cdcInboxId = sqliteTable('_cdc_inbox_id', {
   time: integer('time').notNull(),
 })
 
-/** The user's alarms by name: the platform has one alarm for each object, and these share it with the relay. */
+/** The user's alarms by name. The platform has one alarm for each object; these share it with the relay. */
 export const cdcAlarm = sqliteTable(
   '_cdc_alarm',
   {
     name: text('name').primaryKey(),
-    /** When it is due, in milliseconds since 1970, and when it was asked for: they differ while it is tried again. */
+    /** When it is due, in milliseconds since 1970, and for when it was set: they differ while it is retried. */
     due: integer('due').notNull(),
     scheduled: integer('scheduled').notNull(),
     retries: integer('retries').notNull(),

@@ -1,6 +1,5 @@
-// The one row of _cdc_state, as the code sees it.
+// The one row of _cdc_state, with the names of the code.
 
-import * as z from 'zod'
 import type { Identity } from './identity.ts'
 
 export interface OutboxState extends Identity {
@@ -19,27 +18,33 @@ export interface OutboxState extends Identity {
   readonly suspectLSN: number
 }
 
-const rowSchema = z.object({
-  object: z.string().nullable(),
-  ns: z.string(),
-  source: z.string(),
-  epoch: z.string(),
-  epoch_lsn: z.number(),
-  acked_lsn: z.number(),
-  acked_bytes: z.number(),
-  pruned_bytes: z.number(),
-  paused: z.number(),
-  batch_lsn: z.number(),
-  attempts_begun: z.number(),
-  attempts_ended: z.number(),
-  first_attempt: z.number(),
-  next_attempt: z.number(),
-  last_error: z.string().nullable(),
-  suspect_lsn: z.number(),
-})
+/** A row of _cdc_state, as the migrations have it. */
+type StateRow = {
+  object: string | null
+  ns: string
+  source: string
+  epoch: string
+  epoch_lsn: number
+  acked_lsn: number
+  acked_bytes: number
+  pruned_bytes: number
+  paused: number
+  batch_lsn: number
+  attempts_begun: number
+  attempts_ended: number
+  first_attempt: number
+  next_attempt: number
+  last_error: string | null
+  suspect_lsn: number
+}
 
-export function parseState(row: Record<string, SqlStorageValue>): OutboxState {
-  const { object, ns, source, epoch, ...state } = rowSchema.parse(row)
+/** The state; undefined if there is none yet. */
+export function readState(sql: Pick<SqlStorage, 'exec'>): OutboxState | undefined {
+  const [row] = sql.exec<StateRow>('SELECT * FROM _cdc_state').toArray()
+  return row === undefined ? undefined : parseState(row)
+}
+
+function parseState({ object, ns, source, epoch, ...state }: StateRow): OutboxState {
   return {
     object,
     ns,

@@ -1,4 +1,6 @@
-/** How long to wait before the next attempt, in milliseconds. */
+// How long the relay and the senders wait before they retry.
+
+/** Limits of the delay before a retry. */
 export interface BackoffLimits {
   readonly minRetryDelayMs: number
   readonly maxRetryDelayMs: number
@@ -6,7 +8,7 @@ export interface BackoffLimits {
 
 /**
  * Exponential backoff with full jitter (aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter), so that
- * the objects that one outage stopped do not all come back in the same moment.
+ * after an outage not all objects retry at the same moment. In milliseconds.
  *
  * @param failures how often this batch has failed so far, at least 1.
  * @param random a number in [0, 1).
@@ -16,7 +18,7 @@ export function retryDelayMs(
   random: number,
   { minRetryDelayMs, maxRetryDelayMs }: BackoffLimits,
 ): number {
-  // 2 ** 31 is past every sensible limit, and keeps the product finite.
+  // 2 ** 31 is beyond every sensible limit, and keeps the product finite.
   const ceiling = Math.min(maxRetryDelayMs, minRetryDelayMs * 2 ** Math.min(failures, 31))
   return Math.round(Math.max(minRetryDelayMs, random * ceiling))
 }

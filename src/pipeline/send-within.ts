@@ -3,9 +3,9 @@ import type { EventRecord } from '../event/record.ts'
 import type { Pipeline } from './pipeline.ts'
 
 /**
- * Sends a batch, and stops waiting for the answer after a while.
+ * Sends a batch, and waits for the answer for a limited time.
  *
- * @throws {CDCError} `pipeline-timeout`, retryable; or whatever the pipeline throws.
+ * @throws {CDCError} `pipeline-timeout`, retryable; or what the pipeline throws.
  */
 export async function sendWithin(
   pipeline: Pipeline,

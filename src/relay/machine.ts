@@ -1,27 +1,27 @@
-// What the relay does in each case, as a pure function: what state it is in and what happened give the next state and
-// the effects that bring it there. The table is total: a reader finds each fault's row, and the compiler each gap.
+// What the relay does in each case, as a pure function: its state and an event give the next state and the effects that
+// lead there. The table is total: a reader finds the row of each fault, and the compiler finds each gap.
 //
 //   idle      nothing is pending, and no alarm is due
 //   waiting   events are pending, and an alarm is due: after the linger, or after the backoff of a failed attempt
-//   sending   a batch is on its way
-//   stopping  a batch is on its way, and the relay was paused meanwhile
-//   paused    nothing is sent and nothing armed, whatever is pending
+//   sending   a batch is in flight
+//   stopping  a batch is in flight, and the relay was paused meanwhile
+//   paused    nothing is sent and no alarm is armed, even if events are pending
 
 import { type BackoffLimits, retryDelayMs } from '../pipeline/backoff.ts'
 
 export type RelayStateName = 'idle' | 'waiting' | 'sending' | 'stopping' | 'paused'
 
-/** Where the relay stands. All of it is read from storage, but for whether a batch is on its way. */
+/** The state of the relay. All of it is read from storage, except whether a send is running. */
 export interface RelayState {
   readonly name: RelayStateName
-  /** Events in the batch that was begun and not accepted yet; 0 where there is none. */
+  /** Events in the batch that was begun and is not accepted yet; 0 if there is none. */
   readonly batchEvents: number
-  /** Attempts to send it that ended without acceptance, and attempts whose end nobody saw. */
+  /** Attempts to send it that failed, and attempts that the end of the runtime interrupted. */
   readonly failures: number
-  readonly cutOff: number
-  /** Whether that batch is the record of a dead letter, which cannot become a dead letter itself. */
+  readonly interrupted: number
+  /** Whether that batch is the record of a dead letter, which can't become a dead letter itself. */
   readonly isDeadLetter: boolean
-  /** When the next attempt is due after a failed one, in milliseconds since 1970; 0 without one. */
+  /** When the next attempt is due after a failed one, in milliseconds since 1970; 0 if none failed. */
   readonly nextAttemptMs: number
 }
 
@@ -29,14 +29,14 @@ export interface RelayState {
 interface RelayEvents {
   /** A transaction with events is about to commit. */
   committed: { wasIdle: boolean; becameFull: boolean }
-  /** The object came to life, and its alarm is due at that time, or none is. */
+  /** The object woke; its alarm is due at that time, or null if none is set. */
   woke: { alarmMs: number | null }
-  /** The alarm fired, or somebody asked for a flush. Forced, it does not wait for the end of a backoff. */
+  /** The alarm fired, or a flush was asked for. A forced one does not wait for the end of a backoff. */
   due: { isForced: boolean }
   accepted: { isLast: boolean; hasTime: boolean }
-  /** The pipeline refused, broke off or did not answer: whether it accepted is unknown. */
+  /** The pipeline failed or did not answer: whether it accepted is unknown. */
   failed: { reason: string; retryAfterMs: number }
-  /** The pipeline said that the batch itself is bad: it accepted nothing of it, and never will. */
+  /** The pipeline refused the batch itself: it accepted nothing of it, and never will. */
   refused: { reason: string }
   pause: object
   resume: { isPending: boolean }
@@ -50,36 +50,37 @@ export type RelayEffect =
   | { do: 'disarm' }
   | { do: 'send' }
   | { do: 'acknowledge' }
-  | { do: 'note failure'; reason: string; nextAttemptMs: number }
-  /** The next batch is half of this one, to find the event that is bad. */
-  | { do: 'suspect'; reason: string }
-  /** The event stands alone and becomes a dead letter. */
-  | { do: 'bury'; reason: string }
+  | { do: 'record failure'; reason: string; nextAttemptMs: number }
+  /** The next batch is half of this one, to find the bad event. */
+  | { do: 'bisect'; reason: string }
+  /** The event is alone in its batch, and becomes a dead letter. */
+  | { do: 'dead-letter'; reason: string }
   | { do: 'pause' }
   | { do: 'resume' }
 
 export interface RelayTimes extends BackoffLimits {
-  /** How long a first event waits for others to travel with it. */
+  /** How long a first event waits for others, so that they share a batch. */
   readonly lingerMs: number
-  /** How soon an alarm comes back whose run was cut off by the end of the runtime. */
+  /** How soon the alarm is due again if the end of the runtime interrupts its run. */
   readonly recoveryMs: number
 }
 
-export interface Surroundings {
+/** What a decision depends on beside the state. */
+export interface Conditions {
   readonly nowMs: number
   /** In [0, 1). */
   readonly random: number
   readonly times: RelayTimes
 }
 
-/** Attempts cut off by the end of the runtime after which the batch is taken for what ended it. */
-export const CUT_OFF_MAX = 3
+/** Attempts that the end of the runtime interrupted, after which the batch counts as its cause. */
+export const INTERRUPTIONS_MAX = 3
 
 type Outcome = readonly [RelayStateName, ...RelayEffect[]]
 type Transition<Name extends RelayEventName> = (
   state: RelayState,
   event: RelayEvents[Name],
-  surroundings: Surroundings,
+  conditions: Conditions,
 ) => Outcome
 type Row = { readonly [Name in RelayEventName]: Transition<Name> }
 
@@ -95,10 +96,10 @@ const table: { readonly [Name in RelayStateName]: Row } = {
     resume: stay,
   },
   waiting: {
-    committed: (state, event, surroundings) =>
-      event.wasIdle || (event.becameFull && state.failures === 0) ? linger(state, event, surroundings) : ['waiting'],
+    committed: (state, event, conditions) =>
+      event.wasIdle || (event.becameFull && state.failures === 0) ? linger(state, event, conditions) : ['waiting'],
     woke: (state, { alarmMs }, { nowMs }) =>
-      // An alarm in the past counts as missing: the platform has one case in which such an alarm never fires.
+      // An alarm in the past counts as missing, because in one case the platform never fires it (see SharedAlarm).
       alarmMs === null || alarmMs <= nowMs ? ['waiting', arm(Math.max(nowMs, state.nextAttemptMs))] : ['waiting'],
     due: begin,
     accepted: stay,
@@ -108,9 +109,9 @@ const table: { readonly [Name in RelayStateName]: Row } = {
     resume: stay,
   },
   sending: {
-    // Nothing was pending although a batch is on its way: the storage was emptied, its alarm with it, and a new life began.
-    committed: (state, event, surroundings) =>
-      event.wasIdle ? ['sending', arm(surroundings.nowMs + surroundings.times.lingerMs)] : stay(state),
+    // Nothing was pending although a batch is in flight: the storage was emptied, with its alarm, and a new epoch began.
+    committed: (state, event, { nowMs, times }) =>
+      event.wasIdle ? ['sending', arm(nowMs + times.lingerMs)] : stay(state),
     woke: stay,
     due: stay,
     accepted: (_, { isLast, hasTime }, { nowMs }) => {
@@ -120,10 +121,10 @@ const table: { readonly [Name in RelayStateName]: Row } = {
         : ['waiting', { do: 'acknowledge' }, arm(nowMs)]
     },
     failed: retry,
-    refused: (state, event, surroundings) => {
+    refused: (state, event, conditions) => {
       const isolation = isolate(state, event.reason)
       return isolation === undefined
-        ? retry(state, { ...event, retryAfterMs: 0 }, surroundings)
+        ? retry(state, { ...event, retryAfterMs: 0 }, conditions)
         : ['sending', isolation, { do: 'send' }]
     },
     pause: () => ['stopping', { do: 'pause' }],
@@ -134,10 +135,10 @@ const table: { readonly [Name in RelayStateName]: Row } = {
     woke: stay,
     due: stay,
     accepted: () => ['paused', { do: 'acknowledge' }, { do: 'disarm' }],
-    failed: (_, { reason }) => ['paused', { do: 'note failure', reason, nextAttemptMs: 0 }, { do: 'disarm' }],
+    failed: (_, { reason }) => ['paused', { do: 'record failure', reason, nextAttemptMs: 0 }, { do: 'disarm' }],
     refused: (state, { reason }) => [
       'paused',
-      isolate(state, reason) ?? { do: 'note failure', reason, nextAttemptMs: 0 },
+      isolate(state, reason) ?? { do: 'record failure', reason, nextAttemptMs: 0 },
       { do: 'disarm' },
     ],
     pause: stay,
@@ -156,15 +157,15 @@ const table: { readonly [Name in RelayStateName]: Row } = {
   },
 }
 
-/** Says what follows from an event in a state: the state after the effects, and the effects in their order. */
+/** What follows from an event in a state: the state after the effects, and the effects in their order. */
 export function transition(
   state: RelayState,
   event: RelayEvent,
-  surroundings: Surroundings,
+  conditions: Conditions,
 ): { state: RelayStateName; effects: readonly RelayEffect[] } {
-  // TypeScript does not follow that the row's entry of the event's name takes this very event.
+  // TypeScript can't infer that the entry under the event's name takes this very event.
   const step = table[state.name][event.name] as Transition<RelayEventName>
-  const [next, ...effects] = step(state, event, surroundings)
+  const [next, ...effects] = step(state, event, conditions)
   return { state: next, effects }
 }
 
@@ -172,16 +173,18 @@ function stay(state: RelayState): Outcome {
   return [state.name]
 }
 
-function linger(_: RelayState, { becameFull }: RelayEvents['committed'], { nowMs, times }: Surroundings): Outcome {
+function linger(_: RelayState, { becameFull }: RelayEvents['committed'], { nowMs, times }: Conditions): Outcome {
   return ['waiting', arm(becameFull ? nowMs : nowMs + times.lingerMs)]
 }
 
-/** Starts to send, with the alarm armed before anything can fail. */
-function begin(state: RelayState, { isForced }: RelayEvents['due'], { nowMs, times }: Surroundings): Outcome {
+/** Starts to send. The alarm is armed before anything can fail. */
+function begin(state: RelayState, { isForced }: RelayEvents['due'], { nowMs, times }: Conditions): Outcome {
   if (state.nextAttemptMs > nowMs && !isForced) return ['waiting', arm(state.nextAttemptMs)]
   const recovery = arm(nowMs + times.recoveryMs)
   const isolation =
-    state.cutOff < CUT_OFF_MAX ? undefined : isolate(state, `the runtime ended ${state.cutOff} times while it was sent`)
+    state.interrupted < INTERRUPTIONS_MAX
+      ? undefined
+      : isolate(state, `the runtime ended ${state.interrupted} times while it was sent`)
   return isolation === undefined
     ? ['sending', recovery, { do: 'send' }]
     : ['sending', recovery, isolation, { do: 'send' }]
@@ -190,16 +193,16 @@ function begin(state: RelayState, { isForced }: RelayEvents['due'], { nowMs, tim
 function retry(
   state: RelayState,
   { reason, retryAfterMs }: RelayEvents['failed'],
-  { nowMs, random, times }: Surroundings,
+  { nowMs, random, times }: Conditions,
 ): Outcome {
   const nextAttemptMs = nowMs + Math.max(retryAfterMs, retryDelayMs(state.failures + 1, random, times))
-  return ['waiting', { do: 'note failure', reason, nextAttemptMs }, arm(nextAttemptMs)]
+  return ['waiting', { do: 'record failure', reason, nextAttemptMs }, arm(nextAttemptMs)]
 }
 
-/** How the bad event of a batch is singled out. Nothing where it is the record of a dead letter: that one must land. */
+/** How to find the bad event of a batch. Nothing if it is the record of a dead letter alone: that one must land. */
 function isolate({ batchEvents, isDeadLetter }: RelayState, reason: string): RelayEffect | undefined {
-  if (batchEvents > 1) return { do: 'suspect', reason }
-  return isDeadLetter ? undefined : { do: 'bury', reason }
+  if (batchEvents > 1) return { do: 'bisect', reason }
+  return isDeadLetter ? undefined : { do: 'dead-letter', reason }
 }
 
 function arm(atMs: number): RelayEffect {

@@ -1,6 +1,7 @@
-// The loop that runs the machine: it reads where the relay stands, asks the machine, and does what it says. Keeps I3,
-// I4 and I6 together with it.
+// The loop that runs the machine: it reads the state, asks the machine, and applies the effects. The two together keep I3,
+// I4 and I6.
 
+import { messageOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
@@ -9,59 +10,67 @@ import { sendWithin } from '../pipeline/send-within.ts'
 import { type Failure, readFailure } from '../pipeline/failure.ts'
 import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
-/** The relay's share of the object's options. Times are in milliseconds. */
+/** The options of the relay. Times are in milliseconds. */
 export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
-  /** How long the pipeline may take to answer before the outcome counts as unknown. */
+  /** How long the relay waits for the pipeline's answer. After that the outcome counts as unknown. */
   readonly sendTimeoutMs: number
-  /** A batch that has been on its way for so long is not what ends the runtime, should that end. */
+  /** If the runtime ends within this time after a send began, the batch counts as a possible cause. */
   readonly crashWindowMs: number
-  /** After so many batches, or so long, an alarm's run ends and the next one goes on. */
+  /** Limits of one alarm run; the next alarm continues. */
   readonly maxBatchesPerAlarm: number
   readonly maxAlarmMs: number
 }
 
-/** The object's one alarm, as the relay may use it. */
+/** The relay's claim on the object's one alarm, which others may share. */
 export interface RelayAlarm {
-  /** Makes it due at a time, or earlier. Part of the transaction that is open, if there is one. */
+  /** Makes it due at a time, or earlier. Part of the open transaction, if there is one. */
   arm(atMs: number): void
-  /** Says that the relay does not need it. */
-  disarm(): void
+  /** Makes it due when the first of all its users needs it. */
+  rearm(): void
   /** When it is due, in milliseconds since 1970. */
   get(): Promise<number | null>
 }
 
-export interface RelayParts {
+/** The object's one alarm. */
+interface AlarmShares {
+  /** @param dueMs when the relay needs the alarm, in milliseconds since 1970; undefined while it does not. */
+  claim(dueMs: () => number | undefined): RelayAlarm
+}
+
+interface RelayPorts {
   readonly outbox: Outbox
   readonly pipeline: Pipeline
-  readonly alarm: RelayAlarm
+  readonly alarm: AlarmShares
   readonly limits: RelayLimits
   readonly now: () => number
   readonly random: () => number
 }
 
 export class Relay {
-  readonly #parts: RelayParts
-  /** The batch on its way. */
+  readonly #ports: RelayPorts
+  readonly #alarm: RelayAlarm
+  /** The batch in flight. */
   #batch: Batch | undefined
-  /** The run that is going on, and what is sent apart from it: one waits for the other. */
+  /** The current run and the current replay: each waits for the other. */
   #draining: Promise<void> | undefined
-  #apart: Promise<void> | undefined
+  #replaying: Promise<void> | undefined
 
-  constructor(parts: RelayParts) {
-    this.#parts = parts
+  constructor(ports: RelayPorts) {
+    this.#ports = ports
+    this.#alarm = ports.alarm.claim(() => this.dueMs())
   }
 
-  /** Makes an alarm due for what a transaction is about to commit, as part of it (I6). */
+  /** Makes an alarm due for the events that a transaction is about to commit, as part of it (I6). */
   committed(before: Backlog, after: Backlog): void {
     const wasIdle = before.events === 0
     const becameFull = this.#isFull(after) && !this.#isFull(before)
-    // The usual case, in which nothing follows and there is no need to look: its alarm is due already.
+    // Otherwise an alarm is due already, and there is no need to read the state. This is the usual case.
     if (wasIdle || becameFull) this.#dispatch({ name: 'committed', wasIdle, becameFull })
   }
 
-  /** Makes an alarm due where events are pending and none is, whatever has happened before (I6). */
+  /** Makes an alarm due if events are pending and no alarm is due, whatever the reason (I6). */
   async wake(): Promise<void> {
-    this.#dispatch({ name: 'woke', alarmMs: await this.#parts.alarm.get() })
+    this.#dispatch({ name: 'woke', alarmMs: await this.#alarm.get() })
   }
 
   pause(): void {
@@ -69,66 +78,66 @@ export class Relay {
   }
 
   resume(): void {
-    this.#dispatch({ name: 'resume', isPending: this.#parts.outbox.backlog().events > 0 })
+    this.#dispatch({ name: 'resume', isPending: this.#ports.outbox.backlog().events > 0 })
   }
 
   /**
-   * When the relay needs the alarm next, in milliseconds since 1970; nothing while it does not. Told from what is stored,
-   * so that asking does not put it off.
+   * When the relay needs the alarm next, in milliseconds since 1970; undefined while it does not. Derived from storage, so
+   * that asking does not postpone it.
    */
   dueMs(): number | undefined {
-    const { outbox, limits, now } = this.#parts
+    const { outbox, limits, now } = this.#ports
     const { name, nextAttemptMs } = this.#state()
     if (name === 'sending') return now() + limits.recoveryMs
     if (name !== 'waiting') return undefined
     if (nextAttemptMs > 0) return nextAttemptMs
-    // Not later than after the linger from now, should the clock have stepped back since.
+    // If the clock has stepped back since, the linger counts from now.
     const oldestMs = Math.min(outbox.oldestPendingMs() ?? now(), now())
     return this.#isFull(outbox.backlog()) ? now() : oldestMs + limits.lingerMs
   }
 
-  /** Drains the outbox, as the alarm does, or at once for a flush. Never throws. One run goes on at a time. */
+  /** Drains the outbox: for the alarm, or at once for a flush. Never throws. A second call joins the current run. */
   run(options: { isForced: boolean }): Promise<void> {
-    this.#draining ??= this.#drainAfter(this.#apart, options).finally(() => (this.#draining = undefined))
+    this.#draining ??= this.#drainAfter(this.#replaying, options).finally(() => (this.#draining = undefined))
     return this.#draining
   }
 
-  /** Sends records that are not the log's next, such as those of a replay, while no batch is on its way (I4). */
-  async sendApart(batch: Batch): Promise<void> {
-    while (this.#draining !== undefined || this.#apart !== undefined) await (this.#draining ?? this.#apart)
+  /** Sends a delivered range of the log again, while no other batch is in flight (I4). @throws what the pipeline throws. */
+  async replay(batch: Batch): Promise<void> {
+    while (this.#draining !== undefined || this.#replaying !== undefined) await (this.#draining ?? this.#replaying)
     const sending = this.#send(batch)
-    const settled = sending.catch(() => undefined).finally(() => (this.#apart = undefined))
-    this.#apart = settled
+    this.#replaying = sending.catch(() => undefined).finally(() => (this.#replaying = undefined))
     await sending
   }
 
-  async #drainAfter(apart: Promise<void> | undefined, options: { isForced: boolean }): Promise<void> {
-    await apart
+  async #drainAfter(replaying: Promise<void> | undefined, options: { isForced: boolean }): Promise<void> {
+    await replaying
     await this.#drain(options)
   }
 
   async #drain({ isForced }: { isForced: boolean }): Promise<void> {
-    const { limits, now } = this.#parts
+    const { limits, now } = this.#ports
     const endMs = now() + limits.maxAlarmMs
     try {
-      let goesOn = this.#dispatch({ name: 'due', isForced })
-      for (let batches = 1; goesOn && this.#batch !== undefined; batches++) {
+      let isSending = this.#dispatch({ name: 'due', isForced })
+      for (let batches = 1; isSending && this.#batch !== undefined; batches++) {
         const hasTime = batches < limits.maxBatchesPerAlarm && now() < endMs
         const answer = await this.#attempt(this.#batch)
-        goesOn = this.#dispatch(this.#meaningOf(answer, this.#batch, hasTime))
+        isSending = this.#dispatch(this.#readAnswer(answer, this.#batch, hasTime))
       }
     } catch (error) {
-      // Nothing that is expected comes here. The relay comes back, and says so until it is mended.
-      console.error(`relay: ${error instanceof Error ? error.message : String(error)}`)
-      this.#parts.alarm.arm(now() + limits.maxRetryDelayMs)
+      // No expected error gets here. The relay tries again, and logs the error until its cause is removed.
+      console.error(`relay: ${messageOf(error)}`)
+      this.#alarm.arm(now() + limits.maxRetryDelayMs)
     } finally {
       this.#batch = undefined
     }
   }
 
-  /** @returns how it failed, or nothing where the pipeline accepted it. */
+  /** @returns how it failed; undefined if the pipeline accepted it. */
   async #attempt(batch: Batch): Promise<Failure | undefined> {
-    const survival = setTimeout(() => this.#parts.outbox.noteOutlived(batch), this.#parts.limits.crashWindowMs)
+    const { outbox, limits } = this.#ports
+    const crashWindow = setTimeout(() => outbox.recordCrashWindowEnd(batch), limits.crashWindowMs)
     try {
       await this.#send(batch)
       return undefined
@@ -137,19 +146,19 @@ export class Relay {
       console.warn(`relay: ${batch.key} ${failure.name}: ${failure.reason}`)
       return failure
     } finally {
-      clearTimeout(survival)
+      clearTimeout(crashWindow)
     }
   }
 
-  /** Whether there is a batch that need not wait for more. */
+  /** Whether a batch is full, so that it need not wait for more events. */
   #isFull({ events, bytes }: Backlog): boolean {
-    const { maxBatchEvents, maxBatchBytes } = this.#parts.limits
+    const { maxBatchEvents, maxBatchBytes } = this.#ports.limits
     return events >= maxBatchEvents || bytes >= maxBatchBytes
   }
 
-  /** What an answer says to the relay: nothing where the storage was emptied meanwhile, and with it what was answered. */
-  #meaningOf(failure: Failure | undefined, batch: Batch, hasTime: boolean): RelayEvent {
-    const { outbox } = this.#parts
+  /** The event that an answer is. If the storage was emptied meanwhile, the answer is to a batch that is gone. */
+  #readAnswer(failure: Failure | undefined, batch: Batch, hasTime: boolean): RelayEvent {
+    const { outbox } = this.#ports
     if (!outbox.isInFlight(batch)) {
       this.#batch = undefined
       return { name: 'due', isForced: false }
@@ -157,34 +166,34 @@ export class Relay {
     return failure ?? { name: 'accepted', isLast: outbox.backlog().lastLSN === batch.lastLSN, hasTime }
   }
 
-  /** @returns whether a batch is on its way now. */
+  /** @returns whether a batch is to be sent now. */
   #dispatch(event: RelayEvent): boolean {
-    const { limits, now, random } = this.#parts
+    const { limits, now, random } = this.#ports
     const { effects } = transition(this.#state(), event, { nowMs: now(), random: random(), times: limits })
     const batch = this.#batch
     if (event.name === 'accepted' || event.name === 'failed' || event.name === 'refused') this.#batch = undefined
-    for (const effect of effects) this.#take(effect, batch)
+    for (const effect of effects) this.#apply(effect, batch)
     return effects.some((effect) => effect.do === 'send')
   }
 
-  #take(effect: RelayEffect, batch: Batch | undefined): void {
-    const { outbox, alarm, limits, now } = this.#parts
+  #apply(effect: RelayEffect, batch: Batch | undefined): void {
+    const { outbox, limits, now } = this.#ports
     switch (effect.do) {
       case 'arm':
-        return alarm.arm(effect.atMs)
+        return this.#alarm.arm(effect.atMs)
       case 'disarm':
-        return alarm.disarm()
+        return this.#alarm.rearm()
       case 'send':
         this.#batch = outbox.takeBatch(limits, now())
         return undefined
       case 'acknowledge':
         return batch && outbox.acknowledge(batch, limits, now())
-      case 'note failure':
-        return batch && outbox.noteFailure(batch, effect.reason, effect.nextAttemptMs)
-      case 'suspect':
-        return outbox.suspect(batch ?? batchInFlight(outbox.state()), effect.reason)
-      case 'bury':
-        return outbox.bury(batch ?? batchInFlight(outbox.state()), effect.reason, now())
+      case 'record failure':
+        return batch && outbox.recordFailure(batch, effect.reason, effect.nextAttemptMs)
+      case 'bisect':
+        return outbox.bisect(batch ?? interruptedBatch(outbox.state()), effect.reason)
+      case 'dead-letter':
+        return outbox.moveToDeadLetters(batch ?? interruptedBatch(outbox.state()), effect.reason, now())
       case 'pause':
       case 'resume':
         return outbox.setPaused(effect.do === 'pause')
@@ -192,7 +201,7 @@ export class Relay {
   }
 
   #state(): RelayState {
-    const { outbox } = this.#parts
+    const { outbox } = this.#ports
     const state = outbox.state()
     const isSending = this.#batch !== undefined
     const batchEvents = state !== undefined && state.batchLSN > state.ackedLSN ? state.batchLSN - state.ackedLSN : 0
@@ -200,14 +209,14 @@ export class Relay {
       name: nameOf({ isSending, isPaused: state?.isPaused ?? false, isPending: outbox.backlog().events > 0 }),
       batchEvents,
       failures: state?.attemptsEnded ?? 0,
-      cutOff: (state?.attemptsBegun ?? 0) - (state?.attemptsEnded ?? 0) - (isSending ? 1 : 0),
+      interrupted: (state?.attemptsBegun ?? 0) - (state?.attemptsEnded ?? 0) - (isSending ? 1 : 0),
       isDeadLetter: batchEvents === 1 && outbox.typeAt(state?.batchLSN ?? 0) === DEAD_LETTER_TYPE,
       nextAttemptMs: state?.nextAttemptMs ?? 0,
     }
   }
 
   #send(batch: Batch): Promise<void> {
-    const { pipeline, limits } = this.#parts
+    const { pipeline, limits } = this.#ports
     return sendWithin(pipeline, batch.records, { timeoutMs: limits.sendTimeoutMs, batch: `relay: ${batch.key}` })
   }
 }
@@ -218,7 +227,7 @@ function nameOf(facts: { isSending: boolean; isPaused: boolean; isPending: boole
   return facts.isPending ? 'waiting' : 'idle'
 }
 
-/** The batch that was cut off with the runtime: what is known of it is in the state. */
-function batchInFlight(state: OutboxState | undefined): Pick<Batch, 'epoch' | 'lastLSN'> {
+/** The batch whose attempt the end of the runtime interrupted: what is known of it is in the state. */
+function interruptedBatch(state: OutboxState | undefined): Pick<Batch, 'epoch' | 'lastLSN'> {
   return { epoch: state?.epoch ?? '', lastLSN: state?.batchLSN ?? 0 }
 }

@@ -1,17 +1,12 @@
-// Events for a pipeline without an outbox: for Workers, which have no database, and for events that may be lost.
+// Events for a pipeline without an outbox: for Workers, which have no database, and for events whose loss is acceptable.
 
-import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { checkedAttribution, encodeEvent } from '../event/create-event.ts'
 import { createIdFactory } from '../event/id.ts'
+import { Fields } from '../event/fields.ts'
+import { name, whole } from '../event/kinds.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
-import {
-  type Attribution,
-  eventFields,
-  type EventInput,
-  SCHEMA_VERSION,
-  type UnifiedEvent,
-} from '../event/unified-event.ts'
+import { type Attribution, type EventInput, SCHEMA_VERSION, type UnifiedEvent } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { retryDelayMs } from '../pipeline/backoff.ts'
 import { type Failure, readFailure } from '../pipeline/failure.ts'
@@ -19,35 +14,35 @@ import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { sendWithin } from '../pipeline/send-within.ts'
 
-/** Options of a `CDCEmitter`, and what all its events say unless they say otherwise. Times are in milliseconds. */
+/** Options of a `CDCEmitter`, with the actor and the correlation id of events that have none. Times are in milliseconds. */
 export interface CDCEmitterOptions extends Attribution {
   /** The tenant that the events belong to. */
   readonly ns: string
   /** What the events come from, such as `Worker/signup`. */
   readonly source: string
-  /** How long a call may go on trying. Default: 30,000. */
+  /** How long a call may retry. Default: 30,000. */
   readonly deadlineMs?: number
-  /** How long one attempt may wait for its answer. Default: 10,000. */
+  /** How long one attempt waits for an answer. Default: 10,000. */
   readonly sendTimeoutMs?: number
   /** The clock, in milliseconds since 1970. */
   readonly now?: () => number
   /** A number in [0, 1), for the jitter of retries. */
   readonly random?: () => number
-  /** Passes the time between two attempts. */
+  /** Waits between two attempts. */
   readonly wait?: (ms: number) => Promise<void>
 }
 
-/** Thrown where events could not be brought to the pipeline in time. */
+/** Thrown if the pipeline did not accept events in time. */
 export class UnsentError extends CDCError {
   /**
-   * The events that the pipeline may not have, with the ids and times that they were sent under:
-   * `emitBatch(error.unsent)` sends the very same events again.
+   * The events that the pipeline may not have, with the ids and times under which they were sent:
+   * `emitBatch(error.unsent)` sends the same events again.
    */
   readonly unsent: readonly EventInput[]
 
   constructor({ name, reason }: Failure, unsent: readonly EventInput[]) {
-    const advice = name === 'failed' ? 'emit `unsent` again later' : 'the pipeline will not take the first of them'
-    super('pipeline-failed', `emit: the pipeline has not accepted ${unsent.length} events: ${reason}; ${advice}`, {
+    const advice = name === 'failed' ? 'emit `unsent` again later' : 'it will never accept the first of them'
+    super('pipeline-failed', `emit: the pipeline did not accept ${unsent.length} events: ${reason}; ${advice}`, {
       retryable: name === 'failed',
     })
     this.unsent = unsent
@@ -58,20 +53,22 @@ type SentEvent = UnifiedEvent & Pick<EventRecord, '_meta'>
 
 const RETRY_DELAYS = { minRetryDelayMs: 100, maxRetryDelayMs: 5_000 }
 
-const optionsSchema = z.object({
-  ns: eventFields.ns,
-  source: eventFields.source,
-  deadlineMs: z.number().nonnegative(),
-  sendTimeoutMs: z.number().positive(),
+const optionFields = new Fields<
+  Pick<CDCEmitterOptions, 'ns' | 'source'> & { deadlineMs: number; sendTimeoutMs: number }
+>({
+  ns: name,
+  source: name,
+  deadlineMs: whole({ from: 0 }),
+  sendTimeoutMs: whole(),
 })
 
 /**
  * Sends events straight to a pipeline: checked and completed as an outbox does it, in batches within its limits, each
- * tried again within a deadline.
+ * retried within a deadline.
  *
- * It promises less than an outbox. An event is lost where the Worker ends before the pipeline has it, and nothing ties
- * it to a change of data. It arrives twice where an answer was lost: the lake then lands it once by its id, Basin Pipelines
- * (Cloudflare Pipelines) twice. What must not be lost is emitted inside `ctx.transaction`.
+ * It promises less than an outbox. An event is lost if the Worker ends before the pipeline has it, and nothing ties it to a
+ * change of data. It arrives twice if an answer was lost: the lake then lands it once, by its id, Basin Pipelines (Cloudflare
+ * Pipelines) twice. Emit events that must not be lost inside `ctx.transaction`.
  */
 export class CDCEmitter {
   readonly #pipeline: Pipeline
@@ -89,13 +86,12 @@ export class CDCEmitter {
       wait: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       ...options,
     }
-    const parsed = optionsSchema.safeParse(this.#options)
-    if (!parsed.success) throw new CDCError('invalid-config', `CDCEmitter: ${z.prettifyError(parsed.error)}`)
+    optionFields.parse(this.#options, 'CDCEmitter', 'invalid-config')
     checkedAttribution(this.#attribution())
     this.#createId = createIdFactory(this.#options.now)
   }
 
-  /** The same emitter for what happens on behalf of one request. */
+  /** The same emitter for the events of one request. */
   withCorrelation(correlationId: string): CDCEmitter {
     return new CDCEmitter(this.#pipeline, { ...this.#options, correlationId })
   }
@@ -104,7 +100,7 @@ export class CDCEmitter {
    * Sends an event, and resolves once the pipeline has it.
    *
    * @returns the event as it was sent.
-   * @throws {CDCError} `event-invalid` or `event-too-large`; `UnsentError` where it was not accepted in time.
+   * @throws {CDCError} `event-invalid` or `event-too-large`; `UnsentError` if the pipeline did not accept it in time.
    */
   async emit(event: EventInput): Promise<UnifiedEvent> {
     const [sent] = await this.emitBatch([event])
@@ -112,7 +108,7 @@ export class CDCEmitter {
     return sent
   }
 
-  /** Sends events in order. Nothing is sent unless all are good. @throws {CDCError} like `emit`. */
+  /** Sends events in order. None is sent unless all are valid. @throws {CDCError} like `emit`. */
   async emitBatch(inputs: readonly EventInput[]): Promise<UnifiedEvent[]> {
     const { deadlineMs, now } = this.#options
     const events = inputs.map((input) => this.#complete(input))
@@ -139,7 +135,7 @@ export class CDCEmitter {
     return { ...content, timestamp, ns, _meta: { schemaVersion: SCHEMA_VERSION, source } }
   }
 
-  /** @returns why the pipeline has not accepted it, or nothing where it has. */
+  /** @returns why the pipeline did not accept it; undefined if it did. */
   async #deliver(batch: EventRecord[], endMs: number): Promise<Failure | undefined> {
     const { now, random, wait } = this.#options
     for (let failures = 0; ;) {
@@ -167,7 +163,7 @@ export class CDCEmitter {
   }
 }
 
-/** Cuts records into batches that a pipeline takes. */
+/** Cuts records into batches within a pipeline's limits. */
 function cutBatches(records: readonly EventRecord[]): EventRecord[][] {
   const batches: EventRecord[][] = []
   let bytes = 0

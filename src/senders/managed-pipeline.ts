@@ -1,6 +1,7 @@
-// A pipeline over HTTP, for what has no binding: to the ingest endpoint of this library, or of Basin Pipelines.
+// A pipeline over HTTP, for programs without a binding: to the ingest endpoint of this library, or of Basin Pipelines.
 
-import { CDCError, type CDCErrorCode } from '../error.ts'
+import { CDCError, type CDCErrorCode, messageOf } from '../error.ts'
+import { parseJSON } from '../event/json.ts'
 import { coversNs, isNsPattern } from '../event/ns-pattern.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
 import type { UnifiedEvent } from '../event/unified-event.ts'
@@ -10,24 +11,24 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 
 export interface ManagedPipelineOptions {
   /**
-   * Where to POST: the URL of an ingest endpoint, or `https://<stream id>.ingest.cloudflare.com`. Must be https, but on
+   * Where to POST: the URL of an ingest endpoint, or `https://<stream id>.ingest.cloudflare.com`. Must be https, except on
    * localhost.
    */
   readonly endpoint: string | URL
-  /** The bearer token; or what gives it, asked again, once, where the token is refused. */
+  /** The bearer token; or a function that returns it, called once more if the token is refused. */
   readonly authToken: string | (() => string | Promise<string>)
-  /** The ns that is sent, or a prefix such as `startups.*`: an event of any other is not sent. Default: `*`. */
+  /** The ns whose events may be sent, or a prefix such as `startups.*`: `send` refuses an event of any other. Default: `*`. */
   readonly namespace?: string
   /** How long an attempt may take, in milliseconds. Default: 20,000. */
   readonly timeoutMs?: number
   /**
-   * UTF-8 bytes from which on a body is compressed. Default: 8,192; and never to Basin Pipelines, whose documentation says
-   * nothing of compressed bodies.
+   * A body of at least so many UTF-8 bytes is compressed. Default: 8,192, but none for Basin Pipelines, whose documentation
+   * does not mention compressed bodies.
    */
   readonly minGzipBytes?: number
 }
 
-/** An error of an attempt: `status` is HTTP's, where there was an answer, and `retryAfter` is in seconds. */
+/** A failed attempt, with the HTTP `status` of the answer, if there was one, and its `retryAfter` in seconds. */
 export class ManagedPipelineError extends CDCError {
   readonly status?: number
   readonly retryAfter?: number
@@ -41,14 +42,14 @@ export class ManagedPipelineError extends CDCError {
   }
 }
 
-/** Bytes of an answer that are read. */
+/** So many bytes of an answer are read. */
 const ANSWER_BYTES_MAX = 16_384
-/** Characters of the answer that an error repeats. */
+/** So many characters of it are quoted in an error. */
 const REASON_LENGTH_MAX = 500
 
 /**
  * A `Pipeline` over HTTP. Each batch is one POST of a JSON array of records under an idempotency key, so that a receiver
- * that knows the key answers a repeated batch without taking it in again.
+ * that knows the key does not take in a repeated batch again.
  */
 export class ManagedPipeline implements Pipeline {
   readonly #endpoint: string
@@ -61,7 +62,7 @@ export class ManagedPipeline implements Pipeline {
   constructor({ endpoint, authToken, namespace = '*', timeoutMs = 20_000, minGzipBytes }: ManagedPipelineOptions) {
     const url = checkEndpoint(endpoint)
     if (!isNsPattern(namespace))
-      throw invalidOption(`namespace ${namespace} is neither an ns nor one ending in .* or /*`)
+      throw invalidOption(`namespace ${namespace} is neither an ns nor a prefix that ends in .* or /*`)
     if (!(timeoutMs > 0)) throw invalidOption(`timeoutMs is ${timeoutMs}; give milliseconds above 0`)
     const isBasin = url.hostname.endsWith('.ingest.cloudflare.com')
     this.#endpoint = url.href
@@ -72,22 +73,22 @@ export class ManagedPipeline implements Pipeline {
   }
 
   /**
-   * Sends events, in the form of either `UnifiedEvent` or `EventRecord`, and resolves once the endpoint has them. It tries
-   * once, in parts where the endpoint finds the whole too large; relay and `CDCEmitter` try again.
+   * Sends events, each a `UnifiedEvent` or an `EventRecord`, and resolves once the endpoint has them. It tries once, in halves
+   * if the endpoint finds the batch too large; the relay and `CDCEmitter` retry.
    *
-   * @throws {ManagedPipelineError} retryable after 408, 429, 5xx, a timeout, or where the connection failed: then the
-   *   endpoint may have them nevertheless. @throws {CDCError} `event-invalid`: nothing was sent.
+   * @throws {ManagedPipelineError} retryable after 408, 429, 5xx, a timeout, or a failed connection: the endpoint may have the
+   *   events nevertheless. @throws {CDCError} `event-invalid`: nothing was sent.
    */
   async send(events: readonly (EventRecord | UnifiedEvent)[]): Promise<void> {
     const records = events.map((event, index) => this.#check(event, index))
-    if (records.length > 0) await this.#sendParts(records)
+    if (records.length > 0) await this.#sendHalves(records)
   }
 
   #check(event: EventRecord | UnifiedEvent, index: number): EventRecord {
     if (!coversNs([this.#namespace], event.ns))
       throw new ManagedPipelineError(
         'event-invalid',
-        `event ${index} is of the ns ${event.ns}, and this pipeline is for ${this.#namespace}`,
+        `event ${index} has the ns ${event.ns}, but this pipeline is for ${this.#namespace}; configure another one for it`,
         { status: 403 },
       )
     if ('source' in event) return event
@@ -96,13 +97,13 @@ export class ManagedPipeline implements Pipeline {
     return toRecord({ ...event, _meta })
   }
 
-  async #sendParts(records: readonly EventRecord[]): Promise<void> {
+  async #sendHalves(records: readonly EventRecord[]): Promise<void> {
     const response = await this.#post(records)
     if (response.status === 413 && records.length > 1) {
       await response.body?.cancel()
       const half = Math.ceil(records.length / 2)
-      await this.#sendParts(records.slice(0, half))
-      return this.#sendParts(records.slice(half))
+      await this.#sendHalves(records.slice(0, half))
+      return this.#sendHalves(records.slice(half))
     }
     await checkAnswer(response)
   }
@@ -137,7 +138,7 @@ export class ManagedPipeline implements Pipeline {
         method: 'POST',
         headers: { ...headers, authorization, 'idempotency-key': key },
         body,
-        // The token is for this address and no other.
+        // The token is for this address alone.
         redirect: 'manual',
         signal: AbortSignal.timeout(this.#timeoutMs),
       })
@@ -150,22 +151,22 @@ export class ManagedPipeline implements Pipeline {
 
   async #token(): Promise<string> {
     const given = typeof this.#authToken === 'string' ? this.#authToken : await this.#authToken()
-    // A secret that was set through a pipe often ends in a line break.
+    // A secret that was set through a shell pipe often ends in a line break.
     const token = given.trim()
-    // The platform's own message about such a header would print the token.
-    if (!/^[\x21-\x7e]+$/.test(token)) throw invalidOption('authToken has characters that no bearer token has')
+    // The platform's own error about such a header would print the token.
+    if (!/^[\x21-\x7e]+$/.test(token)) throw invalidOption('authToken must be visible ASCII characters without spaces')
     return token
   }
 }
 
-/** @throws {ManagedPipelineError} unless the answer says that the records were taken. */
+/** @throws {ManagedPipelineError} unless the answer means that the records were accepted. */
 async function checkAnswer(response: Response): Promise<void> {
   const { status, headers } = response
   const answer = await readAnswer(response)
-  if (response.ok && saysSuccess(answer)) return
+  if (response.ok && isAcceptance(answer)) return
   const location = headers.get('location')
   const reason =
-    location === null ? answer.slice(0, REASON_LENGTH_MAX) : `redirects to ${location}, which is not followed`
+    location === null ? answer.slice(0, REASON_LENGTH_MAX) : `it redirects to ${location}, which is not followed`
   const retryAfter = readRetryAfter(headers.get('retry-after'))
   throw new ManagedPipelineError('pipeline-failed', `the endpoint answered ${status}: ${reason}`, {
     status,
@@ -173,7 +174,7 @@ async function checkAnswer(response: Response): Promise<void> {
   })
 }
 
-/** Reads the beginning of an answer, and no more of it. */
+/** Reads no more than the beginning of an answer. */
 async function readAnswer(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let [text, bytes] = ['', 0]
@@ -184,20 +185,17 @@ async function readAnswer(response: Response): Promise<string> {
       if (bytes >= ANSWER_BYTES_MAX) break
     }
   } catch (cause) {
-    throw new ManagedPipelineError('pipeline-failed', `the answer broke off: ${reasonOf(cause)}`, { cause })
+    throw new ManagedPipelineError('pipeline-failed', `the answer was interrupted: ${reasonOf(cause)}`, { cause })
   }
   return text
 }
 
-/** Anybody on the way may answer 200; what took the records answers nothing, or JSON that doesn't say otherwise. */
-function saysSuccess(answer: string): boolean {
+/** A proxy on the way may answer 200 too. A receiver answers with an empty body, or JSON without `success: false`. */
+function isAcceptance(answer: string): boolean {
   if (answer === '') return true
-  try {
-    const { success } = Object(JSON.parse(answer)) as Record<string, unknown>
-    return success !== false
-  } catch {
-    return false
-  }
+  const value = parseJSON(answer)
+  const { success } = Object(value) as Record<string, unknown>
+  return value !== undefined && success !== false
 }
 
 /** Seconds, from seconds or a date (RFC 9110). */
@@ -209,10 +207,11 @@ function readRetryAfter(text: string | null): number | undefined {
 
 function checkEndpoint(endpoint: string | URL): URL {
   const url = URL.parse(endpoint)
-  if (url === null) throw invalidOption(`endpoint ${String(endpoint)} is no URL`)
+  if (url === null) throw invalidOption(`endpoint ${String(endpoint)} is not a URL`)
   if (url.protocol !== 'https:' && !isLocalHTTP(url))
     throw invalidOption(`the token would go to ${url.host} unencrypted; use https, or http on localhost only`)
-  if (url.username !== '' || url.password !== '') throw invalidOption('endpoint has a password; use authToken')
+  if (url.username !== '' || url.password !== '')
+    throw invalidOption('endpoint has a user name or a password; use authToken')
   return url
 }
 
@@ -222,5 +221,5 @@ function invalidOption(problem: string): CDCError {
 
 function reasonOf(cause: unknown): string {
   const inner = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-  return inner instanceof Error ? inner.message : String(inner)
+  return messageOf(inner)
 }

@@ -1,37 +1,30 @@
-// The stores of an object, as its outbox knows them: by name, for snapshots, and so that their tables outlive `deleteAll`.
+// The stores of an object by name: for snapshots, and to make their tables again after `deleteAll`.
 
+import { LazyTables } from '../sqlite/lazy-tables.ts'
 import type { AttachedStore, StoreSQL } from '../store.ts'
 
 export class AttachedStores {
   readonly #stores = new Map<string, AttachedStore>()
   readonly #sql: SqlStorage
-  /** Whether `deleteAll` has been called, and whether the tables were not made again since. */
-  #wasEmptied = false
-  #isEmptied = false
+  readonly #tables: LazyTables
 
-  constructor(storage: DurableObjectStorage) {
-    this.#sql = storage.sql
-    const deleteAll = storage.deleteAll.bind(storage)
-    storage.deleteAll = (...args) => {
-      this.#wasEmptied = true
-      this.#isEmptied = true
-      return deleteAll(...args)
-    }
+  constructor(sql: SqlStorage) {
+    this.#sql = sql
+    this.#tables = new LazyTables(
+      () => this.#createTables(),
+      () => false,
+    )
+    this.#tables.open()
   }
 
   attach(store: AttachedStore): StoreSQL {
     this.#stores.set(store.name, store)
     store.createTables(this.#sql)
     const exec: SqlStorage['exec'] = (query, ...bindings) => {
-      this.open()
+      this.#tables.open()
       return this.#sql.exec(query, ...bindings)
     }
     return { exec }
-  }
-
-  /** Called when something was rolled back: that the tables were made again may have been part of it. */
-  forget(): void {
-    this.#isEmptied = this.#wasEmptied
   }
 
   get(name: string): AttachedStore | undefined {
@@ -42,10 +35,15 @@ export class AttachedStores {
     return [...this.#stores.keys()]
   }
 
-  /** Makes the tables again after `deleteAll`: not at once, so that an object that is left alone then stays empty. */
-  open(): void {
-    if (!this.#isEmptied) return
-    this.#isEmptied = false
+  emptied(): void {
+    this.#tables.emptied()
+  }
+
+  rolledBack(): void {
+    this.#tables.rolledBack()
+  }
+
+  #createTables(): void {
     for (const store of this.#stores.values()) store.createTables(this.#sql)
   }
 }

@@ -1,20 +1,21 @@
-// Snapshots: the present rows of a store as `r` events, a chunk at a time, while writes go on. Each chunk is read and
-// appended in one transaction, so that every row is as it was at the LSN that it got: who folds the log by LSN is right.
+// Table snapshots: the current rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read
+// and appended in one transaction, so each row is as it was at its LSN, and folding the log by LSN gives the current state.
 
-import { CDCError } from '../error.ts'
+import { CDCError, messageOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
-import type { SyncResult } from '../transaction/transactions.ts'
-import type { Transaction } from '../transaction/transaction.ts'
+import type { OutboxTables } from '../outbox/tables.ts'
+import type { AttachedStore } from '../store.ts'
+import type { Transactions } from '../transaction/transactions.ts'
 
-/** Rows of one chunk, if nothing else is said, and at most. */
+/** Rows of one chunk: the default and the limit. */
 export const SNAPSHOT_CHUNK = 500
 export const SNAPSHOT_CHUNK_MAX = 1_000
-/** How long one alarm goes on with chunks before the next one does. */
+/** How long one alarm run reads chunks; the next alarm continues. */
 const RUN_MS_MAX = 5_000
-/** How soon it is tried again where the outbox is full. */
+/** How soon it tries again if the outbox is full. */
 const FULL_DELAY_MS = 1_000
 
-/** How far a snapshot has come. Times are ISO 8601, UTC. */
+/** The progress of a table snapshot. Times are ISO 8601, UTC. */
 export interface SnapshotProgress {
   /** `<kind>/<table>`. */
   name: string
@@ -35,30 +36,41 @@ type SnapshotRow = {
   error: string | null
 }
 
-export interface SnapshotsParts {
+/** The part of the object's named alarms that the library itself uses. */
+interface OwnAlarms {
+  /** @returns a function that makes `run` due at a time, in milliseconds since 1970, also after a restart. */
+  own(name: string, run: () => Promise<void>): (atMs: number) => void
+}
+
+interface SnapshotsPorts {
   readonly storage: DurableObjectStorage
+  readonly tables: OutboxTables
   readonly stores: AttachedStores
+  readonly transactions: Transactions
   readonly now: () => number
-  readonly transactionSync: <T>(callback: (tx: Transaction) => SyncResult<T>) => T
-  /** Makes the tables where they are not there, as after `deleteAll`. */
-  readonly openTables: () => void
-  /** Has `run` called at a time, in milliseconds since 1970, whatever becomes of the runtime until then. */
-  readonly wakeAt: (atMs: number) => void
+  readonly alarms: OwnAlarms
 }
 
 export class Snapshots {
-  readonly #parts: SnapshotsParts
+  readonly #ports: SnapshotsPorts
+  readonly #wakeAt: (atMs: number) => void
 
-  constructor(parts: SnapshotsParts) {
-    this.#parts = parts
+  constructor(ports: SnapshotsPorts) {
+    this.#ports = ports
+    this.#wakeAt = ports.alarms.own('snapshot', () => this.#run())
   }
 
-  /** Begins a snapshot. One that is going on goes on. @throws {CDCError} `not-found` where there is no such store. */
-  start(nameOrTable: string, chunk: number): SnapshotProgress {
-    const { storage, now, openTables, wakeAt } = this.#parts
+  /** Makes a captured table known. */
+  attach(store: AttachedStore): void {
+    this.#ports.stores.attach(store)
+  }
+
+  /** Starts a snapshot; a running one continues. @throws {CDCError} `not-found` if there is no such store. */
+  start(nameOrTable: string, chunk = SNAPSHOT_CHUNK): SnapshotProgress {
+    const { storage, tables, now } = this.#ports
     const name = this.#resolve(nameOrTable)
     storage.transactionSync(() => {
-      openTables()
+      tables.open()
       if (this.#find(name)?.ended === 0) return
       this.#sql(
         `INSERT OR REPLACE INTO _cdc_snapshot (name, position, chunk, rows, started, ended, error) VALUES (?, NULL, ?, 0, ?, 0, NULL)`,
@@ -66,41 +78,41 @@ export class Snapshots {
         chunk,
         now(),
       )
-      wakeAt(now())
+      this.#wakeAt(now())
     })
     const row = this.#find(name)
-    if (row === undefined) throw new Error('snapshot: what was begun is noted')
+    if (row === undefined) throw new Error('snapshot: a snapshot that was started has a row')
     return describe(row)
   }
 
-  /** All that were ever begun, the latest of each store. */
+  /** The latest snapshot of each store. */
   list(): SnapshotProgress[] {
     return this.#sql<SnapshotRow>('SELECT * FROM _cdc_snapshot ORDER BY name').map(describe)
   }
 
-  /** Goes on with what is going on, and comes back if that takes long. */
-  async run(): Promise<void> {
-    const { storage, now, openTables, wakeAt } = this.#parts
-    openTables()
+  /** Continues the running snapshots; if that takes long, the next alarm continues. */
+  async #run(): Promise<void> {
+    const { storage, tables, now } = this.#ports
+    tables.open()
     const endMs = now() + RUN_MS_MAX
     for (let row = this.#next(); row !== undefined; row = this.#next()) {
-      if (now() >= endMs) return wakeAt(now())
+      if (now() >= endMs) return this.#wakeAt(now())
       try {
         this.#takeChunk(row)
       } catch (error) {
-        if (error instanceof CDCError && error.code === 'outbox-full') return wakeAt(now() + FULL_DELAY_MS)
-        this.#end(row, error instanceof Error ? error.message : String(error))
+        if (error instanceof CDCError && error.code === 'outbox-full') return this.#wakeAt(now() + FULL_DELAY_MS)
+        this.#end(row, messageOf(error))
       }
-      // Lets other requests in, and waits for the disk.
+      // Lets other requests run, and waits for the disk.
       await storage.sync()
     }
   }
 
   #takeChunk({ name, position, chunk }: SnapshotRow): void {
-    const { stores, transactionSync, now } = this.#parts
-    transactionSync((tx) => {
+    const { stores, transactions, now } = this.#ports
+    transactions.transactionSync((tx) => {
       const store = stores.get(name)
-      if (store === undefined) throw new CDCError('not-found', `snapshot: the object has no store ${name} any more`)
+      if (store === undefined) throw new CDCError('not-found', `snapshot: the object no longer has a store ${name}`)
       const { events, next } = store.readRows(position ?? undefined, chunk)
       tx.emitBatch(events)
       this.#sql(
@@ -114,7 +126,7 @@ export class Snapshots {
   }
 
   #end({ name }: SnapshotRow, error: string): void {
-    this.#sql('UPDATE _cdc_snapshot SET ended = ?, error = ? WHERE name = ?', this.#parts.now(), error, name)
+    this.#sql('UPDATE _cdc_snapshot SET ended = ?, error = ? WHERE name = ?', this.#ports.now(), error, name)
   }
 
   #next(): SnapshotRow | undefined {
@@ -125,9 +137,9 @@ export class Snapshots {
     return this.#sql<SnapshotRow>('SELECT * FROM _cdc_snapshot WHERE name = ?', name)[0]
   }
 
-  /** The full name of a store that is given by it, or by its table alone where only one store has that. */
+  /** The full name of a store, from that name or from its table, if only one store has a table of that name. */
   #resolve(nameOrTable: string): string {
-    const names = this.#parts.stores.names()
+    const names = this.#ports.stores.names()
     if (names.includes(nameOrTable)) return nameOrTable
     const found = names.filter((name) => name.slice(name.indexOf('/') + 1) === nameOrTable)
     const [only, ...others] = found
@@ -135,12 +147,12 @@ export class Snapshots {
     throw new CDCError(
       'not-found',
       `snapshot: ${found.length === 0 ? 'there is no store' : 'more than one store has the table'} ${nameOrTable}; ` +
-        `there are ${names.join(', ') || 'none'}`,
+        `the stores are: ${names.join(', ') || 'none'}`,
     )
   }
 
   #sql<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
-    return this.#parts.storage.sql.exec<Row>(statement, ...params).toArray()
+    return this.#ports.storage.sql.exec<Row>(statement, ...params).toArray()
   }
 }
 

@@ -1,19 +1,19 @@
-// Brings a Durable Object's tables to the version that the code wants. drizzle's own migrator hides the cause of a
-// failure and decides by time of creation, so this one is ours: numbered, all or nothing, the cause kept.
+// Migrates a Durable Object's tables to the version of the code. Our own migrator, because drizzle's hides the cause of a
+// failure and orders by time of creation: this one numbers its steps, applies all or none, and keeps the cause.
 
 import { CDCError } from '../error.ts'
 
-/** One step, in the order of the list; drizzle-kit separates its statements by `--> statement-breakpoint`. */
+/** One step. drizzle-kit separates its statements by `--> statement-breakpoint`. */
 export interface Migration {
   readonly name: string
   readonly sql: string
 }
 
 /**
- * Applies the migrations that `table` does not list yet, in one transaction, and notes them there.
+ * Applies the migrations that `table` does not list yet, in one transaction, and records them there.
  *
- * @throws {CDCError} `schema-newer` where the database has seen a migration that this code does not know: an older
- *   version of the code must not write into it. `migration-failed`, with the cause, where a statement fails.
+ * @throws {CDCError} `schema-newer` if the database has had a migration that this code does not know: an older version of
+ *   the code must not write into it. `migration-failed`, with the cause, if a statement fails.
  */
 export function migrate(storage: DurableObjectStorage, table: string, migrations: readonly Migration[]): void {
   storage.sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (id INTEGER PRIMARY KEY, name TEXT NOT NULL)`)
@@ -41,7 +41,7 @@ interface Step {
 
 function apply({ storage, table, id, migration }: Step): void {
   try {
-    // The row goes first: should two versions ever race, the second fails here and not halfway through.
+    // The row comes first: if two versions ever race, the second fails here and not halfway through.
     storage.sql.exec(`INSERT INTO ${table} (id, name) VALUES (?, ?)`, id, migration.name)
     for (const statement of migration.sql.split('--> statement-breakpoint')) storage.sql.exec(statement)
   } catch (cause) {

@@ -1,4 +1,4 @@
-// Names and texts as SQL writes them.
+// Names and texts, quoted for SQL.
 
 /** The name of a table, a column, an index or a trigger. */
 export function quoteName(name: string): string {
@@ -9,12 +9,12 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
-/** SQLite's path to a field inside others, each name in quotes, so that whatever it holds is part of it. */
+/** SQLite's path to a nested field. Each name is quoted, so that every character in it is part of the name. */
 export function jsonPathOf(fields: readonly string[]): string {
   return `$${fields.map((field) => `."${field}"`).join('')}`
 }
 
-/** A name that no path can say: one that JSON writes with an escape, about which SQLite's versions disagree. */
-export function unsayableField(fields: readonly string[]): string | undefined {
+/** The first name that no path can express: JSON writes it with an escape, and SQLite's versions disagree about those. */
+export function unrepresentableField(fields: readonly string[]): string | undefined {
   return fields.find((field) => JSON.stringify(field) !== `"${field}"`)
 }

@@ -3,22 +3,22 @@ import type { EventRecord } from '../event/record.ts'
 import { countAttempts, takeAccepted } from './received.ts'
 
 export interface DrainOptions {
-  /** How many alarms may run before one that is due again is an error. Default: 100. */
+  /** After so many alarms, one more is an error. Default: 100. */
   readonly maxAlarms?: number
-  /** The ns of the object, where `configure()` gives one. Default: the object's name, else its id. */
+  /** The ns of the object, if `configure()` returns one. Default: the object's name, otherwise its id. */
   readonly ns?: string
 }
 
-/** Runs without a send after which an object counts as at rest: some may have run named alarms, and not the relay. */
+/** After so many alarms without a send an object counts as idle: some of them may have run named alarms and not the relay. */
 const IDLE_ALARMS = 5
 
 /**
- * Runs the object's alarm, due or not yet, until none is set, or until nothing is sent any more: then what is left is a
- * named alarm of a later time, or the relay is paused. Named alarms that are due run too.
+ * Runs the object's alarm, due or not, until none is set, or until it no longer sends: then the alarm is a named one for a
+ * later time, or the relay is paused. Named alarms that are due run too.
  *
- * @returns what the fake pipeline accepted since the last drain of this ns, as often as it arrived.
- * @throws {CDCError} `invalid-config` outside of Cloudflare's test runner.
- * @throws {Error} where batches are still sent after `maxAlarms`: the pipeline keeps failing, say.
+ * @returns the records that the fake pipeline accepted since the last drain of this ns, as often as they arrived.
+ * @throws {CDCError} `invalid-config` outside Cloudflare's test runner.
+ * @throws {Error} if batches are still sent after `maxAlarms`, for example because the pipeline always fails.
  */
 export async function drain(
   stub: Pick<DurableObjectStub, 'id' | 'name'>,
@@ -35,14 +35,14 @@ export async function drain(
 }
 
 /**
- * Imported only here, and only when it is used: `cloudflare:test` exists in the test runner alone, and a Worker that
- * exports `FakePipeline` loads outside of it too, under `wrangler dev` for one.
+ * Imported only here, and only when it is used: `cloudflare:test` exists in the test runner alone, but a Worker that exports
+ * `FakePipeline` must also load elsewhere, for example under `wrangler dev`.
  */
 async function importRunner(): Promise<typeof import('cloudflare:test')> {
   try {
     return await import('cloudflare:test')
   } catch (cause) {
-    const problem = 'drain: cloudflare:test is not there; drain works inside @cloudflare/vitest-pool-workers'
+    const problem = 'drain: cloudflare:test is missing; drain works inside @cloudflare/vitest-pool-workers'
     throw new CDCError('invalid-config', problem, { cause })
   }
 }

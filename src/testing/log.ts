@@ -1,24 +1,25 @@
-// Whether what came to the fake pipeline is a log: every LSN there, each with one content, sent in order (I2, I4).
+// Checks that what the fake pipeline received is a log: no LSN is missing, each has one content, and all were sent in order
+// (I2, I4).
 
 import { type CommittedRecord, type EventRecord, isCommitted } from '../event/record.ts'
 import type { NsChoice } from './fate.ts'
 import { acceptedRecords, attemptedBatches, droppedRecords } from './received.ts'
 
-/** Problems that an error spells out; of more it says how many. */
+/** So many problems are in an error's message; the others are counted. */
 const PROBLEMS_SHOWN_MAX = 20
 
-/** What `assertLog` should find. */
+/** What `assertLog` expects. */
 export interface LogExpectation {
-  /** How many events must have landed. Without it nobody can tell that the last ones were never sent. */
+  /** How many events must have landed. Without it nobody can tell whether the last ones were sent. */
   readonly events?: number
-  /** The LSN that the log begins at, where it isn't 1: in a copy of a database, say. */
+  /** The first LSN of the log, if it isn't 1: for example in a copy of a database. */
   readonly firstLSN?: number
 }
 
 /** Thrown by `assertLog`. */
 export class LogError extends Error {
   override readonly name = 'LogError'
-  /** Every problem in one sentence, with its LSNs. */
+  /** Each problem in one sentence, with its LSNs. */
   readonly problems: readonly string[]
 
   constructor(ns: NsChoice, problems: readonly string[]) {
@@ -29,13 +30,13 @@ export class LogError extends Error {
   }
 }
 
-/** LSNs from `first` to `last`, both among them. */
+/** LSNs from `first` to `last`, inclusive. */
 interface Range {
   readonly first: number
   readonly last: number
 }
 
-/** What arrived of one outbox in one life. */
+/** What arrived of one outbox in one epoch. */
 interface Log {
   readonly ns: string
   /** For people: `DO/Notes, epoch 01J…`. */
@@ -46,8 +47,8 @@ interface Log {
 }
 
 /**
- * What a receiver holds that lands each (source, epoch, lsn) once, as it arrived first: log after log in the order of
- * their first arrival, and each in LSN order. Events that went through no outbox come last, each id once.
+ * What a receiver holds that lands each (source, epoch, lsn) once, as it arrived first: log by log in the order of their
+ * first arrival, each in LSN order. Events that went through no outbox come last, each id once.
  */
 export function landed(ns: NsChoice): EventRecord[] {
   const records = acceptedRecords(ns)
@@ -63,14 +64,14 @@ export function landed(ns: NsChoice): EventRecord[] {
 /**
  * Checks all that an object has sent and the pipeline has accepted so far.
  *
- * - Every LSN has landed that was sent or stands before one that was. A log begins at 1, or where another log of its ns
+ * - Every LSN that was sent, or is lower than one that was, has landed. A log begins at 1, or where another log of its ns
  *   ended, or at `firstLSN`.
- * - An LSN that arrived twice had the same content both times, but for `_meta.retries`.
- * - Each batch is a run of LSNs, and follows the batch before it or is that batch once more. Where a refused batch is
- *   cut, the first part of it counts as that batch.
+ * - An LSN that arrived twice had the same content both times, except for `_meta.retries`.
+ * - Each batch is a run of LSNs. It continues the batch before it or repeats it, whole or, if that was refused and cut, its
+ *   beginning.
  *
- * @throws {LogError} naming each LSN that is missing (and what became of it), doubled with another content, or out of
- *   order; and where nothing at all was sent, unless `events` is 0.
+ * @throws {LogError} naming each LSN that is missing (and what happened to it), arrived with two contents, or is out of order;
+ *   also if nothing at all was sent, unless `events` is 0.
  */
 export function assertLog(ns: NsChoice, expectation: LogExpectation = {}): void {
   const logs = readLogs(ns)
@@ -81,7 +82,7 @@ export function assertLog(ns: NsChoice, expectation: LogExpectation = {}): void 
   ])
   const count = landed(ns).length
   if (expectation.events === undefined) {
-    if (logs.length === 0) problems.push('nothing was sent; assertLog(ns, { events: 0 }) says that nothing should be')
+    if (logs.length === 0) problems.push('nothing was sent; if that is right, expect it: assertLog(ns, { events: 0 })')
   } else if (count !== expectation.events) problems.push(`${count} events landed, ${expectation.events} were expected`)
   if (problems.length > 0) throw new LogError(ns, problems)
 }
@@ -116,7 +117,7 @@ function orderProblems({ title, sent }: Log): string[] {
   return problems
 }
 
-/** Whether a batch may come after another: it goes on where that one ended, or it is that one again or its first part. */
+/** Whether a batch may come after another: it continues it, or repeats it or its beginning. */
 function follows(batch: Range, before: Range): boolean {
   return batch.first === before.last + 1 || (batch.first === before.first && batch.last <= before.last)
 }
@@ -141,7 +142,7 @@ function fateOf({ ns, title, sent }: Log, lsn: number): string {
   const drop = droppedRecords(ns).find(
     ({ record }) => isIdentified(record) && record.lsn === lsn && createLog([record]).title === title,
   )
-  if (drop !== undefined) return `accepted and dropped, as ${drop.reason}`
+  if (drop !== undefined) return `accepted and dropped: ${drop.reason}`
   return `sent ${times === 1 ? 'once' : `${times} times`} and never accepted`
 }
 
@@ -153,7 +154,7 @@ function contentProblems({ title, accepted }: Log): string[] {
   return Array.from(others, (lsn) => `${title}: LSN ${lsn} arrived again with another content`)
 }
 
-/** Where a log should begin, given where it does: the nearest place at which a log of its ns may. */
+/** The LSN at which a log should begin: of those at which a log of its ns may begin, the nearest to its first one. */
 function startOf(log: Log, logs: readonly Log[], firstLSN = 1): number {
   const first = Math.min(...log.sent.flat())
   const ends = logs.filter((other) => other !== log && other.ns === log.ns).map(({ sent }) => Math.max(...sent.flat()))
@@ -167,7 +168,7 @@ function firstOfEach(records: readonly CommittedRecord[]): Map<number, Committed
   return first
 }
 
-/** All that a record says but how often it was tried, in an order of its own. */
+/** A record except for its retries, with fields in a fixed order. */
 function contentOf(record: EventRecord): string {
   const once = { ...record, _meta: { ...record._meta, retries: undefined } }
   return JSON.stringify(once, (_, value: unknown) =>
@@ -181,7 +182,7 @@ function identityOf({ ns, source, epoch }: CommittedRecord): string {
   return JSON.stringify([ns, source, epoch])
 }
 
-/** Whether something that was sent says which event it is; what doesn't is only among the dropped ones. */
+/** Whether a record has an identity. One that has none can only be among the dropped ones. */
 function isIdentified(record: unknown): record is CommittedRecord {
   return (
     typeof record === 'object' &&

@@ -1,5 +1,5 @@
-// What has come to the fake pipeline. In the test runner a test and the Worker under test share one isolate, so that
-// both see this one; each test file has its own, and inside a file the tests are told apart by the ns of their objects.
+// What the fake pipeline has received. In the test runner a test and the Worker under test share one isolate, so both see the
+// same; each test file has its own, and within a file tests are kept separate by the ns of their objects.
 
 import type { EventRecord } from '../event/record.ts'
 import { ALL_NS, forgetFates, type NsChoice } from './fate.ts'
@@ -7,7 +7,7 @@ import { findMisfit, type Misfit, takeColumns } from './stream-schema.ts'
 
 /** A record that was accepted and then dropped, because it doesn't fit the stream. */
 export interface DroppedRecord extends Misfit {
-  /** As it came out of JSON. */
+  /** As it was read from JSON. */
   readonly record: unknown
 }
 
@@ -21,19 +21,19 @@ export function countAttempts(): number {
   return attempted.length
 }
 
-/** Notes that a batch has arrived, whatever becomes of it. */
+/** Notes that a batch has arrived, accepted or not. */
 export function noteAttempt(batch: unknown[]): void {
   attempted.push(batch)
 }
 
-/** Keeps what fits the stream of a batch, and drops the rest. */
+/** Keeps the records of a batch that fit the stream, and drops the others. */
 export function keep(batch: readonly unknown[]): void {
   const kept: EventRecord[] = []
   for (const record of batch) {
     const misfit = findMisfit(record)
     if (misfit !== undefined) dropped.push({ record, ...misfit })
-    // It has just been checked against the stream; beyond that it is what its typed sender made it.
-    else kept.push(takeColumns(record as EventRecord) as EventRecord)
+    // It was just checked against the stream; its other fields are as typed as its sender was.
+    else kept.push(takeColumns(record as EventRecord))
   }
   accepted.push(kept)
 }
@@ -44,9 +44,9 @@ export function nsOf(batch: readonly unknown[]): string {
   return typeof ns === 'string' ? ns : ''
 }
 
-/** Every send of an object in the order of arrival, as it was sent, whatever became of it. */
+/** Every send of an object in the order of arrival, as it was sent, accepted or not. */
 export function attemptedBatches(ns: NsChoice): EventRecord[][] {
-  // Typed as their sender was; what doesn't fit the stream is among them.
+  // As typed as their sender was; records that don't fit the stream are among them.
   return batchesOf(ns, attempted as EventRecord[][])
 }
 
@@ -73,11 +73,11 @@ export function takeAccepted(ns: string): EventRecord[] {
   return since
 }
 
-/** Forgets all that was received of an object and all that was told about it, as for a file that has just begun. */
+/** Forgets all that was received of an object, and its fates, as at the beginning of a test file. */
 export function forget(ns: NsChoice): void {
   forgetFates(ns)
-  attempted = batchesBut(ns, attempted)
-  accepted = batchesBut(ns, accepted)
+  attempted = batchesWithout(ns, attempted)
+  accepted = batchesWithout(ns, accepted)
   dropped = dropped.filter(({ record }) => !isOf(ns, record))
   if (ns === ALL_NS) drained.clear()
   else drained.delete(ns)
@@ -87,7 +87,7 @@ function batchesOf<Item>(ns: NsChoice, batches: readonly Item[][]): Item[][] {
   return batches.map((batch) => batch.filter((record) => isOf(ns, record))).filter((batch) => batch.length > 0)
 }
 
-function batchesBut<Item>(ns: NsChoice, batches: readonly Item[][]): Item[][] {
+function batchesWithout<Item>(ns: NsChoice, batches: readonly Item[][]): Item[][] {
   return batches.map((batch) => batch.filter((record) => !isOf(ns, record))).filter((batch) => batch.length > 0)
 }
 

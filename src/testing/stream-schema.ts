@@ -1,23 +1,23 @@
-// What a stream of Basin Pipelines (Cloudflare Pipelines) does to a record that doesn't fit its schema: it accepts it,
-// and drops it later without a word to the sender. The kinds of errors are the ones that its metrics name.
+// What a stream of Basin Pipelines (Cloudflare Pipelines) does with a record that doesn't fit its schema: it accepts it, and
+// drops it later without telling the sender. The kinds of errors are those of its metrics.
 
 import { EVENTS_SCHEMA } from './stream-schema.generated.ts'
 import type { StreamField } from './stream-fields.ts'
 
-/** Why a record was dropped, in the words of Basin's metrics. */
+/** Why a record was dropped, as Basin's metrics name it. */
 export type DropKind = 'missing_field' | 'null_value' | 'type_mismatch' | 'parse_failure'
 
-/** Why a record doesn't fit. `field` is missing where the record is no object at all. */
+/** Why a record doesn't fit. `field` is missing if the record is not an object. */
 export interface Misfit {
   readonly kind: DropKind
   readonly field?: string
-  /** For people: `lsn is a string, and the stream wants int64`. */
+  /** For people: `lsn is the string "7", but its column is int64`. */
   readonly reason: string
 }
 
 const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/
 
-/** Says why a record that came out of JSON doesn't fit the stream, or nothing if it does. */
+/** Why a record that was read from JSON doesn't fit the stream; undefined if it does. */
 export function findMisfit(record: unknown): Misfit | undefined {
   if (!isJSONObject(record))
     return { kind: 'parse_failure', reason: `the record is ${describe(record)}, not an object` }
@@ -29,12 +29,12 @@ export function findMisfit(record: unknown): Misfit | undefined {
 }
 
 /**
- * A record with the columns of the stream and nothing else. What Basin does with a field that it has no column for is
- * not documented, beyond that it is no error; a field that nobody can read afterwards is shown as what it is, lost.
+ * A record with the columns of the stream alone. It is not documented what Basin does with a field that has no column, except
+ * that it is not an error. Nobody can read the field afterwards, so it is lost here too.
  */
-export function takeColumns(record: object): Record<string, unknown> {
+export function takeColumns<T extends object>(record: T): T {
   const columns = new Set(EVENTS_SCHEMA.fields.map((field) => field.name))
-  return Object.fromEntries(Object.entries(record).filter(([name]) => columns.has(name)))
+  return Object.fromEntries(Object.entries(record).filter(([name]) => columns.has(name))) as T
 }
 
 function fieldMisfit(field: StreamField, value: unknown): Misfit | undefined {
@@ -43,7 +43,7 @@ function fieldMisfit(field: StreamField, value: unknown): Misfit | undefined {
     return required ? { kind: 'missing_field', field: name, reason: `${name} is missing` } : undefined
   if (value === null) return required ? { kind: 'null_value', field: name, reason: `${name} is null` } : undefined
   if (fits(field, value)) return undefined
-  const reason = `${name} is ${describe(value)}, and the stream wants ${field.type}`
+  const reason = `${name} is ${describe(value)}, but its column is ${field.type}`
   return { kind: 'type_mismatch', field: name, reason }
 }
 

@@ -1,47 +1,58 @@
-// What a transaction's callback is given. It gathers events; the context writes them when the outermost one ends.
+// What a transaction's callback receives. It gathers events; they are written when the outermost transaction ends.
 
 import type { SQL } from 'drizzle-orm'
-import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
-import { SQLiteSyncDialect } from 'drizzle-orm/sqlite-core'
+import type { DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { CDCError } from '../error.ts'
 import { type EncodedEvent, encodeChange, encodeEvent, type StoreChange } from '../event/create-event.ts'
 import type { Attribution, EventInput } from '../event/unified-event.ts'
 import { checkBindings } from './bindings.ts'
+import { renderSQL } from './render-sql.ts'
 
 /** What the transactions that are nested in one another share: they commit together, under one txid. */
-interface UnitOfWork {
+export interface UnitOfWork {
   readonly txid: string
   readonly events: EncodedEvent[]
 }
 
-/** What a handle is made of. */
-export interface TransactionParts {
+/** drizzle's own function from `drizzle-orm/durable-sqlite`: handed in, because a Worker without it is 60 KiB smaller. */
+export type DrizzleFactory = (storage: DurableObjectStorage) => DrizzleSqliteDODatabase
+
+interface TransactionPorts {
   readonly storage: DurableObjectStorage
+  readonly drizzle: DrizzleFactory | undefined
   readonly unit: UnitOfWork
   readonly attribution: Attribution
   readonly createId: () => string
 }
 
-const dialect = new SQLiteSyncDialect()
-
 export class Transaction {
-  readonly #parts: TransactionParts
+  readonly #ports: TransactionPorts
   #hasEnded = false
 
   /** Made by `ctx.transaction` and `ctx.transactionSync`. */
-  constructor(parts: TransactionParts) {
-    this.#parts = parts
+  constructor(ports: TransactionPorts) {
+    this.#ports = ports
   }
 
   /** ULID of the transaction; all its events carry it. */
   get txid(): string {
-    return this.#parts.unit.txid
+    return this.#ports.unit.txid
   }
 
-  /** The object's database through drizzle. Use it synchronously (`.run()`, `.all()`, `.get()`), inside the callback. */
+  /**
+   * The object's database through drizzle. Use it synchronously (`.run()`, `.all()`, `.get()`), inside the callback.
+   *
+   * @throws {CDCError} `invalid-config` without the option `drizzle`.
+   */
   get db(): DrizzleSqliteDODatabase {
     this.#assertOpen('db')
-    return drizzle(this.#parts.storage)
+    const { drizzle, storage } = this.#ports
+    if (drizzle !== undefined) return drizzle(storage)
+    throw new CDCError(
+      'invalid-config',
+      "tx.db: drizzle is not configured; import { drizzle } from 'drizzle-orm/durable-sqlite' and return it from " +
+        'configure(): { drizzle }',
+    )
   }
 
   /**
@@ -53,7 +64,7 @@ export class Transaction {
   emit(event: EventInput): string {
     this.#assertOpen('emit')
     const encoded = this.#encode(event)
-    this.#parts.unit.events.push(encoded)
+    this.#ports.unit.events.push(encoded)
     return encoded.id
   }
 
@@ -61,7 +72,7 @@ export class Transaction {
   emitBatch(events: readonly EventInput[]): string[] {
     this.#assertOpen('emitBatch')
     const encoded = events.map((event) => this.#encode(event))
-    for (const event of encoded) this.#parts.unit.events.push(event)
+    for (const event of encoded) this.#ports.unit.events.push(event)
     return encoded.map((event) => event.id)
   }
 
@@ -72,7 +83,7 @@ export class Transaction {
    */
   emitChange(change: StoreChange): string {
     this.#assertOpen('emitChange')
-    const { unit, createId, attribution } = this.#parts
+    const { unit, createId, attribution } = this.#ports
     const encoded = encodeChange(change, createId, attribution)
     unit.events.push(encoded)
     return encoded.id
@@ -86,9 +97,9 @@ export class Transaction {
    */
   execute<Row extends Record<string, SqlStorageValue>>(query: SQL | string, ...params: unknown[]): Row[] {
     this.#assertOpen('execute')
-    const statement = typeof query === 'string' ? { sql: query, params } : dialect.sqlToQuery(query)
+    const statement = typeof query === 'string' ? { sql: query, params } : renderSQL(query)
     // Read to the end at once: a write's unread rows would make the commit fail.
-    return this.#parts.storage.sql.exec<Row>(statement.sql, ...checkBindings(statement.params)).toArray()
+    return this.#ports.storage.sql.exec<Row>(statement.sql, ...checkBindings(statement.params)).toArray()
   }
 
   /** Called by the context: from here on the handle is of no use. */
@@ -97,7 +108,7 @@ export class Transaction {
   }
 
   #encode(event: EventInput): EncodedEvent {
-    return encodeEvent(event, this.#parts.createId, this.#parts.attribution)
+    return encodeEvent(event, this.#ports.createId, this.#ports.attribution)
   }
 
   #assertOpen(method: string): void {

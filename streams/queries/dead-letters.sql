@@ -1,7 +1,8 @@
--- The events that the pipeline refused, and what became of them: open, redriven or discarded. The record of a dead
--- letter has the place of the refused event in the log, and in its data the event's id and type and the reason; the
--- event itself waits in its object. An event that was redriven and refused once more is shown with its last reason.
--- Parameters: how far back, the same in all three places. What was redriven before that counts as open.
+-- The events that the pipeline refused, each with its outcome: open, redriven or discarded. The record of a dead letter
+-- has the place of the refused event in the log, and in its data the event's id and type and the reason. The event itself
+-- waits in its object. An event that was redriven and refused again is shown with its last reason.
+-- Parameter, marked with its name in three places: how far back. A dead letter that was redriven before that is shown as
+-- open.
 WITH letters AS (
   SELECT
     ns,
@@ -14,19 +15,19 @@ WITH letters AS (
     json_get_str("data", 'reason') AS reason
   FROM cdc.events
   WHERE type = 'cdc.dead_letter'
-    AND __ingest_ts >= now() - INTERVAL '30 days'
+    AND __ingest_ts >= now() - INTERVAL /* :window */ '30 days'
   QUALIFY ROW_NUMBER() OVER (PARTITION BY ns, json_get_str("data", 'id') ORDER BY epoch DESC, lsn DESC) = 1
 ),
 settlements AS (
   SELECT ns, id AS event_id, 'redriven' AS outcome
   FROM cdc.events
   WHERE json_contains(_meta, 'redrivenFrom')
-    AND __ingest_ts >= now() - INTERVAL '30 days'
+    AND __ingest_ts >= now() - INTERVAL /* :window */ '30 days'
   UNION ALL
   SELECT ns, json_get_str("data", 'id') AS event_id, 'discarded' AS outcome
   FROM cdc.events
   WHERE type = 'cdc.dead_letter_discarded'
-    AND __ingest_ts >= now() - INTERVAL '30 days'
+    AND __ingest_ts >= now() - INTERVAL /* :window */ '30 days'
 ),
 outcomes AS (
   SELECT ns, event_id, MAX(outcome) AS outcome

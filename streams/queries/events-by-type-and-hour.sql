@@ -1,5 +1,5 @@
 -- How many events of each type in each hour of the last day: the second query of "Consuming Events".
--- Parameters: the 24 hours; __ingest_ts is bounded with an hour more, for clocks that differ.
+-- Parameters: the 24 hours. __ingest_ts is limited to one hour more, for clocks that differ.
 SELECT type, date_trunc('hour', "timestamp") AS hour, COUNT(DISTINCT id) AS count
 FROM cdc.events
 WHERE "timestamp" > now() - INTERVAL '24 hours'

@@ -1,14 +1,13 @@
--- Whether each log is whole: by ns, source and epoch, how many LSNs are missing between the first and the last that
--- landed, which is the first missing one, how many rows are doubles of another, and how many LSNs two different
--- events claim. Logs with something wrong come first. doubled is 0 in the lake; over Basin Pipelines it counts
--- batches sent again.
--- Parameters: how far back. A log that began earlier is looked at from the first LSN of that time on, and what was
--- replayed in that time may stand alone before it: widen the window before you believe in a gap.
+-- Whether each log is whole. For each ns, source and epoch: how many LSNs are missing between the first and the last that
+-- landed, the first missing LSN, how many rows repeat another row, and how many LSNs are claimed by two different events.
+-- Logs with a problem come first. doubled is 0 in the lake; over Basin Pipelines it counts batches that were sent again.
+-- Parameter, marked with its name: how far back. A log that began earlier is checked from the first LSN of the window,
+-- and an event replayed within the window may stand alone before that: widen the window before you believe in a gap.
 WITH places AS (
   SELECT ns, source, epoch, lsn, COUNT(*) AS copies, COUNT(DISTINCT id) AS events
   FROM cdc.events
   WHERE lsn IS NOT NULL
-    AND __ingest_ts >= now() - INTERVAL '30 days'
+    AND __ingest_ts >= now() - INTERVAL /* :window */ '30 days'
   GROUP BY ns, source, epoch, lsn
 ),
 steps AS (

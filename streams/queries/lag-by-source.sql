@@ -1,7 +1,7 @@
--- How far behind the table is, by source: the seconds from an event to its place in the table, and the seconds since
--- the newest event. The sources that are furthest behind come first.
--- Parameters: the hours that are looked at. A redriven event keeps its own time and would count as late: it is left
--- out.
+-- How far the table is behind each source: the seconds from an event until it was ingested, and the seconds since the
+-- newest event. The sources that are furthest behind come first.
+-- Parameter, marked with its name: how far back. A redriven event keeps its own time and would count as late, so it is
+-- left out.
 WITH landed AS (
   SELECT
     ns,
@@ -10,7 +10,7 @@ WITH landed AS (
     lsn,
     date_part('epoch', __ingest_ts) - date_part('epoch', "timestamp") AS seconds
   FROM cdc.events
-  WHERE __ingest_ts >= now() - INTERVAL '24 hours'
+  WHERE __ingest_ts >= now() - INTERVAL /* :window */ '24 hours'
     AND NOT json_contains(_meta, 'redrivenFrom')
 )
 SELECT

@@ -1,7 +1,9 @@
--- The rows of one table as its store held them at a time, folded from the log: of each key the last change until
--- then, unless that is a delete. What it is for, and how changes are ordered, is said in state-now.sql.
--- Parameters, all in the first query: the table and its store; the time, which is compared with the time of the
--- commit; the first epoch; and since when the log is read.
+-- The rows of one table as its store held them at a time, folded from the log: for each key the last change until then,
+-- unless that is a delete. state-now.sql lists the stores, and how changes are ordered.
+--
+-- Parameters, marked with their names: the ns, and the table and its store; the time, which is compared with the time of
+-- the commit; the first and the last epoch ('' and 'Z' read all); since when the log is read, which must be before its
+-- first event; and the LSN, for the rows as they were after one event, with the event's epoch as the first and the last.
 WITH changes AS (
   SELECT
     ns,
@@ -14,20 +16,23 @@ WITH changes AS (
     __ingest_ts,
     COALESCE(NULLIF(json_get_int(_meta, 'redrivenFrom'), 0), lsn) AS place
   FROM cdc.events
-  WHERE table_url = 'startups.studio/Customer'
-    AND store = 'document'
+  WHERE ns = /* :ns */ 'startups.studio'
+    AND table_url = CONCAT(ns, '/', /* :table */ 'Customer')
+    AND store = /* :store */ 'document'
     AND op IN ('c', 'u', 'd', 'r')
-    AND "timestamp" <= '2026-11-22T12:00:00Z'
-    AND epoch >= ''
-    AND __ingest_ts >= '2026-01-01T00:00:00Z'
+    AND "timestamp" <= /* :time */ '2026-11-22T12:00:00Z'
+    AND epoch >= /* :firstEpoch */ ''
+    AND epoch <= /* :lastEpoch */ 'Z'
+    AND __ingest_ts >= /* :since */ '2026-01-01T00:00:00Z'
 ),
 last_changes AS (
   SELECT ns, "key", op, "after", "timestamp", epoch, lsn
   FROM changes
+  WHERE place <= /* :lsn */ 9007199254740991
   QUALIFY ROW_NUMBER() OVER (PARTITION BY ns, "key" ORDER BY epoch DESC, place DESC, __ingest_ts DESC) = 1
 )
 SELECT ns, "key", "after", "timestamp", epoch, lsn
 FROM last_changes
 WHERE op <> 'd'
 ORDER BY ns, "key"
-LIMIT 10000
+LIMIT /* :limit */ 10000

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
-import { type EventInput, type OutboxAdmin, PAGE_EVENTS_MAX } from 'durable-outbox'
+import { type EventInput, OutboxAdmin } from 'durable-outbox'
 import { acceptedBatches, acceptedRecords, attemptedBatches, nextFates } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -27,13 +27,13 @@ const changes: EventInput[] = [
   { type: 'Customer.created', data: { n: 4 } },
 ]
 
-/** Calls something of the outbox inside the object, as the runtime prints what leaves it as an error. */
+/** Calls the outbox inside the object, because the runtime prints every error that leaves it. */
 function refusalOf(name: string, call: (outbox: OutboxAdmin) => unknown): Promise<{ code?: string; message: string }> {
   return inNotes(name, (notes) => failureOf(() => call(notes.outbox)))
 }
 
 describe('stats', () => {
-  it('says where an outbox stands, from its first moment to its last', async () => {
+  it('reports the state of an outbox before, during and after delivery', async () => {
     configurations.set('stats', keep)
     using outbox = await outboxOf('stats')
     expect(await outbox.stats()).toMatchObject({
@@ -58,7 +58,7 @@ describe('stats', () => {
     expect(delivered).not.toHaveProperty('inFlight')
   })
 
-  it('says what is on its way, how often it was tried, and why it failed', async () => {
+  it('reports the batch in flight, its attempts, and why it failed', async () => {
     nextFates('stuck', 'reject', 'reject')
     await write('stuck', ...changes)
     await runDurableObjectAlarm(env.NOTES.getByName('stuck'))
@@ -73,7 +73,7 @@ describe('stats', () => {
     expect(Date.parse(stats.inFlight?.nextAttempt ?? '')).toBeGreaterThan(Date.now())
   })
 
-  it('tells how far the table is behind', async () => {
+  it('reports the age of the oldest pending event', async () => {
     const time = { nowMs: Date.now() }
     configurations.set('lag', { now: () => time.nowMs })
     await write('lag', { type: 'A' })
@@ -104,7 +104,7 @@ describe('list and get', () => {
     expect(await outbox.get(6)).toBeUndefined()
   })
 
-  it('give pages that go on where the last one ended', async () => {
+  it('return pages that continue where the last one ended', async () => {
     await inNotes('pages', (notes) => {
       for (const size of [3, 1, 4])
         notes.ctx.transactionSync((tx) => tx.emitBatch(Array.from({ length: size }, () => ({ type: 'A' }))))
@@ -150,7 +150,7 @@ describe('list and get', () => {
       Reflect.deleteProperty(sql, 'exec')
       return read
     })
-    // sqlite_master has a row for each table and index; the rest are the rows that are asked for.
+    // sqlite_master has a row for each table and index; the rest are the rows that were asked for.
     expect(rowsRead.stats).toBeLessThan(80)
     expect(rowsRead.get).toBeLessThan(40)
     expect(rowsRead.page).toBeLessThan(50)
@@ -158,7 +158,7 @@ describe('list and get', () => {
 })
 
 describe('pause and resume', () => {
-  it('[I6] stop the relay and its alarm, and start both again, also over an eviction', async () => {
+  it('[I6] stop the relay and its alarm, and start both again, also after an eviction', async () => {
     await write('paused', { type: 'A' })
     {
       // Given back before the eviction, which waits for it.
@@ -191,7 +191,7 @@ describe('pause and resume', () => {
 })
 
 describe('flush', () => {
-  it('sends at once, also within a backoff, and says what came of it', async () => {
+  it('sends at once, also during a backoff, and returns the result', async () => {
     nextFates('flush', 'reject', 'reject')
     await write('flush', { type: 'A' }, { type: 'B' })
     using outbox = await outboxOf('flush')
@@ -200,7 +200,7 @@ describe('flush', () => {
     expect(await outbox.flush()).toEqual({ delivered: 2, pendingEvents: 0, deadLetters: 0, isPaused: false })
   })
 
-  it('[I4] joins a run that is going on', async () => {
+  it('[I4] joins the current run', async () => {
     await write('flush-twice', { type: 'A' })
     using outbox = await outboxOf('flush-twice')
     await Promise.all([outbox.flush(), outbox.flush(), runDurableObjectAlarm(env.NOTES.getByName('flush-twice'))])
@@ -219,18 +219,18 @@ describe('dead letters', () => {
     using outbox = await outboxOf('redrive')
     const [letter] = (await outbox.deadLetters()).items
     if (letter === undefined) throw new Error('there is no dead letter')
-    // Somebody has mended the event by changing what the pipeline takes; here, by another type.
+    // Stands for a fix of the pipeline: the event gets a type that it accepts.
     await inNotes('redrive', (notes) =>
-      notes.ctx.storage.sql.exec(`UPDATE _cdc_dead_letter SET event = replace(event, '"Poison"', '"Mended"')`),
+      notes.ctx.storage.sql.exec(`UPDATE _cdc_dead_letter SET event = replace(event, '"Poison"', '"Fixed"')`),
     )
     expect(await outbox.redrive({ ids: [letter.id] })).toEqual({ redriven: 1 })
     expect((await outbox.deadLetters()).items).toEqual([])
     const record = (await drain('redrive')).at(-1)
-    expect(record).toMatchObject({ lsn: 4, id: letter.id, type: 'Mended', _meta: { redrivenFrom: 2 } })
+    expect(record).toMatchObject({ lsn: 4, id: letter.id, type: 'Fixed', _meta: { redrivenFrom: 2 } })
     expect(record?.timestamp).toBe(letter.event.timestamp)
   })
 
-  it('are redriven in bulk, as many as the limit says', async () => {
+  it('are redriven in bulk, up to the limit', async () => {
     await poisoned('bulk', 'Poison', 'Poison', 'Poison')
     using outbox = await outboxOf('bulk')
     expect(await outbox.redrive({ all: true, limit: 2 })).toEqual({ redriven: 2, nextLSN: 3 })
@@ -282,7 +282,7 @@ describe('replay', () => {
     expect((await outbox.stats()).ackedLSN).toBe(7)
   })
 
-  it('refuses what is pending, and what is not kept any more', async () => {
+  it('refuses events that are pending or no longer kept', async () => {
     await write('replay-pending', { type: 'A' })
     expect(await refusalOf('replay-pending', (outbox) => outbox.replay({ fromLSN: 1, toLSN: 1 }))).toMatchObject({
       code: 'not-found',
@@ -297,18 +297,18 @@ describe('replay', () => {
 describe('every call', () => {
   it.each<[string, (outbox: OutboxAdmin) => unknown]>([
     ['list with an unknown field', (outbox) => outbox.list({ nothing: 1 } as never)],
-    ['list with a status that there is not', (outbox) => outbox.list({ status: 'lost' } as never)],
-    ['list of nothing', (outbox) => outbox.list({ limit: 0 })],
-    ['list of too much', (outbox) => outbox.list({ limit: PAGE_EVENTS_MAX + 1 })],
+    ['list with an unknown status', (outbox) => outbox.list({ status: 'lost' } as never)],
+    ['list with a limit of 0', (outbox) => outbox.list({ limit: 0 })],
+    ['list with a limit that is too high', (outbox) => outbox.list({ limit: OutboxAdmin.limits.pageEvents + 1 })],
     ['list from a fraction', (outbox) => outbox.list({ from: 1.5 })],
-    ['get of no LSN', (outbox) => outbox.get('1' as never)],
+    ['get of something that is not an LSN', (outbox) => outbox.get('1' as never)],
     ['redrive of everything by accident', (outbox) => outbox.redrive({})],
-    ['redrive of an id that is none', (outbox) => outbox.redrive({ ids: ['x'] })],
+    ['redrive of something that is not an id', (outbox) => outbox.redrive({ ids: ['x'] })],
     ['discard without a reason', (outbox) => outbox.discard({ all: true } as never)],
     ['discard of everything by accident', (outbox) => outbox.discard({ reason: 'because' })],
     ['replay backwards', (outbox) => outbox.replay({ fromLSN: 2, toLSN: 1 })],
-    ['replay of nothing', (outbox) => outbox.replay({} as never)],
-  ])('refuses nonsense: %s', async (_, call) => {
+    ['replay without a range', (outbox) => outbox.replay({} as never)],
+  ])('refuses a bad argument: %s', async (_, call) => {
     expect(await refusalOf('nonsense', call)).toMatchObject({ code: 'invalid-argument' })
   })
 })

@@ -85,19 +85,19 @@ describe('the token', () => {
     expect(await send(`/notes/locked/stats?${query.toString()}`, {})).toMatchObject({ status: 401 })
   })
 
-  it('[I8] comes before everything else, so that a stranger learns nothing', async () => {
+  it('[I8] is checked before anything else, so that a stranger learns nothing', async () => {
     for (const path of ['/', '/notes', '/notes/a/nothing', '/nothing/a/stats'])
       expect(await send(path, { body: '{' })).toMatchObject({ status: 401 })
   })
 
-  it('is taken as it is configured, also with a line break behind it', async () => {
+  it('may be configured with a line break at its end', async () => {
     const headers = { authorization: 'bearer s3cret' }
     expect(await send('/notes/open/stats', { headers }, { ADMIN_TOKEN: 's3cret\n' })).toMatchObject({ status: 200 })
   })
 })
 
 describe('every call', () => {
-  it('answers with what the RPC answers', async () => {
+  it('returns what the RPC returns', async () => {
     configurations.set('calls', keep)
     await write('calls', 'A', 'B', 'Poison')
     expect(await call('calls', 'stats')).toMatchObject({ ns: 'calls', pendingEvents: 3, isPaused: false })
@@ -132,7 +132,7 @@ describe('every call', () => {
   )
 })
 
-describe('a request that makes no sense', () => {
+describe('a request that is not valid', () => {
   it.each([
     'constructor',
     '__proto__',
@@ -144,10 +144,10 @@ describe('a request that makes no sense', () => {
     'dispose',
     'Stats',
     'stats%20',
-  ])('[I8] reaches nothing but the calls: %s', async (method) => {
+  ])('[I8] reaches only the methods of the outbox: %s', async (method) => {
     expect(await post(`/notes/names/${method}`, '{}')).toMatchObject({
       status: 404,
-      body: { code: 'not-found', error: expect.stringContaining('there are stats, list, get, flush') },
+      body: { code: 'not-found', error: expect.stringContaining('the methods are stats, list, get, flush') },
     })
     expect(found).not.toContain('notes/names')
   })
@@ -167,15 +167,18 @@ describe('a request that makes no sense', () => {
     expect(answer.headers.get('allow')).toBe('POST')
   })
 
-  it.each(['{', 'undefined', '{"limit":1}{"limit":2}', '\u0000', "{'limit':1}"])('is no JSON: %s', async (body) => {
-    expect(await post('/notes/a/list', body)).toMatchObject({
-      status: 400,
-      body: { code: 'invalid-argument', error: 'admin: the body is not JSON', retryable: false },
-    })
-  })
+  it.each(['{', 'undefined', '{"limit":1}{"limit":2}', '\u0000', "{'limit':1}"])(
+    'is refused if its body is not JSON: %s',
+    async (body) => {
+      expect(await post('/notes/a/list', body)).toMatchObject({
+        status: 400,
+        body: { code: 'invalid-argument', error: 'admin: the body is not JSON', retryable: false },
+      })
+    },
+  )
 
   it.each(['text/plain', 'application/x-www-form-urlencoded', 'application/json-seq', ''])(
-    'is sent as %s',
+    'is refused if it is sent as %s',
     async (type) => {
       expect(await post('/notes/a/list', '{}', { 'content-type': type })).toMatchObject({ status: 415 })
       expect(await post('/notes/a/list', '{}', { 'content-type': 'Application/JSON; charset=utf-8' })).toMatchObject({
@@ -205,11 +208,11 @@ describe('a request that makes no sense', () => {
   it.each([
     ['arrays', `${'['.repeat(30_000)}${']'.repeat(30_000)}`],
     ['objects', `${'{"a":'.repeat(10_000)}1${'}'.repeat(10_000)}`],
-  ])('[I7] is nested without end: %s', async (_, body) => {
+  ])('[I7] is refused if it is nested too deeply: %s', async (_, body) => {
     expect(await post('/notes/a/list', body)).toMatchObject({ status: 400, body: { code: 'invalid-argument' } })
   })
 
-  it('[I7] is too large, whether it says so or not', async () => {
+  it('[I7] is refused if it is too large, whatever its content-length', async () => {
     const body = JSON.stringify({ type: 'x'.repeat(64 * 1024) })
     expect(await post('/notes/large/list', body)).toMatchObject({ status: 413, body: { code: 'body-too-large' } })
     const said = { 'content-length': String(body.length) }
@@ -221,14 +224,14 @@ describe('a request that makes no sense', () => {
 })
 
 describe('a call that fails', () => {
-  it('says what the outbox says, with the status of its code', async () => {
+  it('has the message of the outbox, with the status of its code', async () => {
     expect(await post('/notes/empty/replay', '{"fromLSN":1,"toLSN":1}')).toMatchObject({
       status: 404,
       body: { code: 'not-found', error: expect.stringContaining('replay: LSN 1 was not delivered'), retryable: false },
     })
   })
 
-  it('says 503 where the pipeline gives no answer, and that it can be tried again', async () => {
+  it('is 503 and retryable if the pipeline does not answer', async () => {
     configurations.set('hanging', keep)
     await write('hanging', 'A')
     await drain('hanging')
@@ -256,7 +259,7 @@ describe('a call that fails', () => {
       { status: 429, body: { error: 'a secret' } },
     ],
     [{}, { status: 500, body: { code: 'internal', retryable: false } }],
-  ])('keeps what was not written to be read to itself: an error with %o', async (properties, expected) => {
+  ])('does not reveal the message of an error that is not ours: %o', async (properties, expected) => {
     const failing = outboxRoutes(() => {
       throw Object.assign(new Error('a secret'), properties)
     })

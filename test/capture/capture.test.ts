@@ -277,16 +277,12 @@ describe('a captured table', () => {
 
   it('refuses what no event can carry, and writes nothing', async () => {
     await withUsers('refused', async (object, sql) => {
-      const withNUL = await failureOf(() => sql.exec('INSERT INTO users VALUES (1, ?, 1)', 'a\0b'))
-      expect(withNUL).toMatchObject({ code: 'event-invalid', message: expect.stringContaining('NUL') })
       const large = await failureOf(() => sql.exec('INSERT INTO users VALUES (1, ?, 1)', 'x'.repeat(1_100_000)))
       expect(large).toMatchObject({ code: 'event-too-large' })
       sql.exec('CREATE TABLE named (name TEXT PRIMARY KEY)')
       object.ctx.capture('named')
-      expect(await failureOf(() => sql.exec("INSERT INTO named VALUES ('')"))).toMatchObject({ code: 'event-invalid' })
-      expect(await failureOf(() => sql.exec('INSERT INTO named VALUES (NULL)'))).toMatchObject({
-        code: 'event-invalid',
-      })
+      const long = await failureOf(() => sql.exec('INSERT INTO named VALUES (?)', 'x'.repeat(1_025)))
+      expect(long).toMatchObject({ code: 'event-invalid', message: expect.stringContaining('1024 characters') })
       expect(events(object)).toEqual([])
       expect(sql.exec('SELECT * FROM users').toArray()).toEqual([])
     })

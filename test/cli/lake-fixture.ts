@@ -1,5 +1,5 @@
-// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in
-// its local R2, written by the library's own writer through the same bucket that `wrangler dev` would use.
+// A lake on disk for the tests of the command: a project with a wrangler.toml like a user's, and an Iceberg table in its
+// local R2, written by the library's own writer through the bucket that `wrangler dev` would use.
 
 import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -52,7 +52,7 @@ export async function createProject() {
 export function runIn(
   root: string,
   args: readonly string[],
-  more: { stdin?: string; columns?: number } = {},
+  more: { stdin?: string; columns?: number; env?: Record<string, string> } = {},
 ): Promise<Run> {
   return runCommand(args, { cwd: root, ...more })
 }

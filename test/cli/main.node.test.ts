@@ -36,7 +36,12 @@ describe('durable-outbox', () => {
       })
   })
 
-  it('prints its help to stderr and fails when it is given nothing', async () => {
+  it('has a help with short lines and an example for each command', async () => {
+    expect(commands.flatMap(({ help }) => help.split('\n')).filter((line) => line.length > 100)).toEqual([])
+    for (const { help } of commands) expect(help).toMatch(/^Usage: durable-outbox [^]*\nExample: .*\n$/)
+  })
+
+  it('prints its help to stderr and fails if it is given nothing', async () => {
     expect(await runIn(project.root, [])).toMatchObject({
       code: 2,
       stdout: '',
@@ -46,7 +51,7 @@ describe('durable-outbox', () => {
 
   it.each([
     { args: ['qurey', 'SELECT 1'], error: 'durable-outbox: unknown command qurey; the commands are: query' },
-    { args: ['--verbose'], error: 'durable-outbox: unknown flag --verbose' },
+    { args: ['--verbose'], error: 'durable-outbox: unknown option --verbose' },
     {
       args: ['query', 'SELECT 1', '--jsn'],
       error: "durable-outbox query: Unknown option '--jsn'; see durable-outbox query --help",
@@ -78,9 +83,7 @@ describe('durable-outbox', () => {
 describe('durable-outbox query without a table', () => {
   it('has events with its columns and no rows', async () => {
     const run = await runIn(project.root, ['query', 'DESCRIBE cdc.events', '--json'])
-    expect(run.stderr).toBe(
-      'no table yet in .wrangler/state or .wrangler/demo; run npm run demo or npm run dev first\n',
-    )
+    expect(run.stderr).toBe('no table yet in .wrangler/state; start wrangler dev and commit an event first\n')
     const columns: { column_name: string; column_type: string }[] = JSON.parse(run.stdout)
     expect(columns.map((column) => column.column_name)).toEqual(EVENTS_COLUMNS.map((column) => column.name))
     expect(columns.map((column) => column.column_type)).toEqual(
@@ -108,13 +111,14 @@ describe('durable-outbox query without a table', () => {
     expect(run).toEqual({
       code: 0,
       stdout: '[\n{"n":0}\n]\n',
-      stderr: 'no table yet in elsewhere; run npm run demo or npm run dev first\n',
+      stderr: 'no table yet in elsewhere; start wrangler dev and commit an event first\n',
     })
   })
 
-  it('says so when there is no wrangler configuration', async () => {
+  it('reports that there is no wrangler configuration, of any kind', async () => {
     const run = await runIn(await mkdtemp(join(tmpdir(), 'no-config-')), ['query', 'SELECT 1'])
-    expect(run).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining('name it with --config') })
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toMatch(/no wrangler\.json, wrangler\.jsonc or wrangler\.toml in .*; name it with --config/)
   })
 })
 
@@ -124,7 +128,7 @@ describe('durable-outbox query with SQL that fails', () => {
     ['SELECT * FROM evnts', 'Table with name evnts does not exist'],
     ['SELECT nothing FROM events', 'Referenced column "nothing" not found'],
     ["SELECT CAST('x' AS INTEGER)", 'Could not convert string'],
-  ])('passes on what DuckDB says about %s', async (sql, error) => {
+  ])('shows what DuckDB reports about %s', async (sql, error) => {
     const run = await runIn(project.root, ['query', sql, '--json'])
     expect(run).toMatchObject({ code: 1, stdout: '' })
     expect(run.stderr).toContain(error)
@@ -136,33 +140,66 @@ describe('durable-outbox query with SQL that fails', () => {
     expect(JSON.parse((await runIn(project.root, ['query', sql, '--json'])).stdout)).toEqual([{ n: 42 }])
   })
 
-  it('takes SQL that begins with a comment for SQL', async () => {
+  it('accepts SQL that begins with a comment', async () => {
     for (const sql of ['-- a comment\nSELECT 1 AS n', '--a comment\nSELECT 1 AS n'])
       expect(JSON.parse((await runIn(project.root, ['query', '--json', sql])).stdout)).toEqual([{ n: 1 }])
   })
 })
 
+describe('a missing package', () => {
+  /** Makes one package look as if it were not installed. */
+  const without = (name: string) =>
+    `data:text/javascript,${encodeURIComponent(`
+    import { registerHooks } from 'node:module'
+    registerHooks({
+      resolve(specifier, context, next) {
+        if (specifier !== '${name}') return next(specifier, context)
+        throw Object.assign(new Error('Cannot find package'), { code: 'ERR_MODULE_NOT_FOUND' })
+      },
+    })`)}`
+
+  it.each([
+    { args: ['query', 'SELECT 1'], name: '@duckdb/node-api' },
+    { args: ['state', 'document/Customer'], name: '@duckdb/node-api' },
+    { args: ['verify'], name: '@duckdb/node-api' },
+    { args: ['verify', '--url', 'http://127.0.0.1:9'], name: '@duckdb/node-api' },
+    { args: ['reconcile', '--url', 'http://127.0.0.1:9'], name: '@duckdb/node-api' },
+    { args: ['reconcile', '--url', 'http://127.0.0.1:9'], name: 'wrangler' },
+  ])('is reported by $args.0 before it does anything: $name', async ({ args, name }) => {
+    const bin = join(import.meta.dirname, '../../src/cli/bin.ts')
+    const running = promisify(execFile)(process.execPath, ['--import', without(name), bin, ...args], {
+      cwd: project.root,
+    })
+    // Nothing else was noted before: neither where the table lies, nor that the server does not answer.
+    await expect(running).rejects.toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: `durable-outbox ${args[0]}: the package ${name} is not installed; npm install -D ${name}\n`,
+    })
+  })
+})
+
 describe('importOptional', () => {
-  it('says what to install when a package is missing', async () => {
+  it('names the command that installs a missing package', async () => {
     const missing = Object.assign(new Error("Cannot find package 'x'"), { code: 'ERR_MODULE_NOT_FOUND' })
     const load = () => Promise.reject(missing)
-    await expect(importOptional('x', 'query', load)).rejects.toMatchObject({
+    await expect(importOptional('x', load)).rejects.toMatchObject({
       code: 'not-found',
-      message: 'query needs the package x, which is not installed; npm install -D x',
+      message: 'the package x is not installed; npm install -D x',
     })
   })
 
-  it('says what went wrong when a package does not load', async () => {
+  it('shows why a package does not load', async () => {
     const broken = new Error('invalid ELF header')
     const load = () => Promise.reject(broken)
-    await expect(importOptional('x', 'query', load)).rejects.toThrow('which does not load (invalid ELF header)')
+    await expect(importOptional('x', load)).rejects.toThrow('the package x does not load (invalid ELF header)')
   })
 })
 
 describe('durable-outbox query with a wrong configuration', () => {
   it.each([
     ['without the bucket', 'name = "x"\ncompatibility_date = "2026-08-01"\n', 'binds no R2 bucket as LAKE_BUCKET'],
-    ['that is no TOML', 'name = = "x"', 'cannot be read'],
+    ['that is not TOML', 'name = = "x"', 'cannot be read'],
   ])('explains a file %s', async (_, toml, error) => {
     const { root, remove } = await createProject()
     await writeFile(join(root, 'wrangler.toml'), toml)

@@ -1,4 +1,4 @@
-// The command against a server that says what a test wants it to; and once against the real Worker.
+// The command against a server with scripted answers, and once against the real Worker.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
@@ -19,11 +19,11 @@ interface Call {
 interface Reply {
   status?: number
   headers?: Record<string, string>
-  /** What is no text is sent as JSON. */
+  /** A text is sent as it is, anything else as JSON. */
   body: unknown
 }
 
-/** What the server was asked, and what it will say, in order. */
+/** The calls that the server got, and the answers that it will give, in order. */
 let calls: Call[] = []
 let replies: Reply[] = []
 let server: Server
@@ -49,7 +49,7 @@ beforeEach(() => {
   replies = []
 })
 
-// A test that sets replies which nobody asks for has missed something.
+// An answer that nobody asked for means that a test has missed something.
 afterEach(() => {
   if (replies.length > 0) throw new Error(`the command did not ask for ${JSON.stringify(replies)}`)
 })
@@ -75,7 +75,7 @@ async function run(args: readonly string[], env: Record<string, string> = {}, co
   return { code, stdout, stderr }
 }
 
-/** Runs an action on customers/acme of the server, which gives these answers. */
+/** Runs an action on customers/acme of the server, which sends these answers. */
 function act(action: readonly string[], ...bodies: readonly unknown[]): Promise<Run> {
   replies.push(...bodies.map((body) => ({ body })))
   return run(['customers/acme', ...action, '--url', url])
@@ -117,6 +117,24 @@ describe('stats', () => {
     expect(calls).toMatchObject([{ path: '/admin/outbox/customers/acme/stats', argument: undefined }])
   })
 
+  it('prints a snapshot per line, with what is known about it', async () => {
+    const snapshots = [
+      { name: 'document/Customer', rows: 120, startedAt: '2026-11-22T10:00:00.000Z' },
+      { name: 'graph/Social', rows: 3, startedAt: '2026-11-22T09:00:00.000Z', error: 'a row is too large' },
+    ]
+    const { stdout } = await act(['stats'], { ...stats, captured: { people: 'live' }, snapshots })
+    expect(stdout).toContain('snapshots.document/Customer  rows 120, startedAt 2026-11-22T10:00:00.000Z\n')
+    expect(stdout).toMatch(/^snapshots\.graph\/Social +rows 3, startedAt .*, error a row is too large$/m)
+    expect(stdout).toMatch(/^captured\.people +live$/m)
+    expect((await act(['stats'], { ...stats, snapshots: [] })).stdout).not.toContain('snapshots')
+  })
+
+  it('notes an outbox that never had an event: the name may be misspelt', async () => {
+    const run = await act(['stats'], { ...stats, lastLSN: 0 })
+    expect(run).toMatchObject({ code: 0, stderr: expect.stringMatching(/^customers\/acme has never had an event/) })
+    expect((await act(['stats'], stats)).stderr).toBe('')
+  })
+
   it('prints the answer itself as JSON', async () => {
     expect(JSON.parse((await act(['stats', '--json'], stats)).stdout)).toEqual(stats)
   })
@@ -133,14 +151,14 @@ describe('the object', () => {
     ['customers/acme', '/customers/acme/'],
     ['customers/a/b c', '/customers/a%2Fb%20c/'],
     ['films/Zürich?#', '/films/Z%C3%BCrich%3F%23/'],
-  ])('is reached by its name, whatever characters it has: %s', async (place, path) => {
+  ])('is reached by its name, with any characters: %s', async (place, path) => {
     replies.push({ body: stats })
     expect(await run([place, 'stats', '--url', `${url}/`])).toMatchObject({ code: 0 })
     expect(calls[0]?.path).toBe(`/admin/outbox${path}stats`)
   })
 
   it.each(['acme', '/acme', 'customers/', '', 'customers/..', 'customers/.', '../acme', './acme'])(
-    'is refused where it is not <class>/<object>: "%s"',
+    'is refused if it is not <class>/<object>: "%s"',
     async (place) => {
       expect(await run([place, 'stats', '--url', url])).toMatchObject({ code: 2, stdout: '' })
       expect(calls).toEqual([])
@@ -166,7 +184,7 @@ describe('list', () => {
     })
   })
 
-  it('prints a page as a table, and says how to go on', async () => {
+  it('prints a page as a table, and how to get the next', async () => {
     const { code, stdout, stderr } = await act(['list'], { items: [event], nextLSN: 2 })
     expect({ code, stderr }).toEqual({ code: 0, stderr: 'there may be more: --from 2, or --all-pages\n' })
     expect(stdout.split('\n')).toMatchObject([
@@ -212,7 +230,7 @@ describe('get', () => {
     expect(calls).toMatchObject([{ path: '/admin/outbox/customers/acme/get', argument: 3 }])
   })
 
-  it('fails where there is no such event', async () => {
+  it('fails if there is no such event', async () => {
     expect(await act(['get', '99'], null)).toMatchObject({
       code: 1,
       stdout: '',
@@ -223,7 +241,7 @@ describe('get', () => {
 })
 
 describe('pause, resume and flush', () => {
-  it('say what they did', async () => {
+  it('report what they did', async () => {
     expect((await act(['pause'], null)).stdout).toMatch(/^paused;/)
     expect((await act(['resume'], null)).stdout).toBe('resumed\n')
     expect((await act(['flush'], { delivered: 2, pendingEvents: 0 })).stdout).toBe(
@@ -263,7 +281,7 @@ describe('dead letters', () => {
     expect(calls.slice(1).map((call) => call.argument)).toEqual([{ all: true }, { all: true, from: 101, to: 5_000 }])
   })
 
-  it('are redriven no more than --limit says', async () => {
+  it('are redriven up to --limit', async () => {
     expect((await act(['redrive', '--all', '--limit', '2'], stats, { redriven: 2, nextLSN: 3 })).stdout).toBe(
       '2 redriven\n',
     )
@@ -277,39 +295,39 @@ describe('dead letters', () => {
     expect(await act(['discard', '--all'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--reason') })
   })
 
-  it('are not chosen by accident: the server refuses, and the command says what to give', async () => {
+  it('are not chosen by accident: the server refuses, and the command names the options', async () => {
     const said = 'outbox.redrive: say which dead letters: { ids }, a filter, or { all: true }'
     replies.push({ body: stats }, refusal(400, 'invalid-argument', said))
     const { code, stdout, stderr } = await run(['customers/acme', 'redrive', '--url', url])
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toBe(`durable-outbox ${said} (here: --id <id>, --type and so on, or --all)\n`)
+    expect(stderr).toBe(`durable-outbox outbox: ${said} (here: --id <id>, --type and so on, or --all)\n`)
     // Nothing that the command adds may count as a choice.
     expect(calls[1]?.argument).toEqual({})
   })
 
-  it('are counted where it fails half-way', async () => {
+  it('are counted if it fails half-way', async () => {
     replies.push({ body: stats }, { body: { redriven: 100, nextLSN: 5 } }, refusal(503, 'unavailable', 'try again'))
     expect(await run(['customers/acme', 'redrive', '--all', '--url', url])).toEqual({
       code: 1,
       stdout: '',
-      stderr: '100 redriven; it failed before LSN 5\ndurable-outbox try again\n',
+      stderr: '100 redriven; it failed before LSN 5\ndurable-outbox outbox: try again\n',
     })
   })
 })
 
 describe('snapshot', () => {
-  it('begins one', async () => {
+  it('is started', async () => {
     const { stdout } = await act(['snapshot', 'document/Customer', '--chunk', '100'], {
       name: 'document/Customer',
       rows: 0,
     })
-    expect(stdout).toContain('begun: document/Customer')
+    expect(stdout).toContain('started: document/Customer')
     expect(calls.map((call) => call.argument)).toEqual([{ store: 'document/Customer', chunk: 100 }])
   })
 })
 
 describe('replay', () => {
-  it('goes on until the range is done', async () => {
+  it('continues until the range is done', async () => {
     const { stdout } = await act(
       ['replay', '--from-lsn', '2', '--to-lsn', '2500'],
       { replayed: 1_000, nextLSN: 1_002 },
@@ -330,7 +348,7 @@ describe('the token', () => {
     ['from the environment', [], { ADMIN_TOKEN: 's3cret' }, 'Bearer s3cret'],
     ['from --token, which comes first', ['--token', 'other'], { ADMIN_TOKEN: 's3cret' }, 'Bearer other'],
     ['without the line break of a file', [], { ADMIN_TOKEN: 's3cret\n' }, 'Bearer s3cret'],
-    ['not at all where there is none', [], { ADMIN_TOKEN: '' }, undefined],
+    ['not at all if there is none', [], { ADMIN_TOKEN: '' }, undefined],
   ])('is sent %s', async (_, args, env: Record<string, string>, authorization) => {
     replies.push({ body: stats })
     await run(['customers/acme', 'stats', '--url', url, ...args], env)
@@ -342,12 +360,12 @@ describe('the token', () => {
     'http://127.0.0.1.example.com',
     'http://localhost.example.com:8787',
     'http://10.0.0.1',
-  ])('[I8] does not travel unencrypted, but on this machine: %s', async (host) => {
+  ])('[I8] is not sent unencrypted, except on this machine: %s', async (host) => {
     const result = await run(['customers/acme', 'stats', '--url', host, '--token', 's3cret'])
     expect(result).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('unencrypted; use https') })
   })
 
-  it('[I8] is not sent on to where a server redirects, and is never printed', async () => {
+  it('[I8] is not sent on to the target of a redirect, and is never printed', async () => {
     replies.push({ status: 308, headers: { location: 'https://example.com/' }, body: '' })
     const redirected = await run(['customers/acme', 'stats', '--url', url, '--token', 's3cret'])
     expect(redirected).toMatchObject({ code: 1, stderr: expect.stringContaining('redirects to https://example.com/') })
@@ -356,23 +374,23 @@ describe('the token', () => {
     for (const { stdout, stderr } of [redirected, unsendable]) expect(stdout + stderr).not.toContain('s3cret')
   })
 
-  it('is asked for where the server misses it', async () => {
+  it('is asked for if the server needs it', async () => {
     replies.push(refusal(401, 'unauthorized', 'admin: no token'))
     const { code, stderr } = await run(['customers/acme', 'stats', '--url', url])
     expect(code).toBe(1)
-    expect(stderr).toContain('admin: no token (give it the token of the Worker: ADMIN_TOKEN in the environment')
+    expect(stderr).toContain('admin: no token (give it the token: ADMIN_TOKEN in the environment, or --token)')
   })
 })
 
 describe('a server that is not there, or another one', () => {
-  it('is told from a Worker that runs', async () => {
+  it('is reported if it does not run', async () => {
     const gone = createServer()
     const nowhere = await listen(gone)
     await new Promise((resolve) => gone.close(resolve))
     expect(await run(['customers/acme', 'stats', '--url', nowhere])).toEqual({
       code: 1,
       stdout: '',
-      stderr: `durable-outbox outbox: ${nowhere} refuses connections; is \`npm run dev\` running?\n`,
+      stderr: `durable-outbox outbox: ${nowhere} refuses connections; is wrangler dev running?\n`,
     })
   })
 
@@ -381,7 +399,7 @@ describe('a server that is not there, or another one', () => {
     { status: 200, body: 'hello', error: 'answered 200 without the JSON of outboxRoutes' },
     { status: 500, body: { message: 'oops' }, error: 'answered 500 without the JSON of outboxRoutes' },
     { status: 200, body: ['something else'], error: 'the answer is not that of this version' },
-  ])('is told from a Worker with the routes: $status $body', async ({ status, body, error }) => {
+  ])('is reported if it has no such routes: $status $body', async ({ status, body, error }) => {
     replies.push({ status, body })
     const { code, stderr } = await run(['customers/acme', 'stats', '--url', url])
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(error) })
@@ -389,7 +407,7 @@ describe('a server that is not there, or another one', () => {
 
   it('cannot drive the terminal with its message', async () => {
     replies.push(refusal(404, 'not-found', 'no \u001b[2J'))
-    expect((await run(['customers/acme', 'stats', '--url', url])).stderr).toBe('durable-outbox no \\u001b[2J\n')
+    expect((await run(['customers/acme', 'stats', '--url', url])).stderr).toBe('durable-outbox outbox: no \\u001b[2J\n')
   })
 })
 
@@ -409,7 +427,7 @@ describe('a command line that makes no sense', () => {
     [['customers/acme', 'replay', '--from-lsn', '1'], 'replay needs --from-lsn <lsn> and --to-lsn <lsn>'],
     [['customers/acme', 'snapshot'], 'snapshot needs one more word: snapshot <store>'],
     [['customers/acme', 'stats', '--url', 'localhost:8787'], '--url localhost:8787 is not an http or https URL'],
-    [['customers/acme', 'stats', '--url', 'https://a:b@example.com'], '--url is more than the address of a Worker'],
+    [['customers/acme', 'stats', '--url', 'https://a:b@example.com'], '--url is more than the address of a server'],
   ])('exits with 2: %s', async (args, error) => {
     expect(await run(args)).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(error) })
     expect(calls).toEqual([])
@@ -429,7 +447,7 @@ describe('the real Worker', () => {
     rmSync(state, { recursive: true, force: true })
   })
 
-  it('[I8] shows an outbox to who has the token, and to nobody else', async () => {
+  it('[I8] shows an outbox to a caller with the token, and to no other', async () => {
     const body = JSON.stringify({ name: 'Alice', email: 'alice@example.com' })
     await fetch(`${worker.url}/customers/a%2Fb`, { method: 'POST', body })
     const at = ['--url', worker.url]

@@ -2,35 +2,44 @@ import { DuckDBInstance } from '@duckdb/node-api'
 import * as duckdb from '@duckdb/node-api'
 import { describe, expect, it } from 'vitest'
 import { runSQL } from '../../src/cli/duckdb.ts'
-import { writeCsv, writeJSON, writeTable } from '../../src/cli/output.ts'
+import { type Format, printRows } from '../../src/cli/output.ts'
+import { ioOf } from '../../src/cli/command.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 
-type Print = (result: Awaited<ReturnType<typeof runSQL>>, write: (text: string) => void) => Promise<void>
-
-async function print(sql: string, how: Print): Promise<string> {
+async function print(sql: string, format: Format, columns?: number): Promise<string> {
   let text = ''
-  await how(await runSQL(duckdb, { columns: EVENTS_COLUMNS, files: [] }, sql), (chunk) => {
-    text += chunk
-  })
+  const process = {
+    stdout: (chunk: string) => (text += chunk),
+    stderr: () => {},
+    stdin: async () => '',
+    cwd: '',
+    env: {},
+  }
+  const result = await runSQL(duckdb, { columns: EVENTS_COLUMNS, files: [] }, sql)
+  await printRows(result, format, ioOf({ ...process, columns }))
   return text
 }
 
 async function json(sql: string): Promise<unknown> {
-  return JSON.parse(await print(sql, writeJSON))
+  return JSON.parse(await print(sql, { json: true }))
 }
 
-function table(sql: string, width?: number): Promise<string> {
-  return print(sql, (result, write) => writeTable(result, write, { width, maxRows: 1_000 }))
+function csv(sql: string): Promise<string> {
+  return print(sql, { csv: true })
 }
 
-describe('writeJSON', () => {
-  it('prints integers as numbers where they are exact and as text where not', async () => {
+function table(sql: string, columns?: number): Promise<string> {
+  return print(sql, {}, columns)
+}
+
+describe('rows as JSON', () => {
+  it('prints integers as numbers if those are exact, otherwise as text', async () => {
     expect(await json('SELECT 9007199254740991 AS a, 9007199254740993 AS b, CAST(-5 AS HUGEINT) AS c')).toEqual([
       { a: 9007199254740991, b: '9007199254740993', c: -5 },
     ])
   })
 
-  it('prints decimals as numbers where they are exact and as text where not', async () => {
+  it('prints decimals as numbers if those are exact, otherwise as text', async () => {
     expect(await json('SELECT 1.25 AS a, CAST(12345678901234567890.5 AS DECIMAL(38, 1)) AS b')).toEqual([
       { a: 1.25, b: '12345678901234567890.5' },
     ])
@@ -71,23 +80,23 @@ describe('writeJSON', () => {
   })
 })
 
-describe('writeCsv', () => {
+describe('rows as CSV', () => {
   it('quotes commas, quotes and line breaks, and tells null from the empty text', async () => {
     const sql = `SELECT 'a,b' AS "x,y", 'say "hi"' AS q, 'two' || chr(10) || 'lines' AS n, NULL AS null_, '' AS empty, 1.5 AS d`
-    expect(await print(sql, writeCsv)).toBe('"x,y",q,n,null_,empty,d\r\n"a,b","say ""hi""","two\nlines",,"",1.5\r\n')
+    expect(await csv(sql)).toBe('"x,y",q,n,null_,empty,d\r\n"a,b","say ""hi""","two\nlines",,"",1.5\r\n')
   })
 
   it('is read back by DuckDB as it was', async () => {
     const text = `ß, "日本" 👩‍👩‍👧`
-    const csv = await print(`SELECT '${text}' AS t`, writeCsv)
-    expect(csv).toBe(`t\r\n"ß, ""日本"" 👩‍👩‍👧"\r\n`)
+    const written = await csv(`SELECT '${text}' AS t`)
+    expect(written).toBe(`t\r\n"ß, ""日本"" 👩‍👩‍👧"\r\n`)
     const connection = await (await DuckDBInstance.create()).connect()
-    const reader = await connection.runAndReadAll(`SELECT regexp_extract($1, '"(.*)"', 1) AS t`, [csv])
+    const reader = await connection.runAndReadAll(`SELECT regexp_extract($1, '"(.*)"', 1) AS t`, [written])
     expect(reader.getRows()[0]?.[0]).toBe(text.replaceAll('"', '""'))
   })
 })
 
-describe('writeTable', () => {
+describe('rows as a table', () => {
   it('prints a table and the number of rows', async () => {
     expect(await table("SELECT 1 AS n, 'x' AS text, NULL AS nothing")).toBe(
       ['┌───┬──────┬─────────┐', '│ n │ text │ nothing │', '├───┼──────┼─────────┤', '│ 1 │ x    │ NULL    │']
@@ -102,18 +111,18 @@ describe('writeTable', () => {
     expect(lines[3]).toMatch(/^│ short │ long long .*… │$/)
   })
 
-  it('cuts nothing where the output is no terminal', async () => {
+  it('cuts nothing if the output is not a terminal', async () => {
     expect(await table("SELECT repeat('long ', 100) AS b")).toContain('long '.repeat(100))
   })
 
-  it('aligns and cuts wide characters by the cells that they take', async () => {
+  it('aligns and cuts wide characters by their width in cells', async () => {
     const lines = (
       await table("SELECT * FROM (VALUES ('日本語日本語日本語日本語日本語'), ('👍🏽 ok'), ('é')) t(x)", 24)
     ).split('\n')
     expect(lines.slice(3, 6)).toEqual(['│ 日本語日本語日本語… │', '│ 👍🏽 ok               │', '│ é                   │'])
   })
 
-  it('prints a block per row where side by side nothing would be readable', async () => {
+  it('prints a block per row if columns side by side would be too narrow', async () => {
     const columns = EVENTS_COLUMNS.map(({ name }) => `repeat('${name} ', 9) AS "${name}"`).join(', ')
     const text = await table(`SELECT ${columns}`, 80)
     expect(text).toContain('│ row 1 ')

@@ -1,4 +1,4 @@
-// Every command line that is given to wrangler, against the help of the pinned wrangler itself.
+// Every command line that wrangler gets, compared with the help of the pinned wrangler.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -21,9 +21,9 @@ const commands = [
 ]
 
 interface Help {
-  /** The command with its operand, as the first line has it. */
+  /** The command with its operand, as in the first line. */
   readonly usage: string
-  /** Flags, with what stands behind them: a type, choices, a default. */
+  /** Options, with the text beside them: a type, choices, a default. */
   readonly flags: ReadonlyMap<string, string>
 }
 
@@ -37,7 +37,7 @@ async function helpOf(words: string): Promise<Help> {
 }
 
 describe.concurrent('wrangler', () => {
-  it.each(commands)('knows `$words` with every option that it is given', async ({ words, options = {} }) => {
+  it.each(commands)('has `$words` with every option that it gets', async ({ words, options = {} }) => {
     const { usage, flags } = await helpOf(words)
     expect(usage).toMatch(new RegExp(`^wrangler ${words} <\\w+>$`))
     const required = [...flags].filter(([, about]) => about.includes('[required]')).map(([name]) => name)

@@ -24,7 +24,7 @@ const wanted: Wanted = {
   sql: 'INSERT INTO cdc_events_sink\nSELECT id\nFROM cdc_events',
 }
 
-/** An account in which everything is as it is wanted. */
+/** An account that has everything that is wanted. */
 const complete: Found = {
   hasBucket: true,
   hasCatalog: true,
@@ -43,7 +43,7 @@ function differencesOf(found: Partial<Found>, more: Partial<Wanted> = {}): reado
 }
 
 describe('the plan', () => {
-  it('keeps what is as it is wanted, creates what is missing, and nothing else, in the one order that works', () => {
+  it('keeps what is as wanted and creates what is missing, in the one order that works', () => {
     fc.assert(
       fc.property(
         fc.record({
@@ -71,7 +71,7 @@ describe('the plan', () => {
     )
   })
 
-  it('says which stream the configuration binds, where it is another', () => {
+  it('names the stream that the configuration binds, if it is another', () => {
     expect(differencesOf({ boundStream: 'another' })).toEqual([
       'the configuration has another, wanted is the id of cdc_events',
     ])
@@ -86,7 +86,7 @@ describe('the plan', () => {
       found: { stream: { id: 'abc', schema: wanted.schema, takesBindings: false } },
       differences: ['it does not take events from Workers (worker_binding is off)'],
     },
-    { found: { sink: { type: 'r2' } }, differences: ['it is of the type r2, and does not write into a catalog'] },
+    { found: { sink: { type: 'r2' } }, differences: ['its type is r2, which does not write into a catalog'] },
     {
       found: { sink: { type: 'r2_data_catalog', bucket: 'other', namespace: 'cdc' } },
       differences: [
@@ -107,7 +107,7 @@ describe('the plan', () => {
       found: { pipeline: { sql: wanted.sql.replace('SELECT id', 'SELECT *') } },
       differences: ['- SELECT *', '+ SELECT id'],
     },
-  ])('calls it a conflict that $differences.0', ({ found, more = {}, differences }) => {
+  ])('has a conflict: $differences.0', ({ found, more = {}, differences }) => {
     expect(differencesOf(found, more)).toEqual(differences)
     expect(
       plan({ ...wanted, ...more }, { ...complete, ...found }).filter((step) => step.action === 'conflict'),
@@ -120,7 +120,7 @@ describe('the schemas', () => {
   const field = fc.record({ name: fc.constantFrom('id', 'type', 'key', 'data', 'actor'), type, required: fc.boolean() })
   const schema = fc.uniqueArray(field, { selector: ({ name }) => name, maxLength: 8 }).map((fields) => ({ fields }))
 
-  it('are the same whatever the order of their columns, and whatever the account adds to them', () => {
+  it('are the same in any order of their columns, and with anything that the account adds', () => {
     fc.assert(
       fc.property(schema, (schema) => {
         const fields = schema.fields
@@ -131,7 +131,7 @@ describe('the schemas', () => {
     )
   })
 
-  it('differ in as many lines as they have columns that differ', () => {
+  it('differ in one line for each column that differs', () => {
     fc.assert(
       fc.property(schema, schema, (one, other) => {
         const columns = (schema: Schema) => new Map(schema.fields.map((field) => [field.name, JSON.stringify(field)]))
@@ -174,7 +174,7 @@ describe('the SQL', () => {
   })
 
   it.each(['SELECT * FROM events', 'INSERT INTO cdc_events SELECT 1', '-- INSERT INTO cdc_events FROM events', ''])(
-    'is refused where a name has no place: "%s"',
+    'is refused if a name has no place in it: "%s"',
     (sql) => {
       expect(() => nameTables(sql, { sink: 'out', stream: 'in' })).toThrow('streams/events.sql must be INSERT INTO')
     },
@@ -197,7 +197,7 @@ describe('the SQL', () => {
     ["SELECT '--a'", "SELECT '--b'"],
     ['SELECT "A"', 'SELECT "a"'],
     ['SELECT a\n, b', 'SELECT a'],
-  ])('is another where a text or a word is: %s', (one, other) => {
+  ])('differs in a text or a word: %s', (one, other) => {
     expect(diffSQL(one, other).length).toBeGreaterThan(0)
   })
 })

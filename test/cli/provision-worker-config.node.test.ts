@@ -74,14 +74,14 @@ const jsonLine = fc.oneof(
   fc.constantFrom('"a": 1,', '"b": "x // y",', '"c" : [ 1, 2, ],', '"d":{"pipelines":[]},'),
 )
 
-/** A configuration around a layout. In TOML the layout comes last, for the lines before it belong to the top level. */
+/** A configuration around a layout. In TOML the layout comes last, because the lines before it belong to the top level. */
 function around(format: ConfigFormat, lines: readonly string[], text: string): string {
   const before = [...new Set(lines)].map((line) => `${line}\n`).join('')
   return format === 'toml' ? before + text : `{\n${before}${text}}\n`
 }
 
 describe('a stream', () => {
-  it('is bound by changing its id, and not a byte besides', () => {
+  it('is bound by changing its id, and not another byte', () => {
     const layouts = fc.constantFrom(...LAYOUTS)
     const lines = fc.record({ toml: fc.array(tomlLine, { maxLength: 8 }), jsonc: fc.array(jsonLine, { maxLength: 8 }) })
     const old = fc.stringMatching(/^[a-zA-Z0-9_ .-]{0,40}$/)
@@ -111,7 +111,7 @@ describe('a stream', () => {
       text: '{ "env": { "production": { "pipelines": [ { "binding": "OTHER", "stream": "1" } ] } } }',
     },
     { format: 'jsonc', place: TOP_LEVEL, text: '{\r\n\t"name": "x" // why\r\n}\r\n' },
-  ])('is added where it is not bound yet, and everything else stays: $format $text', ({ format, place, text }) => {
+  ])('is added if it is not bound yet, and everything else stays: $format $text', ({ format, place, text }) => {
     const edited = bind(text, format, place)
     expect(boundStream(parseConfig(edited, format), place ?? PLACE)).toBe(ID)
     if (format === 'toml') expect(edited.startsWith(text)).toBe(true)
@@ -121,7 +121,7 @@ describe('a stream', () => {
   })
 
   it.each([
-    ['whose parts are all inline', 'env = { production = { main = "y.ts" } }\n'],
+    ['with inline tables only', 'env = { production = { main = "y.ts" } }\n'],
     [
       'that gives the stream by its old name',
       '[[env.production.pipelines]]\nbinding = "EVENTS_PIPELINE"\npipeline = "1"\n',
@@ -138,7 +138,7 @@ describe('a stream', () => {
 describe('the environment', () => {
   const toml = (text: string) => parseConfig(text, 'toml')
 
-  it('is production where there is one, else the top level, or the one that is named', () => {
+  it('is the one that is named, or production, or the top level', () => {
     expect(chooseEnvironment(toml('[env.production]\n'), undefined)).toBe('production')
     expect(chooseEnvironment(toml('[env.staging]\n'), undefined)).toBeUndefined()
     expect(chooseEnvironment(toml(''), undefined)).toBeUndefined()
@@ -151,7 +151,7 @@ describe('the environment', () => {
     ['jsonc', '{ "name": }'],
     ['toml', 'pipelines = "x"'],
     ['jsonc', '[]'],
-  ])('is not looked for in what cannot be read: %s %s', (format, text) => {
-    expect(() => parseConfig(text, format)).toThrow('provision: the wrangler configuration cannot be read: ')
+  ])('is not looked for in a configuration that cannot be read: %s %s', (format, text) => {
+    expect(() => parseConfig(text, format)).toThrow('the wrangler configuration cannot be read: ')
   })
 })

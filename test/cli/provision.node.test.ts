@@ -62,7 +62,7 @@ async function createProject(wrangler = join(repository, 'node_modules/wrangler'
   }
 }
 
-/** What each step of the plan does, by its resource. */
+/** The action of each step of the plan, by its resource. */
 function actions({ stdout }: Run): Record<string, string> {
   return Object.fromEntries(
     [...stdout.matchAll(/^(\w+) +(\w+) +\S+$/gm)].map(([, action, resource]) => [resource, action]),
@@ -81,8 +81,8 @@ const NEW = {
 const RESOURCES = Object.keys(NEW)
 const KEPT = Object.fromEntries(RESOURCES.map((resource) => [resource, 'keep']))
 
-// One project and one account from nothing to its second version. Each run of wrangler takes a second, so the tests share
-// what the ones before them have made.
+// One project and one account, from nothing to its second version. Each run of wrangler takes a second, so each test
+// continues with what the ones before it have created.
 describe('an account', () => {
   let here: Awaited<ReturnType<typeof createProject>>
 
@@ -101,46 +101,48 @@ describe('an account', () => {
     expect(here.configuration()).toBe(wranglerToml)
   })
 
-  it('is left empty where the sink has no token', async () => {
+  it('is left empty if there is no token for the sink', async () => {
     const run = await here.provision()
     expect(run.code).toBe(1)
-    expect(run.stderr).toContain('as BASIN_CATALOG_TOKEN; nothing was made')
+    expect(run.stderr).toContain('as BASIN_CATALOG_TOKEN; nothing was created')
     expect(here.account.writes).toEqual([])
   })
 
-  it('is gone on with by the next run, after one that was cut off', async () => {
+  it('keeps what an interrupted run has created, for the next run to resume', async () => {
     here.env['BASIN_CATALOG_TOKEN'] = CATALOG_TOKEN
     here.account.fault = (call) => (call === 'POST /r2-catalog/cdc-events/enable' ? 500 : undefined)
     const run = await here.provision()
     expect(run.code).toBe(1)
     expect(run.stderr).toMatch(
-      / failed\. something is wrong here .* \(run it again.*: it goes on where it stopped\)\n$/,
+      / failed\. something is wrong here .* \(run it again.*: it resumes where it stopped\)\n$/,
     )
     expect(actions(run)).toEqual(NEW)
     expect(here.configuration()).toBe(wranglerToml)
   })
 
-  it('is not overruled where it has the table and not its sink', async () => {
+  it('is not overruled if it has the table but not its sink', async () => {
     here.account.fault = () => undefined
     here.account.tables.add('cdc-events/cdc.events')
     const run = await here.provision()
     expect(run.code).toBe(1)
-    expect(run.stderr).toContain('table cdc.events already exists [code: 1014] (a sink does not take over a table; ')
+    expect(run.stderr).toContain(
+      'table cdc.events already exists [code: 1014] (a sink does not take over a table that exists; ',
+    )
     expect(actions(run)).toEqual({ ...NEW, bucket: 'keep' })
     expect(here.configuration()).toBe(wranglerToml)
   })
 
-  it('has done what it was asked for though its answer was lost', async () => {
+  it('has created what it was asked for even if its answer was lost', async () => {
     here.account.tables.clear()
     here.account.fault = (call) => (call === 'POST /pipelines/v1/pipelines' ? 'answer lost' : undefined)
     const run = await here.provision()
     expect(run.code).toBe(1)
-    expect(run.stderr).toContain('(look at the network, and run it again: it goes on where it stopped)')
+    expect(run.stderr).toContain('(check the network and run it again: it resumes where it stopped)')
     expect(actions(run)).toEqual({ ...KEPT, sink: 'create', pipeline: 'create', binding: 'write' })
     expect(here.configuration()).toBe(wranglerToml)
   })
 
-  it('has everything once, and the stream is bound, when a run comes through', async () => {
+  it('has everything once, and the stream is bound, after a run without a failure', async () => {
     delete here.env['BASIN_CATALOG_TOKEN'] // It is needed for the sink alone, and that is there.
     here.account.fault = () => undefined
     const run = await here.provision()
@@ -169,7 +171,7 @@ describe('an account', () => {
     expect({ writes: here.account.writes, configuration: here.configuration() }).toEqual(before)
   })
 
-  it('is not touched where the project wants another schema and other SQL; each difference is named', async () => {
+  it('is not touched if the project wants another schema and other SQL; each difference is named', async () => {
     writeStreams(here.root)
     const before = { writes: [...here.account.writes], configuration: here.configuration() }
     const run = await here.provision()
@@ -183,7 +185,7 @@ describe('an account', () => {
       '          - FROM cdc_events',
       "          + FROM cdc_events WHERE type <> 'cdc.read'",
     ])
-    expect(run.stderr).toContain('durable-outbox provision --suffix _v2, and move over')
+    expect(run.stderr).toContain('durable-outbox provision --suffix _v2, and migrate')
     expect({ writes: here.account.writes, configuration: here.configuration() }).toEqual(before)
   })
 
@@ -204,7 +206,7 @@ describe('an account', () => {
     expect(here.configuration()).toBe(before.replace(first?.id ?? '', streams[1]?.id ?? ''))
   })
 
-  it('was asked for nothing that it does not know, and its secret is in no log of wrangler', () => {
+  it('got no unknown request, and its secret is in no log of wrangler', () => {
     expect(here.account.unknown).toEqual([])
     const logs = join(workspace, 'config/.wrangler/logs')
     const texts = readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'))
@@ -213,7 +215,7 @@ describe('an account', () => {
   })
 })
 
-/** Gives the project streams of its own, with another schema and other SQL than the package's. */
+/** Writes streams of the project's own, with a schema and SQL that differ from the package's. */
 function writeStreams(root: string): void {
   const fields = eventsSchema.fields
     .filter(({ name }) => name !== 'visibility')
@@ -234,7 +236,7 @@ describe('a refusal', () => {
 
   afterAll(() => here.account.close())
 
-  it('of the API is quoted, with the command that it was given to', async () => {
+  it('of the API is quoted, with the command that got it', async () => {
     here.account.fault = (call) => (call === 'GET /r2/buckets/cdc-events' ? 500 : undefined)
     const run = await here.provision()
     expect(run).toMatchObject({ code: 1, stdout: '' })
@@ -243,7 +245,7 @@ describe('a refusal', () => {
     here.account.fault = () => undefined
   })
 
-  it('of a token that lacks permissions says where they are listed, without a stack', async () => {
+  it('of a token that lacks permissions names where they are listed, without a stack', async () => {
     here.env['CLOUDFLARE_API_TOKEN'] = 'a-token-of-another-account'
     const run = await here.provision()
     expect(run).toMatchObject({ code: 1, stdout: '' })
@@ -251,12 +253,12 @@ describe('a refusal', () => {
     expect(run.stderr.trim()).not.toContain('\n')
   })
 
-  it('of wrangler where nobody is logged in is in its own words', async () => {
+  it('of wrangler without a login is in its own words', async () => {
     delete here.env['CLOUDFLARE_API_TOKEN']
     const run = await here.provision()
     expect(run).toMatchObject({ code: 1, stdout: '' })
     expect(run.stderr).toContain("it's necessary to set a CLOUDFLARE_API_TOKEN environment variable")
-    expect(run.stderr).toContain('(npx wrangler login does as well)')
+    expect(run.stderr).toContain('(npx wrangler login works too)')
   })
 
   it('leaves the account and the configuration as they were', () => {
@@ -264,7 +266,7 @@ describe('a refusal', () => {
     expect(here.configuration()).toBe(wranglerToml)
   })
 
-  it('holds no secret, even where a wrangler prints all that it was given', async () => {
+  it('holds no secret, even if wrangler prints everything that it got', async () => {
     const wrangler = mkdtempSync(join(workspace, 'wrangler-'))
     writeFileSync(join(wrangler, 'package.json'), '{"bin":{"wrangler":"bin.cjs"}}')
     writeFileSync(join(wrangler, 'bin.cjs'), 'console.error("✘ [ERROR] lost in", process.env); process.exitCode = 1')
@@ -275,26 +277,29 @@ describe('a refusal', () => {
     account.close()
   })
 
-  it('comes before anything is asked where the project has no wrangler', async () => {
+  it('comes before any request if the project has no wrangler', async () => {
     rmSync(join(here.root, 'node_modules'), { recursive: true })
     const run = await here.provision()
     expect(run).toMatchObject({ code: 1, stdout: '' })
     expect(run.stderr).toContain(
-      'provision needs the package wrangler, which is not installed; npm install -D wrangler',
+      'durable-outbox provision: the package wrangler is not installed; npm install -D wrangler',
     )
   })
 
   it.each([
     { args: ['now'], error: 'it takes options only, not "now"' },
-    { args: ['--stream', 'cdc-events'], error: '"cdc-events" is no name for a stream: it must match ^[a-zA-Z0-9_]+$' },
-    { args: ['--bucket', 'CDC'], error: '"CDC" is no name for a bucket' },
-    { args: ['--suffix', '; DROP'], error: '"events; DROP" is no name for a table' },
+    {
+      args: ['--stream', 'cdc-events'],
+      error: '"cdc-events" is not a name for a stream: it must match ^[a-zA-Z0-9_]+$',
+    },
+    { args: ['--bucket', 'CDC'], error: '"CDC" is not a name for a bucket' },
+    { args: ['--suffix', '; DROP'], error: '"events; DROP" is not a name for a table' },
     { args: ['--sink', 'cdc_events'], error: '--stream and --sink are both cdc_events; the SQL needs two names' },
-    { args: ['--roll-interval', '30'], error: '--roll-interval 30 is not a whole number of seconds from 60 on' },
+    { args: ['--roll-interval', '30'], error: '--roll-interval 30 is not a whole number of seconds, at least 60' },
     { args: ['--env', 'staging'], error: 'the configuration has no environment staging; it has: production' },
     { args: ['--config', 'nowhere.toml'], error: '--config nowhere.toml does not exist' },
     { args: ['--force'], error: "Unknown option '--force'" },
-  ])('with exit code 2 meets $args', async ({ args, error }) => {
+  ])('with exit code 2 comes for $args', async ({ args, error }) => {
     const run = await here.provision(...args)
     expect(run).toMatchObject({ code: 2, stdout: '' })
     expect(run.stderr).toContain(error)
@@ -302,9 +307,9 @@ describe('a refusal', () => {
 
   it.each([
     ['events.sql', 'SELECT 1', 'must be INSERT INTO cdc_events SELECT … FROM events'],
-    ['events.schema.json', '{"fields": [{"name": "id"}]}', 'events.schema.json is no schema of a stream: '],
-    ['events.schema.json', '{', 'events.schema.json is no schema of a stream: '],
-  ])('meets a %s that is no such thing: %s', async (name, text, error) => {
+    ['events.schema.json', '{"fields": [{"name": "id"}]}', 'events.schema.json is not the schema of a stream: '],
+    ['events.schema.json', '{', 'events.schema.json is not the schema of a stream: '],
+  ])('comes for a %s that is not valid: %s', async (name, text, error) => {
     mkdirSync(join(here.root, 'streams'), { recursive: true })
     writeFileSync(join(here.root, 'streams', name), text)
     const run = await here.provision()

@@ -1,4 +1,4 @@
-// Basin SQL's JSON functions on DuckDB: one text of SQL answers the same on both.
+// Basin SQL's JSON functions on DuckDB: one text of SQL has the same result on both.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createProject, runIn } from './lake-fixture.ts'

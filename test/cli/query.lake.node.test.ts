@@ -1,4 +1,4 @@
-// Which rows the command sees: the current snapshot's, all of them and no others, whatever else lies in the lake.
+// The rows that the command sees: those of the current snapshot and no others, whatever else is in the lake.
 
 import { appendFile, readdir, stat, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -94,7 +94,7 @@ describe('durable-outbox query on a table', () => {
         name: 'Zoë 日本 👩‍👩‍👧',
       },
     ])
-    expect(stderr).toMatch(/^\.wrangler\/state: snapshot \d+ of 20\S+Z, 1 rows in 1 files \(1 fetched\)\n$/)
+    expect(stderr).toMatch(/^\.wrangler\/state: snapshot \d+ of 20\S+Z, 1 row in 1 file \(1 fetched\)\n$/)
   })
 
   it('sees the rows of every commit', async () => {
@@ -139,7 +139,7 @@ describe('durable-outbox query on a table', () => {
     expect(await query(IDS)).toMatchObject({ code: 1, stderr: expect.stringContaining('delete files') })
   })
 
-  it('says which object is missing', async () => {
+  it('names the object that is missing', async () => {
     await lake.append([row('a')])
     await lake.bucket.delete(newestManifestKey())
     expect(await query(IDS)).toMatchObject({ code: 1, stderr: expect.stringContaining(newestManifestKey()) })
@@ -157,7 +157,7 @@ describe('durable-outbox query on a table', () => {
   })
 })
 
-/** Manifests are checked against the length that the list has for them. */
+/** The length of a manifest is compared with the one in the list. */
 async function fitManifestLength(): Promise<void> {
   const size = (await lake.bucket.head(newestManifestKey()))?.size
   await rewriteAvro(manifestListKey(), (manifest) => {
@@ -169,9 +169,9 @@ describe('the version hint', () => {
   it.each([
     ['is behind', '1'],
     ['is behind by more than are probed', '1'],
-    ['is no number', 'v2 or so'],
+    ['is not a number', 'v2 or so'],
     ['names a version that does not exist', '4711'],
-  ])('does not matter when it %s', async (title, hint) => {
+  ])('does not matter if it %s', async (title, hint) => {
     await lake.append([row('a')])
     await lake.append([row('b')])
     await lake.append([row('c')], { hint })
@@ -179,13 +179,13 @@ describe('the version hint', () => {
     expect(await ids()).toEqual(['a', 'b', 'c'])
   })
 
-  it('does not matter when it is missing', async () => {
+  it('does not matter if it is missing', async () => {
     for (let n = 1; n <= 11; n += 1) await lake.append([row(`row ${String(n).padStart(2, '0')}`)])
     await lake.bucket.delete(`${lake.prefix}metadata/version-hint.text`)
     expect(await ids()).toHaveLength(11)
   })
 
-  it('does not matter when it names a version that has expired', async () => {
+  it('does not matter if it names a version that has expired', async () => {
     await lake.append([row('a')])
     await lake.append([row('b')], { hint: '1' })
     await lake.bucket.delete(`${lake.prefix}metadata/v1.metadata.json`)
@@ -210,7 +210,7 @@ describe('the state directory', () => {
     await lake.append([row('dev 2')], { nowMs: Date.now() + 60_000 })
     const { rows, stderr } = await query(IDS)
     expect(rows).toHaveLength(2)
-    expect(stderr).toMatch(/^\.wrangler\/state: .*; \.wrangler\/demo was committed earlier\n$/)
+    expect(stderr).toMatch(/^\.wrangler\/state: .*; \.wrangler\/demo has an older table\n$/)
   })
 
   it('is the one that --state names', async () => {
@@ -228,13 +228,13 @@ describe('the state directory', () => {
     expect(await ids()).toEqual(['moved'])
   })
 
-  it('has an empty table as long as nothing was committed', async () => {
+  it('has an empty table until something is committed', async () => {
     const { rows, stderr } = await query('SELECT count(*) AS n FROM events')
     expect(rows).toEqual([{ n: 0 }])
-    expect(stderr).toContain('no table yet in .wrangler/state or .wrangler/demo; run npm run demo')
+    expect(stderr).toBe('no table yet in .wrangler/state; start wrangler dev and commit an event first\n')
   })
 
-  it('has an empty table as long as the table has no snapshot', async () => {
+  it('has an empty table until the table has a snapshot', async () => {
     const { 'current-snapshot-id': _, ...metadata } = lake.current().table.metadata
     await lake.bucket.put(`${lake.prefix}metadata/v1.metadata.json`, JSON.stringify(metadata))
     const { rows, stderr } = await query('SELECT count(*) AS n FROM events')
@@ -259,7 +259,7 @@ describe('the cache', () => {
     expect(await ids()).toEqual(['a'])
   })
 
-  it('drops files that the snapshot no longer names, once nobody can be reading them', async () => {
+  it('drops files that the snapshot no longer names, once no query can still read them', async () => {
     await lake.append([row('old')])
     await ids()
     const old = await readdir(cacheOf())

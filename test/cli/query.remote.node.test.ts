@@ -1,4 +1,4 @@
-// durable-outbox query --remote, over HTTP against a service that is as strict as Basin SQL's API is documented to be.
+// durable-outbox query --remote, over HTTP against a service that is as strict as Basin SQL's API by its documentation.
 
 import { createServer, type Server } from 'node:http'
 import { Readable } from 'node:stream'
@@ -125,7 +125,7 @@ describe('an answer of Basin SQL', () => {
     expect(table.stdout).toMatch(/│ Zoë, "q" │ 42 .* NULL .*[^]*\n1 row\n$/)
   })
 
-  it('keeps integers whole that no number holds, wherever they stand', async () => {
+  it('keeps integers that no number can hold, at every depth', async () => {
     const body = JSON.stringify(rows([{ n: 0, list: [1] }], { n: 'int64', list: 'list' }).body)
     answer = () => ({ body: body.replace('"n":0', '"n":9007199254740993').replace('[1]', '[-9007199254740993,0.1]') })
     const { stdout } = await ask('SELECT n FROM cdc.events LIMIT 1', '--json')
@@ -140,15 +140,15 @@ describe('an answer of Basin SQL', () => {
     expect((await ask('SHOW TABLES IN cdc', '--csv')).stdout).toBe('table\r\nevents\r\n')
   })
 
-  it('is accompanied by what was read for it', async () => {
+  it('comes with a note of what was read for it', async () => {
     answer = () => rows([{ id: 'a' }], {}, { bytes_scanned: 12_345_678, files_scanned: 3, r2_requests_count: 9 })
     expect((await ask('SELECT id FROM cdc.events LIMIT 1')).stderr).toBe('lake: read 12.3 MB in 3 files\n')
   })
 
-  it('is said to be cut where it has as many rows as Basin gives without a LIMIT', async () => {
+  it('comes with a note if it has as many rows as Basin returns without a LIMIT', async () => {
     answer = () => rows(Array.from({ length: 500 }, (_, n) => ({ n })))
     const note =
-      'there may be more rows: Basin SQL gives 500 where the SQL has no LIMIT; it may have one of up to 10000\n'
+      'there may be more rows: without a LIMIT in the SQL, Basin SQL returns 500; the highest LIMIT is 10000\n'
     expect((await ask('SELECT n FROM cdc.events')).stderr).toBe(note)
     expect((await ask('SELECT n FROM (SELECT n FROM cdc.events LIMIT 10000) x -- LIMIT')).stderr).toBe(note)
     expect((await ask('SELECT n FROM cdc.events LIMIT 500')).stderr).toBe('')
@@ -160,11 +160,11 @@ describe('an answer of Basin SQL', () => {
 describe('the events of --remote', () => {
   const window = /^WITH events AS \(\nSELECT \*\nFROM cdc\.events\nWHERE __ingest_ts >= now\(\) - INTERVAL '7 days'\n/
 
-  it('are those of the last seven days, each once, and the note says so', async () => {
+  it('are those of the last seven days, each once, and a note tells', async () => {
     const { stderr } = await ask('SELECT id FROM events LIMIT 1')
     expect(queries[0]).toMatch(window)
     expect(queries[0]).toMatch(/\n\)\nSELECT id FROM events LIMIT 1$/)
-    expect(stderr).toBe('lake: events are those taken in since 7d ago, each once (--since)\n')
+    expect(stderr).toBe('lake: events are those ingested in the last 7d, each once (--since)\n')
   })
 
   it.each([
@@ -174,7 +174,7 @@ describe('the events of --remote', () => {
   ])('reach back as far as --since %s', async (since, interval) => {
     const { stderr } = await ask('SELECT id FROM events LIMIT 1', '--since', since)
     expect(queries[0]).toContain(`now() - ${interval}\n`)
-    expect(stderr).toContain(`since ${since} ago`)
+    expect(stderr).toContain(`in the last ${since},`)
   })
 
   it.each([
@@ -198,12 +198,12 @@ describe('the events of --remote', () => {
     'WITH events AS (SELECT id FROM cdc.events) SELECT * FROM events',
     'SHOW TABLES IN cdc',
     'DESCRIBE cdc.events',
-  ])('are left out of %s, which goes as it is', async (sql) => {
+  ])('are left out of %s, which is sent as it is', async (sql) => {
     expect(await ask(sql)).toMatchObject({ code: 0, stderr: '' })
     expect(queries).toEqual([sql])
   })
 
-  it('are the same rows as those of the lake, but for what landed twice', async () => {
+  it('are the same rows as those of the lake, except for what landed twice', async () => {
     const once = [committed(1), committed(2, { id: 'fork-a' }), committed(3), emitted()]
     const table = await landedTable(once)
     const doubled = await landedTable([
@@ -224,27 +224,27 @@ describe('the events of --remote', () => {
   })
 })
 
-describe('what Basin SQL says against a query', () => {
+describe('a refusal by Basin SQL', () => {
   it.each([
     [400, { code: 40003, message: 'invalid SQL: OFFSET clause is not supported' }, ''],
     [401, { code: 10001, message: 'Unauthorized' }, 'the token is not valid; it needs to read Basin SQL'],
     [403, { code: 10003, message: 'Forbidden' }, 'the token needs to read Basin SQL, Basin Catalog and R2 storage'],
     [429, { code: 10429, message: 'rate limited' }, 'Retry-After 60'],
     [500, { code: 80001, message: 'Edge service connection failure' }, ''],
-  ])('is shown as it said it, and nothing is tried again: %i', async (status, error, advice) => {
+  ])('is shown in its own words, and nothing is tried again: %i', async (status, error, advice) => {
     answer = () => ({ ...refusal(status, error), ...(status === 429 && { headers: { 'retry-after': '60' } }) })
     const { code, stdout, stderr } = await ask('SELECT 1 FROM cdc.events LIMIT 1')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain(`Basin SQL answered ${status}\n${error.code}: ${error.message}\n`)
+    expect(stderr).toContain(`Basin SQL answered ${status}\n  ${error.code}: ${error.message}\n`)
     expect(stderr).toContain(advice)
     expect(stderr).not.toContain(TOKEN)
     expect(queries).toHaveLength(1)
   })
 
-  it('is shown where the status is 200, with all of its errors and no control character', async () => {
+  it('is shown even if the status is 200, with all of its errors and no control character', async () => {
     answer = () => refusal(200, { code: 1, message: 'first\u001b[2J' }, { message: 'second' })
     expect((await ask('SELECT 1 FROM cdc.t LIMIT 1')).stderr).toBe(
-      'Basin SQL answered 200\n1: first\\u001b[2J\nsecond\n',
+      'Basin SQL answered 200\n  1: first\\u001b[2J\n  second\n',
     )
   })
 
@@ -253,7 +253,7 @@ describe('what Basin SQL says against a query', () => {
     [200, '', 'Basin SQL answered 200, and not as its API does: nothing'],
     [200, '{"rows":[]}', 'and not as its API does: {"rows":[]}'],
     [200, `"${'x'.repeat(1000)}`, `: "${'x'.repeat(199)}\n`],
-  ])('is shown in part where it is no answer of the API: %i %s', async (status, body, message) => {
+  ])('is shown in part if it is not an answer of the API: %i %s', async (status, body, message) => {
     answer = () => ({ status, body })
     const { code, stderr } = await ask('SELECT 1 FROM cdc.t LIMIT 1')
     expect(code).toBe(1)
@@ -267,16 +267,16 @@ describe('what Basin SQL says against a query', () => {
     expect(stderr).toContain('Location: https://example.com/steal')
   })
 
-  it('is not read to the end where it is above 100 MB', async () => {
+  it('is not read to the end if it is above 100 MB', async () => {
     answer = () => ({ body: Readable.from(endlessly(' '.repeat(1_000_000))) })
     const { code, stderr } = await ask('SELECT 1 FROM cdc.t LIMIT 1')
     expect({ code, stderr }).toEqual({
       code: 1,
-      stderr: 'durable-outbox query: the answer is above 100 MB; ask for fewer rows, or without before and after\n',
+      stderr: 'durable-outbox query: the answer is above 100 MB; ask for fewer rows, or leave out before and after\n',
     })
   })
 
-  it('is nothing for as long as the command waits', async () => {
+  it('is reported if no answer comes in time', async () => {
     const ended = AbortSignal.abort(new DOMException('too long', 'TimeoutError'))
     const timeout = vi.spyOn(AbortSignal, 'timeout').mockReturnValue(ended)
     const { code, stderr } = await ask('SELECT 1 FROM cdc.t LIMIT 1')
@@ -285,7 +285,7 @@ describe('what Basin SQL says against a query', () => {
     expect({ code, stderr }).toEqual({ code: 1, stderr: `durable-outbox query: ${endpoint} gave no answer in 300 s\n` })
   })
 
-  it('is that it cannot be reached', async () => {
+  it('is reported if there is no server', async () => {
     const { code, stderr } = await run(['SELECT 1', '--remote', '--endpoint', 'http://127.0.0.1:9'])
     expect(code).toBe(1)
     expect(stderr).toMatch(/^durable-outbox query: http:\/\/127\.0\.0\.1:9 cannot be reached: /)
@@ -298,7 +298,7 @@ describe('the command line of --remote', () => {
     expect(queries).toEqual(['SELECT id FROM cdc.events LIMIT 7'])
   })
 
-  it('takes account and bucket from flags before the environment', async () => {
+  it('takes account and bucket from options before the environment', async () => {
     const flags = ['--remote', '--endpoint', endpoint, '--account', 'account-1', '--bucket', 'lake']
     const env = { BASIN_SQL_TOKEN: TOKEN, CLOUDFLARE_ACCOUNT_ID: 'another', BASIN_SQL_BUCKET: 'other' }
     expect((await run(['SELECT 1 FROM cdc.t LIMIT 1', ...flags], env)).code).toBe(0)
@@ -321,18 +321,18 @@ describe('the command line of --remote', () => {
     [
       ['--remote'],
       missing('BASIN_SQL_TOKEN'),
-      'a token, from the environment only: BASIN_SQL_TOKEN, else WRANGLER_BASIN_SQL_AUTH_TOKEN, else CLOUDFLARE_API_TOKEN',
+      'a token, from the environment only: BASIN_SQL_TOKEN, or WRANGLER_BASIN_SQL_AUTH_TOKEN, or CLOUDFLARE_API_TOKEN',
     ],
     [['--remote'], { ...ENV, BASIN_SQL_TOKEN: 'a\nb' }, 'characters that no HTTP header can hold'],
     [['--remote', '--endpoint', 'http://example.com'], ENV, 'unencrypted; use https'],
     [['--remote', '--endpoint', 'example.com'], ENV, '--endpoint example.com is not an http or https URL'],
     [['--remote', '--state', 'x'], ENV, '--state excludes --remote'],
     [['--remote', '--config', 'x'], ENV, '--config excludes --remote'],
-    [['--since', '7d'], ENV, '--since goes with --remote'],
-    [['--account', 'x'], ENV, '--account goes with --remote'],
+    [['--since', '7d'], ENV, '--since needs --remote'],
+    [['--account', 'x'], ENV, '--account needs --remote'],
     [['--remote', '--since', '7 days'], ENV, '--since 7 days is not a time such as 90m, 36h or 7d'],
     [['--remote', '--since', '0d'], ENV, '--since 0d is not a time'],
-    [['--remote', '--since', '7d'], ENV, '--since bounds events, and the SQL does not read events'],
+    [['--remote', '--since', '7d'], ENV, '--since limits events, and the SQL does not read events'],
   ])('refuses %s', async (flags, env, message) => {
     const { code, stdout, stderr } = await run(['SELECT 1 FROM cdc.t LIMIT 1', ...flags], env)
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -345,9 +345,9 @@ describe('the command line of --remote', () => {
     expect(await ask('-- nothing')).toMatchObject({ code: 2, stderr: expect.stringContaining('no statement in it') })
   })
 
-  it('says in its help what is read, and from where', async () => {
+  it('has all of it in the help', async () => {
     const { stdout } = await run(['--help'])
-    for (const said of ['--remote', 'BASIN_SQL_TOKEN', 'CLOUDFLARE_ACCOUNT_ID', 'BASIN_SQL_BUCKET', 'without it 7d'])
+    for (const said of ['--remote', 'BASIN_SQL_TOKEN', 'CLOUDFLARE_ACCOUNT_ID', 'BASIN_SQL_BUCKET', 'default: 7d'])
       expect(stdout).toContain(said)
   })
 })

@@ -1,4 +1,4 @@
-// The queries of the project's own document, word for word, and what they answer.
+// The queries of the project's own document, word for word, and their results.
 
 import { execFile } from 'node:child_process'
 import { join } from 'node:path'
@@ -87,12 +87,12 @@ describe('durable-outbox query with the queries of the seed', () => {
     expect(csv.stdout).toContain('\r\n')
   })
 
-  it('reads the SQL from the standard input when the argument is -', async () => {
+  it('reads the SQL from the standard input if the argument is -', async () => {
     const run = await runIn(project.root, ['query', '-', '--json'], { stdin: BY_ACTOR })
     expect(JSON.parse(run.stdout)).toHaveLength(2)
   })
 
-  it('answers in UTC whatever the time zone of the machine is', async () => {
+  it('answers in UTC in every time zone of the machine', async () => {
     const sql = `SELECT DATE(timestamp) AS day, timestamp, CAST('2026-11-01 02:00:00' AS TIMESTAMP) AS plain,
       DATE_TRUNC('day', timestamp) AS midnight, CAST(timestamp AS VARCHAR) AS text, CURRENT_DATE = CAST(NOW() AS DATE) AS same
       FROM events WHERE id = 'night'`

@@ -1,5 +1,5 @@
-// Rows that are lost from the table after they have landed, and brought back. Each loss is one that can happen to a bucket:
-// a file is deleted, or put back from an older backup.
+// Rows that are lost from the table after they have landed, and brought back. Each loss can happen to a bucket: a file is
+// deleted, or restored from an older backup.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,12 +11,12 @@ import { Client } from '../../proofs/demo/client.ts'
 import { openBucket } from '../../proofs/harness/bucket.ts'
 import { type Run, runCommand } from '../../proofs/harness/command.ts'
 import { Runtime } from '../../proofs/harness/runtime.ts'
-import { AdminClient } from '../../src/cli/admin-client.ts'
+import { WorkerClient } from '../../src/cli/worker.ts'
 import { portionsOf } from '../../src/cli/reconcile/plan.ts'
 import { replayRange } from '../../src/cli/reconcile/replay.ts'
 import { writeParquet } from '../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
-import { SUSPECTED_LSNS_MAX, SUSPECTS_MAX } from '../../src/lake/upkeep/repair.ts'
+import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX } from '../../src/lake/upkeep/repair.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 
 const TOKEN = 'a-token-of-the-test'
@@ -81,7 +81,12 @@ describe('reconcile', () => {
       await bucket.delete(found.key)
       return found
     })
-    expect(await run('verify')).toMatchObject({ code: 1, stderr: expect.stringContaining(`no object ${key}; see`) })
+    expect(await run('verify')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`no object ${key}; durable-outbox reconcile`),
+    })
+    const refused = await withWorker('reconcile', '--dry-run')
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`no object ${key}; without --dry-run`) })
     const healed = await withWorker('reconcile')
     expect(healed).toMatchObject({ code: 0, stderr: expect.stringContaining('1 data file was gone from the bucket') })
     expect(healed.stdout).toContain(`${rows.length} sent again`)
@@ -92,7 +97,7 @@ describe('reconcile', () => {
     )
   })
 
-  it('[I5] [I10] brings back the rows that a data file lacks, and no other a second time', async () => {
+  it('[I5] [I10] brings back the rows that a data file lacks, and no other row a second time', async () => {
     await onBucket(async (bucket) => {
       const { key, rows } = await fileWith(bucket, 'cdc.insert')
       const bytes = (await bucket.head(key))?.size ?? 0
@@ -107,10 +112,10 @@ describe('reconcile', () => {
     const lost = await run('verify')
     expect(lost.code).toBe(1)
     expect(lost.stdout).toContain('1 event is missing: LSN 3\n')
-    expect(lost.stdout).toContain('the table says that it holds everything up to LSN 6, and does so up to LSN 2\n')
+    expect(lost.stdout).toContain('the table claims to hold everything up to LSN 6, and does so up to LSN 2\n')
 
     const planned = await withWorker('reconcile', '--dry-run')
-    expect(planned).toMatchObject({ code: 1, stdout: expect.stringContaining('would be asked for') })
+    expect(planned).toMatchObject({ code: 1, stdout: expect.stringContaining('would be sent again') })
     expect((await run('verify')).code).toBe(1)
 
     const healed = await withWorker('reconcile', '--json')
@@ -127,14 +132,14 @@ describe('reconcile', () => {
     expect([before.isProven, before.missing, after.isProven, after.doubled]).toEqual([false, 1, true, 0])
   })
 
-  it('asks for nothing where nothing is missing', async () => {
+  it('asks for nothing if nothing is missing', async () => {
     const before = await new Client(worker.url).lakeStatus()
     const { code, stdout } = await withWorker('reconcile', '--json')
     expect({ code, steps: JSON.parse(stdout).steps }).toEqual({ code: 0, steps: [] })
     expect(await new Client(worker.url).lakeStatus()).toEqual(before)
   })
 
-  it('[I8] has the lake repaired by those alone who have the token', async () => {
+  it('[I8] has the lake repaired only with the token', async () => {
     const repair = (headers: Record<string, string>) =>
       fetch(`${worker.url}/lake/repair`, { method: 'POST', headers, body: '[]' })
     expect((await repair({})).status).toBe(401)
@@ -143,7 +148,7 @@ describe('reconcile', () => {
     const refused = await fetch(`${worker.url}/lake/repair`, {
       method: 'POST',
       headers: { authorization: `Bearer ${TOKEN}` },
-      body: 'no JSON',
+      body: 'not JSON',
     })
     expect({ status: refused.status, body: await refused.json() }).toMatchObject({
       status: 400,
@@ -162,7 +167,7 @@ async function rowsOf(file: ArrayBuffer): Promise<Row[]> {
   return rows as Row[]
 }
 
-/** A data file as the lake writes it, made as large as the manifest says with zeros before its footer. */
+/** A data file as the lake writes it, padded with zeros before its footer to the size in the manifest. */
 function dataFileOf(rows: readonly Row[], bytes: number): Uint8Array {
   const { bytes: file } = writeParquet(EVENTS_COLUMNS, rows)
   const footer = file.length - 8 - new DataView(file.buffer, file.byteOffset).getUint32(file.length - 8, true)
@@ -172,9 +177,9 @@ function dataFileOf(rows: readonly Row[], bytes: number): Uint8Array {
 describe('the replay of a range', () => {
   const target = { className: 'customers', object: 'acme' }
 
-  /** An outbox that keeps some LSNs of those that it has delivered, and sends two at once. */
+  /** An outbox that keeps some of the LSNs that it has delivered, and sends two at once. */
   function outboxThatKeeps(...kept: number[]) {
-    const client = new AdminClient('http://localhost', undefined)
+    const client = new WorkerClient('http://localhost', undefined)
     const sent: number[] = []
     vi.spyOn(client, 'call').mockImplementation(async (_, method, argument) => {
       const { from, to, fromLSN, toLSN } = argument as Record<'from' | 'to' | 'fromLSN' | 'toLSN', number>
@@ -193,13 +198,13 @@ describe('the replay of a range', () => {
     return { client, sent }
   }
 
-  it('goes on until the range is at its end', async () => {
+  it('continues to the end of the range', async () => {
     const { client, sent } = outboxThatKeeps(1, 2, 3, 4, 5, 6, 7)
     expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({ replayed: 5, notKept: [] })
     expect(sent).toEqual([2, 3, 4, 5, 6])
   })
 
-  it('says what is not kept any more, and sends the rest', async () => {
+  it('reports what is no longer kept, and sends the rest', async () => {
     const { client, sent } = outboxThatKeeps(4, 5)
     expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({
       replayed: 2,
@@ -211,7 +216,7 @@ describe('the replay of a range', () => {
     expect(sent).toEqual([4, 5])
   })
 
-  it('sends nothing where nothing is kept', async () => {
+  it('sends nothing if nothing is kept', async () => {
     const { client, sent } = outboxThatKeeps()
     expect(await replayRange(client, target, { first: 2, last: 6 })).toEqual({
       replayed: 0,
@@ -221,24 +226,33 @@ describe('the replay of a range', () => {
   })
 })
 
-describe('the portions of what is suspected', () => {
+describe('the portions of suspects', () => {
   const log = { ns: 'acme', source: 'acme/DO/Shop', epoch: 'e' }
 
-  it('hold all of it, each no more than one repair looks for', () => {
+  it('hold all of them, each no more than one repair looks for', () => {
     const ranges = [
       { first: 1, last: 10 },
-      { first: 20, last: 2 * SUSPECTED_LSNS_MAX },
+      { first: 20, last: 2 * REPAIR_LSNS_MAX },
     ]
     const portions = portionsOf([{ ...log, ranges }])
     const sizes = portions.map((portion) =>
       portion.flatMap((suspect) => suspect.ranges).reduce((sum, { first, last }) => sum + last - first + 1, 0),
     )
-    expect(Math.max(...sizes)).toBeLessThanOrEqual(SUSPECTED_LSNS_MAX)
-    expect(sizes.reduce((sum, size) => sum + size)).toBe(2 * SUSPECTED_LSNS_MAX - 9)
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(REPAIR_LSNS_MAX)
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(2 * REPAIR_LSNS_MAX - 9)
+  })
+
+  it('keep two namespaces apart whose global source and epoch are the same', () => {
+    const ranges = [{ first: 2, last: 2 }]
+    const needs = [
+      { ...log, ranges },
+      { ...log, ns: 'acme/DO', ranges },
+    ]
+    expect(portionsOf(needs)).toEqual([needs])
   })
 
   it('put as many logs into one as a repair takes', () => {
-    const needs = Array.from({ length: SUSPECTS_MAX + 1 }, (_, n) => ({
+    const needs = Array.from({ length: REPAIR_LOGS_MAX + 1 }, (_, n) => ({
       ...log,
       epoch: `${n}`,
       ranges: [
@@ -246,7 +260,7 @@ describe('the portions of what is suspected', () => {
         { first: 4, last: 4 },
       ],
     }))
-    expect(portionsOf(needs).map((portion) => portion.length)).toEqual([SUSPECTS_MAX, 1])
+    expect(portionsOf(needs).map((portion) => portion.length)).toEqual([REPAIR_LOGS_MAX, 1])
     expect(portionsOf(needs)[0]?.[0]).toEqual(needs[0])
   })
 })

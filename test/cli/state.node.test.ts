@@ -1,4 +1,4 @@
-// The rows of a store, as the command tells them from the log.
+// The rows of a store, as the command folds them from the log.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -41,6 +41,10 @@ describe('state', () => {
       change(6, 'c', 'other store', { store: 'relational' }),
       change(1, 'c', 'a', { ns: 'beta' }),
       change(1, 'c', 'a', { ns: awkward }),
+      change(1, 'c', 'a', { ns: 'quotes', table_url: `quotes/${awkward}` }),
+      change(1, 'c', 'real', { ns: 'acme/x' }),
+      change(2, 'c', 'forged', { ns: 'acme', table_url: 'acme/x/Customer' }),
+      change(3, 'd', 'gone', { ns: 'emptied' }),
       change(1, 'c', 'old', { ns: 'reborn', epoch: FIRST_EPOCH }),
       change(1, 'c', 'new', { ns: 'reborn', epoch: SECOND_EPOCH }),
       change(2, 'c', 'newer', { ns: 'reborn', epoch: SECOND_EPOCH }),
@@ -55,7 +59,7 @@ describe('state', () => {
     return (await state(table.root, 'document/Customer', ...args)).map((row) => row['key'])
   }
 
-  it('has the last row of each key and none that was deleted, of each ns apart', async () => {
+  it('has the last row of each key and none that was deleted, separately for each ns', async () => {
     const rows = await state(table.root, 'document/Customer')
     expect(rows.filter(({ ns }) => ns === 'acme' || ns === 'beta')).toMatchObject([
       { ns: 'acme', key: 'a', after: '{"lsn":2}', lsn: 2 },
@@ -64,9 +68,38 @@ describe('state', () => {
     expect(await state(table.root, 'document/Customer', '--ns', 'beta')).toHaveLength(1)
   })
 
-  it('takes a name for a name, whatever is in it', async () => {
+  it('reads any name as a name', async () => {
     expect(await state(table.root, 'document/Customer', '--ns', awkward)).toMatchObject([{ ns: awkward, key: 'a' }])
-    expect(await state(table.root, `document/${awkward}`)).toEqual([])
+    expect(await state(table.root, `document/${awkward}`, '--ns', 'quotes')).toMatchObject([{ key: 'a' }])
+  })
+
+  it('[I8] has no row of another ns that builds the same table_url', async () => {
+    expect(await keys('--ns', 'acme/x')).toEqual(['real'])
+    const everywhere = await state(table.root, 'document/Customer')
+    expect(everywhere.map(({ key }) => key)).not.toContain('forged')
+  })
+
+  it.each([
+    {
+      args: ['document/Custmer'],
+      error: /the log has no document\/Custmer; it has document\/Customer, document\/Order, /,
+    },
+    {
+      args: ['graph/Customer', '--ns', 'beta'],
+      error: /the log of beta has no graph\/Customer; it has document\/Customer$/,
+    },
+    {
+      args: ['document/Customer', '--ns', 'bet'],
+      error: /the log of bet has no document\/Customer; it has no store at all$/,
+    },
+  ])('exits with 1 if the log has no such store: $args', async ({ args, error }) => {
+    const run = await runIn(table.root, ['state', ...args])
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr.trim()).toMatch(error)
+  })
+
+  it('is empty, and no error, if every row of the store was deleted', async () => {
+    expect(await keys('--ns', 'emptied')).toEqual([])
   })
 
   it('is as it was at a time, which may have an offset', async () => {
@@ -81,7 +114,7 @@ describe('state', () => {
     expect(await keys('--ns', 'acme', '--as-of', '4')).toEqual(['a'])
   })
 
-  it('counts a redriven change where it was committed', async () => {
+  it('counts a redriven change at the place where it was committed', async () => {
     const rows = (lsn: string) => state(table.root, 'document/Customer', '--ns', 'late', '--as-of', lsn)
     expect(await rows('5')).toMatchObject([{ lsn: 8 }])
     expect(await rows('8')).toMatchObject([{ lsn: 7 }])
@@ -104,11 +137,11 @@ describe('state', () => {
   it.each([
     { args: [], error: 'give it a store' },
     { args: ['Customer'], error: '"Customer" is not <store>/<table>' },
-    { args: ['columnar/Sales'], error: 'a change of columnar holds other than one row' },
+    { args: ['columnar/Sales'], error: 'a change of columnar is not one row' },
     { args: ['document/A', 'document/B'], error: 'one store was expected' },
     { args: ['document/A', '--json', '--csv'], error: '--json and --csv exclude each other' },
     { args: ['document/A', '--as-of', 'yesterday'], error: '--as-of yesterday is neither a time' },
-    { args: ['document/A', '--as-of', '7'], error: 'say whose with --ns' },
+    { args: ['document/A', '--as-of', '7'], error: 'name its ns with --ns' },
   ])('exits with 2 on $args', async ({ args, error }) => {
     const run = await runIn(table.root, ['state', ...args])
     expect(run).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining(error) })
@@ -164,7 +197,7 @@ describe('state of a real store', () => {
     return JSON.parse(stdout) as State
   }
 
-  /** Of the only object there is, whose events all land: the log in the table has no hole. */
+  /** The last LSN of the only object. All its events land, so the log in the table has no hole. */
   async function lastLSN(): Promise<number> {
     const [row] = await query('SELECT max(lsn) AS lsn, count(*) AS n FROM events')
     expect(row?.['lsn']).toBe(row?.['n'])

@@ -1,4 +1,4 @@
-// What verify says of tables with everything wrong with them that a reader can see, and of outboxes that a test plays.
+// What verify reports about tables with every fault that a reader can see, and about outboxes that a test plays.
 
 import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
@@ -17,10 +17,10 @@ import { again, committed, emitted, FIRST_EPOCH, landedTable, NOW_MS, SECOND_EPO
 import { type Run, runIn } from './lake-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
-/** What verify may take on a table of a million events, the runtime with everything that is loaded included. */
+/** What verify may take on a table of a million events, with the runtime and everything that it loads. */
 const RSS_MB_MAX = 480
 
-/** A log without anything wrong. */
+/** A log without a fault. */
 function whole(lsns: number, fields: Row = {}): Row[] {
   return Array.from({ length: lsns }, (_, index) => committed(index + 1, fields, { atMs: NOW_MS + index }))
 }
@@ -44,7 +44,7 @@ async function report(rows: readonly Row[], ...args: string[]) {
 }
 
 describe('verify', () => {
-  it('[I10] proves a table that is whole, and says so in one line', async () => {
+  it('[I10] proves a table that is whole, with the verdict in one line', async () => {
     const { code, stdout } = await verify([...whole(3), ...whole(2, { epoch: SECOND_EPOCH }), emitted()])
     expect(code).toBe(0)
     expect(stdout).toMatch(/without a log: 1 event, none twice\nproven: 2 logs, 5 events, none missing, none twice\n$/)
@@ -54,7 +54,7 @@ describe('verify', () => {
     expect(await verify([emitted()])).toMatchObject({ code: 0, stdout: expect.stringContaining('proven: 0 logs') })
   })
 
-  it('[I10] names every hole, and where nothing is missing yet', async () => {
+  it('[I10] names every hole, and the LSN up to which nothing is missing', async () => {
     const rows = [1, 2, 4, 5, 9].map((lsn) => committed(lsn))
     const answer = await report(rows)
     expect(answer).toMatchObject({ code: 1, isProven: false, missing: 4, wrongLogs: 1 })
@@ -70,7 +70,7 @@ describe('verify', () => {
       },
     ])
     expect((await verify(rows)).stdout).toMatch(
-      /FAILURE: acme\/DO\/Shop in \w+: 4 events are missing: LSN 3, 6-8\nNOT proven: 1 log, 5 events, 1 log is wrong: 4 missing\n$/,
+      /FAILURE: ns acme, source DO\/Shop, epoch \w+: 4 events are missing: LSN 3, 6-8\nNOT proven: 1 log, 5 events, 1 log is wrong: 4 missing\n$/,
     )
   })
 
@@ -85,7 +85,7 @@ describe('verify', () => {
     expect(await report(rows)).toMatchObject({ code: 1, doubled: 2, missing: 0, forked: 0 })
   })
 
-  it('finds forks, marked by the lake or not, and does not take a marked one for the event', async () => {
+  it('finds forks, marked by the lake or not, and does not count a marked one as the event', async () => {
     const fork = { id: 'other', _meta: '{"isFork":true}' }
     expect(await report([...whole(3), committed(2, fork)])).toMatchObject({
       code: 1,
@@ -102,7 +102,7 @@ describe('verify', () => {
     expect(await report(logs.flat())).toMatchObject({ code: 0, logs: 3, doubled: 0, forked: 0 })
   })
 
-  it('[I5] looks through events without a log for ids that are there twice', async () => {
+  it('[I5] checks events without a log for ids that are there twice', async () => {
     const once = emitted()
     expect(await report([once, again(once), emitted()])).toMatchObject({
       code: 1,
@@ -112,7 +112,7 @@ describe('verify', () => {
     expect(await report([once, { ...once, ns: 'beta' }])).toMatchObject({ code: 0, emitted: { events: 2, doubled: 0 } })
   })
 
-  it('notes dead letters and times that run backwards, and fails for neither', async () => {
+  it('notes dead letters and times that go back, and fails for neither', async () => {
     const late = committed(3, {}, { atMs: NOW_MS - 3_600_000 })
     const answer = await report([...whole(2), late, committed(4, { type: 'cdc.dead_letter' }), committed(5)])
     expect(answer).toMatchObject({ code: 0, isProven: true, deadLetters: 1 })
@@ -123,12 +123,24 @@ describe('verify', () => {
     ])
   })
 
-  it('notes a log that begins above LSN 1, of which the table cannot say why', async () => {
+  it('notes a log that begins above LSN 1, for a reason that the table does not show', async () => {
     const answer = await report(whole(5).slice(2))
     expect(answer).toMatchObject({
       code: 0,
       shown: [{ firstLSN: 3, findings: [{ kind: 'begins-late', isFailure: false }] }],
     })
+  })
+
+  it('[I8] keeps logs of two namespaces apart whose global source and epoch are the same', async () => {
+    const real = { ns: 'acme/x', source: 'acme/x/DO/Shop' }
+    const rows = [...whole(3, real), committed(1, { ...real, ns: 'acme' }), committed(3, { ...real, ns: 'acme' })]
+    const { code, stdout } = await verify(rows)
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/│ acme\/x │ DO\/Shop +│ \w+ │ 3 /)
+    expect(stdout).toMatch(/│ acme +│ x\/DO\/Shop │ \w+ │ 2 /)
+    expect(stdout).toMatch(/^FAILURE: ns acme, source x\/DO\/Shop, epoch \w+: 1 event is missing: LSN 2$/m)
+    expect(stdout).toMatch(/^note: ns acme\/x, source DO\/Shop, epoch \w+: another ns has a log/m)
+    expect(stdout).not.toContain('FAILURE: ns acme/x')
   })
 
   it('shows what is wrong first', async () => {
@@ -141,10 +153,13 @@ describe('verify', () => {
   })
 
   it.each([
-    { args: ['acme'], error: 'it does not take "acme"' },
-    { args: ['--token', 'x'], error: '--token goes with --url' },
+    { args: ['acme'], error: 'it takes options only, not "acme"' },
+    { args: ['--token', 'x'], error: '--token needs --url' },
     { args: ['--url', 'ftp://x'], error: 'not an http or https URL' },
-    { args: ['--url', 'http://localhost', '--class', 'Customers'], error: '--class Customers is not such as' },
+    {
+      args: ['--url', 'http://localhost', '--class', 'Customers'],
+      error: '--class Customers does not have the form Customers=customers',
+    },
     { args: ['--url', 'http://localhost', '--wait', 'long'], error: '--wait is a number of seconds' },
   ])('exits with 2 on $args', async ({ args, error }) => {
     expect(await runIn(root, ['verify', ...args])).toMatchObject({
@@ -156,7 +171,7 @@ describe('verify', () => {
 })
 
 describe('verify with outboxes', () => {
-  /** What the outboxes say, by the path that they are asked at: the last answer again and again. */
+  /** What the outboxes answer, by path. The last answer is given again and again. */
   let answers: Record<string, unknown[]> = {}
   let calls: string[] = []
   let server: Server
@@ -206,20 +221,20 @@ describe('verify with outboxes', () => {
     expect(calls).toEqual(['shop/acme/stats'])
   })
 
-  it('asks the class that --class says', async () => {
+  it('asks the class that --class names', async () => {
     const answer = await ask(whole(3), { 'stores/acme/stats': [stats] }, '--class', 'Shop=stores')
     expect(answer).toMatchObject({ code: 0, askedLogs: 1 })
   })
 
-  it('[I3] fails for what was delivered behind the last that landed', async () => {
+  it('[I3] fails for what was delivered after the last event that landed', async () => {
     const answer = await ask(whole(3), { 'shop/acme/stats': [{ ...stats, ackedLSN: 5, lastLSN: 9 }] })
     expect(answer).toMatchObject({ code: 1, notLanded: 2, missing: 0 })
     expect(answer.shown[0].findings).toMatchObject([
-      { kind: 'not-landed', text: '2 events of shop/acme were delivered and not landed: LSN 4-5' },
+      { kind: 'not-landed', text: '2 events of shop/acme were delivered but have not landed: LSN 4-5' },
     ])
   })
 
-  it('[I3] fails for what the outbox still keeps before the first that landed', async () => {
+  it('[I3] fails for what the outbox still keeps from before the first event that landed', async () => {
     const rows = whole(6).slice(3)
     const given = {
       'shop/acme/stats': [{ ...stats, ackedLSN: 6, lastLSN: 6 }],
@@ -231,25 +246,25 @@ describe('verify with outboxes', () => {
     expect(calls).toContain('shop/acme/list {"to":3,"status":"delivered","limit":1}')
   })
 
-  it('[I3] fails for a life of an object of which nothing has landed', async () => {
+  it('[I3] fails for an epoch of which nothing has landed', async () => {
     const now = { ...stats, epoch: SECOND_EPOCH, ackedLSN: 2, lastLSN: 2 }
     const answer = await ask(whole(3), { 'shop/acme/stats': [now], 'shop/acme/list': [{ items: [{ lsn: 1 }] }] })
     expect(answer).toMatchObject({ code: 1, logs: 2, notLanded: 2 })
     expect(findings(answer)).toEqual(['not-landed', 'other-life'])
   })
 
-  it('only notes a life that is over, where nothing of the new one was delivered', async () => {
+  it('only notes that an epoch is over, if nothing of the new one was delivered', async () => {
     const now = { ...stats, epoch: SECOND_EPOCH, ackedLSN: 0, lastLSN: 0 }
     const answer = await ask(whole(3), { 'shop/acme/stats': [now] })
     expect({ code: answer.code, findings: findings(answer) }).toEqual({ code: 0, findings: ['other-life'] })
   })
 
-  it('fails where the table has more than was ever committed', async () => {
+  it('fails if the table has more than was ever committed', async () => {
     const answer = await ask(whole(5), { 'shop/acme/stats': [stats] })
     expect({ code: answer.code, findings: findings(answer) }).toEqual({ code: 1, findings: ['ahead'] })
   })
 
-  it('notes outboxes that cannot be asked, or are those of others', async () => {
+  it('notes outboxes that cannot be asked, or have other names', async () => {
     const other = { ...stats, ns: 'beta' }
     const rows = [...whole(3), ...whole(3, { source: 'acme/elsewhere' }), ...whole(3, { source: 'acme/DO/Mail' })]
     const answer = await ask(rows, { 'shop/acme/stats': [other] })
@@ -258,8 +273,8 @@ describe('verify with outboxes', () => {
     expect(calls.toSorted()).toEqual(['mail/acme/stats', 'shop/acme/stats'])
   })
 
-  it('does not expect what was delivered while it looked', async () => {
-    // The second look is told a later LSN, and holds the table against the first.
+  it('does not expect what was delivered during the check', async () => {
+    // The second check gets a later LSN, and compares the table with the first.
     const given = {
       'shop/acme/stats': [
         { ...stats, ackedLSN: 4, lastLSN: 4 },
@@ -271,7 +286,7 @@ describe('verify with outboxes', () => {
     expect(calls.length).toBeGreaterThan(1)
   })
 
-  it('says how to get in where the Worker refuses', async () => {
+  it('names the token if the Worker refuses', async () => {
     const closed = createServer((_, response) => {
       response.writeHead(401)
       response.end(JSON.stringify({ error: 'admin: no token', code: 'unauthorized' }))
@@ -312,7 +327,7 @@ describe('verify of a large table', () => {
     expect(rssMB).toBeLessThan(RSS_MB_MAX)
   })
 
-  /** A Parquet file with the columns of the table, of a hundred logs, without one event in the middle. */
+  /** A Parquet file with the columns of the table and a hundred logs, without one event in the middle. */
   async function writeEvents(file: string, count: number): Promise<void> {
     const made: Record<string, string> = {
       id: "'01' || lpad(CAST(i AS VARCHAR), 24, '0')",
@@ -344,7 +359,7 @@ describe('verify as a program', () => {
     })
   })
 
-  it('prints its report to stdout, and where the table lies to stderr', async () => {
+  it('prints its report to stdout, and the place of the table to stderr', async () => {
     await onTable(whole(1), async (cwd) => {
       const out: string[] = []
       const err: string[] = []
@@ -357,7 +372,7 @@ describe('verify as a program', () => {
       })
       expect(code).toBe(0)
       expect(JSON.parse(out.join(''))).toMatchObject({ verdict: expect.stringMatching(/^proven/) })
-      expect(err.join('')).toContain('1 rows in 1 files')
+      expect(err.join('')).toContain('1 row in 1 file')
     })
   })
 })

@@ -7,7 +7,7 @@ import { configurations } from '../worker.ts'
 
 const HOUR_MS = 3_600_000
 
-/** A clock that a test moves, for the object of that name. */
+/** A clock for the object of that name, which the test moves. */
 function clock(name: string): { nowMs: number } {
   const time = { nowMs: Date.now() }
   configurations.set(name, { now: () => time.nowMs })
@@ -19,7 +19,7 @@ function alarm(name: string): Promise<boolean> {
 }
 
 describe('this.alarms', () => {
-  it('runs each alarm once when it is due, with what the platform tells an alarm', async () => {
+  it('runs each alarm once when it is due, with the same info as the platform', async () => {
     const time = clock('two')
     const first = time.nowMs + HOUR_MS
     await inNotes('two', ({ timers }) => {
@@ -64,7 +64,7 @@ describe('this.alarms', () => {
     })
   })
 
-  it('tries a failing alarm again after 2 s, 4 s, … 64 s, as the platform does, and then drops it', async () => {
+  it('retries a failing alarm after 2 s, 4 s, … 64 s, like the platform, and then drops it', async () => {
     const time = clock('failing')
     const start = time.nowMs + HOUR_MS
     await inNotes('failing', ({ timers }) => timers.set('fails', start))
@@ -85,7 +85,7 @@ describe('this.alarms', () => {
     expect(new Set(ran.map(({ scheduledTime }) => scheduledTime))).toEqual(new Set([start]))
   })
 
-  it('[I6] delay the relay neither by failing nor by being far off, nor the reverse', async () => {
+  it('[I6] do not delay the relay, and are not delayed by it', async () => {
     const time = clock('both')
     await inNotes('both', ({ ctx, timers }) => {
       timers.set('far off', time.nowMs + 100 * HOUR_MS)
@@ -108,7 +108,7 @@ describe('this.alarms', () => {
     expect(await inNotes('both', (notes) => notes.ctx.storage.getAlarm())).not.toBeNull()
   })
 
-  it('[I6] do not put the relay off when they are set while it lingers', async () => {
+  it('[I6] do not postpone the relay if they are set while it lingers', async () => {
     const time = clock('lingering')
     await inNotes('lingering', async ({ ctx, timers }) => {
       ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
@@ -121,7 +121,7 @@ describe('this.alarms', () => {
     })
   })
 
-  it('leave a handler behind that hangs, and run it again later', async () => {
+  it('do not wait for a handler that hangs, and run it again later', async () => {
     const time = clock('hanging')
     configurations.set('hanging', { now: () => time.nowMs, maxAlarmMs: 20 })
     await inNotes('hanging', ({ timers }) => timers.set('hangs', time.nowMs + HOUR_MS))
@@ -142,7 +142,7 @@ describe('this.alarms', () => {
     expect(await inNotes('setting', (notes) => notes.timers.list().map(({ name }) => name))).toEqual(['again later'])
   })
 
-  it('are due again when the object wakes and the platform has lost its alarm', async () => {
+  it('are due again when the object wakes after the platform has lost its alarm', async () => {
     const time = clock('lost')
     await inNotes('lost', async ({ ctx, timers }) => {
       timers.set('a', time.nowMs + HOUR_MS)
@@ -152,7 +152,7 @@ describe('this.alarms', () => {
     expect(await inNotes('lost', (notes) => notes.ctx.storage.getAlarm())).toBe(time.nowMs + HOUR_MS)
   })
 
-  it('survive deleteAll under the living object', async () => {
+  it('can be set again after deleteAll while the object runs', async () => {
     const time = clock('emptied-alarms')
     await inNotes('emptied-alarms', async (notes) => {
       const { ctx, timers } = notes

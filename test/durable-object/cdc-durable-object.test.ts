@@ -24,7 +24,7 @@ function configured(options: CDCOptions): new (ctx: DurableObjectState, env: Clo
 }
 
 describe('CDCDurableObject', () => {
-  it('refuses a subclass with an alarm of its own, which would stop the relay', async () => {
+  it('refuses a subclass with its own alarm(), which would stop the relay', async () => {
     const failure = await inPlain('own-alarm', (state) => failureOf(() => new WithAlarm(state, env)))
     expect(failure).toMatchObject({ code: 'invalid-config' })
     expect(failure.message).toContain('WithAlarm')
@@ -34,7 +34,7 @@ describe('CDCDurableObject', () => {
     ['an empty ns', { ns: '' }, 'ns'],
     ['a batch of no events', { maxBatchEvents: 0 }, 'maxBatchEvents'],
     ['a batch beyond what Basin Pipelines takes', { maxBatchBytes: 6_000_000 }, 'maxBatchBytes'],
-    ['a delay that is no whole number', { lingerMs: 0.5 }, 'lingerMs'],
+    ['a delay that is not a whole number', { lingerMs: 0.5 }, 'lingerMs'],
     ['delays the wrong way round', { minRetryDelayMs: 10, maxRetryDelayMs: 5 }, 'minRetryDelayMs'],
   ])('refuses %s and names the option', async (_, options, option) => {
     const failure = await inPlain('options', (state) => failureOf(() => new (configured(options))(state, env)))
@@ -42,7 +42,7 @@ describe('CDCDurableObject', () => {
     expect(failure.message).toContain(option)
   })
 
-  it('uses the ns and the source that are configured', async () => {
+  it('uses the configured ns and source', async () => {
     await inPlain('named', async (state) => {
       const object = new (configured({ ns: 'startups.studio', source: 'DO/customers' }))(state, env)
       await (state as CDCState).transaction((tx) => tx.emit({ type: 'Customer.created' }))
@@ -55,7 +55,7 @@ describe('CDCDurableObject', () => {
 })
 
 describe('ExactlyOnceContext', () => {
-  it('takes the ns from the object, and its id where it has no name', async () => {
+  it('uses the id of an object without a name as its ns', async () => {
     const id = env.PLAIN.newUniqueId()
     await runInDurableObject<Plain, void>(env.PLAIN.get(id), async (_, state) => {
       const context = new ExactlyOnceContext(state)
@@ -65,7 +65,7 @@ describe('ExactlyOnceContext', () => {
     expect(acceptedRecords(id.toString())).toHaveLength(1)
   })
 
-  it('works over a drizzle database whose ns is told', async () => {
+  it('works over a drizzle database with a given ns', async () => {
     await inPlain('over-drizzle', async (state) => {
       const context = new ExactlyOnceContext(drizzle(state.storage), { ns: 'told' })
       context.transactionSync((tx) => tx.emit({ type: 'A' }))
@@ -74,7 +74,7 @@ describe('ExactlyOnceContext', () => {
     expect(acceptedRecords('told')).toHaveLength(1)
   })
 
-  it('refuses a drizzle database whose ns nobody knows', async () => {
+  it('refuses a drizzle database without a ns', async () => {
     const failure = await inPlain('unknown-ns', (state) =>
       failureOf(() => new ExactlyOnceContext(drizzle(state.storage))),
     )

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { acceptedRecords } from 'durable-outbox/testing'
 import { describe, expect, it, vi } from 'vitest'
 
-describe('a class with a base of its own', () => {
+describe('a class with another base class', () => {
   it('[I1] [I3] [I6] has transactions, relay, named alarms and admin by composition', async () => {
     const stub = env.TASKS.getByName('composed')
     // Due at once, so that it is the platform that calls alarm().

@@ -1,4 +1,4 @@
-import { EVENT_BYTES_MAX, EVENT_DEPTH_MAX, type EventInput, eventRecordSchema, NAME_LENGTH_MAX } from 'durable-outbox'
+import { eventLimits, type EventInput, eventRecordSchema } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
 
@@ -42,7 +42,7 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'a field of the outbox, lsn': [{ type: 'A', lsn: 7 }, 'lsn'],
   'a type that is a number': [{ type: 7 }, 'type'],
   'an empty type': [{ type: '' }, 'type'],
-  'a type that is too long': [{ type: 'a'.repeat(NAME_LENGTH_MAX + 1) }, 'type'],
+  'a type that is too long': [{ type: 'a'.repeat(eventLimits.nameLength + 1) }, 'type'],
   'a key that is a number': [{ op: 'c', key: 7 }, 'key'],
   'a key with a NUL': [{ op: 'c', key: 'a\0b' }, 'key'],
   'a key with half a surrogate pair': [{ op: 'c', key: '\uD83D' }, 'key'],
@@ -51,9 +51,9 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'after that is an array': [{ op: 'c', after: [] }, 'after'],
   'after that is null': [{ op: 'c', after: null }, 'after'],
   'an unknown visibility': [{ type: 'A', visibility: 'secret' }, 'visibility'],
-  'an id that is no ULID': [{ type: 'A', id: '1' }, 'id'],
-  'a timestamp that is no time': [{ type: 'A', timestamp: 'yesterday' }, 'timestamp'],
-  'a timestamp of no calendar': [{ type: 'A', timestamp: '2026-13-45T00:00:00Z' }, 'timestamp'],
+  'an id that is not a ULID': [{ type: 'A', id: '1' }, 'id'],
+  'a timestamp that is not a time': [{ type: 'A', timestamp: 'yesterday' }, 'timestamp'],
+  'a timestamp that no calendar has': [{ type: 'A', timestamp: '2026-13-45T00:00:00Z' }, 'timestamp'],
   'a timestamp without a zone': [{ type: 'A', timestamp: '2026-11-22T08:30:00' }, 'timestamp'],
   'a Date in data': [{ type: 'A', data: { at: new Date(0) } }, 'at is a Date'],
   'a Map in data': [{ type: 'A', data: { map: new Map() } }, 'map is a Map'],
@@ -63,11 +63,11 @@ const bad: Record<string, [event: unknown, about: string]> = {
   'a symbol in data': [{ type: 'A', data: { symbol: Symbol('s') } }, 'symbol is a symbol'],
   'NaN in data': [{ type: 'A', data: { deep: [{ n: Number.NaN }] } }, 'deep[0].n is NaN'],
   'Infinity in data': [{ type: 'A', data: { n: Infinity } }, 'n is Infinity'],
-  'undefined in an array': [{ type: 'A', data: { list: [undefined] } }, 'list[0] is a undefined'],
+  'undefined in an array': [{ type: 'A', data: { list: [undefined] } }, 'list[0] is undefined'],
   'half a surrogate pair in data': [{ type: 'A', data: { text: 'x\uDE00' } }, 'text holds half'],
   'a NUL in a key of data': [{ type: 'A', data: { 'a\0': 1 } }, 'NUL'],
   'data in a circle': [{ type: 'A', data: circular }, 'deeper'],
-  'data that is too deep': [{ type: 'A', data: nested(EVENT_DEPTH_MAX) }, `${EVENT_DEPTH_MAX} levels`],
+  'data that is too deep': [{ type: 'A', data: nested(eventLimits.depth) }, `${eventLimits.depth} levels`],
 }
 
 describe('tx.emit', () => {
@@ -88,23 +88,23 @@ describe('tx.emit', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual([])
   })
 
-  it('[I7] takes an event of exactly the limit, and not one byte more', async () => {
+  it('[I7] accepts an event of exactly the limit, and not one byte more', async () => {
     const name = freshName()
-    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(sized(EVENT_BYTES_MAX))))
+    await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(sized(eventLimits.bytes))))
     const failure = await inNotes(name, (notes) =>
-      failureOf(() => notes.ctx.transactionSync((tx) => tx.emit(sized(EVENT_BYTES_MAX + 1)))),
+      failureOf(() => notes.ctx.transactionSync((tx) => tx.emit(sized(eventLimits.bytes + 1)))),
     )
     expect(failure.code).toBe('event-too-large')
     expect(await drain(name)).toHaveLength(1)
   })
 
-  it('takes what is just inside the limits', async () => {
+  it('accepts an event that is just within the limits', async () => {
     const name = freshName()
     const event: EventInput = {
-      type: 'ü'.repeat(NAME_LENGTH_MAX),
+      type: 'ü'.repeat(eventLimits.nameLength),
       key: 'a\'b"c\\d/e=f 😀',
       timestamp: '1999-12-31T23:59:59.123456Z',
-      data: { ...nested(EVENT_DEPTH_MAX - 1), none: undefined, nul: 'a\0b', empty: '', zero: 0, list: [null, 'x'] },
+      data: { ...nested(eventLimits.depth - 1), none: undefined, nul: 'a\0b', empty: '', zero: 0, list: [null, 'x'] },
     }
     await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emit(event)))
     const [record] = await drain(name)
@@ -129,7 +129,7 @@ describe('tx.emit', () => {
     ['u', 'cdc.update'],
     ['d', 'cdc.delete'],
     ['r', 'cdc.read'],
-  ] as const)('gives op %s the type %s where there is no type, and keeps a type that is given', async (op, type) => {
+  ] as const)('gives op %s the type %s if it has none, and keeps a given type', async (op, type) => {
     const name = freshName()
     await inNotes(name, (notes) => notes.ctx.transactionSync((tx) => tx.emitBatch([{ op }, { op, type: 'Own' }])))
     expect((await drain(name)).map((record) => record.type)).toEqual([type, 'Own'])
@@ -146,7 +146,7 @@ describe('tx.emit', () => {
 })
 
 describe('tx.emitBatch', () => {
-  it('emits none of its events when one of them is bad', async () => {
+  it('emits none of its events if one of them is bad', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(async (tx) => {

@@ -1,5 +1,13 @@
-import { type CommittedEvent, type StoreType, type UnifiedEvent, unifiedEventSchema } from 'durable-outbox'
+import {
+  type CommittedEvent,
+  type EventRecord,
+  eventRecordSchema,
+  type StoreType,
+  type UnifiedEvent,
+  unifiedEventSchema,
+} from 'durable-outbox'
 import { describe, expect, expectTypeOf, it } from 'vitest'
+import * as z from 'zod'
 
 /** The interface as the project's first document prints it. */
 interface SeedEvent {
@@ -51,5 +59,15 @@ describe('UnifiedEvent', () => {
     expect(unifiedEventSchema.parse(event)).toEqual(event)
     expect(unifiedEventSchema.safeParse({ ...event, unknown: 1 }).success).toBe(false)
     expect(unifiedEventSchema.safeParse({ ...event, ns: undefined }).success).toBe(false)
+  })
+
+  it('has a schema of its own type, which zod can describe, like the record', () => {
+    expectTypeOf<z.infer<typeof unifiedEventSchema>>().toEqualTypeOf<UnifiedEvent>()
+    expectTypeOf<z.infer<typeof eventRecordSchema>>().toEqualTypeOf<EventRecord>()
+    const { properties } = z.toJSONSchema(eventRecordSchema, { unrepresentable: 'any' })
+    expect(properties).toMatchObject({
+      type: { type: 'string', maxLength: 1_024 },
+      lsn: { type: 'integer', minimum: 1 },
+    })
   })
 })

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
-import { type CommittedEvent, type EventRecord, INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from 'durable-outbox'
+import { type CommittedEvent, type EventRecord, ExactlyOnceContext, type NamedEvent } from 'durable-outbox'
 import { acceptedRecords } from 'durable-outbox/testing'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -18,7 +18,7 @@ function unlogged(n: number, fields: Partial<NamedEvent> = {}): NamedEvent {
   return { id: `01BRZ3NDEKTSV4RRFFQ6${String(n).padStart(6, '0')}`, ns: 'acme', ...fields }
 }
 
-/** Processes events one after the other; says which were new. */
+/** Processes events in order. @returns which were new. */
 function process(name: string, ...events: NamedEvent[]): Promise<boolean[]> {
   return inNotes(name, async (notes) => {
     const outcomes: boolean[] = []
@@ -33,7 +33,7 @@ function rowsOf(name: string, table: '_cdc_inbox' | '_cdc_inbox_id'): Promise<nu
 }
 
 describe('processOnce', () => {
-  it('[I1] commits the note, the change and the events of the callback together, and gives its result', async () => {
+  it('[I1] commits the record, the changes and the events of the callback together, and returns its result', async () => {
     const outcome = await inNotes('together', (notes) =>
       notes.ctx.processOnce(logged(1), async (tx) => {
         await Promise.resolve()
@@ -47,14 +47,14 @@ describe('processOnce', () => {
     expect(await drain('together')).toMatchObject([{ type: 'Order.seen' }])
   })
 
-  it('does not run the callback for an event that comes again, also after an eviction', async () => {
+  it('does not run the callback for an event that arrives again, also after an eviction', async () => {
     expect(await process('again', logged(1), logged(2), logged(1))).toEqual([true, true, false])
     await evictDurableObject(env.NOTES.getByName('again'))
     expect(await process('again', logged(2), logged(3), logged(3))).toEqual([false, true, false])
     expect(await drain('again')).toHaveLength(3)
   })
 
-  it('[I1] forgets the event whose callback throws, in both ways', async () => {
+  it('[I1] does not record an event whose callback throws', async () => {
     const messages = await inNotes('throws', async (notes) => {
       const { ctx } = notes
       const sync = await failureOf(() =>
@@ -75,7 +75,7 @@ describe('processOnce', () => {
     expect(await process('throws', logged(1), unlogged(1))).toEqual([true, true])
   })
 
-  it('tells logs, lives, sources and ns apart, and ids without a log', async () => {
+  it('distinguishes epochs, sources, ns, and ids without a log', async () => {
     const events = [
       logged(1),
       logged(1, { epoch: '01BX5ZZKBKACTAV9WEVGEMMVRZ' }),
@@ -84,13 +84,13 @@ describe('processOnce', () => {
       unlogged(1),
       unlogged(1, { ns: 'other' }),
     ]
-    expect(await process('apart', ...events, ...events)).toEqual([
+    expect(await process('distinct', ...events, ...events)).toEqual([
       ...events.map(() => true),
       ...events.map(() => false),
     ])
   })
 
-  it('takes an event and its record for the same', async () => {
+  it('recognises an event and its record as the same', async () => {
     configurations.set('origin', { retentionMs: 1_000 })
     await inNotes('origin', ({ ctx }) => ctx.transactionSync((tx) => tx.emit({ type: 'N', correlationId: 'req_1' })))
     await drain('origin')
@@ -100,13 +100,13 @@ describe('processOnce', () => {
     expect(await drain('forms')).toMatchObject([{ type: 'Seen', correlation_id: 'req_1' }])
   })
 
-  it('[I7] remembers a log in one row, however long it is, also where it comes out of order', async () => {
+  it('[I7] remembers a log in one row, however long it is, also if it arrives out of order', async () => {
     const lsns = Array.from({ length: 100 }, (_, index) => ((index * 37) % 100) + 1)
     expect(await process('long', ...lsns.map((lsn) => logged(lsn)))).toEqual(lsns.map(() => true))
     expect(await rowsOf('long', '_cdc_inbox')).toBe(1)
   })
 
-  it('costs one row for each event of a log that comes in order', async () => {
+  it('writes one row for each event of a log that arrives in order', async () => {
     const written = await inNotes('cost', ({ ctx }) => {
       ctx.processOnceSync(logged(1), () => undefined)
       const { sql } = ctx.storage
@@ -125,11 +125,11 @@ describe('processOnce', () => {
     expect(written.filter((rows) => rows > 0)).toEqual([1, 1])
   })
 
-  it('[I7] refuses an event so far back in a log with holes that nobody knows of it any more', async () => {
-    const last = INBOX_RANGES_PER_LOG_MAX + 5
+  it('[I7] refuses an event below the ranges that it remembers of a log with holes', async () => {
+    const last = ExactlyOnceContext.limits.inboxRangesPerLog + 5
     const sparse = Array.from({ length: last }, (_, index) => logged(2 * index + 1))
     await process('sparse', ...sparse)
-    expect(await rowsOf('sparse', '_cdc_inbox')).toBe(INBOX_RANGES_PER_LOG_MAX + 1)
+    expect(await rowsOf('sparse', '_cdc_inbox')).toBe(ExactlyOnceContext.limits.inboxRangesPerLog + 1)
     for (const lsn of [1, 2, 9])
       expect(
         await inNotes('sparse', ({ ctx }) => failureOf(() => ctx.processOnceSync(logged(lsn), () => 0))),
@@ -137,7 +137,7 @@ describe('processOnce', () => {
     expect(await process('sparse', logged(11), logged(12), logged(13), logged(10))).toEqual([false, true, false, true])
   })
 
-  it('[I7] remembers so many ids, and each for so long', async () => {
+  it('[I7] remembers up to maxInboxIds ids, each for inboxMs', async () => {
     let nowMs = Date.parse('2026-11-22T08:00:00Z')
     configurations.set('ids', { now: () => nowMs, maxInboxIds: 3, inboxMs: 1_000 })
     expect(await process('ids', unlogged(1), unlogged(2), unlogged(3), unlogged(4), unlogged(2))).toEqual([
@@ -153,7 +153,7 @@ describe('processOnce', () => {
     expect(await rowsOf('ids', '_cdc_inbox_id')).toBe(2)
   })
 
-  it('[I7] forgets a log from which nothing has come for so long', async () => {
+  it('[I7] forgets a log that was quiet for inboxMs', async () => {
     let nowMs = Date.parse('2026-11-22T08:00:00Z')
     configurations.set('quiet', { now: () => nowMs, inboxMs: 1_000 })
     await process('quiet', logged(1), logged(1, { source: 'DO/Other' }))
@@ -165,7 +165,7 @@ describe('processOnce', () => {
     expect(await process('quiet', logged(2))).toEqual([false])
   })
 
-  it('begins anew with an object whose storage was emptied', async () => {
+  it('forgets everything when the storage of its object is emptied', async () => {
     await process('emptied', logged(1))
     await runInDurableObject<Notes, void>(env.NOTES.getByName('emptied'), (_, { storage }) => storage.deleteAll())
     const outcome = await inNotes('emptied', ({ ctx }) => ctx.processOnceSync(logged(1), () => undefined))
@@ -178,7 +178,7 @@ describe('processOnce', () => {
     ['source', { ...logged(1), source: undefined }],
     ['lsn', { ...logged(1), lsn: 0 }],
     ['epoch', { ...logged(1), epoch: 'first' }],
-  ])('refuses an event without a %s that names it', async (field, event) => {
+  ])('refuses an event without a valid %s', async (field, event) => {
     const error = await inNotes('nameless', ({ ctx }) =>
       failureOf(() => ctx.processOnceSync(event as NamedEvent, () => undefined)),
     )
@@ -186,7 +186,7 @@ describe('processOnce', () => {
     expect(error.message).toContain(field)
   })
 
-  it('processes each event once, in whatever order and however often they come', async () => {
+  it('processes each event once, in any order and however often it arrives', async () => {
     let runs = 0
     const lsn = fc.integer({ min: 1, max: 40 })
     await fc.assert(

@@ -13,7 +13,7 @@ const gzipped = { 'content-encoding': 'gzip' }
 /** What a stream said when it was given up. */
 type Cancelled = { reason?: unknown; chunks: number }
 
-/** A body that comes in chunks, and says nothing about its length. */
+/** A body that arrives in chunks, and does not declare its length. */
 function streamOf(chunk: (index: number) => Uint8Array | undefined): {
   body: ReadableStream<Uint8Array>
   seen: Cancelled
@@ -50,7 +50,7 @@ afterEach(async () => {
 describe('[I7] a body', () => {
   const megabyte = new Uint8Array(1_000_000).fill(32)
 
-  it('is not read where it says that it is too large', async () => {
+  it('is not read if it declares that it is too large', async () => {
     const { body, seen } = streamOf(() => megabyte)
     const headers = { 'content-length': String(BODY_BYTES_MAX + 1) }
     expect(await post(body, { headers })).toMatchObject(refused(413, 'body-too-large'))
@@ -58,7 +58,7 @@ describe('[I7] a body', () => {
   })
 
   it.each([{}, { 'content-length': '2' }, { 'content-length': 'x' }, gzipped])(
-    'is read no further than its limit, whatever it says: %o',
+    'is read no further than its limit, with any headers: %o',
     async (headers) => {
       const { body, seen } = streamOf(() => megabyte)
       expect(await post(body, { headers })).toMatchObject(refused(413, 'body-too-large'))
@@ -66,7 +66,7 @@ describe('[I7] a body', () => {
     },
   )
 
-  it('may have as many bytes as the limit says', async () => {
+  it('may have exactly as many bytes as the limit', async () => {
     const text = JSON.stringify(batch('largest', 1))
     expect(await post(text + ' '.repeat(BODY_BYTES_MAX - text.length))).toMatchObject(committed(1))
     expect(await post(text + ' '.repeat(BODY_BYTES_MAX - text.length + 1))).toMatchObject(
@@ -74,7 +74,7 @@ describe('[I7] a body', () => {
     )
   })
 
-  it('may come in pieces that cut a character in two', async () => {
+  it('may arrive in chunks that cut a character in two', async () => {
     const records = [record('pieces', 1, { data: { text: 'Zürich 日本 👩‍👩‍👧' } })]
     const bytes = bytesOf(JSON.stringify(records))
     const { body } = streamOf((index) => (index < bytes.length ? bytes.subarray(index, index + 1) : undefined))
@@ -83,9 +83,9 @@ describe('[I7] a body', () => {
   })
 
   it.each([
-    ['never comes', () => new Promise<never>(() => undefined)],
-    ['comes drop by drop', () => scheduler.wait(5).then(() => bytesOf(' '))],
-  ])('is not waited for where it %s', async (_, chunk) => {
+    ['never arrives', () => new Promise<never>(() => undefined)],
+    ['arrives drop by drop', () => scheduler.wait(5).then(() => bytesOf(' '))],
+  ])('is not waited for if it %s', async (_, chunk) => {
     const app = ingestRoutes(() => ({ tokens, pipeline, bodyTimeoutMs: 60 }))
     const tokens = [await tokenOf(TOKEN, ['*'])]
     const cancel = vi.fn<() => void>()
@@ -102,13 +102,13 @@ describe('[I7] a body', () => {
     expect(cancel).toHaveBeenCalled()
   })
 
-  it('is refused where it breaks off', async () => {
+  it('is refused if it is interrupted', async () => {
     const body = new ReadableStream({
       pull(controller) {
         controller.error(new Error('a secret'))
       },
     })
-    expect(await post(body)).toMatchObject({ status: 400, body: { error: 'ingest: the body broke off' } })
+    expect(await post(body)).toMatchObject({ status: 400, body: { error: 'ingest: the body was interrupted' } })
   })
 
   it.each([
@@ -117,7 +117,7 @@ describe('[I7] a body', () => {
     ['a surrogate', [0xed, 0xa0, 0x80]],
     ['half a character', [0xe2, 0x82]],
     ['UTF-16', [0xff, 0xfe, 0x5b, 0, 0x5d, 0]],
-  ])('is refused where it is not UTF-8: %s', async (_, bad) => {
+  ])('is refused if it is not UTF-8: %s', async (_, bad) => {
     const text = JSON.stringify([record('utf8', 1, { data: { text: '#' } })])
     const [before = '', after = ''] = text.split('#')
     const bytes = Uint8Array.from([...bytesOf(before), ...bad, ...bytesOf(after)])
@@ -151,7 +151,7 @@ describe('[I7] gzip', async () => {
     ['with something behind it', (bytes: Uint8Array) => [...bytes, 1, 2, 3]],
     ['that ends too early', (bytes: Uint8Array) => bytes.subarray(0, -4)],
     ['with a wrong checksum', (bytes: Uint8Array) => bytes.with(bytes.length - 8, ~(bytes.at(-8) ?? 0))],
-    ['that is none', () => bytesOf('[]')],
+    ['that is not gzip', () => bytesOf('[]')],
     ['of nothing', () => []],
   ])('%s is refused', async (_, change) => {
     const bytes = Uint8Array.from(change(await gzip(JSON.stringify(batch('broken', 1)))))
@@ -182,7 +182,7 @@ describe('[I7] JSON', () => {
     '[NaN]',
     '[01]',
     '\u{feff}\u{feff}[]',
-  ])('that is no array of records is refused: %j', async (body) => {
+  ])('that is not an array of records is refused: %j', async (body) => {
     expect(await post(body)).toMatchObject(refused(400, 'invalid-argument'))
     expect(attemptedBatches('json')).toEqual([])
   })
@@ -217,19 +217,19 @@ describe('[I7] JSON', () => {
     expect((await post(linesOf(deeper), { headers: ndjson })).status).toBe(400)
   })
 
-  it('of too many records is refused before any is looked at', async () => {
+  it('of too many records is refused before any is checked', async () => {
     expect(await post(`[${'1,'.repeat(RECORDS_MAX)}1]`)).toMatchObject(refused(413, 'body-too-large'))
     expect(await post('1\n'.repeat(RECORDS_MAX + 1), { headers: ndjson })).toMatchObject(refused(413, 'body-too-large'))
     expect(await post('\n'.repeat(BODY_BYTES_MAX), { headers: ndjson })).toMatchObject(committed(0))
   })
 
-  it('of as many records as may be is taken', async () => {
+  it('of as many records as the limit is accepted', async () => {
     const records = Array.from({ length: RECORDS_MAX }, (_, index) => record('many', index + 1))
     expect(await post(await gzip(JSON.stringify(records)), { headers: gzipped })).toMatchObject(committed(RECORDS_MAX))
     expect(acceptedRecords('many')).toHaveLength(RECORDS_MAX)
   })
 
-  it('of too many small things is refused before they take their memory', async () => {
+  it('of too many arrays and objects is refused before they take memory', async () => {
     expect(await post(`[[${'{},'.repeat(CONTAINERS_MAX)}{}]]`)).toMatchObject(refused(413, 'body-too-large'))
     const line = `[${'[],'.repeat(CONTAINERS_MAX / 2)}[]]\n`
     const answer = post(line + line, { headers: ndjson })
@@ -242,7 +242,7 @@ describe('[I7] JSON', () => {
     expect(await post([large(RECORD_BYTES_MAX)])).toMatchObject(refused(413, 'body-too-large'))
   })
 
-  it('of numbers that are longer when they are written out is refused', async () => {
+  it('of numbers that are too long when they are written out is refused', async () => {
     const [first = ''] = linesOf([record('numbers', 1, { data: { list: [] } })]).split('\n')
     const body = `[${Array.from({ length: 6 }, () => first.replace('[]', `[${'1e20,'.repeat(40_000)}1]`)).join(',')}]`
     expect(body.length).toBeLessThan(BODY_BYTES_MAX / 2)
@@ -290,7 +290,7 @@ describe('a value', () => {
     ['same key twice', '{"a":1,"\\u0061":2}'],
     ['same key twice', '{"__proto__":1,"__proto__":2}'],
     ['same key twice', '[{"b":[{"a":1,"a":2}]}]'],
-  ])('is refused that would not: %s: %j', async (problem, value) => {
+  ])('is refused if it would not: %s: %j', async (problem, value) => {
     expect(await post(sent(value, 'changed'))).toMatchObject({
       status: 400,
       body: { error: expect.stringContaining(problem) },
@@ -298,7 +298,7 @@ describe('a value', () => {
     expect(attemptedBatches('changed')).toEqual([])
   })
 
-  it('is lost under __proto__ where a record has no fields of its own names, and changes nothing', async () => {
+  it('is lost under __proto__ outside the fields of a record that may have any names, and changes nothing', async () => {
     const text = JSON.stringify([record('proto', 1)])
     const body = text
       .replace('"ns"', '"__proto__":{"actor":"root"},"ns"')
@@ -308,7 +308,7 @@ describe('a value', () => {
   })
 })
 
-describe('whatever comes', () => {
+describe('any request', () => {
   /** Taken, or refused in so many words: never a failure of ours. */
   const clean = (answer: Answer) =>
     answer.status === 200
@@ -349,7 +349,7 @@ describe('whatever comes', () => {
     { minLength: 1, maxLength: 5 },
   )
 
-  it('is taken exactly as it was sent, or refused: any records', async () => {
+  it('is accepted exactly as it was sent, or refused: any records', async () => {
     await fc.assert(
       fc.asyncProperty(fieldsOfRecords, fc.boolean(), async (fields, isNdjson) => {
         const ns = `any ${++runs}`
@@ -361,7 +361,7 @@ describe('whatever comes', () => {
     )
   })
 
-  it('is taken exactly as it was sent, or refused: records whose text was changed', async () => {
+  it('is accepted exactly as it was sent, or refused: records whose text was changed', async () => {
     const change = fc.record({ at: fc.nat(), length: fc.nat(3), put: fc.string({ unit: 'binary', maxLength: 3 }) })
     const changes = fc.array(change, { minLength: 1, maxLength: 3 })
     await fc.assert(
@@ -383,8 +383,8 @@ describe('whatever comes', () => {
   })
 
   /**
-   * What a text says of an ns, without the fields that no record has: a name that was changed makes one. And without the
-   * sign of a zero, which JavaScript reads and does not write.
+   * The records of an ns in a text, without unknown fields, which a changed name makes, and without the sign of a zero, which
+   * JavaScript reads and does not write.
    */
   function recordsIn(text: string, ns: string): unknown[] {
     const records: EventRecord[] = JSON.parse(text, (_, value: unknown) => (value === 0 ? 0 : value))

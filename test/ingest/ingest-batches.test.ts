@@ -34,14 +34,14 @@ function createClock(ns: string, options: IngestBatchesOptions = {}): { forward(
 }
 
 describe('[I5] a batch', () => {
-  it('that comes again is answered as before, and not forwarded again', async () => {
+  it('that is repeated is answered as before, and not forwarded again', async () => {
     const records = batch('again', 1, 2)
     for (let times = 0; times < 3; times++) expect(await post(records, 'key')).toMatchObject(committed(2))
     expect(attemptedBatches('again')).toEqual([records])
     expect(await rows('again')).toBe(1)
   })
 
-  it('is the same whoever sends it, and however often it was tried', async () => {
+  it('is the same from any sender, and after any number of attempts', async () => {
     const tried = (retries: number) =>
       batch('tried', 1, 2).map((each) => ({ ...each, _meta: { ...each._meta, retries } }))
     expect(await post(tried(0), 'key')).toMatchObject(committed(2))
@@ -50,7 +50,7 @@ describe('[I5] a batch', () => {
     expect(attemptedBatches('tried')).toHaveLength(1)
   })
 
-  it('is known by its records where it has no key', async () => {
+  it('is known by its records if it has no key', async () => {
     for (let times = 0; times < 2; times++) await post(batch('keyless', 1, 2))
     expect(attemptedBatches('keyless')).toHaveLength(1)
     await post(batch('keyless', 1, 2), 'key')
@@ -104,7 +104,7 @@ describe('[I5] a batch', () => {
     expect(attemptedBatches(ns)).toEqual([batch(ns, 1), batch(ns, 1)])
   })
 
-  it('that was refused is asked for again: the receiver may have been mended', async () => {
+  it('that was refused is forwarded again: the receiver may have been mended', async () => {
     nextFates('mended', { do: 'reject', error: { status: 422 } })
     expect(await post(batch('mended', 1), 'key')).toMatchObject({ status: 422, body: { retryable: false } })
     expect(await post(batch('mended', 1), 'key')).toMatchObject(committed(1))
@@ -163,7 +163,7 @@ describe('[I7] what is remembered', () => {
     expect(attemptedBatches('day')).toHaveLength(2)
   })
 
-  it('is forgotten by an alarm when its time is over, and the object sleeps when there is nothing left', async () => {
+  it('is forgotten by an alarm after that time, and the object sleeps when nothing is left', async () => {
     const clock = createClock('sweep')
     const alarm = () => inBatches('sweep', (_, { storage }) => storage.getAlarm())
     await post(batch('sweep', 1), 'first')
@@ -181,7 +181,7 @@ describe('[I7] what is remembered', () => {
     expect(await alarm()).not.toBeNull()
   })
 
-  it('is only so much: the oldest are forgotten first', async () => {
+  it('is limited: the oldest batches are forgotten first', async () => {
     const clock = createClock('most', { maxBatches: 10 })
     for (let lsn = 1; lsn <= 11; lsn++) {
       await post(batch('most', lsn))
@@ -211,7 +211,7 @@ describe('[I7] what is remembered', () => {
     expect(await rows('runs')).toBe(0)
   })
 
-  it('gets an alarm again where the last one is stuck', async () => {
+  it('gets another alarm if the last one is stuck', async () => {
     const clock = createClock('stuck')
     await post(batch('stuck', 1))
     await inBatches('stuck', (_, { storage }) => storage.deleteAlarm())
@@ -220,7 +220,7 @@ describe('[I7] what is remembered', () => {
     expect(await inBatches('stuck', (_, { storage }) => storage.getAlarm())).not.toBeNull()
   })
 
-  it('is nothing of a batch that is on its way: of these there are only so many', async () => {
+  it('does not include batches that are being sent, whose number is limited', async () => {
     batchesOptions.set('busy', { maxSends: 2 })
     setFate('busy', { do: 'delay', ms: 100 })
     const answers = await Promise.all([1, 2, 3].map((lsn) => post(batch('busy', lsn))))
@@ -232,7 +232,7 @@ describe('[I7] what is remembered', () => {
     expect(await post(batch('busy', 4))).toMatchObject(committed(1))
   })
 
-  it('is to be tried again where the object itself fails: that says nothing about the batch', async () => {
+  it('does not matter if the object itself fails: the request can be retried, as this is no verdict on the batch', async () => {
     batchesOptions.set('nonsense', { maxBatches: 0 })
     const answer = await post(batch('nonsense', 1))
     expect(answer).toMatchObject({ status: 503, body: { code: 'pipeline-failed', retryable: true } })
@@ -250,7 +250,7 @@ describe('[I8] the object of a batch', () => {
     ['like a property', '__proto__'],
     ['long', 'x'.repeat(1_024)],
     ['longer in UTF-8', '日'.repeat(1_024)],
-  ])('is of exactly this ns: one that is %s', async (_, ns) => {
+  ])('has exactly this ns as its name: one that is %s', async (_, ns) => {
     for (let times = 0; times < 2; times++) expect(await post(batch(ns, 1))).toMatchObject(committed(1))
     expect(attemptedBatches(ns)).toHaveLength(1)
     expect(await rows(ns)).toBe(1)

@@ -10,7 +10,7 @@ const post = await createClient()
 const NDJSON = { headers: { 'content-type': 'application/x-ndjson' } }
 
 describe('records', () => {
-  it('are with the pipeline once they are answered', async () => {
+  it('are with the pipeline once the request is answered', async () => {
     const records = [
       record('json', 1, { data: { text: 'Zürich 日本 👩‍👩‍👧', list: [1, null, { a: 1.5 }] } }),
       record('json', 2),
@@ -19,7 +19,7 @@ describe('records', () => {
     expect(acceptedBatches('json')).toEqual([records])
   })
 
-  it('are a line each in NDJSON, however lines end and wherever blank ones are', async () => {
+  it('are a line each in NDJSON, with any line ends and with blank lines', async () => {
     const [first, second, third] = batch('lines', 1, 2, 3)
     const text = `\n${JSON.stringify(first)}\r\n \t\r\n\n${JSON.stringify(second)}\n${JSON.stringify(third)}`
     expect(await post(text, NDJSON)).toMatchObject(committed(3))
@@ -41,7 +41,7 @@ describe('records', () => {
     expect(acceptedRecords('gzip')).toEqual(batch('gzip', 1, 2, 3))
   })
 
-  it('may be none, and then nothing is forwarded', async () => {
+  it('may be an empty list, and then nothing is forwarded', async () => {
     const send = vi.fn<() => Promise<void>>()
     const postHere = await createClient({ pipeline: { send } })
     expect(await postHere('[]')).toMatchObject(committed(0))
@@ -49,7 +49,7 @@ describe('records', () => {
     expect(send).not.toHaveBeenCalled()
   })
 
-  it('may come from no outbox', async () => {
+  it('may be without an outbox', async () => {
     const { epoch: _, lsn: __, txid: ___, ...event } = record('no outbox', 1)
     const records = [{ ...event, _meta: { schemaVersion: 1, source: event.source } }]
     expect(await post(records)).toMatchObject(committed(1))
@@ -57,7 +57,7 @@ describe('records', () => {
     expect(await post([{ ...records[0], lsn: 1 }])).toMatchObject({ status: 400, body: { index: 0, field: 'lsn' } })
   })
 
-  it('keep what a newer sender adds to _meta, and lose what else they have', async () => {
+  it('keep what a newer sender adds to _meta, and lose all other unknown fields', async () => {
     const known = record('newer', 1)
     const newer = { ...known, _meta: { ...known._meta, traceparent: '00-1' }, shape: 'new' }
     expect(await post([newer])).toMatchObject(committed(1))
@@ -93,7 +93,7 @@ describe('a ManagedPipeline', () => {
   const fetched = vi.spyOn(globalThis, 'fetch')
   afterEach(() => fetched.mockReset())
 
-  it('is a sender like any other: its batches, large and small, are taken, and each once', async () => {
+  it('is a sender like any other: its batches, large and small, are accepted, each once', async () => {
     const tokens = [await tokenOf(TOKEN, ['managed'])]
     const app = ingestRoutes(() => ({ tokens, batches: env.INGEST_BATCHES }))
     const seen: Headers[] = []
@@ -151,7 +151,7 @@ describe('a request', () => {
   })
 
   it.each(['Application/JSON', 'application/json;charset=UTF-8', 'application/json ; charset="utf-8"; a=b'])(
-    'is taken with the content-type %s',
+    'is accepted with the content-type %s',
     async (type) => {
       expect(await post('[]', { headers: { 'content-type': type } })).toMatchObject(committed(0))
     },
@@ -176,7 +176,7 @@ describe('a request', () => {
     expect(attemptedBatches('key')).toEqual([])
   })
 
-  it('is refused beyond the rate of its sender, and told when to come back', async () => {
+  it('is refused above the rate of its sender, which is told when to retry', async () => {
     const asked: string[] = []
     const limit = ({ key }: { key: string }) => {
       asked.push(key)
@@ -206,11 +206,11 @@ describe('a pipeline that', () => {
     ['refuses with 400', { status: 400 }],
     ['refuses with 413', { status: 413 }],
     ['refuses with 422', { status: 422, message: 'a secret' }],
-  ])('%s makes a 422, which is not to be tried again', async (_, error) => {
+  ])('%s makes a 422, which is not to be retried', async (_, error) => {
     nextFates('refused', { do: 'reject', error })
     const answer = await post(batch('refused', 1))
     expect(answer).toMatchObject({ status: 422, body: { code: 'pipeline-refused', retryable: false } })
-    const reason = 'name' in error ? 'send: record 0: lsn' : "the Worker's log says why"
+    const reason = 'name' in error ? 'send: record 0: lsn' : "see the Worker's log"
     expect(answer.body).toHaveProperty('error', expect.stringContaining(reason))
     expect(JSON.stringify(answer.body)).not.toContain('secret')
     expect(acceptedRecords('refused')).toEqual([])
@@ -218,7 +218,7 @@ describe('a pipeline that', () => {
 
   it.each([
     ['is full', 'full' as const, '1'],
-    ['says how long it is full', { do: 'reject' as const, error: { status: 429, retryAfter: 7.2 } }, '8'],
+    ['reports how long it is full', { do: 'reject' as const, error: { status: 429, retryAfter: 7.2 } }, '8'],
     [
       'is another ingest, and full',
       { do: 'reject' as const, error: { name: 'CDCError', code: 'pipeline-failed', retryable: true, status: 429 } },
@@ -232,7 +232,7 @@ describe('a pipeline that', () => {
     expect(answer.headers.get('retry-after')).toBe(retryAfter)
   })
 
-  it('fails makes a 503, which is to be tried again', async () => {
+  it('fails makes a 503, which is to be retried', async () => {
     nextFates('failed', 'reject', { do: 'reject', error: { retryAfter: 3 } }, 'lose-answer')
     const answer = await post(batch('failed', 1))
     expect(answer).toMatchObject({ status: 503, body: { code: 'pipeline-failed', retryable: true } })
@@ -242,7 +242,7 @@ describe('a pipeline that', () => {
     expect(await post(batch('failed', 1))).toMatchObject(committed(1))
   })
 
-  it('gives no answer makes a 503 in time', async () => {
+  it('does not answer makes a 503 in time', async () => {
     nextFates('hanging', 'hang')
     const postHere = await createClient({ sendTimeoutMs: 50 })
     expect(await postHere(batch('hanging', 1))).toMatchObject({
@@ -263,7 +263,7 @@ describe('the configuration', () => {
     return readAnswer(await app.request('/', init, bindings))
   }
 
-  it('opens by the environment', async () => {
+  it('comes from the environment', async () => {
     const INGEST_TOKENS = JSON.stringify([await tokenOf(TOKEN, ['configured'])])
     expect(await request({ EVENTS_PIPELINE: pipeline, INGEST_TOKENS: `${INGEST_TOKENS}\n` })).toMatchObject(
       committed(1),
@@ -277,7 +277,7 @@ describe('the configuration', () => {
     expect(acceptedRecords('configured')).toHaveLength(3)
   })
 
-  it('finds the pipeline of the Worker where none is given', () => {
+  it('uses the pipeline of the Worker if none is given', () => {
     expect(ingestOptionsFrom({ EVENTS_PIPELINE: '' })).toEqual({})
   })
 
@@ -293,7 +293,7 @@ describe('the configuration', () => {
   const sha256 = 'ab'.repeat(32)
   const jwt = { INGEST_ISSUER: 'https://issuer.example', INGEST_AUDIENCE: 'ingest' }
   it.each([
-    ['INGEST_TOKENS is not JSON', { INGEST_TOKENS: '[{"name":"a secret' }],
+    ['INGEST_TOKENS is not valid JSON', { INGEST_TOKENS: '[{"name":"a secret' }],
     ['tokens', { INGEST_TOKENS: '{}' }],
     ['tokens.0', { INGEST_TOKENS: [{ name: 'a', sha256, ns: ['*'], token: 'x' }] }],
     ['tokens.0.sha256', { INGEST_TOKENS: [{ name: 'a', sha256: TOKEN, ns: ['*'] }] }],
@@ -308,12 +308,12 @@ describe('the configuration', () => {
     ['jwt.jwks', { ...jwt, INGEST_JWKS: 'issuer' }],
     ['jwt.jwks', { ...jwt, INGEST_JWKS: '{"keys":[]}' }],
     ['jwt.jwks', { ...jwt, INGEST_JWKS: '{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}' }],
-    ['INGEST_JWKS is not JSON', { ...jwt, INGEST_JWKS: '{"keys"' }],
+    ['INGEST_JWKS is not valid JSON', { ...jwt, INGEST_JWKS: '{"keys"' }],
     ['jwt.issuer', { ...jwt, INGEST_JWKS: 'https://issuer.example/keys', INGEST_ISSUER: '' }],
     ['jwt.audience', { ...jwt, INGEST_JWKS: 'https://issuer.example/keys', INGEST_AUDIENCE: ' ' }],
     ['rateLimit.binding', { INGEST_TOKENS: [{ name: 'a', sha256, ns: ['*'] }], INGEST_RATE_LIMIT: 'x' }],
     ['batches', { INGEST_TOKENS: [{ name: 'a', sha256, ns: ['*'] }], INGEST_BATCHES: {} }],
-  ])('[I8] is right, or the ingest is closed and the log says where: %s', async (where, bindings) => {
+  ])('[I8] is valid, or the ingest is closed and the log names the mistake: %s', async (where, bindings) => {
     const log = vi.spyOn(console, 'error')
     const answer = await request(bindings)
     expect(answer).toMatchObject({ status: 403, body: { code: 'forbidden' } })
@@ -327,7 +327,7 @@ describe('the configuration', () => {
 })
 
 describe('the description', () => {
-  it('is there for everybody, at the path of the mount', async () => {
+  it('is public, at the path of the mount', async () => {
     const { Hono } = await import('hono')
     const mounted = new Hono().route('/my/ingest', ingestRoutes())
     const response = await mounted.request('/my/ingest/openapi.json', {}, {})
@@ -357,7 +357,7 @@ interface Description {
 }
 
 describe('the log', () => {
-  it('never holds a token, or what an event says', async () => {
+  it('never holds a token, or the content of an event', async () => {
     const logs = (['log', 'warn', 'error'] as const).map((level) => vi.spyOn(console, level))
     const secret = [record('logged', 1, { data: { card: 'secret-card' } })]
     nextFates('logged', 'reject', 'full')

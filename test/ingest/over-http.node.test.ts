@@ -65,7 +65,7 @@ async function query(sql: string): Promise<Record<string, unknown>[]> {
 }
 
 describe('a ManagedPipeline over a bad network', () => {
-  it('[I3] [I4] [I5] lands each event once and in order, whatever becomes of its requests', async () => {
+  it('[I3] [I4] [I5] lands each event once and in order, through any faults of its requests', async () => {
     let lsn = 0
     const attempts: Record<Fault, number[]> = {
       pass: [],
@@ -93,7 +93,7 @@ describe('a ManagedPipeline over a bad network', () => {
     expect(attempts.pass).toEqual([1, 1, 1, 1, 1])
   })
 
-  it('[I8] sends nothing into an ns that its token does not cover, and the events are not to blame', async () => {
+  it('[I8] writes nothing to an ns that its token does not cover, and the events are not to blame', async () => {
     const failure = await pipeline.send(batch('other.shop', 1)).then(() => undefined, readFailure)
     expect(failure).toMatchObject({ name: 'failed', reason: expect.stringContaining('403') as unknown })
     expect(await query(`SELECT count(*) AS n FROM events WHERE ns <> '${NS}'`)).toEqual([{ n: 0 }])

@@ -51,7 +51,7 @@ describe('a token', () => {
     expect((await app.request(`/?${query.toString()}`, { method: 'POST' }, {})).status).toBe(401)
   })
 
-  it('[I8] comes before everything else, so that a stranger learns nothing', async () => {
+  it('[I8] is checked before everything else, so that a stranger learns nothing', async () => {
     const post = await createClient()
     const headers = {
       authorization: 'Bearer other',
@@ -63,7 +63,7 @@ describe('a token', () => {
     expect(await post(undefined, { headers, method: 'GET' })).toMatchObject(INVALID)
   })
 
-  it('opens what it was given, beside others', async () => {
+  it('opens the ns that it was given, besides other tokens', async () => {
     const post = await createClient({ tokens: [await tokenOf('one', ['one']), await tokenOf('two', ['two', 'both'])] })
     const as = (token: string) => ({ headers: { authorization: `bearer ${token}` } })
     expect(await post(batch('two', 1), as('two'))).toMatchObject(committed(1))
@@ -72,7 +72,7 @@ describe('a token', () => {
     expect(await post(batch('one', 1), as('one'))).toMatchObject(committed(1))
   })
 
-  it('may be written with its hash in capitals', async () => {
+  it('may have its hash in capitals', async () => {
     const sha256 = token.sha256.toUpperCase()
     const post = await createClient({ tokens: [{ ...token, sha256 }] })
     expect(await post('[]')).toMatchObject(committed(0))
@@ -148,7 +148,7 @@ describe('an ns', () => {
     expect(attemptedBatches(ns)).toEqual([])
   })
 
-  it('[I8] that is not covered keeps all records of its request out', async () => {
+  it('[I8] that is not covered keeps out all records of its request', async () => {
     const post = await createClient({ tokens: [await tokenOf(TOKEN, ['mine', 'mine/*'])] })
     const records = [record('mine', 1), record('mine/a', 1), record('yours', 1), record('mine', 2)]
     expect(await post(records)).toMatchObject({ status: 403, body: { index: 2 } })
@@ -158,7 +158,7 @@ describe('an ns', () => {
     expect([...attemptedBatches('mine'), ...attemptedBatches('yours')]).toEqual([])
   })
 
-  it('[I8] is the one that is stored, whatever else a record says', async () => {
+  it('[I8] is the one that is stored, with any other fields of the record', async () => {
     const post = await createClient({ tokens: [await tokenOf(TOKEN, ['mine.only'])] })
     const text = JSON.stringify([record('mine.only', 1)])
     const twice = text.replace('"ns":"mine.only"', '"ns":"yours.only","ns":"mine.only"')
@@ -173,7 +173,7 @@ describe('an ns', () => {
     expect(attemptedBatches('yours.only')).toEqual([])
   })
 
-  it('[I8] of whatever look never leaves what its token covers', async () => {
+  it('[I8] of any form is never outside what its token covers', async () => {
     const post = await createClient({ tokens: [await tokenOf(TOKEN, ['exact', 'dot.*', 'slash/*'])] })
     const part = fc.constantFrom(
       'exact',
@@ -258,7 +258,7 @@ describe('a JSON Web Token', async () => {
     expect(await send(await sign({ ...claims, ns }))).toMatchObject({ status })
   })
 
-  it('[I8] may have its ns in another claim, and in no inherited one', async () => {
+  it('[I8] may have its ns in another claim, but not in an inherited one', async () => {
     const claim = 'https://acme.example/ns'
     expect(await send(await sign({ ...claims, ns: undefined, [claim]: ['jwt'] }), { claim })).toMatchObject(
       committed(1),
@@ -267,7 +267,7 @@ describe('a JSON Web Token', async () => {
     expect(await send(await sign(claims), { claim: 'constructor' })).toMatchObject({ status: 403 })
   })
 
-  it('[I8] may be a little old, as clocks differ', async () => {
+  it('[I8] may have expired just now, as clocks differ', async () => {
     expect(await send(await sign({ ...claims, exp: now - 10, nbf: now + 10 }))).toMatchObject(committed(1))
   })
 
@@ -370,7 +370,7 @@ describe('a JSON Web Token', async () => {
       ['is an error', () => Promise.resolve(new Response('no', { status: 500 }))],
       ['is somewhere else', () => Promise.resolve(new Response(null, { status: 302, headers: { location: '/' } }))],
       ['is no key set', () => Promise.resolve(Response.json({}))],
-    ])('is not to blame where that %s', async (_, answer) => {
+    ])('is not to blame if that %s', async (_, answer) => {
       fetched.mockImplementation(answer)
       const sendHere = await createSender()
       expect(await sendHere(good)).toMatchObject({ status: 503, body: { code: 'unavailable', retryable: true } })

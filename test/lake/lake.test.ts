@@ -41,7 +41,7 @@ function refusalOf(records: unknown): Promise<{ code?: string; message: string }
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
 
 describe('send', () => {
-  it('[I5] lands what it accepted, and says so in the snapshot', async () => {
+  it('[I5] lands what it accepted, and reports it in the snapshot', async () => {
     await env.LAKE.send(batch('lands', 1, 3))
     expect(await table.status()).toMatchObject({ bufferedEvents: 3 })
     await commit()
@@ -69,7 +69,7 @@ describe('send', () => {
     expect(await lsnsOf('late')).toEqual(upTo(6))
   })
 
-  it('[I8] takes nobody for another whose ns and source make the same name together', async () => {
+  it('[I8] keeps logs separate whose ns and source join to the same name', async () => {
     await env.LAKE.send([record('b/DO', 1, { ns: 'acme/a' }), record('a/b/DO', 1), record('a/b/DO', 2)])
     await commit()
     expect((await rowsOf('a/b/DO')).map((row) => [row['ns'], String(row['lsn'])].join(' ')).toSorted()).toEqual([
@@ -79,7 +79,7 @@ describe('send', () => {
     ])
   })
 
-  it('lands an event that went through no outbox once, however often it comes', async () => {
+  it('lands an event that went through no outbox once, no matter how often it comes', async () => {
     await env.LAKE.send([unlogged('free', 1), unlogged('free', 2), unlogged('free', 1)])
     await env.LAKE.send([unlogged('free', 2), record('free', 1)])
     await commit()
@@ -92,7 +92,7 @@ describe('send', () => {
     expect(rows.filter((row) => row['lsn'] === null)).toHaveLength(3)
   })
 
-  it('[I8] takes the same id in another ns for another event', async () => {
+  it('[I8] treats the same id in another ns as another event', async () => {
     await env.LAKE.send([unlogged('same', 1), unlogged('same', 1, 'other')])
     await commit()
     expect(await rowsOf('same')).toHaveLength(1)
@@ -100,7 +100,7 @@ describe('send', () => {
     expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
   })
 
-  it('knows the ids of so many events as its limit says', async () => {
+  it('remembers the ids of as many events as its limit allows', async () => {
     await env.LAKE.send([1, 2, 3, 4, 5, 6].map((n) => unlogged('span', n)))
     await commit()
     await env.LAKE.send([unlogged('span', 6), unlogged('span', 1)])
@@ -108,7 +108,7 @@ describe('send', () => {
     await commit()
   })
 
-  it('says when it took a record in', async () => {
+  it('records when it took an event in', async () => {
     const before = Date.now()
     await env.LAKE.send(batch('when', 1, 1))
     await commit()
@@ -119,7 +119,7 @@ describe('send', () => {
     expect(taken.getTime()).toBeLessThanOrEqual(Date.now())
   })
 
-  it('[I5] tells epochs and sources apart that have the same LSNs', async () => {
+  it('[I5] keeps epochs and sources separate that have the same LSNs', async () => {
     const other = '01BX5ZZKBKACTAV9WEVGEMMVRZ'
     await env.LAKE.send([record('apart', 1), record('apart', 1, { epoch: other }), record('apart-too', 1)])
     await commit()
@@ -127,7 +127,7 @@ describe('send', () => {
     expect(await lsnsOf('apart-too')).toEqual([1])
   })
 
-  it('[I5] lands each LSN once, whatever is doubled, cut or reordered on its way', async () => {
+  it('[I5] lands each LSN once, even if batches are duplicated, cut or reordered on their way', async () => {
     let runs = 0
     const sends = fc.array(
       fc.record({
@@ -156,9 +156,9 @@ describe('send', () => {
   })
 
   it.each<[string, unknown]>([
-    ['records that are no array', { id: 'x' }],
+    ['records that are not an array', { id: 'x' }],
     ['a record without an LSN', [record('bad', 1), { ...record('bad', 2), lsn: undefined }]],
-    ['a record with a time that is none', [record('bad', 1), record('bad', 2, { timestamp: 'noon' })]],
+    ['a record with an invalid time', [record('bad', 1), record('bad', 2, { timestamp: 'noon' })]],
   ])('refuses %s, names the record and takes none of them', async (_, records) => {
     const failure = await refusalOf(records)
     expect(failure.message).toMatch(/^send: record(s must| 1: )/)
@@ -177,7 +177,7 @@ describe('send', () => {
     expect(await lsnsOf('full')).toEqual(upTo(3))
   })
 
-  it('takes a record that is newer than the lake and has fields that it does not know', async () => {
+  it('accepts a record that is newer than the lake and has fields that it does not know', async () => {
     const newer = { ...record('newer', 1), region: 'weur' }
     newer._meta = { ...newer._meta, schemaVersion: 2, traceId: 't' }
     await env.LAKE.send([newer])
@@ -244,7 +244,7 @@ describe('the table', () => {
 })
 
 describe('the history of the table', () => {
-  it('[I7] is forgotten but for the newest snapshots, and loses no row', async () => {
+  it('[I7] is forgotten except for the newest snapshots, and loses no row', async () => {
     const before = await totalRecords()
     for (let n = 1; n <= 12; n++) {
       await env.LAKE.send(batch('history', n, n))
@@ -269,7 +269,7 @@ describe('commit', () => {
   const steps = ['data/', '-m0.avro', 'snap-', 'metadata.json', 'version-hint']
   const cases = steps.flatMap((key) => [[key, 'before'] as const, [key, 'after'] as const])
 
-  it.each(cases)('[I5] counts each event once when a put of %s fails %s it was stored', async (key, when) => {
+  it.each(cases)('[I5] counts each event once if a put of %s fails %s it was stored', async (key, when) => {
     const source = `fails-${key.replaceAll(/\W/g, '')}-${when}`
     const before = await totalRecords()
     await env.LAKE.send(batch(source, 1, 3))
@@ -283,7 +283,7 @@ describe('commit', () => {
     expect((await watermarks())[`acme/${source}`]).toEqual({ [EPOCH]: 5 })
   })
 
-  it('[I5] counts each event once when the object is gone after the metadata file was stored', async () => {
+  it('[I5] counts each event once if the object dies after the metadata file was stored', async () => {
     const before = await totalRecords()
     await env.LAKE.send(batch('gone', 1, 3))
     failNextPut('metadata.json', 'after')

@@ -54,12 +54,12 @@ export function unlogged(source: string, n: number, ns = 'acme'): EventRecord {
   }
 }
 
-/** Does what the alarm does, after whatever the alarm itself may be doing just now. */
+/** Does what the alarm does, once the alarm itself is not running. */
 export async function commit(): Promise<void> {
   await runInDurableObject(table, (lake) => (lake as SlowLakeTable).alarm())
 }
 
-/** Commits also what was held back, as if its time were over. */
+/** Commits also what was held back, as if its time had passed. */
 export async function commitHeld(): Promise<void> {
   lakeClock.aheadMs += HOLD_MS
   await commit()

@@ -2,7 +2,7 @@
 // learnt when it is first seen, and must not change.
 
 import { expect } from 'vitest'
-import type { Entry, Life } from './model.ts'
+import type { Entry, EpochLog } from './model.ts'
 
 /** What a listed event and a record on the wire have in common. */
 export interface Seen {
@@ -16,10 +16,10 @@ export interface Seen {
 }
 
 /** The reason of a dead letter whose sends were interrupted: an earlier one of them may have been accepted. */
-const CUT_OFF = /^the runtime ended/
+const INTERRUPTED = /^the runtime ended/
 
 /** Checks an event against the entry of its LSN: it is that event, or the record of the dead letter that it became. */
-export function checkEvent(seen: Seen, entry: Entry, life: Life): void {
+export function checkEvent(seen: Seen, entry: Entry, log: EpochLog): void {
   const isRecord = seen.type === 'cdc.dead_letter'
   const { redrivenFrom } = entry
   const timeMs = isRecord ? entry.timeMs : (entry.happenedMs ?? entry.timeMs)
@@ -32,8 +32,8 @@ export function checkEvent(seen: Seen, entry: Entry, life: Life): void {
     txid: entry.txid,
     ...(isRecord ? expectedRecord(seen, entry) : expectedEvent(seen, entry)),
     _meta: {
-      epoch: life.epoch,
-      source: life.source,
+      epoch: log.epoch,
+      source: log.source,
       ...(redrivenFrom !== undefined && !isRecord && { redrivenFrom }),
     },
   })
@@ -42,7 +42,7 @@ export function checkEvent(seen: Seen, entry: Entry, life: Life): void {
 /** Checks that what was delivered is allowed: no poison, and the record in place of a dead letter. */
 export function checkDelivered({ type, lsn }: Pick<Seen, 'type' | 'lsn'>, { refusal }: Entry): void {
   if (type === 'Poison') throw new Error(`I3: the poison of LSN ${lsn} counts as delivered`)
-  if (refusal !== undefined && type !== 'cdc.dead_letter' && !CUT_OFF.test(refusal.reason))
+  if (refusal !== undefined && type !== 'cdc.dead_letter' && !INTERRUPTED.test(refusal.reason))
     throw new Error(`I3: LSN ${lsn} was delivered and is a dead letter: ${refusal.reason}`)
 }
 

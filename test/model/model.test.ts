@@ -36,8 +36,8 @@ async function runScript(script: readonly Step[]): Promise<void> {
 /** A receiver that lands each LSN once holds what was committed. */
 function checkLanded({ name, model, isPlain }: Trial): void {
   const records = landed(name)
-  expect(records.filter(({ epoch }) => epoch === model.life.epoch).map(({ lsn }) => lsn)).toEqual(
-    model.life.entries.map(({ lsn }) => lsn),
+  expect(records.filter(({ epoch }) => epoch === model.log.epoch).map(({ lsn }) => lsn)).toEqual(
+    model.log.entries.map(({ lsn }) => lsn),
   )
   if (isPlain) assertLog(name, { events: records.length })
 }

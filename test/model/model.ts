@@ -22,7 +22,7 @@ export interface Entry {
 }
 
 /** The log of one epoch. */
-export interface Life {
+export interface EpochLog {
   epoch?: string
   readonly source: string
   readonly firstLSN: number
@@ -47,7 +47,7 @@ type Draft = Pick<Entry, 'type' | 'data' | 'happenedMs' | 'redrivenFrom' | 'id'>
 type Committed = { notes: string[]; rows: Draft[][] }
 
 export class Model {
-  readonly lives: Life[]
+  readonly logs: EpochLog[]
   /** Dead letters by LSN. */
   readonly letters = new Map<number, Entry>()
   /** Rows of the log that are kept, of all epochs of this database. */
@@ -67,21 +67,21 @@ export class Model {
   constructor(nowMs: number) {
     this.nowMs = nowMs
     this.latestMs = nowMs
-    this.lives = [this.#begin(1, [])]
+    this.logs = [this.#begin(1, [])]
   }
 
-  get life(): Life {
-    const life = this.lives.at(-1)
-    if (life === undefined) throw new Error('the model has no life')
-    return life
+  get log(): EpochLog {
+    const log = this.logs.at(-1)
+    if (log === undefined) throw new Error('a model has a log')
+    return log
   }
 
   get lastLSN(): number {
-    return this.life.firstLSN + this.life.entries.length - 1
+    return this.log.firstLSN + this.log.entries.length - 1
   }
 
   get pendingEvents(): number {
-    return this.lastLSN - this.life.ackedLSN
+    return this.lastLSN - this.log.ackedLSN
   }
 
   /** Numbers the events and blocks of a block, to tell them apart. */
@@ -117,10 +117,10 @@ export class Model {
     return 'committed'
   }
 
-  /** The object wakes: in a new life if its class has been renamed and nothing is pending. */
+  /** The object wakes: in a new epoch if its class has a new name and nothing is pending. */
   wake(): void {
     this.#wokenSource = this.source
-    if (this.life.source !== this.source && this.pendingEvents === 0) this.#beginAnew()
+    if (this.log.source !== this.source && this.pendingEvents === 0) this.#beginAnew()
   }
 
   /** Another object wakes with a copy of the database. */
@@ -130,7 +130,7 @@ export class Model {
   }
 
   deleteAll(): void {
-    this.lives.push(this.#begin(1, []))
+    this.logs.push(this.#begin(1, []))
     this.letters.clear()
     this.rows = []
     this.notes = []
@@ -145,15 +145,15 @@ export class Model {
 
   /** Follows the outbox: the pipeline has accepted everything up to an LSN, and old rows are pruned. */
   acknowledge(lsn: number): void {
-    if (lsn === this.life.ackedLSN) return
-    this.life.ackedLSN = lsn
+    if (lsn === this.log.ackedLSN) return
+    this.log.ackedLSN = lsn
     const firstKept = this.rows.findIndex((row) => row.lastLSN > lsn || row.timeMs > this.nowMs - RETENTION_MS)
     this.rows = firstKept === -1 ? [] : this.rows.slice(firstKept)
   }
 
   /** Follows the outbox: an event became a dead letter. */
-  bury(lsn: number, reason: string): void {
-    const entry = this.life.entries[lsn - this.life.firstLSN]
+  moveToDeadLetters(lsn: number, reason: string): void {
+    const entry = this.log.entries[lsn - this.log.firstLSN]
     if (entry === undefined) throw new Error(`I3: LSN ${lsn} became a dead letter, and was never committed`)
     entry.refusal = { reason }
     this.letters.set(lsn, entry)
@@ -162,17 +162,17 @@ export class Model {
   /** The events of the current epoch that are in the database. */
   kept(): Entry[] {
     const firstLSN = this.rows[0]?.firstLSN ?? Infinity
-    return this.life.entries.filter((entry) => entry.lsn >= firstLSN)
+    return this.log.entries.filter((entry) => entry.lsn >= firstLSN)
   }
 
   #beginAnew(): void {
-    const { entries, ackedLSN } = this.life
-    // What is pending continues in the new epoch; from here on its outcome may differ from that under the old one.
+    const { entries, ackedLSN } = this.log
+    // What is pending goes on in the new epoch; from here on it may fare otherwise than under the old one.
     const pending = entries.filter((entry) => entry.lsn > ackedLSN).map((entry) => ({ ...entry }))
-    this.lives.push(this.#begin(ackedLSN + 1, pending))
+    this.logs.push(this.#begin(ackedLSN + 1, pending))
   }
 
-  #begin(firstLSN: number, entries: Entry[]): Life {
+  #begin(firstLSN: number, entries: Entry[]): EpochLog {
     return { source: this.#wokenSource, firstLSN, entries, ackedLSN: firstLSN - 1 }
   }
 
@@ -215,7 +215,7 @@ export class Model {
     this.notes.push(...notes)
     for (const row of rows) {
       const firstLSN = this.lastLSN + 1
-      for (const draft of row) this.life.entries.push({ ...draft, lsn: this.lastLSN + 1, timeMs: this.nowMs })
+      for (const draft of row) this.log.entries.push({ ...draft, lsn: this.lastLSN + 1, timeMs: this.nowMs })
       this.rows.push({ firstLSN, lastLSN: this.lastLSN, timeMs: this.nowMs })
     }
   }

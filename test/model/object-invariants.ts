@@ -5,35 +5,35 @@ import type { Notes } from '../worker.ts'
 import { checkDelivered, checkEvent } from './match.ts'
 import type { Model } from './model.ts'
 
-export interface Surroundings {
-  /** A send is in flight: its alarm is armed, whatever else happens. */
+export interface Conditions {
+  /** A send is on its way: its alarm is armed, whatever else is asked for. */
   readonly isSending: boolean
   /** The alarm has fired meanwhile. The platform keeps it until its run has ended, and repeats it if that was interrupted. */
   readonly isAlarmRunning: boolean
   /** The object was interrupted in the middle of a send: its alarm may be armed for nothing. */
-  readonly wasCutOff: boolean
-  /** How far ahead of the clock the alarm may be. */
+  readonly wasInterrupted: boolean
+  /** How far ahead of the clock the alarm may be, at most. */
   readonly alarmWithinMs: number
 }
 
 /** Checks the object, and tells the model how far its outbox has come. */
-export async function checkObject(notes: Notes, model: Model, surroundings: Surroundings): Promise<void> {
+export async function checkObject(notes: Notes, model: Model, conditions: Conditions): Promise<void> {
   checkEpoch(notes, model)
   followLetters(notes, model)
   followProgress(notes, model)
   checkLog(notes, model)
-  checkAlarm(await notes.ctx.storage.getAlarm(), model, surroundings)
+  checkAlarm(await notes.ctx.storage.getAlarm(), model, conditions)
   expect(notes.notes(), 'I1: the notes beside the events').toEqual(model.notes)
 }
 
-function checkEpoch(notes: Notes, { life, lives }: Model): void {
+function checkEpoch(notes: Notes, { log, logs }: Model): void {
   const { epoch, source } = notes.outbox.stats()
-  if (life.epoch === undefined && lives.some((other) => other.epoch === epoch))
-    throw new Error(`I9: the epoch ${epoch} continues, and a new one was due`)
-  life.epoch ??= epoch
+  if (log.epoch === undefined && logs.some((other) => other.epoch === epoch))
+    throw new Error(`I9: the epoch ${epoch} goes on, and a new one was due`)
+  log.epoch ??= epoch
   expect({ epoch, source }, 'I9: the epoch and source of the outbox').toEqual({
-    epoch: life.epoch,
-    source: life.source,
+    epoch: log.epoch,
+    source: log.source,
   })
 }
 
@@ -42,10 +42,10 @@ function followLetters(notes: Notes, model: Model): void {
   const { items } = notes.outbox.deadLetters({ limit: 1_000 })
   for (const { lsn, reason, event } of items) {
     if (model.letters.has(lsn)) continue
-    if (lsn <= model.life.ackedLSN) throw new Error(`I3: LSN ${lsn} was delivered, and is a dead letter now`)
+    if (lsn <= model.log.ackedLSN) throw new Error(`I3: LSN ${lsn} was delivered, and is a dead letter now`)
     if (event.type !== 'Poison' && !reason.startsWith('the runtime ended'))
-      throw new Error(`I3: LSN ${lsn} became a dead letter, and is not poison: ${reason}`)
-    model.bury(lsn, reason)
+      throw new Error(`I3: LSN ${lsn} became a dead letter, and is no poison: ${reason}`)
+    model.moveToDeadLetters(lsn, reason)
   }
   const letters = [...model.letters.values()].toSorted((a, b) => a.lsn - b.lsn)
   expect(
@@ -57,8 +57,8 @@ function followLetters(notes: Notes, model: Model): void {
 function followProgress(notes: Notes, model: Model): void {
   const { ackedLSN, lastLSN, pendingEvents, isPaused } = notes.outbox.stats()
   expect(lastLSN, 'I2: the last LSN').toBe(model.lastLSN)
-  if (ackedLSN < model.life.ackedLSN || ackedLSN > lastLSN)
-    throw new Error(`I3: LSN ${ackedLSN} is acknowledged after ${model.life.ackedLSN}, and the log ends at ${lastLSN}`)
+  if (ackedLSN < model.log.ackedLSN || ackedLSN > lastLSN)
+    throw new Error(`I3: LSN ${ackedLSN} is acknowledged after ${model.log.ackedLSN}, and the log ends at ${lastLSN}`)
   model.acknowledge(ackedLSN)
   expect({ pendingEvents, isPaused }).toEqual({ pendingEvents: model.pendingEvents, isPaused: model.isPaused })
 }
@@ -74,16 +74,16 @@ function checkLog(notes: Notes, model: Model): void {
   for (const [index, entry] of kept.entries()) {
     const item = items[index]
     if (item === undefined) continue
-    checkEvent(item, entry, model.life)
+    checkEvent(item, entry, model.log)
     expect(item.status, `the status of LSN ${entry.lsn}`).toBe(
-      entry.lsn <= model.life.ackedLSN ? 'delivered' : 'pending',
+      entry.lsn <= model.log.ackedLSN ? 'delivered' : 'pending',
     )
     if (item.status === 'delivered') checkDelivered(item, entry)
   }
 }
 
-function checkAlarm(alarmMs: number | null, model: Model, surroundings: Surroundings): void {
-  const { isSending, isAlarmRunning, wasCutOff, alarmWithinMs } = surroundings
+function checkAlarm(alarmMs: number | null, model: Model, conditions: Conditions): void {
+  const { isSending, isAlarmRunning, wasInterrupted, alarmWithinMs } = conditions
   if (isAlarmRunning) return
   const { namedAlarmMs, pendingEvents, isPaused, latestMs } = model
   const isNeeded = pendingEvents > 0 && !isPaused
@@ -91,7 +91,7 @@ function checkAlarm(alarmMs: number | null, model: Model, surroundings: Surround
   if (isNeeded && Number(alarmMs) > latestMs + alarmWithinMs)
     throw new Error(`I6: events are pending, and the alarm is not due for ${Number(alarmMs) - model.nowMs} ms`)
   if (namedAlarmMs !== undefined && (alarmMs === null || alarmMs > namedAlarmMs))
-    throw new Error(`I6: a named alarm is set, and the platform's is not, or is later: ${alarmMs}`)
-  if (!isNeeded && namedAlarmMs === undefined && !isSending && !wasCutOff && alarmMs !== null)
+    throw new Error(`I6: a named alarm is set, and the platform's is not, or for later: ${alarmMs}`)
+  if (!isNeeded && namedAlarmMs === undefined && !isSending && !wasInterrupted && alarmMs !== null)
     throw new Error(`I6: an alarm is set, and ${isPaused ? 'the relay is paused' : 'nothing is pending'}`)
 }

@@ -5,7 +5,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { failureOf, inNotes } from '../notes.ts'
 import { configurations, type Notes } from '../worker.ts'
 import { runBlock } from './block.ts'
-import { checkObject, type Surroundings } from './object-invariants.ts'
+import { checkObject, type Conditions } from './object-invariants.ts'
 import { type Entry, MAX_BACKLOG_EVENTS, Model, type Outcome, RETENTION_MS } from './model.ts'
 import type { Block, Sending, Step, StepDuring } from './steps.ts'
 import { type Hold, SEND_TIMEOUT_MS, Wire } from './wire.ts'
@@ -22,8 +22,8 @@ export class Trial {
   readonly model = new Model(Date.now() + AHEAD_MS)
   readonly wire: Wire
   readonly #wireInvariants: WireInvariants
-  /** The object may have been interrupted while its alarm was armed for a batch: then it is armed although paused. */
-  #wasCutOff = false
+  /** The object may have been interrupted while its alarm was armed for a batch: then it is armed although it is paused. */
+  #wasInterrupted = false
   #isPlain = true
   #alarmsRunning = 0
 
@@ -83,13 +83,13 @@ export class Trial {
   }
 
   async #check(isSending = false): Promise<void> {
-    const surroundings: Surroundings = {
+    const conditions: Conditions = {
       isSending,
       isAlarmRunning: this.#alarmsRunning > 0,
-      wasCutOff: this.#wasCutOff,
+      wasInterrupted: this.#wasInterrupted,
       alarmWithinMs: RETRY_DELAY_MS_MAX,
     }
-    await this.#inside((notes) => checkObject(notes, this.model, surroundings))
+    await this.#inside((notes) => checkObject(notes, this.model, conditions))
     this.#wireInvariants.check()
   }
 
@@ -174,7 +174,7 @@ export class Trial {
     if (isNamedDue) model.namedAlarmMs = undefined
     const hasRun = await runDurableObjectAlarm(env.NOTES.getByName(this.name))
     if (!hasRun && isNamedDue) throw new Error('I6: a named alarm was due, and no alarm was set')
-    this.#wasCutOff = false
+    this.#wasInterrupted = false
   }
 
   async #runInside(how: 'flush' | 'replay', range = { from: 1, count: 1 }): Promise<void> {
@@ -214,7 +214,7 @@ export class Trial {
   async #setPaused(isPaused: boolean): Promise<void> {
     await this.#inside((notes) => (isPaused ? notes.outbox.pause() : notes.outbox.resume()))
     this.model.isPaused = isPaused
-    this.#wasCutOff = false
+    this.#wasInterrupted = false
   }
 
   async #judge(how: 'redrive' | 'discard', choice: number | 'all'): Promise<void> {
@@ -236,7 +236,7 @@ export class Trial {
   async #setNamedAlarm(ms: number): Promise<void> {
     const { model } = this
     const due = model.nowMs + ms
-    const oldest = model.life.entries.find(({ lsn }) => lsn > model.life.ackedLSN)
+    const oldest = model.log.entries.find(({ lsn }) => lsn > model.log.ackedLSN)
     const isRelaysAlone = model.namedAlarmMs === undefined && !model.isPaused
     const [before, after] = await this.#inside(async (notes) => {
       const armedMs = await notes.ctx.storage.getAlarm()
@@ -269,7 +269,7 @@ export class Trial {
   /** The runtime ends in the middle of a send: what was committed stays, and the answer reaches nobody. */
   async #crash(): Promise<void> {
     this.wire.interrupt()
-    this.#wasCutOff = true
+    this.#wasInterrupted = true
     await inNotes(this.name, (notes) => notes.ctx.abort(CRASH)).catch((error: unknown) => {
       if (!isCrash(error)) throw error
     })

@@ -4,11 +4,11 @@ import { type CommittedRecord, isCommitted } from 'durable-outbox'
 import { acceptedRecords, droppedRecords } from 'durable-outbox/testing'
 import { expect } from 'vitest'
 import { checkDelivered, checkEvent } from './match.ts'
-import type { Entry, Life, Model } from './model.ts'
+import type { Entry, EpochLog, Model } from './model.ts'
 import type { Sent, Wire } from './wire.ts'
 
-/** Interrupted attempts after which a batch counts as the cause. */
-const CUT_OFF_MAX = 3
+/** Interrupted attempts after which a batch counts as the cause of the runtime's end. */
+const INTERRUPTIONS_MAX = 3
 const BATCH_EVENTS_MAX = 5
 
 /** How far the log of an epoch has come on the wire. */
@@ -41,7 +41,7 @@ export class WireInvariants {
     const records = acceptedRecords(this.#name).filter(isCommitted)
     for (const record of records.slice(this.#acceptedChecked)) this.#checkAccepted(record)
     this.#acceptedChecked = records.length
-    for (const life of this.#model.lives) this.#checkAcknowledged(life)
+    for (const log of this.#model.logs) this.#checkAcknowledged(log)
     const [drop] = droppedRecords(this.#name)
     if (drop !== undefined) throw new Error(`I3: the pipeline dropped a record: ${drop.reason}`)
   }
@@ -50,8 +50,8 @@ export class WireInvariants {
   #checkSent(sent: Sent): void {
     if (sent.others > 0) throw new Error(`I4: ${showSent(sent)} was sent while ${sent.others} others were in flight`)
     for (const record of sent.records) {
-      const { life, entry } = this.#find(record)
-      checkEvent(record, entry, life)
+      const { log, entry } = this.#find(record)
+      checkEvent(record, entry, log)
     }
     const { lsns, epoch } = rangeOf(sent)
     const first = lsns[0] ?? 0
@@ -62,14 +62,14 @@ export class WireInvariants {
     const mayBeReplay = progress.before?.outcome === 'late' && this.#wire.replays.includes(first)
     if (first <= progress.acceptedLSN || mayBeReplay) return this.#checkReplay(sent)
     this.#checkSize(sent)
-    progress.interruptions = countCutOffs(progress)
+    progress.interruptions = countInterruptions(progress)
     checkFollows(sent, progress)
     progress.before = sent
   }
 
   /** Takes in the outcome of the batch before. */
   #progressOf(epoch: string): Progress {
-    const { firstLSN } = this.#lifeOf(epoch)
+    const { firstLSN } = this.#logOf(epoch)
     const progress = this.#progress.get(epoch) ?? { interruptions: 0, acceptedLSN: firstLSN - 1 }
     this.#progress.set(epoch, progress)
     const { before } = progress
@@ -89,47 +89,47 @@ export class WireInvariants {
   }
 
   #checkAccepted(record: CommittedRecord): void {
-    const { life, entry } = this.#find(record)
-    checkEvent(record, entry, life)
+    const { log, entry } = this.#find(record)
+    checkEvent(record, entry, log)
     checkDelivered(record, entry)
     const lsns = this.#accepted.get(record.epoch) ?? new Set()
     this.#accepted.set(record.epoch, lsns.add(record.lsn))
   }
 
-  #checkAcknowledged({ epoch = '', firstLSN, ackedLSN }: Life): void {
+  #checkAcknowledged({ epoch = '', firstLSN, ackedLSN }: EpochLog): void {
     const accepted = this.#accepted.get(epoch)
     for (let lsn = firstLSN; lsn <= ackedLSN; lsn++)
       if (accepted?.has(lsn) !== true) throw new Error(`I3: LSN ${lsn} is acknowledged, and was never accepted`)
   }
 
-  #find({ epoch, lsn }: CommittedRecord): { life: Life; entry: Entry } {
-    const life = this.#lifeOf(epoch)
-    const entry = life.entries[lsn - life.firstLSN]
+  #find({ epoch, lsn }: CommittedRecord): { log: EpochLog; entry: Entry } {
+    const log = this.#logOf(epoch)
+    const entry = log.entries[lsn - log.firstLSN]
     if (entry === undefined) throw new Error(`I1: LSN ${lsn} was sent, and never committed`)
-    return { life, entry }
+    return { log, entry }
   }
 
-  #lifeOf(epoch: string): Life {
-    const life = this.#model.lives.find((each) => each.epoch === epoch)
-    if (life === undefined) throw new Error(`I9: something was sent under an unknown epoch ${epoch}`)
-    return life
+  #logOf(epoch: string): EpochLog {
+    const log = this.#model.logs.find((each) => each.epoch === epoch)
+    if (log === undefined) throw new Error(`I9: something was sent under an unknown epoch ${epoch}`)
+    return log
   }
 }
 
-/** After a late answer the number is unknown: NaN, until it starts again. */
-function countCutOffs({ before, interruptions }: Progress): number {
+/** Nobody knows the number any more after an answer that came late: until it begins anew, it is NaN. */
+function countInterruptions({ before, interruptions }: Progress): number {
   if (before?.outcome === 'late') return Number.NaN
   return before?.outcome === 'interrupted' ? interruptions + 1 : 0
 }
 
-/** The same batch again, its first half if it is bad, or what comes after it. */
+/** The same batch again, its first half where it is bad, or what comes after it. */
 function checkFollows(sent: Sent, { before, interruptions, acceptedLSN }: Progress): void {
   const range = rangeOf(sent)
   const { retries } = range
   if (before === undefined) return expectBatch(sent, { first: acceptedLSN + 1, retries: 0 })
   const { first, last, count, retries: retriesBefore } = rangeOf(before)
-  // The record of a dead letter must land in any case.
-  const isBad = before.outcome === 'refused' || (interruptions >= CUT_OFF_MAX && !isDeadLetterAlone(before))
+  // The record of a dead letter must land, whatever it does.
+  const isBad = before.outcome === 'refused' || (interruptions >= INTERRUPTIONS_MAX && !isDeadLetterAlone(before))
   if (Number.isNaN(interruptions)) return expect([first, last + 1], 'I4: what follows').toContain(range.first)
   if (before.outcome === 'accepted') return expectBatch(sent, { first: last + 1, retries: 0 })
   // An event that was refused alone is a dead letter by now, whose record travels with what comes after it.

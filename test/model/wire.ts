@@ -7,7 +7,7 @@ import type { SendFate } from './steps.ts'
 
 export const SEND_TIMEOUT_MS = 500
 
-/** What the sender knows of a send; `late` if it may have given up before the answer came, or not. */
+/** What the sender knows of a send; `late` where it may have given up before the answer came, or not. */
 type SendOutcome = 'in flight' | 'accepted' | 'unknown' | 'refused' | 'interrupted' | 'late'
 
 export interface Sent {
@@ -48,7 +48,7 @@ export class Wire implements Pipeline {
     }
     this.sent.push(sent)
     await this.#wait()
-    // The object that sent it has died.
+    // The object that sent it has died meanwhile.
     if (sent.outcome === 'interrupted' || sent.outcome === 'late') return
     await this.#deliver(sent, records)
   }
@@ -59,7 +59,7 @@ export class Wire implements Pipeline {
     return this.#hold
   }
 
-  /** The object died: nothing that it sent will be answered. */
+  /** Says that the object died: nothing that it sent will be answered. */
   interrupt(): void {
     for (const sent of this.sent)
       if (sent.outcome === 'in flight') sent.outcome = isLate(sent.sentMs) ? 'late' : 'interrupted'

@@ -35,7 +35,7 @@ function rowsOf(name: string): Promise<number[]> {
 }
 
 describe('back-pressure', () => {
-  it('[I1] [I7] refuses a transaction beyond maxBacklogEvents, rolls it back, and takes it again once there is room', async () => {
+  it('[I1] [I7] refuses a transaction beyond maxBacklogEvents, rolls it back, and accepts it once there is room', async () => {
     configurations.set('full', { maxBacklogEvents: 4 })
     await emit('full', 3)
     await emit('full', 1)
@@ -55,7 +55,7 @@ describe('back-pressure', () => {
     expect(failure).toMatchObject({ code: 'outbox-full' })
   })
 
-  it('lets a transaction of any size into an empty outbox', async () => {
+  it('accepts a transaction of any size if the outbox is empty', async () => {
     configurations.set('large-one', { maxBacklogEvents: 4 })
     await emit('large-one', 10)
     expect(await drain('large-one')).toHaveLength(10)
@@ -63,7 +63,7 @@ describe('back-pressure', () => {
 })
 
 describe('retention', () => {
-  it('keeps what was delivered for retentionMs, and prunes it while it delivers', async () => {
+  it('keeps delivered events for retentionMs, and prunes them with later deliveries', async () => {
     const time = { nowMs: Date.now() }
     configurations.set('kept', { retentionMs: 1_000, now: () => time.nowMs })
     await emit('kept', 1)
@@ -79,7 +79,7 @@ describe('retention', () => {
     expect(await rowsOf('kept')).toEqual([2, 3])
   })
 
-  it('keeps retentionBytes of it, at most', async () => {
+  it('keeps at most retentionBytes of them', async () => {
     configurations.set('kept-bytes', { retentionMs: 3_600_000, retentionBytes: 25_000 })
     for (let n = 0; n < 5; n++) {
       await emit('kept-bytes', 1, { body: 'x'.repeat(10_000) })
@@ -90,7 +90,7 @@ describe('retention', () => {
     expect((await outbox.stats()).retainedBytes).toBeLessThanOrEqual(25_000)
   })
 
-  it('never prunes what is pending, however old', async () => {
+  it('never prunes pending events, however old', async () => {
     const time = { nowMs: Date.now() }
     configurations.set('old', { retentionMs: 0, now: () => time.nowMs })
     await emit('old', 2)
@@ -102,7 +102,7 @@ describe('retention', () => {
     expect(await rowsOf('old')).toEqual([])
   })
 
-  it('[I2] goes on counting after everything was pruned', async () => {
+  it('[I2] continues to count after everything was pruned', async () => {
     await emit('pruned', 2)
     await drain('pruned')
     expect(await rowsOf('pruned')).toEqual([])

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { acceptedRecords, assertLog, type Fate, landed, nextFates } from 'durable-outbox/testing'
 import { drain, failureOf, inNotes } from '../notes.ts'
 
-/** What happens to an object: a transaction that commits or fails, the end of its life in memory, or an alarm. */
+/** What happens to an object: a transaction that commits or fails, an eviction, or an alarm. */
 type Step =
   | { do: 'commit'; events: number; isAsync: boolean }
   | { do: 'roll back'; events: number; isAsync: boolean }
@@ -25,7 +25,7 @@ const steps = fc.array(
   { minLength: 1, maxLength: 25 },
 )
 
-/** Does a step, and says which events it committed. */
+/** Takes a step. @returns the events that it committed. */
 async function take(name: string, step: Step, nextEvent: () => number): Promise<number[]> {
   const numbers = (length: number): number[] => Array.from({ length }, nextEvent)
   switch (step.do) {
@@ -89,7 +89,7 @@ async function commitAround(name: string, outer: number[], inner: number[]): Pro
   )
 }
 
-it('[I2] [I3] [I4] gives committed events the LSNs 1 to n in their order, whatever happens between', async () => {
+it('[I2] [I3] [I4] gives committed events the LSNs 1 to n in their order, whatever happens in between', async () => {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(steps, async (script) => {
@@ -99,7 +99,7 @@ it('[I2] [I3] [I4] gives committed events the LSNs 1 to n in their order, whatev
       for (const step of script) committed.push(...(await take(name, step, () => ++last)))
       await drain(name)
 
-      // Batches may come twice, after a lost answer; the first coming of each LSN makes the log.
+      // After a lost answer a batch arrives twice; the first arrival of each LSN counts.
       const records = acceptedRecords(name)
       expect([...new Set(records.map((record) => record.lsn))]).toEqual(committed.map((_, index) => index + 1))
       expect(landed(name).map((record) => record.data)).toEqual(committed.map((n) => ({ n })))

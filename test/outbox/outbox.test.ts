@@ -2,6 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { ExactlyOnceContext } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
+import { configurations, type Stores } from '../worker.ts'
 import { migrate } from '../../src/sqlite/migrate.ts'
 import { acceptedRecords } from 'durable-outbox/testing'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -19,7 +20,7 @@ function emit(context: ExactlyOnceContext, type: string): void {
   context.transactionSync((tx) => tx.emit({ type }))
 }
 
-/** Opens an outbox as an object does that wakes, emits, and says what the pipeline has got since. */
+/** Opens an outbox like an object that wakes, emits, and delivers. */
 async function deliver(state: DurableObjectState, source: string, types: string[]): Promise<void> {
   const context = new ExactlyOnceContext(state, { source })
   for (const type of types) emit(context, type)
@@ -27,7 +28,7 @@ async function deliver(state: DurableObjectState, source: string, types: string[
 }
 
 describe('_cdc_outbox', () => {
-  it('holds one row for each transaction, and none once they are delivered', async () => {
+  it('has one row for each transaction, and none once they are delivered', async () => {
     await inNotes('rows', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emitBatch([{ type: 'A' }, { type: 'A' }, { type: 'A' }]))
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' }))
@@ -77,7 +78,7 @@ describe('_cdc_outbox', () => {
 })
 
 describe('migrations', () => {
-  it('refuses to run on a database that is newer than the code', async () => {
+  it('refuses a database that is newer than the code', async () => {
     const failure = await inPlain('newer', (state) => {
       emit(new ExactlyOnceContext(state), 'A')
       state.storage.sql.exec("INSERT INTO _cdc_migrations VALUES (99, '0099_later')")
@@ -100,7 +101,7 @@ describe('migrations', () => {
     })
   })
 
-  it('applies what is new and leaves alone what was applied', async () => {
+  it('applies new migrations only', async () => {
     await inPlain('two-migrations', (state) => {
       const first = { name: '0001_a', sql: 'CREATE TABLE a (x INTEGER)' }
       const second = { name: '0002_b', sql: 'ALTER TABLE a ADD COLUMN y INTEGER' }
@@ -114,16 +115,16 @@ describe('migrations', () => {
 })
 
 describe('epoch', () => {
-  it('[I9] goes on through eviction', async () => {
-    await inNotes('same-life', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
-    await evictDurableObject(env.NOTES.getByName('same-life'))
-    await inNotes('same-life', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' })))
-    const records = await drain('same-life')
+  it('[I9] continues after an eviction', async () => {
+    await inNotes('same-epoch', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
+    await evictDurableObject(env.NOTES.getByName('same-epoch'))
+    await inNotes('same-epoch', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' })))
+    const records = await drain('same-epoch')
     expect(new Set(records.map((record) => record.epoch)).size).toBe(1)
     expect(records.map((record) => record.lsn)).toEqual([1, 2])
   })
 
-  it('[I9] begins anew after deleteAll, also under a living object', async () => {
+  it('[I9] is new after deleteAll, also while the object runs', async () => {
     await inNotes('emptied', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' })))
     await drain('emptied')
     await inNotes('emptied', async (notes) => {
@@ -135,7 +136,7 @@ describe('epoch', () => {
     expect(after?.epoch).not.toBe(before?.epoch)
   })
 
-  it('[I9] begins anew in a copy of the database, and takes what was pending along', async () => {
+  it('[I9] is new in a copy of the database, which delivers the pending events too', async () => {
     await inNotes('copy', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
       notes.ctx.storage.sql.exec("UPDATE _cdc_state SET object = 'the original', epoch = '01ARZ3NDEKTSV4RRFFQ69G5FAV'")
@@ -146,7 +147,7 @@ describe('epoch', () => {
     expect(records[0]?.epoch).not.toBe('01ARZ3NDEKTSV4RRFFQ69G5FAV')
   })
 
-  it('[I9] begins anew under a new source, but only once nothing is pending under the old one', async () => {
+  it('[I9] is new under a new source, once nothing is pending under the old one', async () => {
     await inPlain('renamed', async (state) => {
       emit(new ExactlyOnceContext(state, { source: 'DO/Old' }), 'A')
       await deliver(state, 'DO/New', ['B'])
@@ -160,5 +161,23 @@ describe('epoch', () => {
     ])
     expect(records[1]?.epoch).toBe(records[0]?.epoch)
     expect(records[2]?.epoch).not.toBe(records[0]?.epoch)
+  })
+
+  it('[I9] sorts after the one before, although the clock has stepped back', async () => {
+    const clock = { ms: Date.now() }
+    configurations.set('clock back', { now: () => clock.ms })
+    await runInDurableObject<Stores, void>(env.STORES.getByName('clock back'), async ({ ctx, outbox }) => {
+      const before = outbox.stats().epoch
+      clock.ms -= 5_000
+      await ctx.storage.deleteAll()
+      const after = outbox.stats().epoch
+      expect(after > before).toBe(true)
+    })
+    await inPlain('renamed back', async (state) => {
+      const first = new ExactlyOnceContext(state, { source: 'DO/Old' }).outbox.stats().epoch
+      const now = (): number => Date.now() - 3_600_000
+      const second = new ExactlyOnceContext(state, { source: 'DO/New', now }).outbox.stats().epoch
+      expect(second > first).toBe(true)
+    })
   })
 })

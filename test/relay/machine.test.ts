@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { retryDelayMs } from '../../src/pipeline/backoff.ts'
 import { readFailure } from '../../src/pipeline/failure.ts'
 import {
-  CUT_OFF_MAX,
+  INTERRUPTIONS_MAX,
   type RelayEffect,
   type RelayEvent,
   type RelayState,
@@ -14,14 +14,14 @@ import { CDCError } from 'durable-outbox'
 
 const NOW = 1_000_000
 const times = { lingerMs: 100, recoveryMs: 5_000, minRetryDelayMs: 500, maxRetryDelayMs: 60_000 }
-const surroundings = { nowMs: NOW, random: 0.5, times }
+const conditions = { nowMs: NOW, random: 0.5, times }
 
 function state(name: RelayStateName, fields: Partial<RelayState> = {}): RelayState {
-  return { name, batchEvents: 0, failures: 0, cutOff: 0, isDeadLetter: false, nextAttemptMs: 0, ...fields }
+  return { name, batchEvents: 0, failures: 0, interrupted: 0, isDeadLetter: false, nextAttemptMs: 0, ...fields }
 }
 
 function after(from: RelayState, event: RelayEvent): [RelayStateName, ...RelayEffect[]] {
-  const { state: next, effects } = transition(from, event, surroundings)
+  const { state: next, effects } = transition(from, event, conditions)
   return [next, ...effects]
 }
 
@@ -30,7 +30,7 @@ const failed: RelayEvent = { name: 'failed', reason: 'away', retryAfterMs: 0 }
 const due: RelayEvent = { name: 'due', isForced: false }
 
 describe('the relay', () => {
-  it('lingers for a first event, and does not for a batch that is full', () => {
+  it('lingers after a first event, except if the batch is full', () => {
     expect(after(state('waiting'), { name: 'committed', wasIdle: true, becameFull: false })).toEqual([
       'waiting',
       { do: 'arm', atMs: NOW + 100 },
@@ -41,7 +41,7 @@ describe('the relay', () => {
     ])
   })
 
-  it('does not cut a backoff short for a batch that became full', () => {
+  it('does not shorten a backoff because a batch became full', () => {
     const event: RelayEvent = { name: 'committed', wasIdle: false, becameFull: true }
     expect(after(state('waiting', { failures: 2, nextAttemptMs: NOW + 9_000 }), event)).toEqual(['waiting'])
   })
@@ -50,18 +50,18 @@ describe('the relay', () => {
     expect(after(state('waiting'), due)).toEqual(['sending', { do: 'arm', atMs: NOW + 5_000 }, { do: 'send' }])
   })
 
-  it('waits for the end of a backoff when its alarm comes early, unless it is forced', () => {
+  it('waits for the end of a backoff if its alarm fires early, unless it is forced', () => {
     const backingOff = state('waiting', { failures: 1, batchEvents: 3, nextAttemptMs: NOW + 9_000 })
     expect(after(backingOff, due)).toEqual(['waiting', { do: 'arm', atMs: NOW + 9_000 }])
     expect(after(backingOff, { name: 'due', isForced: true })[0]).toBe('sending')
   })
 
-  it('[I4] does not send while a batch is on its way', () => {
+  it('[I4] does not send while a batch is in flight', () => {
     for (const name of ['sending', 'stopping'] as const)
       for (const isForced of [true, false]) expect(after(state(name), { name: 'due', isForced })).toEqual([name])
   })
 
-  it('goes on with the next batch until its time is over', () => {
+  it('continues with the next batch until its time is over', () => {
     const event = { name: 'accepted', isLast: false } as const
     expect(after(state('sending'), { ...event, hasTime: true })).toEqual([
       'sending',
@@ -75,40 +75,40 @@ describe('the relay', () => {
     ])
   })
 
-  it('honours what the pipeline says of when to come back', () => {
-    const [, note] = after(state('sending', { batchEvents: 3 }), { ...failed, retryAfterMs: 120_000 })
-    expect(note).toMatchObject({ do: 'note failure', nextAttemptMs: NOW + 120_000 })
+  it('waits as long as the pipeline asks for', () => {
+    const [, effect] = after(state('sending', { batchEvents: 3 }), { ...failed, retryAfterMs: 120_000 })
+    expect(effect).toMatchObject({ do: 'record failure', nextAttemptMs: NOW + 120_000 })
   })
 
-  it('halves a batch that is refused, and buries an event that is refused alone', () => {
+  it('halves a refused batch, and makes a dead letter of an event that is refused alone', () => {
     expect(after(state('sending', { batchEvents: 2 }), refused)).toEqual([
       'sending',
-      { do: 'suspect', reason: 'bad' },
+      { do: 'bisect', reason: 'bad' },
       { do: 'send' },
     ])
     expect(after(state('sending', { batchEvents: 1 }), refused)).toEqual([
       'sending',
-      { do: 'bury', reason: 'bad' },
+      { do: 'dead-letter', reason: 'bad' },
       { do: 'send' },
     ])
   })
 
-  it('[I3] tries for ever to land the record of a dead letter', () => {
-    const [next, note] = after(state('sending', { batchEvents: 1, isDeadLetter: true }), refused)
-    expect([next, note?.do]).toEqual(['waiting', 'note failure'])
+  it('[I3] never gives up the record of a dead letter', () => {
+    const [next, effect] = after(state('sending', { batchEvents: 1, isDeadLetter: true }), refused)
+    expect([next, effect?.do]).toEqual(['waiting', 'record failure'])
   })
 
-  it('treats a batch that the runtime died of three times as if it were refused', () => {
-    const cutOff = (batchEvents: number, cutOff: number): string[] =>
-      after(state('waiting', { batchEvents, cutOff }), due)
+  it('treats a batch like a refused one if the runtime ended three times while it was sent', () => {
+    const effectsOf = (batchEvents: number, interrupted: number): string[] =>
+      after(state('waiting', { batchEvents, interrupted }), due)
         .slice(1)
         .map((effect) => (effect as RelayEffect).do)
-    expect(cutOff(2, CUT_OFF_MAX - 1)).toEqual(['arm', 'send'])
-    expect(cutOff(2, CUT_OFF_MAX)).toEqual(['arm', 'suspect', 'send'])
-    expect(cutOff(1, CUT_OFF_MAX)).toEqual(['arm', 'bury', 'send'])
+    expect(effectsOf(2, INTERRUPTIONS_MAX - 1)).toEqual(['arm', 'send'])
+    expect(effectsOf(2, INTERRUPTIONS_MAX)).toEqual(['arm', 'bisect', 'send'])
+    expect(effectsOf(1, INTERRUPTIONS_MAX)).toEqual(['arm', 'dead-letter', 'send'])
   })
 
-  it('finishes the batch that is on its way when it is paused, and arms nothing', () => {
+  it('finishes the batch in flight when it is paused, and arms no alarm', () => {
     expect(after(state('sending'), { name: 'pause' })).toEqual(['stopping', { do: 'pause' }])
     for (const event of [{ name: 'accepted', isLast: false, hasTime: true }, failed, refused] as const) {
       const [next, ...effects] = after(state('stopping', { batchEvents: 2 }), event)
@@ -139,7 +139,7 @@ describe('the relay', () => {
       name: names,
       batchEvents: fc.integer({ min: 0, max: 5 }),
       failures: fc.integer({ min: 0, max: 50 }),
-      cutOff: fc.integer({ min: 0, max: 4 }),
+      interrupted: fc.integer({ min: 0, max: 4 }),
       isDeadLetter: fc.boolean(),
       nextAttemptMs: fc.constantFrom(0, NOW - 5, NOW + 5_000),
     })
@@ -155,14 +155,14 @@ describe('the relay', () => {
     )
     fc.assert(
       fc.property(states, events, fc.double({ min: 0, max: 0.999, noNaN: true }), (from, event, random) => {
-        const { state: next, effects } = transition(from, event, { ...surroundings, random })
+        const { state: next, effects } = transition(from, event, { ...conditions, random })
         const kinds = effects.map((effect) => effect.do)
-        // Only acceptance takes events out of the outbox, and only while a batch is on its way.
+        // Only acceptance takes events out of the outbox, and only while a batch is in flight.
         expect(kinds.includes('acknowledge')).toBe(
           event.name === 'accepted' && (from.name === 'sending' || from.name === 'stopping'),
         )
-        if (from.isDeadLetter && from.batchEvents === 1) expect(kinds).not.toContain('bury')
-        // Whoever comes to wait or to send from elsewhere has an alarm.
+        if (from.isDeadLetter && from.batchEvents === 1) expect(kinds).not.toContain('dead-letter')
+        // Every way into waiting or sending arms an alarm.
         if (next === 'waiting' && from.name !== 'waiting') expect(kinds).toContain('arm')
         if (next === 'sending' && from.name === 'waiting') expect(kinds[0]).toBe('arm')
         if (next === 'paused') expect(kinds).not.toContain('arm')
@@ -174,7 +174,7 @@ describe('the relay', () => {
 })
 
 describe('retryDelayMs', () => {
-  it('[I7] doubles its ceiling with each failure, up to the limit, with full jitter above the least delay', () => {
+  it('[I7] doubles its ceiling with each failure, up to the limit, with full jitter above the minimum', () => {
     const delays = (random: number) => [1, 2, 3, 10, 1_000].map((failures) => retryDelayMs(failures, random, times))
     expect(delays(0.999999)).toEqual([1_000, 2_000, 4_000, 60_000, 60_000])
     expect(delays(0.5)).toEqual([500, 1_000, 2_000, 30_000, 30_000])
@@ -184,25 +184,25 @@ describe('retryDelayMs', () => {
 
 describe('readFailure', () => {
   it.each<[string, unknown]>([
-    ['a CDCError that is not to be retried', new CDCError('record-invalid', 'bad')],
+    ['a CDCError that is not retryable', new CDCError('record-invalid', 'bad')],
     ['such an error after an RPC call', Object.assign(new Error('bad'), { name: 'CDCError', retryable: false })],
     ['HTTP 400', Object.assign(new Error('bad'), { status: 400 })],
     ['HTTP 413', Object.assign(new Error('bad'), { status: 413 })],
     ['HTTP 422', Object.assign(new Error('bad'), { status: 422 })],
-  ])('takes %s for a refusal', (_, error) => {
+  ])('takes %s as a refusal', (_, error) => {
     expect(readFailure(error)).toEqual({ name: 'refused', reason: 'bad' })
   })
 
   it.each<[string, unknown, number]>([
     ['any other error', new Error('bad'), 0],
-    ['an error that says to be final and is not ours', Object.assign(new Error('bad'), { retryable: false }), 0],
-    ['HTTP 401, which may be mended', Object.assign(new Error('bad'), { status: 401 }), 0],
+    ['an error that is not ours and not retryable', Object.assign(new Error('bad'), { retryable: false }), 0],
+    ['HTTP 401, which can be fixed', Object.assign(new Error('bad'), { status: 401 }), 0],
     ['HTTP 429 with a time', Object.assign(new Error('bad'), { status: 429, retryAfter: 7 }), 7_000],
     ['a time beyond an hour', Object.assign(new Error('bad'), { retryAfter: 1e9 }), 3_600_000],
-    ['a time that is none', Object.assign(new Error('bad'), { retryAfter: 'soon' }), 0],
+    ['a time that is not a number', Object.assign(new Error('bad'), { retryAfter: 'soon' }), 0],
     ['a lake that is full', new CDCError('lake-full', 'bad', { retryable: true }), 0],
     ['a text', 'bad', 0],
-  ])('takes %s for an unknown outcome', (_, error, retryAfterMs) => {
+  ])('takes %s as an unknown outcome', (_, error, retryAfterMs) => {
     expect(readFailure(error)).toEqual({ name: 'failed', reason: 'bad', retryAfterMs })
   })
 })

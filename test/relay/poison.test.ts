@@ -19,8 +19,32 @@ async function deadLettersOf(name: string) {
   return (await outbox.deadLetters()).items
 }
 
+describe('a row of the log that can no longer be read', () => {
+  it.each(['{"not":"an array"}', '[{"captured":1,"after":{"a":{"$hex":"not hex"}}}]', 'no JSON'])(
+    '[I3] becomes a dead letter, and the other rows are delivered: %s',
+    async (events) => {
+      const name = `unreadable ${events}`
+      await write(name, ['A'], ['B'], ['C'])
+      await inNotes(name, ({ ctx, outbox }) => {
+        ctx.storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = 2', events)
+        expect(outbox.list().items.map(({ type }) => type)).toEqual(['A', 'cdc.unreadable', 'C'])
+        expect(outbox.stats()).toMatchObject({ pendingEvents: 3 })
+      })
+      const records = await drain(name)
+      expect(records.map(({ lsn, type }) => [lsn, type])).toEqual([
+        [1, 'A'],
+        [2, 'cdc.dead_letter'],
+        [3, 'C'],
+      ])
+      expect(await deadLettersOf(name)).toMatchObject([
+        { lsn: 2, reason: expect.stringContaining('the row that ends at LSN 2'), event: { data: { row: events } } },
+      ])
+    },
+  )
+})
+
 describe('an event that the pipeline refuses', () => {
-  it('[I3] becomes a dead letter, and all behind it flows on', async () => {
+  it('[I3] becomes a dead letter, and everything after it is delivered', async () => {
     await write('one-bad', ['A'], ['B', 'Poison', 'C'], ['D'])
     const records = await drain('one-bad')
     expect(records.map(({ lsn, type }) => [lsn, type])).toEqual([
@@ -42,7 +66,7 @@ describe('an event that the pipeline refuses', () => {
     expect(records[2]?.txid).toBe(records[1]?.txid)
   })
 
-  it('[I3] is found in a batch of a thousand with few attempts', async () => {
+  it('[I3] is found in a batch of a thousand by halving', async () => {
     const types = Array.from({ length: 1_000 }, (_, n) => (n === 700 ? 'Poison' : 'A'))
     await write('needle', types)
     const records = await drain('needle')
@@ -51,7 +75,7 @@ describe('an event that the pipeline refuses', () => {
     expect(await deadLettersOf('needle')).toHaveLength(1)
   })
 
-  it('[I2] [I3] leaves the log whole, wherever the bad ones are and whatever else goes wrong', async () => {
+  it('[I2] [I3] leaves no hole in the log, wherever the bad events are and whatever else fails', async () => {
     let runs = 0
     const groups = fc.array(fc.array(fc.constantFrom('A', 'A', 'Poison'), { minLength: 1, maxLength: 6 }), {
       minLength: 1,
@@ -82,7 +106,7 @@ describe('an event that the pipeline refuses', () => {
     )
   })
 
-  it('is told apart from a pipeline that is away', async () => {
+  it('is distinguished from a pipeline that is not available', async () => {
     nextFates('away', 'reject', 'reject', 'reject', 'reject')
     await write('away', ['A'])
     for (let attempt = 0; attempt < 5; attempt++) await drainOnce('away')
@@ -91,10 +115,10 @@ describe('an event that the pipeline refuses', () => {
   })
 })
 
-describe('a batch that the runtime dies of', () => {
-  it('[I3] becomes a dead letter after three attempts whose end nobody saw', async () => {
+describe('a batch that ends the runtime', () => {
+  it('[I3] becomes a dead letter after three interrupted attempts', async () => {
     await write('killer', ['A'])
-    // What an attempt leaves behind that was cut off: it was begun, and never ended.
+    // The state that interrupted attempts leave: they were begun, and never ended.
     await inNotes('killer', (notes) =>
       notes.ctx.storage.sql.exec('UPDATE _cdc_state SET batch_lsn = 1, attempts_begun = 3, first_attempt = 1'),
     )
@@ -104,8 +128,8 @@ describe('a batch that the runtime dies of', () => {
   })
 })
 
-describe('a batch that the runtime outlives', () => {
-  it('[I3] is not what the runtime dies of, however often that happens to it', async () => {
+describe('a batch whose crash window the runtime outlives', () => {
+  it('[I3] does not count as the cause if the runtime ends', async () => {
     configurations.set('survivor', { crashWindowMs: 10, sendTimeoutMs: 60_000 })
     await write('survivor', ['A'])
     nextFates('survivor', 'hang')
@@ -123,7 +147,7 @@ async function drainOnce(name: string): Promise<number> {
   return (await outbox.flush()).pendingEvents
 }
 
-/** Flushes through all faults that are still to come. */
+/** Flushes until all remaining faults are over and nothing is pending. */
 async function drainThrough(name: string): Promise<void> {
   for (let flushes = 0; flushes < 100; flushes++) if ((await drainOnce(name)) === 0) return
   throw new Error(`${name}: events are pending after 100 flushes`)

@@ -15,7 +15,7 @@ function alarmOf(name: string): Promise<number | null> {
   return inNotes(name, (notes) => notes.ctx.storage.getAlarm())
 }
 
-/** Runs the alarm once, with what the pipeline will do to each send. */
+/** Runs the alarm once, with the fate of each send. */
 async function alarm(name: string, ...fates: Fate[]): Promise<void> {
   nextFates(name, ...fates)
   await runDurableObjectAlarm(env.NOTES.getByName(name))
@@ -88,7 +88,7 @@ describe('relay', () => {
     expect(attemptedBatches('evicted').map(lsns)).toEqual([[1, 2], [1, 2], [3]])
   })
 
-  it('[I3] delivers events that are committed while a batch is on its way', async () => {
+  it('[I3] delivers events that are committed while a batch is in flight', async () => {
     await write('meanwhile', 1)
     const draining = runDurableObjectAlarm(env.NOTES.getByName('meanwhile'))
     await write('meanwhile', 2)
@@ -98,7 +98,7 @@ describe('relay', () => {
 })
 
 describe('alarm', () => {
-  it('[I6] is due from the first pending event on, and none is once all are delivered', async () => {
+  it('[I6] is due from the first pending event until all are delivered', async () => {
     expect(await alarmOf('due')).toBeNull()
     await write('due', 1)
     const first = await alarmOf('due')
@@ -115,7 +115,7 @@ describe('alarm', () => {
     expect(await alarmOf('failed')).toBeGreaterThan(Date.now())
   })
 
-  it('[I6] is made due again when the object wakes with pending events and none is', async () => {
+  it('[I6] is due again when the object wakes with pending events after the alarm was lost', async () => {
     await write('stuck', 1)
     await inNotes('stuck', (notes) => notes.ctx.storage.deleteAlarm())
     await evictDurableObject(env.NOTES.getByName('stuck'))
@@ -124,20 +124,20 @@ describe('alarm', () => {
     await vi.waitFor(() => expect(lsns(acceptedRecords('stuck'))).toEqual([1]))
   })
 
-  it('[I6] is due for a new life that began while a batch of the old one was on its way', async () => {
-    await write('reborn', 1, 2, 3)
-    nextFates('reborn', { do: 'delay', ms: 100 })
-    const draining = runDurableObjectAlarm(env.NOTES.getByName('reborn'))
-    await vi.waitFor(() => expect(attemptedBatches('reborn')).toHaveLength(1))
-    await inNotes('reborn', (notes) => notes.ctx.storage.deleteAll())
-    await write('reborn', 4)
-    // Due at once, and not only when the old batch is answered: the runtime may end before.
-    expect(await alarmOf('reborn')).not.toBeNull()
+  it('[I6] is due for a new epoch that began while a batch of the old one was in flight', async () => {
+    await write('emptied', 1, 2, 3)
+    nextFates('emptied', { do: 'delay', ms: 400 })
+    const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied'))
+    await vi.waitFor(() => expect(attemptedBatches('emptied')).toHaveLength(1))
+    await inNotes('emptied', (notes) => notes.ctx.storage.deleteAll())
+    await write('emptied', 4)
+    // Due before the old batch is answered, because the runtime may end before that.
+    expect(await alarmOf('emptied')).not.toBeNull()
     await draining
-    expect(acceptedRecords('reborn').map((record) => record.data)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
+    expect(acceptedRecords('emptied').map((record) => record.data)).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }, { n: 4 }])
   })
 
-  it('[I6] survives storage that is emptied while a batch is on its way', async () => {
+  it('[I6] survives deleteAll while a batch is in flight', async () => {
     await write('emptied-meanwhile', 1)
     nextFates('emptied-meanwhile', 'hang')
     const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied-meanwhile'))
@@ -148,7 +148,7 @@ describe('alarm', () => {
     expect(records.map((record) => record.data)).toEqual([{ n: 2 }])
   })
 
-  it('[I6] sets no alarm for a batch that failed after its storage was emptied', async () => {
+  it('[I6] is not set for a batch that fails after deleteAll', async () => {
     await write('emptied-then-failed', 1)
     nextFates('emptied-then-failed', 'hang')
     const draining = runDurableObjectAlarm(env.NOTES.getByName('emptied-then-failed'))

@@ -6,6 +6,7 @@ import { filesOf, findCircle, importsOf } from './imports.ts'
 /** From the ground up. A room is a folder of src, or a file at its top; rooms of one floor don't know each other. */
 const FLOORS = [
   ['error'],
+  ['problem'],
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
   ['transaction', 'relay'],
@@ -17,13 +18,16 @@ const FLOORS = [
 
 /** Rooms that stand beside the core. Each lists the rooms of ours that it may know. */
 const WINGS: Readonly<Record<string, readonly string[]>> = {
-  stores: ['error', 'event', 'sqlite', 'store', 'transaction', 'capture'],
-  senders: ['error', 'event', 'http', 'pipeline'],
-  ingest: ['error', 'event', 'http', 'pipeline'],
-  lake: ['error', 'event', 'sqlite', 'http'],
+  stores: ['error', 'problem', 'event', 'sqlite', 'store', 'transaction', 'capture'],
+  senders: ['error', 'problem', 'event', 'http', 'pipeline'],
+  ingest: ['error', 'problem', 'event', 'http', 'pipeline'],
+  lake: ['error', 'problem', 'event', 'sqlite', 'http'],
   testing: ['error', 'event', 'pipeline'],
-  cli: ['error', 'event', 'http', 'sqlite', 'lake', 'admin'],
+  cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }
+
+/** The rooms of the lake, each of which may know those before it. What lies at the top of `lake` may know all. */
+const LAKE_ROOMS = ['log.ts', 'iceberg', 'table', 'intake', 'upkeep', 'catalog']
 
 const files = filesOf('src')
 const imports = new Map(files.map((file) => [file, importsOf(file)]))
@@ -55,6 +59,18 @@ describe('the layers of src', () => {
         .filter((name) => !mayKnow(roomOf(file), roomOf(name)))
         .map((name) => `${file} imports ${name}`),
     )
+    expect(wrong).toEqual([])
+  })
+
+  it('have rooms in the lake that know only those before them', () => {
+    const placeOf = (file: string): number => LAKE_ROOMS.indexOf(file.split('/')[2] ?? '')
+    const wrong = [...imports]
+      .filter(([file]) => file.startsWith('src/lake/') && placeOf(file) >= 0)
+      .flatMap(([file, names]) =>
+        names
+          .filter((name) => name.startsWith('src/lake/') && (placeOf(name) < 0 || placeOf(name) > placeOf(file)))
+          .map((name) => `${file} imports ${name}`),
+      )
     expect(wrong).toEqual([])
   })
 

@@ -1,5 +1,5 @@
-// Every code block of the project's first document is part of the project: in a file that runs it, line for line but for
-// the differences that are listed here; or, where it is no program, held against what is there.
+// Every code block of the project's first document is part of the project: a file runs it line for line, except for the
+// differences that are listed here; a block that is not a program is compared with what it shows.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -92,7 +92,7 @@ function linesOf(code: string): string[] {
 }
 
 describe('the first document', () => {
-  it('has no block that is not looked at', () => {
+  it('has no block without a test', () => {
     const known = [...Object.keys(RUNNING), QUERIES, ...SHOWING]
     expect(blocks.map(({ heading }) => heading).toSorted()).toEqual(known.toSorted())
   })
@@ -100,14 +100,14 @@ describe('the first document', () => {
   it.each(Object.entries(RUNNING))('runs, line for line: %s', (heading, { file, differences = [] }) => {
     let block = blockUnder(heading)
     for (const { seed, ours } of differences) {
-      expect(block, `${seed} is not in the document any more`).toContain(seed)
+      expect(block, `${seed} is no longer in the document`).toContain(seed)
       block = block.replace(seed, () => ours)
     }
     const code = linesOf(readFileSync(join(root, file), 'utf8'))
     let position = 0
     for (const line of linesOf(block)) {
       const found = code.indexOf(line, position)
-      expect(found, `${file} lacks, or has elsewhere: ${line}`).toBeGreaterThanOrEqual(0)
+      expect(found, `${file} does not have, or has in another place: ${line}`).toBeGreaterThanOrEqual(0)
       position = found + 1
     }
   })
@@ -143,7 +143,7 @@ describe('the layout that the first document shows', () => {
 
   afterAll(() => project.remove())
 
-  it('is that of the bucket, but that data files lie under data/ and have unique names', async () => {
+  it('is that of the bucket, except that data files are under data/ and have unique names', async () => {
     const shown = blockUnder('Schema (R2 Iceberg)')
     for (const part of paths.flatMap((path) => path.split('/'))) expect(shown).toContain(part)
     const { objects } = await lake.bucket.list({ prefix: lake.prefix })

@@ -6,7 +6,7 @@ import { acceptedRecords } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 
 describe('the snippet of the first document', () => {
-  it('brings a change, a domain event and a batch to the pipeline', async () => {
+  it('sends a change, a domain event and a batch to the pipeline', async () => {
     const cdc = new CDCEmitter(env.EVENTS_PIPELINE, {
       ns: 'startups.studio',
       source: 'DO/customers',

@@ -63,7 +63,7 @@ describe('the snippet of the first document', () => {
     expect(acceptedRecords('seed-sync')).toMatchObject([expected])
   })
 
-  it('[I1] leaves neither when it fails', async () => {
+  it('[I1] commits neither if it fails', async () => {
     await inObject('seed-fails', async (db) => {
       const ctx = new ExactlyOnceContext(db)
       await failureOf(() =>

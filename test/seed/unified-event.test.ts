@@ -35,7 +35,7 @@ interface UnifiedEvent {
 }
 
 describe('the format of the first document', () => {
-  it('is that of the events, field for field', () => {
+  it('is the format of the events, field for field', () => {
     expectTypeOf<Ours>().toEqualTypeOf<UnifiedEvent>()
   })
 })

@@ -41,7 +41,7 @@ const orders = (count: number): EventInput[] =>
   Array.from({ length: count }, (_, n) => ({ op: 'c', store: 'document', table: 'Order', key: `ord_${n}` }))
 
 describe('CDCEmitter', () => {
-  it('fills in what the event does not say, and sends what it returns', async () => {
+  it('fills in what the event lacks, and sends what it returns', async () => {
     const { cdc } = emitter('complete')
     const event = await cdc.emit({ op: 'c', store: 'document', table: 'Customer', key: 'cust_123', after: { n: 1 } })
     expect(event).toEqual({
@@ -64,7 +64,7 @@ describe('CDCEmitter', () => {
     expect(await emitter('imported').cdc.emit(given)).toMatchObject(given)
   })
 
-  it('says for whom and for which request, unless the event says otherwise', async () => {
+  it('adds its actor and its correlation id, unless the event has its own', async () => {
     const { cdc } = emitter('correlated', { actor: 'User/nathan' })
     await cdc.withCorrelation('req_1').emitBatch([{ type: 'A' }, { type: 'B', correlationId: 'own', actor: 'own' }])
     await cdc.emit({ type: 'C' })
@@ -80,14 +80,14 @@ describe('CDCEmitter', () => {
     expect(acceptedRecords('bound')).toHaveLength(1)
   })
 
-  it('sends nothing of a batch in which one event is bad', async () => {
+  it('sends none of a batch if one event is bad', async () => {
     const { cdc } = emitter('bad')
     const error = await failureOf(() => cdc.emitBatch([{ type: 'good' }, { type: '' }]))
     expect(error).toMatchObject({ code: 'event-invalid' })
     expect(attemptedBatches('bad')).toEqual([])
   })
 
-  it('sends nothing where there is nothing', async () => {
+  it('sends nothing for an empty batch', async () => {
     expect(await emitter('empty').cdc.emitBatch([])).toEqual([])
     expect(attemptedBatches('empty')).toEqual([])
   })
@@ -105,7 +105,7 @@ describe('CDCEmitter', () => {
     expect(Math.max(...sizes)).toBeLessThanOrEqual(4_000_001)
   })
 
-  it('tries again under the same ids, waits as it is told, and counts the retries', async () => {
+  it('retries under the same ids, waits as long as it is told, and counts the retries', async () => {
     const { cdc, clock } = emitter('again')
     nextFates('again', 'reject', { do: 'reject', error: { status: 429, retryAfter: 7 } }, 'lose-answer', 'accept')
     const event = await cdc.emit({ type: 'N' })
@@ -115,7 +115,7 @@ describe('CDCEmitter', () => {
     )
   })
 
-  it('gives up at its deadline, and hands back all that may not have arrived', async () => {
+  it('gives up at its deadline, and returns all events that may not have arrived', async () => {
     const { cdc, clock } = emitter('deadline', { deadlineMs: 1_000 })
     nextFates('deadline', 'accept')
     setFate('deadline', 'reject')
@@ -137,14 +137,14 @@ describe('CDCEmitter', () => {
     expect(acceptedRecords('deadline')).toHaveLength(1_500)
   })
 
-  it('gives up at once where the pipeline says that the batch is bad', async () => {
+  it('gives up at once if the pipeline refuses the batch', async () => {
     const { cdc, clock } = emitter('refused')
     setFate('refused', { do: 'reject', error: { status: 422 } })
     const error = await unsentOf(() => cdc.emit({ type: 'N' }))
     expect([error.retryable, error.unsent.length, clock.waits]).toEqual([false, 1, []])
   })
 
-  it('does not wait for an answer for longer than it may', async () => {
+  it('waits no longer for an answer than configured', async () => {
     const { cdc } = emitter('hangs', { sendTimeoutMs: 5 })
     nextFates('hangs', 'hang', 'accept')
     await cdc.emit({ type: 'N' })
@@ -161,11 +161,11 @@ describe('CDCEmitter', () => {
     expect(() => emitter('x', options)).toThrow(name)
   })
 
-  it('refuses a correlation id that no event can have, when it is given', () => {
+  it('refuses a correlation id that no event can have as soon as it is given', () => {
     expect(() => emitter('x').cdc.withCorrelation('')).toThrow(expect.objectContaining({ code: 'event-invalid' }))
   })
 
-  it('loses no event and sends none in another order, whatever the pipeline does', async () => {
+  it('loses no event and keeps their order for any fates of its sends', async () => {
     const fates = fc.array(fc.constantFrom('accept', 'reject', 'lose-answer', 'full'), { maxLength: 8 })
     let runs = 0
     await fc.assert(

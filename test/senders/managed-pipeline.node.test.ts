@@ -1,4 +1,4 @@
-// The client's half of ingestion, against a server that answers as a test says.
+// The client's half of the ingest, against a server that answers as a test tells it.
 
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -92,7 +92,7 @@ describe('ManagedPipeline', () => {
     expect(received[0]?.headers).not.toHaveProperty('content-encoding')
   })
 
-  it('makes records of events, and says where one does not say what it comes from', async () => {
+  it('makes records of events, and refuses one without a source', async () => {
     const event: UnifiedEvent = {
       id: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
       type: 'Customer.created',
@@ -109,7 +109,7 @@ describe('ManagedPipeline', () => {
     expect(received).toHaveLength(1)
   })
 
-  it('sends the same key for the same batch again, and another for any other', async () => {
+  it('sends the same key for a repeated batch, and another for any other', async () => {
     const retried = batch('acme', 1, 2).map((one) => ({ ...one, _meta: { ...one._meta, retries: 1 } }))
     const unlogged = batch('acme', 1, 2).map(unlog)
     for (const records of [
@@ -130,7 +130,7 @@ describe('ManagedPipeline', () => {
     for (const key of idempotencyKeys()) expect(key).toMatch(/^[\x21-\x7e]{1,128}$/)
   })
 
-  it('compresses a large body, and none to Basin Pipelines', async () => {
+  it('compresses a large body, but none for Basin Pipelines', async () => {
     const large = [record('acme', 1, { data: { body: 'é'.repeat(5_000) } })]
     await pipeline().send(large)
     await pipeline({ minGzipBytes: Infinity }).send(large)
@@ -139,12 +139,12 @@ describe('ManagedPipeline', () => {
     expect(received.map(({ records }) => records)).toEqual([large, large, batch('acme', 1)])
   })
 
-  it('sends nothing where there is nothing', async () => {
+  it('sends nothing for an empty batch', async () => {
     await pipeline().send([])
     expect(received).toEqual([])
   })
 
-  it.each([429, 500, 502, 503, 408])('counts HTTP %d as a failure after which to try again', async (status) => {
+  it.each([429, 500, 502, 503, 408])('takes HTTP %d for a failure to retry', async (status) => {
     answers = [{ status, body: '{"error":"not now"}' }]
     const error = await failureOf(pipeline().send(batch('acme', 1)))
     expect(error).toMatchObject({ retryable: true, status, code: 'pipeline-failed' })
@@ -152,7 +152,7 @@ describe('ManagedPipeline', () => {
     expect(readFailure(error).name).toBe('failed')
   })
 
-  it.each([400, 422])('counts HTTP %d as a refusal of the batch', async (status) => {
+  it.each([400, 422])('takes HTTP %d for a refusal of the batch', async (status) => {
     answers = [{ status }]
     const error = await failureOf(pipeline().send(batch('acme', 1)))
     expect(error).toMatchObject({ retryable: false, status })
@@ -160,7 +160,7 @@ describe('ManagedPipeline', () => {
   })
 
   it.each([401, 403, 404, 405])(
-    '[I3] does not blame the events for HTTP %d, which has to be mended',
+    '[I3] does not blame the events for HTTP %d, which the operator has to mend',
     async (status) => {
       answers = [{ status }]
       const error = await failureOf(pipeline().send(batch('acme', 1)))
@@ -172,26 +172,26 @@ describe('ManagedPipeline', () => {
   it.each<[string, number]>([
     ['7', 7],
     [new Date(Date.now() + 60_000).toUTCString(), 60],
-  ])('says when to try again: Retry-After %s', async (header, seconds) => {
+  ])('reports when to retry: Retry-After %s', async (header, seconds) => {
     answers = [{ status: 429, headers: { 'retry-after': header } }]
     const { retryAfter = 0 } = await failureOf(pipeline().send(batch('acme', 1)))
     expect(Math.abs(retryAfter - seconds)).toBeLessThanOrEqual(2)
   })
 
-  it.each(['soon', '-1', new Date(0).toUTCString()])('makes nothing of Retry-After %s', async (header) => {
+  it.each(['soon', '-1', new Date(0).toUTCString()])('ignores Retry-After %s', async (header) => {
     answers = [{ status: 503, headers: { 'retry-after': header } }]
     expect(await failureOf(pipeline().send(batch('acme', 1)))).toMatchObject({ retryAfter: undefined })
   })
 
   it.each(['before', 'within'] as const)(
-    'does not know the outcome where the connection breaks %s the answer',
+    'does not know the outcome if the connection breaks %s the answer',
     async (breaks) => {
       answers = [{ breaks, body: '{"succ' }]
       expect(await failureOf(pipeline().send(batch('acme', 1)))).toMatchObject({ retryable: true })
     },
   )
 
-  it('does not wait for an answer for longer than it may', async () => {
+  it('waits no longer for an answer than configured', async () => {
     answers = [{ breaks: 'never' }]
     const error = await failureOf(pipeline({ timeoutMs: 50 }).send(batch('acme', 1)))
     expect(error).toMatchObject({ code: 'pipeline-timeout', retryable: true })
@@ -236,7 +236,7 @@ describe('ManagedPipeline', () => {
     expect(readFailure(error).name).toBe('refused')
   })
 
-  it('asks for another token where one is refused, once', async () => {
+  it('asks for another token if one is refused, once', async () => {
     const tokens = ['old', 'new', 'newer']
     const fresh = pipeline({ authToken: async () => tokens.shift() ?? '' })
     answers = [{ status: 401 }, TAKEN, { status: 401 }, { status: 401 }]
@@ -248,7 +248,7 @@ describe('ManagedPipeline', () => {
     expect(received).toHaveLength(4)
   })
 
-  it('says nothing of the token in an error about it', async () => {
+  it('keeps the token out of an error about it', async () => {
     const error: unknown = await pipeline({ authToken: 'sec ret' })
       .send(batch('acme', 1))
       .catch((error: unknown) => error)
@@ -258,7 +258,7 @@ describe('ManagedPipeline', () => {
     expect(received.map(({ headers }) => headers.authorization)).toEqual(['Bearer secret'])
   })
 
-  it('[I8] sends no event of an ns that it is not for, and blames the configuration', async () => {
+  it('[I8] sends no event of another ns than its own, and blames the configuration', async () => {
     const own = pipeline({ namespace: 'acme.*' })
     await own.send(batch('acme.shop', 1))
     for (const ns of ['acme', 'acmee.shop', 'other', 'ACME.shop'])
@@ -268,7 +268,7 @@ describe('ManagedPipeline', () => {
 
   it.each([
     [{ endpoint: 'http://events.example.com/ingest' }, 'unencrypted'],
-    [{ endpoint: 'nonsense' }, 'no URL'],
+    [{ endpoint: 'nonsense' }, 'not a URL'],
     [{ endpoint: 'https://user:word@example.com' }, 'authToken'],
     [{ namespace: 'a*' }, 'namespace'],
     [{ timeoutMs: 0 }, 'timeoutMs'],

@@ -10,7 +10,7 @@ function inObject<T>(name: string, run: (object: Stores) => T | Promise<T>): Pro
   return runInDurableObject<Stores, T>(env.STORES.getByName(name), run)
 }
 
-/** A table of so many rows that were there before its capture began, and then its capture. */
+/** Makes a table with rows, and captures it afterwards. */
 function withRows<T>(name: string, count: number, run: (object: Stores) => T | Promise<T>): Promise<T> {
   return inObject(name, (object) => {
     const { sql } = object.ctx.storage
@@ -39,7 +39,7 @@ async function finish(name: string): Promise<void> {
 }
 
 describe('snapshot', () => {
-  it('[I1] emits the rows that were there before capture began, each as it is at its LSN', async () => {
+  it('[I1] emits the rows from before the capture, each as it is at its LSN', async () => {
     await withRows('before', 25, (object) => {
       expect(object.outbox.snapshot('items', { chunk: 10 })).toMatchObject({ name: 'relational/items', rows: 0 })
     })
@@ -55,12 +55,12 @@ describe('snapshot', () => {
     })
   })
 
-  it('ends with the true state while writes go on, also after the runtime ended', async () => {
+  it('ends with the true state while writes continue, also after an eviction', async () => {
     configurations.set('meanwhile', { now: () => clock })
     let clock = 1_000_000
     await withRows('meanwhile', 40, (object) => void object.outbox.snapshot('items', { chunk: 10 }))
     for (let round = 0; round < 4; round++) {
-      // Each alarm has time for one chunk only.
+      // Each alarm has time for only one chunk.
       clock += 1
       const advance = setInterval(() => (clock += 10_000), 0)
       await runDurableObjectAlarm(env.STORES.getByName('meanwhile'))
@@ -84,7 +84,7 @@ describe('snapshot', () => {
     })
   })
 
-  it('is not seen among the named alarms, and goes on when it is asked for again', async () => {
+  it('continues if it is started again while it runs, and starts anew once it has ended', async () => {
     await withRows('again', 3, (object) => {
       const first = object.outbox.snapshot('items')
       expect(object.outbox.snapshot('relational/items')).toEqual(first)
@@ -96,7 +96,7 @@ describe('snapshot', () => {
     await inObject('again', (object) => expect(object.outbox.list().items).toHaveLength(6))
   })
 
-  it('[I7] waits where the outbox is full', async () => {
+  it('[I7] waits while the outbox is full', async () => {
     configurations.set('full-snapshot', { maxBacklogEvents: 15 })
     await withRows('full-snapshot', 30, (object) => {
       object.outbox.pause()
@@ -109,7 +109,7 @@ describe('snapshot', () => {
     })
   })
 
-  it('says what went wrong', async () => {
+  it('reports the error that ended it', async () => {
     await inObject('fails', (object) => {
       const store = {
         name: 'document/Broken',
@@ -125,7 +125,7 @@ describe('snapshot', () => {
     expect(await progress('fails')).toMatchObject([{ name: 'document/Broken', rows: 0, error: 'on purpose' }])
   })
 
-  it('refuses what it does not know', async () => {
+  it('refuses a store that it does not know, and a bad chunk', async () => {
     await withRows('unknown', 1, async (object) => {
       const store = new DocumentStore(object.ctx, 'items')
       expect(store.name).toBe('document/items')

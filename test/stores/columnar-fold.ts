@@ -1,10 +1,7 @@
-// What a reader of the log makes of the events of columnar stores, from nothing else; and how the tests see such a store.
+// What a reader of the log makes of the events of columnar stores; and the content of such a store in the same form.
 
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
 import type { ColumnarStore, UnifiedEvent } from 'durable-outbox'
 import * as z from 'zod'
-import type { Stores } from '../worker.ts'
 
 type Row = Record<string, unknown>
 
@@ -20,8 +17,8 @@ const batchSchema = z.strictObject({
 })
 
 /**
- * Folds batches, and chunks of a snapshot, which look alike: each says what the rows of a partition are, from a number
- * on. So it does no harm that a snapshot says again what a batch has said.
+ * Folds batches, and chunks of a snapshot, which have the same form: each holds the rows of a partition from a number on. So
+ * it does no harm if a snapshot repeats what a batch has told.
  */
 export function foldColumnar(
   events: Iterable<Pick<UnifiedEvent, 'op' | 'store' | 'table' | 'key' | 'after'>>,
@@ -49,37 +46,10 @@ function rowAt(columns: Record<string, unknown[]>, index: number): Row {
   return Object.fromEntries(values.filter(([, value]) => value !== null))
 }
 
-/** Runs code inside an object, as one of its requests. */
-export function inStores<T>(name: string, run: (object: Stores) => T | Promise<T>): Promise<T> {
-  return runInDurableObject<Stores, T>(env.STORES.getByName(name), run)
-}
-
-/** Everything that the object's outbox holds, in the order of LSNs. */
-export function logOf(object: Stores) {
-  const events = []
-  for (let from: number | undefined = 1; from !== undefined;) {
-    const { items, nextLSN } = object.outbox.list({ from, limit: 1_000 })
-    events.push(...items)
-    from = nextLSN
-  }
-  return events
-}
-
-/** Everything that a store says in snapshots, or what comes after a place, from pages of so many rows. */
-export function snapshotOf<T extends object>(store: ColumnarStore<T>, maxRows: number, after?: string) {
-  const events = []
-  for (let place = after, isFirst = true; isFirst || place !== undefined; isFirst = false) {
-    const page = store.readRows(place, maxRows)
-    events.push(...page.events)
-    place = page.next
-  }
-  return events
-}
-
-/** Every row of a store as the fold has them, read with queries. */
+/** Every row of a store in the form of the fold, read with queries. */
 export function contentOf<T extends object>(store: ColumnarStore<T>): FoldedPartitions {
   const partitions: FoldedPartitions = new Map()
-  for (const { id } of store.listPartitions()) {
+  for (const { id } of store.partitions()) {
     const rows: Row[] = []
     for (let offset = 0; offset === rows.length; offset += 1_000)
       rows.push(...store.query({ partition: id, limit: 1_000, offset }).map(plain))

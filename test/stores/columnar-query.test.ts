@@ -1,20 +1,11 @@
 import { ColumnarStore } from 'durable-outbox'
-import {
-  type ColumnarQuery,
-  type ColumnarSelection,
-  type ColumnarComparison,
-  COLUMNAR_IN_VALUES_MAX,
-  COLUMNAR_ROWS_PER_PAGE_MAX,
-} from 'durable-outbox/stores'
+import { type ColumnarQuery, type ColumnarSelection, type ColumnarComparison } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { failureOf } from '../notes.ts'
-import { inStores } from './columnar-fold.ts'
+import { inFreshObject } from './in-stores.ts'
 
-let objects = 0
-function freshName(): string {
-  return `columnar-query-${objects++}`
-}
+const { limits } = ColumnarStore
 
 interface Flight {
   tail: string
@@ -34,7 +25,7 @@ const flights: Flight[] = [
 
 /** Runs code on a store that holds `flights`. */
 function inFlights<R>(run: (store: ColumnarStore<Flight>) => R | Promise<R>): Promise<R> {
-  return inStores(freshName(), ({ ctx }) => {
+  return inFreshObject(({ ctx }) => {
     const store = new ColumnarStore<Flight>(ctx, 'flights', { partitionBy: 'origin' })
     store.insertBatch(flights)
     return run(store)
@@ -85,7 +76,7 @@ describe('query', () => {
     })
   })
 
-  it('gives the columns that are asked for, typed', async () => {
+  it('returns the columns asked for, typed', async () => {
     await inFlights((store) => {
       const [row] = store.query({ columns: ['departed', 'crew', 'crew.size', 'late'], where: { tail: 'a' } })
       expect(row).toEqual({ departed: flights[0]?.departed, crew: { size: 4 }, 'crew.size': 4, late: true })
@@ -98,8 +89,8 @@ describe('query', () => {
     })
   })
 
-  it('finds nothing in a store without rows, whatever is asked', async () => {
-    await inStores(freshName(), ({ ctx }) => {
+  it('finds nothing in a store without rows, by any query', async () => {
+    await inFreshObject(({ ctx }) => {
       const store = new ColumnarStore<Flight>(ctx, 'flights')
       const where = { delay: { $gt: 1 }, departed: { $lt: new Date() }, 'crew.size': 4, late: null }
       expect(store.query({ where, orderBy: 'tail', columns: ['crew'] })).toEqual([])
@@ -112,18 +103,18 @@ describe('query', () => {
       })
       expect(store.aggregate({ groupBy: 'origin', metrics: ['count'] })).toEqual([])
       expect(store.findPartitions('delay', { op: '>', value: 1 })).toEqual([])
-      expect(store.getColumnStats('delay')).toEqual({ count: 0, nullCount: 0, min: null, max: null, cardinality: 0 })
+      expect(store.columnStats('delay')).toEqual({ count: 0, nullCount: 0, min: null, max: null, cardinality: 0 })
     })
   })
 
   it.each<[string, unknown]>([
     ['no limit', { limit: 0 }],
-    ['a limit beyond the limit', { limit: COLUMNAR_ROWS_PER_PAGE_MAX + 1 }],
+    ['a limit beyond the limit', { limit: limits.pageRows + 1 }],
     ['half a row', { limit: 1.5 }],
     ['a negative offset', { offset: -1 }],
-    ['an order that there is not', { orderBy: 'tail', order: 'desc; DROP TABLE columnar_flights' }],
+    ['an order that does not exist', { orderBy: 'tail', order: 'desc; DROP TABLE columnar_flights' }],
     ['an order of JSON', { orderBy: 'crew' }],
-    ['an operator that there is not', { where: { delay: { $regex: 'x' } } }],
+    ['an operator that does not exist', { where: { delay: { $regex: 'x' } } }],
     ['an operator that every object has', { where: { delay: { constructor: 1 } } }],
     ['an array to be equal to', { where: { delay: [1] } }],
     ['text for a number', { where: { delay: '12' } }],
@@ -133,13 +124,11 @@ describe('query', () => {
     ['text for a time', { where: { departed: 'yesterday' } }],
     ['a comparison with JSON', { where: { crew: { $eq: { size: 4 } } } }],
     ['less than null', { where: { delay: { $lt: null } } }],
-    ['a value that is no $in', { where: { delay: { $in: 1 } } }],
+    ['a value that is not an array in $in', { where: { delay: { $in: 1 } } }],
     ['null in $in', { where: { delay: { $in: [null] } } }],
-    [
-      'too many values in $in',
-      { where: { delay: { $in: Array.from({ length: COLUMNAR_IN_VALUES_MAX + 1 }, () => 1) } } },
-    ],
+    ['too many values in $in', { where: { delay: { $in: Array.from({ length: limits.inValues + 1 }, () => 1) } } }],
     ['a quote in a path', { where: { 'crew.a "b"': 1 } }],
+    ['a backslash in a path', { where: { 'crew.a\\b': 1 } }],
     ['too many conditions', { columns: Array.from({ length: 91 }, (_, index) => `crew.path ${index}`) }],
   ])('refuses %s', async (_, query) => {
     const failure = await inFlights((store) => failureOf(() => store.query(query as never)))
@@ -147,8 +136,8 @@ describe('query', () => {
     expect(failure.message).toMatch(/^flights\.query: /)
   })
 
-  it('takes names that look like SQL for the names that they are', async () => {
-    await inStores(freshName(), ({ ctx }) => {
+  it('treats names that look like SQL as names', async () => {
+    await inFreshObject(({ ctx }) => {
       const names = [`'`, `"`, '`', `x'); DROP TABLE columnar_things; --`, 'C0', 'c0', '$', 'a.b', 'from', '🛩', '__']
       const store = new ColumnarStore<Record<string, number>>(ctx, 'things')
       store.insertBatch([Object.fromEntries(names.map((name, index) => [name, index])), {}])
@@ -158,7 +147,7 @@ describe('query', () => {
         expect(store.aggregate({ groupBy: name, where, metrics: [`sum:${name}`] })).toEqual([
           { [name]: index, [`sum:${name}`]: index },
         ])
-        expect(store.getColumnStats(name).max).toBe(index)
+        expect(store.columnStats(name).max).toBe(index)
         expect(store.findPartitions(name, { op: '=', value: index })).toHaveLength(1)
       }
       for (const name of [`') OR 1=1 --`, 'c99', 'rowid', 'partition', 'statistics']) {
@@ -168,12 +157,12 @@ describe('query', () => {
     })
   })
 
-  it('reads only the chunks that can have such rows, and only the columns that it needs', async () => {
-    await inStores(freshName(), async ({ ctx }) => {
+  it('reads only the chunks that can have matching rows, and only the columns that it needs', async () => {
+    await inFreshObject(async ({ ctx }) => {
       const store = new ColumnarStore<{ n: number; s: string; at: Date; other: string }>(ctx, 'things')
       const rowOf = (n: number) => ({ n, s: `s${n}`, at: new Date(n * 1_000), other: 'x' })
       store.insertBatch(Array.from({ length: 1_024 }, (_, index) => rowOf(1_000 + index)))
-      // What is broken fails where it is read.
+      // A broken value fails if it is read.
       ctx.storage.sql.exec(`UPDATE columnar_things SET c0 = '?', c1 = '?', c2 = '?' WHERE first = 0`)
       ctx.storage.sql.exec(`UPDATE columnar_things SET c3 = '?'`)
       const last = { n: 2_023, s: 's2023', at: new Date(2_023_000) }
@@ -197,7 +186,7 @@ describe('query', () => {
 })
 
 describe('aggregate', () => {
-  it('sums up all rows, or groups of them', async () => {
+  it('aggregates all rows, or groups of them', async () => {
     await inFlights((store) => {
       const all = store.aggregate({
         metrics: ['count', 'sum:delay', 'avg:delay', 'min:delay', 'max:delay', 'min:departed', 'max:late', 'min:tail'],
@@ -224,7 +213,7 @@ describe('aggregate', () => {
     })
   })
 
-  it('groups by several columns, by values inside JSON, and by what is not there', async () => {
+  it('groups by several columns, by values inside JSON, and by columns that do not exist', async () => {
     await inFlights((store) => {
       expect(
         store.aggregate({ groupBy: ['late', 'origin'], metrics: ['count'], where: { delay: { $ne: null } } }),
@@ -248,7 +237,7 @@ describe('aggregate', () => {
   })
 
   it('sums and compares beyond 53 and 64 bits', async () => {
-    await inStores(freshName(), ({ ctx }) => {
+    await inFreshObject(({ ctx }) => {
       const store = new ColumnarStore<{ n: number }>(ctx, 'things')
       store.insertBatch({ n: [2 ** 62, 2 ** 62, 2 ** 62] })
       expect(store.aggregate({ metrics: ['sum:n', 'max:n'] })).toEqual({ 'sum:n': 3 * 2 ** 62, 'max:n': 2 ** 62 })
@@ -264,48 +253,48 @@ describe('aggregate', () => {
     ['an average of times', { metrics: ['avg:departed'] }],
     ['the greatest JSON', { metrics: ['max:crew'] }],
     ['groups of JSON', { metrics: ['count'], groupBy: 'crew' }],
-    ['too many groups', { metrics: ['count'], groupBy: 'tail', limit: COLUMNAR_ROWS_PER_PAGE_MAX + 1 }],
+    ['too many groups', { metrics: ['count'], groupBy: 'tail', limit: limits.pageRows + 1 }],
   ])('refuses %s', async (_, aggregation) => {
     const failure = await inFlights((store) => failureOf(() => store.aggregate(aggregation as never)))
     expect(failure.code).toBe('invalid-argument')
   })
 })
 
-describe('what is known without asking for rows', () => {
-  it('tells of a column, in all partitions or in one', async () => {
+describe('statistics', () => {
+  it('describe a column, in all partitions or in one', async () => {
     await inFlights((store) => {
-      expect(store.getColumnStats('delay')).toEqual({ count: 4, nullCount: 1, min: -3.5, max: 12, cardinality: 3 })
-      expect(store.getColumnStats('delay', { partition: 'ORD' })).toEqual({
+      expect(store.columnStats('delay')).toEqual({ count: 4, nullCount: 1, min: -3.5, max: 12, cardinality: 3 })
+      expect(store.columnStats('delay', { partition: 'ORD' })).toEqual({
         count: 2,
         nullCount: 1,
         min: 12,
         max: 12,
         cardinality: 1,
       })
-      const departed = store.getColumnStats('departed')
+      const departed = store.columnStats('departed')
       expect(departed).toMatchObject({ nullCount: 1, min: flights[0]?.departed, max: flights[2]?.departed })
       expectTypeOf(departed.min).toEqualTypeOf<Date | null>()
-      expect(store.getColumnStats('late')).toMatchObject({ nullCount: 1, min: false, max: true, cardinality: 2 })
-      expect(store.getColumnStats('crew')).toMatchObject({ nullCount: 2, min: null, max: null, cardinality: 2 })
-      expect(store.getColumnStats('crew.size')).toMatchObject({ nullCount: 2, min: 4, max: 5, cardinality: 2 })
+      expect(store.columnStats('late')).toMatchObject({ nullCount: 1, min: false, max: true, cardinality: 2 })
+      expect(store.columnStats('crew')).toMatchObject({ nullCount: 2, min: null, max: null, cardinality: 2 })
+      expect(store.columnStats('crew.size')).toMatchObject({ nullCount: 2, min: 4, max: 5, cardinality: 2 })
     })
   })
 
-  it('tells of partitions, in pages, and in which of them a value can be', async () => {
+  it('list partitions, in pages, and those in which a value may be', async () => {
     await inFlights((store) => {
       const [atl, lax, ord] = [
         { id: 'ATL', count: 1, chunks: 1 },
         { id: 'LAX', count: 1, chunks: 1 },
         { id: 'ORD', count: 2, chunks: 1 },
       ]
-      expect(store.listPartitions()).toEqual([atl, lax, ord])
-      expect(store.listPartitions({ limit: 1, offset: 1 })).toEqual([lax])
+      expect(store.partitions()).toEqual([atl, lax, ord])
+      expect(store.partitions({ limit: 1, offset: 1 })).toEqual([lax])
       expect(store.findPartitions('delay', { op: '>=', value: 0 })).toEqual([
         { ...atl, min: 0, max: 0 },
         { ...ord, min: 12, max: 12 },
       ])
       expect(store.findPartitions('delay', { op: '=', value: 5 })).toEqual([])
-      // Bounds are those of the values, also where a chunk began without any.
+      // Bounds are those of the values, even if a chunk began without any.
       store.insertBatch([{ tail: 'e', origin: 'JFK' }])
       store.insertBatch([{ tail: 'f', origin: 'JFK', delay: 5 }])
       expect(store.findPartitions('delay', { op: '=', value: 5 })).toEqual([
@@ -322,8 +311,8 @@ describe('what is known without asking for rows', () => {
     expect(failure.code).toBe('invalid-argument')
   })
 
-  it('does not know the bounds of long strings, nor of those that SQLite orders otherwise, and still finds them', async () => {
-    await inStores(freshName(), ({ ctx }) => {
+  it('have no bounds for long strings, nor for those that SQLite orders differently, which are still found', async () => {
+    await inFreshObject(({ ctx }) => {
       const store = new ColumnarStore<{ p: string; s: string }>(ctx, 'things', { partitionBy: 'p' })
       const [bmp, astral] = ['\ufffd', '\u{1f600}']
       store.insertBatch({ p: ['a', 'long', 'other', 'other'], s: ['a', 'x'.repeat(200), bmp, astral] })
@@ -341,8 +330,8 @@ describe('what is known without asking for rows', () => {
     })
   })
 
-  it('answers to the names that dotdo gave', async () => {
-    await inStores(freshName(), async ({ ctx }) => {
+  it('know the names that dotdo uses', async () => {
+    await inFreshObject(async ({ ctx }) => {
       interface Thing {
         type: string
         data: { status?: string; total?: number; name?: string }
@@ -355,7 +344,7 @@ describe('what is known without asking for rows', () => {
         { type: 'Order', data: { status: 'paid', total: 1 } },
       ])
       expect(result).toMatchObject({ success: true, count: 4 })
-      expect(store.listTypes()).toEqual(['Order', 'User'])
+      expect(store.types()).toEqual(['Order', 'User'])
       expect(store.count({ type: 'Order' })).toBe(3)
       expect(store.count({ type: 'Order', where: { 'data.total': { $gt: 1 } } })).toBe(2)
       expect(
@@ -372,7 +361,7 @@ describe('what is known without asking for rows', () => {
         { 'data.status': 'paid', count: 2, 'sum:data.total': 11, 'avg:data.total': 5.5 },
       ])
       expect(store.findPartitions('type', { op: '=', value: 'User' })).toMatchObject([{ id: 'User', min: 'User' }])
-      expect(store.getMeta()).toEqual({ count: 4, partitions: 2, chunks: 2, columns: { type: 'string', data: 'json' } })
+      expect(store.meta()).toEqual({ count: 4, partitions: 2, chunks: 2, columns: { type: 'string', data: 'json' } })
     })
   })
 })
@@ -420,7 +409,7 @@ it('finds what a loop over all rows finds', async () => {
       batches,
       fc.array(fc.tuple(where, orderBy, fc.boolean()), { minLength: 5 }),
       async (given, questions) => {
-        await inStores(freshName(), ({ ctx }) => {
+        await inFreshObject(({ ctx }) => {
           const store = new ColumnarStore<Row>(ctx, 'things', { partitionBy: 'p' })
           for (const batch of given) store.insertBatch(batch)
           const rows = ['x', 'y'].flatMap((p) => given.flat().filter((candidate) => candidate.p === p))

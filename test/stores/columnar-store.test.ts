@@ -1,16 +1,13 @@
-import { ColumnarStore, EVENT_BYTES_MAX } from 'durable-outbox'
-import { COLUMNAR_BATCH_ROWS_MAX, COLUMNAR_COLUMNS_MAX, COLUMNAR_PARTITION_LENGTH_MAX } from 'durable-outbox/stores'
+import { ColumnarStore, eventLimits } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { RowMeter, totalRows } from '../../proofs/bench/row-meter.ts'
 import { failureOf } from '../notes.ts'
-import { contentOf, foldColumnar, inStores, logOf, plain, snapshotOf } from './columnar-fold.ts'
+import { contentOf, foldColumnar, plain } from './columnar-fold.ts'
+import { inFreshObject, logOf, snapshotOf } from './in-stores.ts'
 
-let objects = 0
-function freshName(): string {
-  return `columnar-${objects++}`
-}
+const { limits } = ColumnarStore
 
 interface Flight {
   origin?: string | null
@@ -27,8 +24,8 @@ const flights: Flight[] = [
 ]
 
 describe('insertBatch', () => {
-  it('[I1] emits an event for each partition: its rows column by column, and how they are typed', async () => {
-    const events = await inStores(freshName(), (object) => {
+  it('[I1] emits an event for each partition: its rows column by column, and the types of the columns', async () => {
+    const events = await inFreshObject((object) => {
       const store = new ColumnarStore<Flight>(object.ctx, 'flights', { partitionBy: 'origin' })
       store.insertBatch(flights, { actor: 'User/nathan', correlationId: 'request-1' })
       store.insertBatch([{ origin: 'ORD', delay: 7 }])
@@ -76,8 +73,8 @@ describe('insertBatch', () => {
     expect(events[2]).not.toHaveProperty('actor')
   })
 
-  it('says where each row is, in the order in which they were given', async () => {
-    const results = await inStores(freshName(), (object) => {
+  it('returns the place of each row, in the order of the batch', async () => {
+    const results = await inFreshObject((object) => {
       const store = new ColumnarStore<Flight>(object.ctx, 'flights', { partitionBy: 'origin' })
       return [store.insertBatch(flights), store.insertBatch(flights), store.insertBatch([])]
     })
@@ -88,8 +85,8 @@ describe('insertBatch', () => {
     ])
   })
 
-  it('takes columns as it takes rows', async () => {
-    const [rows, columns] = await inStores(freshName(), (object) => {
+  it('takes columns like rows', async () => {
+    const [rows, columns] = await inFreshObject((object) => {
       const byRows = new ColumnarStore<Flight>(object.ctx, 'a', { partitionBy: 'origin' })
       const byColumns = new ColumnarStore<Flight>(object.ctx, 'b', { partitionBy: ({ origin }) => origin ?? 'null' })
       byRows.insertBatch(flights)
@@ -106,8 +103,8 @@ describe('insertBatch', () => {
     expect(columns).toEqual(rows?.map((event) => ({ ...event, table: 'b' })))
   })
 
-  it('[I1] joins the open transaction, and leaves neither rows, columns nor events when that one throws', async () => {
-    await inStores(freshName(), async (object) => {
+  it('[I1] joins the open transaction, and leaves neither rows, columns nor events if it throws', async () => {
+    await inFreshObject(async (object) => {
       const store = new ColumnarStore<{ value: string | number }>(object.ctx, 'things')
       store.insertBatch([{ value: 1 }])
       const other = new ColumnarStore<{ value: string | number }>(object.ctx, 'others')
@@ -120,7 +117,7 @@ describe('insertBatch', () => {
         }),
       )
       expect(store.query()).toEqual([{ value: 1 }])
-      expect([other.count(), other.getMeta().columns]).toEqual([0, {}])
+      expect([other.count(), other.meta().columns]).toEqual([0, {}])
       // A column that was never committed has no type yet.
       object.ctx.transactionSync((tx) => {
         other.insertBatch([{ value: 'text' }])
@@ -134,7 +131,7 @@ describe('insertBatch', () => {
   })
 
   it('emits and writes nothing for an empty batch', async () => {
-    await inStores(freshName(), (object) => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<Flight>(object.ctx, 'flights')
       const meter = new RowMeter(object.ctx.storage)
       store.insertBatch([])
@@ -143,8 +140,8 @@ describe('insertBatch', () => {
     })
   })
 
-  it('writes tens of rows for 20,000, and one for a small batch of one partition', async () => {
-    await inStores(freshName(), (object) => {
+  it('writes some tens of rows for 20,000, and one for a small batch of one partition', async () => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore(object.ctx, 'flights')
       const rows = Array.from({ length: 20_000 }, (_, index) => ({ delay: index % 90, tail: `N${index}`, late: true }))
       store.insertBatch(rows.slice(0, 1))
@@ -153,23 +150,23 @@ describe('insertBatch', () => {
       expect(meter.take()).toEqual({ 'INSERT INTO "columnar_flights"': 40, 'INSERT INTO _cdc_outbox': 1 })
       store.insertBatch(rows.slice(0, 10))
       expect(meter.take()).toEqual({ 'UPDATE "columnar_flights"': 1, 'INSERT INTO _cdc_outbox': 1 })
-      expect(store.getMeta()).toMatchObject({ count: 20_011, chunks: 41 })
+      expect(store.meta()).toMatchObject({ count: 20_011, chunks: 41 })
     })
   })
 
   it('puts small batches into one chunk until that is full', async () => {
-    await inStores(freshName(), (object) => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<{ value: number; odd?: boolean }>(object.ctx, 'things')
       object.ctx.transactionSync(() => {
         for (let value = 0; value < 600; value += 1) store.insertBatch([value % 2 ? { value, odd: true } : { value }])
       })
-      expect(store.listPartitions()).toEqual([{ id: 'all', count: 600, chunks: 2 }])
+      expect(store.partitions()).toEqual([{ id: 'all', count: 600, chunks: 2 }])
       expect(foldColumnar(logOf(object))).toEqual(contentOf(store))
     })
   })
 
   it('[I7] splits what is too large for one event or one chunk', async () => {
-    await inStores(freshName(), (object) => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<{ text: string; last?: number }>(object.ctx, 'things')
       // Each character is three bytes of UTF-8.
       const rows = Array.from({ length: 700 }, (_, index) => ({ text: '€'.repeat(1_000 + index) }))
@@ -177,7 +174,7 @@ describe('insertBatch', () => {
       const events = logOf(object)
       expect(events.length).toBeGreaterThan(4)
       for (const event of [...events, ...snapshotOf(store, 100)])
-        expect(new TextEncoder().encode(JSON.stringify(event)).byteLength).toBeLessThan(EVENT_BYTES_MAX)
+        expect(new TextEncoder().encode(JSON.stringify(event)).byteLength).toBeLessThan(eventLimits.bytes)
       expect(foldColumnar(events)).toEqual(contentOf(store))
     })
   })
@@ -190,7 +187,7 @@ describe('insertBatch', () => {
       { n: 5e-324, s: '", \u0001 \u{1f600} €', t: null, b: null, j: 7 },
       { n: null, s: null, t: null, b: null, j: null },
     ]
-    await inStores(freshName(), (object) => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<(typeof rows)[number]>(object.ctx, 'things')
       store.insertBatch(rows)
       expect(store.query()).toEqual(rows)
@@ -200,8 +197,8 @@ describe('insertBatch', () => {
     })
   })
 
-  it('gives null for a column that came later, and for one that a row does not have', async () => {
-    await inStores(freshName(), (object) => {
+  it('returns null for a column that came later, and for one that a row does not have', async () => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<{ a?: number; b?: string; c?: boolean }>(object.ctx, 'things')
       store.insertBatch([{}])
       store.insertBatch([{ a: 1 }, {}])
@@ -248,23 +245,23 @@ describe('insertBatch', () => {
     ['a name with a NUL', [{ 'a\0b': 1 }]],
     [
       'too many columns',
-      [Object.fromEntries(Array.from({ length: COLUMNAR_COLUMNS_MAX + 1 }, (_, index) => [`c${index}`, 1]))],
+      [Object.fromEntries(Array.from({ length: limits.columns + 1 }, (_, index) => [`c${index}`, 1]))],
     ],
-    ['too many rows', { size: Array.from({ length: COLUMNAR_BATCH_ROWS_MAX + 1 }, () => 1) }],
+    ['too many rows', { size: Array.from({ length: limits.batchRows + 1 }, () => 1) }],
     ['a row beyond the limit', [{ name: 'x' }, { name: 'x'.repeat(200_001) }]],
-    ['a partition beyond the limit', [{ partition: 'x'.repeat(COLUMNAR_PARTITION_LENGTH_MAX + 1) }]],
+    ['a partition beyond the limit', [{ partition: 'x'.repeat(limits.partitionCharacters + 1) }]],
   ])('refuses %s and writes nothing', async (_, batch) => {
-    await inStores(freshName(), async (object) => {
+    await inFreshObject(async (object) => {
       const store = new ColumnarStore(object.ctx, 'things', { partitionBy: 'partition' })
       const failure = await failureOf(() => store.insertBatch(batch as never))
       expect(failure.code).toBe('invalid-argument')
       expect(failure.message).toMatch(/^things\.insertBatch: /)
-      expect([store.getMeta(), logOf(object)]).toEqual([{ count: 0, partitions: 0, chunks: 0, columns: {} }, []])
+      expect([store.meta(), logOf(object)]).toEqual([{ count: 0, partitions: 0, chunks: 0, columns: {} }, []])
     })
   })
 
-  it('says which row and column is wrong, and what to do', async () => {
-    const messages = await inStores(freshName(), async (object) => {
+  it('reports which row and column is wrong, and what to do', async () => {
+    const messages = await inFreshObject(async (object) => {
       const store = new ColumnarStore(object.ctx, 'things')
       store.insertBatch([{ size: 1 }])
       const batches = [[{ size: 1 }, { size: 'large' }], [{ name: 'x'.repeat(300_000) }]]
@@ -272,12 +269,12 @@ describe('insertBatch', () => {
     })
     expect(messages).toEqual([
       'things.insertBatch: row 2: size must be a finite number, not "large"',
-      'things.insertBatch: row 1 is above 200000 characters as JSON; put what is large in R2 and insert its key',
+      'things.insertBatch: row 1 has more than 200000 characters of JSON; put large values into R2 and insert their keys',
     ])
   })
 
-  it('lives on after deleteAll, with nothing in it', async () => {
-    await inStores(freshName(), async (object) => {
+  it('is empty after deleteAll, and still works', async () => {
+    await inFreshObject(async (object) => {
       const store = new ColumnarStore<{ value: unknown }>(object.ctx, 'things')
       store.insertBatch([{ value: 1 }])
       await object.ctx.storage.deleteAll()
@@ -290,7 +287,7 @@ describe('insertBatch', () => {
   it.each([[''], ['1st'], ['a b'], ['x"; DROP TABLE notes; --'], ['a'.repeat(65)]])(
     'refuses %j as the name of a table',
     async (table) => {
-      const failure = await inStores(freshName(), ({ ctx }) => failureOf(() => new ColumnarStore(ctx, table)))
+      const failure = await inFreshObject(({ ctx }) => failureOf(() => new ColumnarStore(ctx, table)))
       expect(failure.code).toBe('invalid-argument')
     },
   )
@@ -309,18 +306,18 @@ describe('partitionBy', () => {
     ['done', ['false', 'null', 'true']],
     ['at', ['2001-01-01', '2001-01-02', 'null']],
   ])('makes ids of the values of %s', async (partitionBy, ids) => {
-    await inStores(freshName(), (object) => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<(typeof rows)[number]>(object.ctx, 'things', { partitionBy })
       store.insertBatch(rows)
       store.insertBatch(rows)
-      expect(store.listPartitions().map(({ id }) => id)).toEqual(ids)
+      expect(store.partitions().map(({ id }) => id)).toEqual(ids)
       expect(foldColumnar(logOf(object))).toEqual(contentOf(store))
       for (const maxRows of [1, 2, 10]) expect(foldColumnar(snapshotOf(store, maxRows))).toEqual(contentOf(store))
     })
   })
 
   it('takes a function of the row, which must give text', async () => {
-    await inStores(freshName(), async (object) => {
+    await inFreshObject(async (object) => {
       const partitionBy = ({ at }: { at?: Date }): string => at?.toISOString().slice(0, 7) as string
       const store = new ColumnarStore<{ at?: Date }>(object.ctx, 'things', { partitionBy })
       expect(store.insertBatch([{ at: new Date('2001-01-01T00:00:00Z') }]).ids).toEqual(['2001-01/0'])
@@ -329,7 +326,7 @@ describe('partitionBy', () => {
   })
 
   it('refuses a column of JSON', async () => {
-    await inStores(freshName(), async (object) => {
+    await inFreshObject(async (object) => {
       const store = new ColumnarStore<{ more: object }>(object.ctx, 'things', { partitionBy: 'more' })
       expect(await failureOf(() => store.insertBatch([{ more: {} }]))).toMatchObject({ code: 'invalid-argument' })
     })
@@ -348,12 +345,12 @@ describe('schema', () => {
   const types = { id: 'string', size: 'integer', weight: 'number', at: 'timestamp', tags: 'json', color: 'string' }
 
   it('takes types by name', async () => {
-    await inStores(freshName(), async (object) => {
+    await inFreshObject(async (object) => {
       const schema = { size: 'integer', at: 'timestamp', 'any json': 'json' } as const
       const store = new ColumnarStore<{ size?: number; at?: Date; 'any json'?: object }>(object.ctx, 'things', {
         schema,
       })
-      expect(store.getMeta().columns).toEqual(schema)
+      expect(store.meta().columns).toEqual(schema)
       store.insertBatch([{ size: 1, at: '2001-01-01T00:00:00Z' as never }, { 'any json': [1] }])
       expect(store.query()).toEqual([
         { size: 1, at: new Date('2001-01-01T00:00:00Z'), 'any json': null },
@@ -369,9 +366,9 @@ describe('schema', () => {
   })
 
   it('takes a zod object, which each row passes', async () => {
-    await inStores(freshName(), async (object) => {
+    await inFreshObject(async (object) => {
       const store = new ColumnarStore(object.ctx, 'things', { schema: zodSchema })
-      expect(store.getMeta().columns).toEqual(types)
+      expect(store.meta().columns).toEqual(types)
       const row: z.infer<typeof zodSchema> = { id: 'ab', size: 1, at: new Date(0), tags: ['x'] }
       store.insertBatch([row])
       store.insertBatch({ id: ['cd'], size: [2], at: [null], tags: [[]] })
@@ -389,8 +386,8 @@ describe('schema', () => {
     })
   })
 
-  it('refuses another type for a column that there is, and takes new columns', async () => {
-    await inStores(freshName(), async (object) => {
+  it('refuses another type for an existing column, and takes new columns', async () => {
+    await inFreshObject(async (object) => {
       new ColumnarStore<{ a: number }>(object.ctx, 'things', { schema: { a: 'number' } }).insertBatch([{ a: 1 }])
       const failure = await failureOf(
         () => new ColumnarStore<{ a: string }>(object.ctx, 'things', { schema: { a: 'string' } }),
@@ -409,8 +406,8 @@ describe('schema', () => {
 })
 
 describe('readRows', () => {
-  it('goes on after each page, also while there come rows and columns', async () => {
-    await inStores(freshName(), (object) => {
+  it('continues after each page, even while rows and columns are added', async () => {
+    await inFreshObject((object) => {
       const store = new ColumnarStore<{ day: string; value?: number; text?: string }>(object.ctx, 'things', {
         partitionBy: 'day',
       })
@@ -421,7 +418,7 @@ describe('readRows', () => {
       store.insertBatch([{ day: 'day 0', text: 'new' }])
       store.insertBatch([{ day: 'day 2', text: 'new' }])
       const rest = snapshotOf(store, 2, first.next)
-      // What came behind the page that was read is in the log, after what the snapshot says.
+      // What was added behind the page that was read is in the log, after the events of the snapshot.
       const log = logOf(object)
       expect(foldColumnar([...log.slice(0, -2), ...first.events, ...rest, ...log.slice(-2)])).toEqual(contentOf(store))
       expect(foldColumnar([...log, ...snapshotOf(store, 3)])).toEqual(contentOf(store))
@@ -429,7 +426,7 @@ describe('readRows', () => {
   })
 })
 
-it('[I1] emits a log from which the store can be rebuilt, whatever is done to it', async () => {
+it('[I1] emits a log from which the store can be rebuilt, whatever calls are made', async () => {
   const text = fc.string({ unit: 'binary', maxLength: 5 }).filter((value) => !value.includes('\0'))
   const number = fc.double({ noNaN: true, noDefaultInfinity: true }).map((value) => value + 0)
   const nullable = <V>(value: fc.Arbitrary<V>) => fc.option(value, { nil: null })
@@ -459,7 +456,7 @@ it('[I1] emits a log from which the store can be rebuilt, whatever is done to it
   await fc.assert(
     fc.asyncProperty(actions, async (script) => {
       const model = new Map<string, Row[]>()
-      await inStores(freshName(), async (object) => {
+      await inFreshObject(async (object) => {
         const store = new ColumnarStore<Row>(object.ctx, 'things', { partitionBy: 'origin' })
         for (const action of script) {
           if (action.do === 'insert') store.insertBatch(action.rows)

@@ -1,4 +1,4 @@
-// What holds for every store alike.
+// What holds for every store.
 
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
@@ -56,7 +56,7 @@ describe.each(subjects)('$name', ({ store, cases }) => {
     })
   })
 
-  it.each(cases)('[I1] leaves neither row nor event of $title where its transaction throws', async ({ open }) => {
+  it.each(cases)('[I1] leaves neither row nor event of $title if its transaction throws', async ({ open }) => {
     await inObject(async (object) => {
       const { prepare, run } = open(object.ctx)
       prepare()
@@ -72,7 +72,7 @@ describe.each(subjects)('$name', ({ store, cases }) => {
     })
   })
 
-  it.each(cases)('says of $title who did it, and for which request', async ({ open }) => {
+  it.each(cases)('records for $title the actor and the request', async ({ open }) => {
     await inObject((object) => {
       const { prepare, run } = open(object.ctx)
       prepare()
@@ -83,7 +83,7 @@ describe.each(subjects)('$name', ({ store, cases }) => {
     })
   })
 
-  it('has its tables again after deleteAll, also where the first write afterwards is rolled back', async () => {
+  it('has its tables again after deleteAll, even if the first write afterwards is rolled back', async () => {
     const [first] = cases
     // What is captured is the user's own table, which only the user makes.
     if (first === undefined || store.startsWith('relational/')) return

@@ -1,5 +1,5 @@
 import { DocumentStore } from 'durable-outbox'
-import { type DocumentQuery, DOCUMENTS_PER_PAGE_MAX } from 'durable-outbox/stores'
+import type { DocumentQuery } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -43,7 +43,7 @@ describe('DocumentStore', () => {
     expect(alone).not.toBe(together)
   })
 
-  it('[I1] leaves neither document nor event when the transaction around it throws', async () => {
+  it('[I1] leaves neither document nor event if the transaction around it throws', async () => {
     const name = freshName()
     const left = await inNotes(name, async ({ ctx, drafts }) => {
       const kept = drafts.create({ text: 'kept' })
@@ -62,7 +62,7 @@ describe('DocumentStore', () => {
     expect(await drain(name)).toHaveLength(1)
   })
 
-  it('emits nothing where nothing changes', async () => {
+  it('emits nothing if nothing changes', async () => {
     const name = freshName()
     const draft = await inNotes(name, ({ drafts }) => {
       const { $id } = drafts.create({ text: 'one', stars: 1 })
@@ -75,7 +75,7 @@ describe('DocumentStore', () => {
     expect(await drain(name)).toHaveLength(1)
   })
 
-  it('refuses a second document of the same id, and a change to none', async () => {
+  it('refuses a second document of the same id, and a change to a missing one', async () => {
     const name = freshName()
     const failures = await inNotes(name, async ({ drafts }) => {
       drafts.create({ text: 'one', $id: 'a' })
@@ -101,7 +101,7 @@ describe('DocumentStore', () => {
   })
 
   it.each([[''], ['1st'], ['a b'], ['x"; DROP TABLE notes; --'], ['a'.repeat(65)]])(
-    'refuses %j as a type of documents',
+    'refuses %j as a name',
     async (type) => {
       const failure = await inNotes(freshName(), ({ ctx }) => failureOf(() => new DocumentStore(ctx, type)))
       expect(failure.code).toBe('invalid-argument')
@@ -144,7 +144,7 @@ describe('query', () => {
 
   it.each([
     [{ limit: 0 }],
-    [{ limit: DOCUMENTS_PER_PAGE_MAX + 1 }],
+    [{ limit: DocumentStore.limits.pageDocuments + 1 }],
     [{ limit: 1.5 }],
     [{ offset: -1 }],
     [{ where: { ['x" = 1 --']: 1 } }],
@@ -155,7 +155,7 @@ describe('query', () => {
   })
 })
 
-/** What a reader does with the log: the last `after` of each key is the document, and a delete ends it. */
+/** What a reader makes of the log: the last `after` of each key is the document, unless a delete follows. */
 function fold(records: { op?: string; key?: string; after?: unknown }[]): Record<string, unknown> {
   const state = new Map<string, unknown>()
   for (const { op, key = '', after } of records) {
@@ -165,7 +165,7 @@ function fold(records: { op?: string; key?: string; after?: unknown }[]): Record
   return Object.fromEntries(state)
 }
 
-it('[I1] emits a log from which the store can be rebuilt, whatever is done to it', async () => {
+it('[I1] emits a log from which the store can be rebuilt, whatever calls are made', async () => {
   const id = fc.constantFrom('a', 'b', 'c')
   const text = fc.string()
   const actions = fc.array(

@@ -1,11 +1,11 @@
-// What a reader of the log makes of it: the rows of each table, from nothing but the changes in the order of their LSNs.
+// What a reader of the log makes of it: the rows of each table, from only the changes in the order of their LSNs.
 
 import type { UnifiedEvent } from 'durable-outbox'
 
 /** Rows by key, by `<store>/<table>`. */
 export type FoldedTables = Map<string, Map<string, unknown>>
 
-/** Folds changes, which must be in the order of their LSNs. Events without an `op` say nothing about rows. */
+/** Folds changes, which must be in the order of their LSNs. Events without an `op` are not about rows. */
 export function foldRows(
   events: Iterable<Pick<UnifiedEvent, 'op' | 'store' | 'table' | 'key' | 'after'>>,
   tables: FoldedTables = new Map(),

@@ -1,51 +1,23 @@
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
-import { GraphStore, type ListedEvent } from 'durable-outbox'
-import {
-  GRAPH_ROWS_PER_BATCH_MAX,
-  NODE_ID_LENGTH_MAX,
-  type Relationship,
-  RELATIONSHIP_TYPE_LENGTH_MAX,
-  type RelationshipKey,
-  RELATIONSHIPS_PER_DELETE_MAX,
-} from 'durable-outbox/stores'
+import { GraphStore } from 'durable-outbox'
+import type { Relationship, RelationshipKey } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { failureOf } from '../notes.ts'
 import type { Stores } from '../worker.ts'
 import { type FoldedTables, foldRows } from './fold.ts'
+import { inFreshObject, logOf, snapshotOf, statementsOf } from './in-stores.ts'
 
-let objects = 0
+const { limits } = GraphStore
+
 /** Runs code in an object of its own, with an empty graph in it. */
 function inGraph<T>(run: (graph: GraphStore, object: Stores) => T | Promise<T>): Promise<T> {
-  const stub = env.STORES.getByName(`graph-${objects++}`)
-  return runInDurableObject<Stores, T>(stub, (object) => run(new GraphStore(object.ctx, 'Social'), object))
+  return inFreshObject((object) => run(new GraphStore(object.ctx, 'Social'), object))
 }
 
-/** All events of the log. */
-function eventsOf({ outbox }: Stores): ListedEvent[] {
-  const events: ListedEvent[] = []
-  for (let from: number | undefined = 1; from !== undefined;) {
-    const { items, nextLSN } = outbox.list({ from, limit: 1_000 })
-    events.push(...items)
-    from = nextLSN
-  }
-  return events
-}
-
-/** What somebody holds who reads the store page by page. */
-function snapshotOf(graph: GraphStore, maxRows: number): FoldedTables {
-  const tables: FoldedTables = new Map()
-  let after: string | undefined
-  for (let page = 0; page < 100; page++) {
-    const { events, next } = graph.readRows(after, maxRows)
-    expect(events.length).toBeLessThanOrEqual(maxRows)
-    foldRows(events, tables)
-    if (next === undefined) return tables
-    after = next
-  }
-  throw new Error('it does not end')
+/** The tables that a reader of the store's snapshot has. */
+function tablesOf(graph: GraphStore, maxRows: number): FoldedTables {
+  return foldRows(snapshotOf(graph, maxRows))
 }
 
 function rowsOf(tables: FoldedTables): Record<'nodes' | 'relationships', Record<string, unknown>> {
@@ -55,27 +27,17 @@ function rowsOf(tables: FoldedTables): Record<'nodes' | 'relationships', Record<
   }
 }
 
-/** Runs code and says what it wrote, statement by statement: the first words of it, and its rows. */
-function writesOf({ ctx: { storage } }: Stores, run: () => unknown): [string, number][] {
-  const { sql } = storage
-  const exec = sql.exec.bind(sql)
-  const statements: [string, { rowsWritten: number }][] = []
-  sql.exec = <T extends Record<string, SqlStorageValue>>(query: string, ...bindings: unknown[]) => {
-    const result = exec<T>(query, ...bindings)
-    statements.push([
+/** The statements that write, each as its first words and its rows. */
+function writesOf(object: Stores, run: () => unknown): [words: string, rows: number][] {
+  return statementsOf(object, run)
+    .filter(({ rowsWritten }) => rowsWritten > 0)
+    .map(({ query, rowsWritten }) => [
       query
         .trim()
         .split(/[\s(]+/, 3)
         .join(' '),
-      result,
+      rowsWritten,
     ])
-    return result
-  }
-  run()
-  sql.exec = exec
-  return statements
-    .map(([words, { rowsWritten }]): [string, number] => [words, rowsWritten])
-    .filter(([words, rows]) => rows > 0 && !words.includes('_cdc_'))
 }
 
 const alice = { id: 'User/alice', data: { name: 'Alice' } }
@@ -92,7 +54,7 @@ describe('GraphStore', () => {
       graph.updateRelationship(alice.id, bob.id, 'follows', { data: { since: 2025 } })
       graph.unrelate(alice.id, bob.id, 'follows')
       graph.delete(alice.id)
-      return eventsOf(object)
+      return logOf(object)
     })
     const node = { store: 'graph', table: 'Social.nodes', key: alice.id }
     const relationship = { store: 'graph', table: 'Social.relationships', key: followsKey }
@@ -113,8 +75,8 @@ describe('GraphStore', () => {
 
   it('deletes a node and its relationships, each with its event, in one transaction', async () => {
     const events = await inGraph((graph, object) => {
-      graph.putMany([alice, bob])
-      graph.relateMany([
+      graph.putBatch([alice, bob])
+      graph.relateBatch([
         follows,
         { from: bob.id, to: alice.id, type: 'follows' },
         { from: alice.id, to: alice.id, type: 'likes' },
@@ -124,7 +86,7 @@ describe('GraphStore', () => {
       expect(graph.get(alice.id)).toBeUndefined()
       expect([...graph.outgoing(alice.id), ...graph.incoming(alice.id)]).toEqual([])
       expect(graph.outgoing(bob.id)).toEqual([{ from: bob.id, to: 'User/carol', type: 'follows', data: null }])
-      return eventsOf(object).slice(6)
+      return logOf(object).slice(6)
     })
     expect(new Set(events.map(({ txid }) => txid)).size).toBe(1)
     const likes = { from: alice.id, to: alice.id, type: 'likes', data: null }
@@ -137,10 +99,10 @@ describe('GraphStore', () => {
     ])
   })
 
-  it('relates ids that are no nodes, and deletes what is at such an id', async () => {
+  it('relates ids without nodes, and deletes the relationships of such an id', async () => {
     const [isDeleted, isDeletedAgain, events] = await inGraph((graph, object) => {
       graph.relate({ from: 'a', to: 'b', type: 't' })
-      return [graph.delete('b'), graph.delete('b'), eventsOf(object)] as const
+      return [graph.delete('b'), graph.delete('b'), logOf(object)] as const
     })
     expect([isDeleted, isDeletedAgain]).toEqual([true, false])
     expect(events.map(({ op, key }) => [op, key])).toEqual([
@@ -151,7 +113,7 @@ describe('GraphStore', () => {
 
   it('emits an event for each row of a batch, in its order, from one transaction and one statement', async () => {
     const [writes, events] = await inGraph((graph, object) => {
-      graph.putMany([alice, bob])
+      graph.putBatch([alice, bob])
       const nodes = [
         alice,
         { id: bob.id, data: { name: 'Bob B.' } },
@@ -160,10 +122,10 @@ describe('GraphStore', () => {
       ]
       return [
         [
-          ...writesOf(object, () => graph.putMany(nodes)),
-          ...writesOf(object, () => graph.relateMany([follows, { from: 'b', to: 'a', type: 't' }])),
+          ...writesOf(object, () => graph.putBatch(nodes)),
+          ...writesOf(object, () => graph.relateBatch([follows, { from: 'b', to: 'a', type: 't' }])),
         ],
-        eventsOf(object).slice(2),
+        logOf(object).slice(2),
       ] as const
     })
     expect(writes).toEqual([
@@ -180,7 +142,7 @@ describe('GraphStore', () => {
     expect(new Set(events.map(({ txid }) => txid)).size).toBe(2)
   })
 
-  it('writes as few rows as there can be', async () => {
+  it('writes as few rows as possible', async () => {
     const writes = await inGraph((graph, object) => [
       ...writesOf(object, () => graph.put(alice)),
       ...writesOf(object, () => graph.put({ id: alice.id, data: {} })),
@@ -200,7 +162,7 @@ describe('GraphStore', () => {
     ])
   })
 
-  it('joins the open transaction, and takes who did it from there or from the call', async () => {
+  it('joins the open transaction, and takes the actor from it or from the call', async () => {
     const events = await inGraph((graph, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -210,7 +172,7 @@ describe('GraphStore', () => {
         },
         { actor: 'User/alice', correlationId: 'request-1' },
       )
-      return eventsOf(object)
+      return logOf(object)
     })
     expect(new Set(events.map(({ txid }) => txid)).size).toBe(1)
     expect(events.map(({ lsn, actor, correlationId }) => [lsn, actor, correlationId])).toEqual([
@@ -222,55 +184,55 @@ describe('GraphStore', () => {
 
   it.each<[string, (graph: GraphStore) => unknown]>([
     ['put', (graph) => graph.put(bob, { actor: 'A' })],
-    ['putMany', (graph) => graph.putMany([bob], { actor: 'A' })],
+    ['putBatch', (graph) => graph.putBatch([bob], { actor: 'A' })],
     ['delete', (graph) => graph.delete(alice.id, { actor: 'A' })],
     ['relate', (graph) => graph.relate({ from: 'a', to: 'b', type: 't' }, { actor: 'A' })],
-    ['relateMany', (graph) => graph.relateMany([{ from: 'a', to: 'b', type: 't' }], { actor: 'A' })],
+    ['relateBatch', (graph) => graph.relateBatch([{ from: 'a', to: 'b', type: 't' }], { actor: 'A' })],
     [
       'updateRelationship',
       (graph) => graph.updateRelationship(alice.id, bob.id, 'follows', { data: {} }, { actor: 'A' }),
     ],
     ['unrelate', (graph) => graph.unrelate(alice.id, bob.id, 'follows', { actor: 'A' })],
   ])(
-    '%s says who did it, and [I1] leaves neither row nor event where the transaction around it throws',
+    '%s records the actor, and [I1] leaves neither row nor event if the transaction around it throws',
     async (_, change) => {
       await inGraph(async (graph, object) => {
         graph.put(alice)
         graph.relate(follows)
-        const before = rowsOf(snapshotOf(graph, 10))
+        const before = rowsOf(tablesOf(graph, 10))
         await failureOf(() =>
           object.ctx.transactionSync(() => {
             change(graph)
             throw new Error('on purpose')
           }),
         )
-        expect(rowsOf(snapshotOf(graph, 10))).toEqual(before)
-        expect(eventsOf(object)).toHaveLength(2)
+        expect(rowsOf(tablesOf(graph, 10))).toEqual(before)
+        expect(logOf(object)).toHaveLength(2)
         change(graph)
-        const events = eventsOf(object).slice(2)
+        const events = logOf(object).slice(2)
         expect(events.length).toBeGreaterThan(0)
         expect(events.every(({ actor }) => actor === 'A')).toBe(true)
-        expect(rowsOf(snapshotOf(graph, 10))).not.toEqual(before)
+        expect(rowsOf(tablesOf(graph, 10))).not.toEqual(before)
       })
     },
   )
 
-  it('writes and emits nothing where nothing changes', async () => {
+  it('writes and emits nothing if nothing changes', async () => {
     await inGraph((graph, object) => {
       graph.put(alice)
       graph.relate(follows)
       const writes = writesOf(object, () => {
         graph.put(alice)
-        graph.putMany([alice, alice])
-        graph.putMany([])
-        graph.relateMany([])
+        graph.putBatch([alice, alice])
+        graph.putBatch([])
+        graph.relateBatch([])
         graph.updateRelationship(alice.id, bob.id, 'follows', { data: { since: 2024 } })
         expect(graph.unrelate(bob.id, alice.id, 'follows')).toBe(false)
         expect(graph.unrelate(alice.id, bob.id, 'likes')).toBe(false)
         expect(graph.delete('User/nobody')).toBe(false)
       })
       expect(writes).toEqual([])
-      expect(eventsOf(object)).toHaveLength(2)
+      expect(logOf(object)).toHaveLength(2)
     })
   })
 
@@ -280,7 +242,7 @@ describe('GraphStore', () => {
       'already-exists',
       'a batch with one that is there',
       (graph) =>
-        graph.relateMany([
+        graph.relateBatch([
           { from: 'a', to: 'b', type: 't' },
           { ...follows, data: null },
         ]),
@@ -288,10 +250,10 @@ describe('GraphStore', () => {
     [
       'already-exists',
       'a batch with one twice',
-      (graph) => graph.relateMany(['x', 'y', 'x'].map((to) => ({ from: 'a', to, type: 't' }))),
+      (graph) => graph.relateBatch(['x', 'y', 'x'].map((to) => ({ from: 'a', to, type: 't' }))),
     ],
     ['not-found', 'other data for no relationship', (graph) => graph.updateRelationship('a', 'b', 't', { data: {} })],
-  ])('refuses as %s %s, and takes nothing else with it', async (code, _, change) => {
+  ])('refuses with %s %s, and writes nothing', async (code, _, change) => {
     await inGraph((graph, object) => {
       graph.relate(follows)
       const failure = object.ctx.transactionSync(() => {
@@ -303,9 +265,9 @@ describe('GraphStore', () => {
         }
       })
       expect(failure).toMatchObject({ code })
-      expect(String(failure)).toMatch(/^CDCError: Social\.(relate|relateMany|updateRelationship): .*\|/)
-      expect(rowsOf(snapshotOf(graph, 10)).relationships).toEqual({ [followsKey]: follows })
-      expect(eventsOf(object).map(({ key }) => key)).toEqual([followsKey, alice.id])
+      expect(String(failure)).toMatch(/^CDCError: Social\.(relate|relateBatch|updateRelationship): .*\|/)
+      expect(rowsOf(tablesOf(graph, 10)).relationships).toEqual({ [followsKey]: follows })
+      expect(logOf(object).map(({ key }) => key)).toEqual([followsKey, alice.id])
     })
   })
 
@@ -330,23 +292,23 @@ describe('GraphStore', () => {
       graph.relate({ from: 'a', to: 'b', type: 't' })
       for (const change of [
         () => graph.put({ id: 'a', data: given }),
-        () => graph.putMany([alice, { id: 'a', data: given }]),
+        () => graph.putBatch([alice, { id: 'a', data: given }]),
         () => graph.relate({ from: 'b', to: 'a', type: 't', data: given }),
-        () => graph.relateMany([follows, { from: 'b', to: 'a', type: 't', data: given }]),
+        () => graph.relateBatch([follows, { from: 'b', to: 'a', type: 't', data: given }]),
         () => graph.updateRelationship('a', 'b', 't', { data: given }),
       ]) {
         const failure = await failureOf(change)
         expect(failure.code).toBe('invalid-argument')
         expect(failure.message).toMatch(/^Social\.\w+: /)
       }
-      expect(eventsOf(object)).toHaveLength(1)
-      expect(rowsOf(snapshotOf(graph, 10)).nodes).toEqual({})
+      expect(logOf(object)).toHaveLength(1)
+      expect(rowsOf(tablesOf(graph, 10)).nodes).toEqual({})
     })
   })
 
   it('refuses a node without data', async () => {
     const failure = await inGraph((graph) => failureOf(() => graph.put({ id: 'a', data: null as never })))
-    expect(failure).toEqual({ code: 'invalid-argument', message: 'Social.put: data must be an object' })
+    expect(failure).toEqual({ code: 'invalid-argument', message: 'Social.put: data must be an object, not null' })
   })
 
   it('keeps all data that is JSON as it is, one by one and in batches', async () => {
@@ -359,17 +321,17 @@ describe('GraphStore', () => {
         fc.property(json, json, (one, other) => {
           const data = JSON.parse(JSON.stringify(one)) as Record<string, unknown>
           id += 1
-          graph.putMany([{ id: `a${id}`, data }])
+          graph.putBatch([{ id: `a${id}`, data }])
           graph.put({ id: `b${id}`, data: other })
-          graph.relateMany([{ from: `a${id}`, to: `b${id}`, type: 't', data }])
+          graph.relateBatch([{ from: `a${id}`, to: `b${id}`, type: 't', data }])
           expect(graph.get(`a${id}`)?.data).toEqual(data)
           expect(graph.outgoing(`a${id}`)).toMatchObject([{ data }])
-          const count = eventsOf(object).length
+          const count = logOf(object).length
           // The text is the same either way, so that this is seen to change nothing.
           graph.put({ id: `a${id}`, data })
-          graph.putMany([{ id: `b${id}`, data: other }])
+          graph.putBatch([{ id: `b${id}`, data: other }])
           graph.updateRelationship(`a${id}`, `b${id}`, 't', { data })
-          expect(eventsOf(object)).toHaveLength(count)
+          expect(logOf(object)).toHaveLength(count)
         }),
         { numRuns: 50 },
       )
@@ -406,17 +368,17 @@ describe('GraphStore', () => {
       ]
       const failures = await Promise.all(calls.map((call) => failureOf(call)))
       expect(failures.map(({ code }) => code)).toEqual(calls.map(() => 'invalid-argument'))
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     })
   })
 
   it.each([`x'; DROP TABLE "graph_Social_nodes"; --`, `") OR 1=1 --`, '$."a"', '%', '?1', '|', '\\', '\u0001\u2028😀'])(
-    'takes %j as a name like any other',
+    'treats %j as a name like any other',
     async (name) => {
       await inGraph((graph, object) => {
         graph.put(alice)
-        graph.putMany([{ id: name, data: { [name]: name } }])
-        graph.relateMany([{ from: name, to: alice.id, type: name }])
+        graph.putBatch([{ id: name, data: { [name]: name } }])
+        graph.relateBatch([{ from: name, to: alice.id, type: name }])
         graph.relate({ from: alice.id, to: name, type: name, data: { [name]: name } })
         expect(graph.get(name)?.data).toEqual({ [name]: name })
         expect(graph.exists(name, alice.id, name)).toBe(true)
@@ -424,22 +386,22 @@ describe('GraphStore', () => {
         expect(graph.incoming(alice.id, { type: name })).toMatchObject([{ from: name }])
         expect(graph.traverse({ start: alice.id, types: [name] })).toEqual({ nodes: [{ id: name, depth: 1 }] })
         expect(graph.shortestPath({ from: name, to: alice.id, types: [name] })).toEqual([name, alice.id])
-        expect(graph.detectCycle(name, name)).toBe(true)
-        expect(rowsOf(snapshotOf(graph, 1))).toEqual(rowsOf(foldRows(eventsOf(object))))
+        expect(graph.detectCycle(name, name)).toEqual([name, alice.id, name])
+        expect(rowsOf(tablesOf(graph, 1))).toEqual(rowsOf(foldRows(logOf(object))))
         graph.delete(name)
-        expect(rowsOf(snapshotOf(graph, 1))).toEqual({ nodes: { [alice.id]: alice }, relationships: {} })
+        expect(rowsOf(tablesOf(graph, 1))).toEqual({ nodes: { [alice.id]: alice }, relationships: {} })
       })
     },
   )
 
-  it('gives every relationship a key of its own, which an event can carry', async () => {
+  it('gives every relationship its own key, which an event can hold', async () => {
     const letters = ['a', '|', '\\']
     const names = [...letters, ...letters.flatMap((first) => letters.map((second) => first + second))]
     await inGraph((graph, object) => {
-      const longest = '|'.repeat(NODE_ID_LENGTH_MAX)
-      graph.relate({ from: longest, to: longest, type: '\\'.repeat(RELATIONSHIP_TYPE_LENGTH_MAX) })
-      graph.relateMany(names.flatMap((from) => names.flatMap((to) => names.map((type) => ({ from, to, type })))))
-      expect(new Set(eventsOf(object).map(({ key }) => key)).size).toBe(1 + names.length ** 3)
+      const longest = '|'.repeat(limits.idCharacters)
+      graph.relate({ from: longest, to: longest, type: '\\'.repeat(limits.typeCharacters) })
+      graph.relateBatch(names.flatMap((from) => names.flatMap((to) => names.map((type) => ({ from, to, type })))))
+      expect(new Set(logOf(object).map(({ key }) => key)).size).toBe(1 + names.length ** 3)
     })
   })
 
@@ -451,22 +413,22 @@ describe('GraphStore', () => {
     },
   )
 
-  it('keeps graphs of one object apart', async () => {
+  it('separates the graphs of one object', async () => {
     await inGraph((graph, object) => {
-      const other = new GraphStore(object.ctx)
+      const other = new GraphStore(object.ctx, 'graph')
       graph.put(alice)
       other.relate(follows)
       expect(other.get(alice.id)).toBeUndefined()
       expect(graph.outgoing(alice.id)).toEqual([])
-      expect(eventsOf(object).map(({ table }) => table)).toEqual(['Social.nodes', 'graph.relationships'])
+      expect(logOf(object).map(({ table }) => table)).toEqual(['Social.nodes', 'graph.relationships'])
     })
   })
 
-  it('checks data by its schemas, and keeps what they make of it', async () => {
+  it('checks data by its schemas, and keeps what they return', async () => {
     await inGraph(async (_, object) => {
       const person = z.object({ name: z.string().trim().min(1) })
       const since = z.object({ since: z.int() }).nullable()
-      const graph = new GraphStore(object.ctx, 'Checked', { nodes: person, relationships: since })
+      const graph = new GraphStore(object.ctx, 'Checked', { nodeSchema: person, relationshipSchema: since })
       expect(graph.put({ id: 'a', data: { name: ' Alice ' } }).data.name).toBe('Alice')
       expect(graph.get('a')?.data).toEqual({ name: 'Alice' })
       graph.relate({ from: 'a', to: 'b', type: 't' })
@@ -477,7 +439,7 @@ describe('GraphStore', () => {
       ]
       expect(failures.map(({ code }) => code)).toEqual(Array(3).fill('invalid-argument'))
       expect(failures[0]?.message).toMatch(/^Checked\.put: data\.name: /)
-      expect(eventsOf(object)).toHaveLength(2)
+      expect(logOf(object)).toHaveLength(2)
     })
   })
 
@@ -487,43 +449,43 @@ describe('GraphStore', () => {
       const tooLarge = { text: 'é'.repeat(510_000) }
       const failures = [
         await failureOf(() => graph.put({ id: 'a', data: tooLarge })),
-        await failureOf(() => graph.putMany([{ id: 'a', data: tooLarge }])),
+        await failureOf(() => graph.putBatch([{ id: 'a', data: tooLarge }])),
         await failureOf(() => graph.relate({ ...follows, data: tooLarge })),
-        await failureOf(() => graph.relateMany([{ ...follows, data: tooLarge }])),
+        await failureOf(() => graph.relateBatch([{ ...follows, data: tooLarge }])),
       ]
       expect(failures.map(({ code }) => code)).toEqual(Array(4).fill('event-too-large'))
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
       const ids = ['a', 'b', 'c']
-      graph.putMany(ids.map((id) => ({ id, data: large })))
-      graph.relateMany(ids.map((id) => ({ from: id, to: id, type: 't', data: large })))
+      graph.putBatch(ids.map((id) => ({ id, data: large })))
+      graph.relateBatch(ids.map((id) => ({ from: id, to: id, type: 't', data: large })))
       expect(ids.map((id) => graph.get(id)?.data)).toEqual(ids.map(() => large))
       expect(ids.map((id) => graph.outgoing(id)[0]?.data)).toEqual(ids.map(() => large))
-      expect(new Set(eventsOf(object).map(({ txid }) => txid)).size).toBe(2)
+      expect(new Set(logOf(object).map(({ txid }) => txid)).size).toBe(2)
     })
   })
 
   it('refuses batches and deletions beyond their limits', async () => {
     await inGraph(async (graph, object) => {
       object.outbox.pause()
-      const ids = Array.from({ length: GRAPH_ROWS_PER_BATCH_MAX + 1 }, (_, index) => `User/${index}`)
+      const ids = Array.from({ length: limits.batchRows + 1 }, (_, index) => `User/${index}`)
       const relationships = ids.map((from) => ({ from, to: 'hub', type: 'follows' }))
       const failures = [
-        await failureOf(() => graph.putMany(ids.map((id) => ({ id, data: {} })))),
-        await failureOf(() => graph.relateMany(relationships)),
+        await failureOf(() => graph.putBatch(ids.map((id) => ({ id, data: {} })))),
+        await failureOf(() => graph.relateBatch(relationships)),
       ]
-      graph.relateMany(relationships.slice(1))
-      graph.relateMany(relationships.slice(0, 1 + RELATIONSHIPS_PER_DELETE_MAX - GRAPH_ROWS_PER_BATCH_MAX))
+      graph.relateBatch(relationships.slice(1))
+      graph.relateBatch(relationships.slice(0, 1 + limits.deleteRelationships - limits.batchRows))
       failures.push(await failureOf(() => graph.delete('hub')))
       expect(failures.map(({ code }) => code)).toEqual(Array(3).fill('invalid-argument'))
       expect(graph.incoming('hub')).toHaveLength(1_000)
       graph.unrelate('User/0', 'hub', 'follows')
       expect(graph.delete('hub')).toBe(true)
       expect(graph.incoming('hub')).toEqual([])
-      expect(object.outbox.stats().lastLSN).toBe(2 * RELATIONSHIPS_PER_DELETE_MAX + 2)
+      expect(object.outbox.stats().lastLSN).toBe(2 * limits.deleteRelationships + 2)
     })
   })
 
-  it('goes on after deleteAll', async () => {
+  it('has its tables again after deleteAll', async () => {
     await inGraph(async (graph, object) => {
       graph.put(alice)
       await object.ctx.storage.deleteAll()
@@ -539,11 +501,11 @@ const type = fc.constantFrom('t', 'u')
 const data = fc.constantFrom({}, { n: 1 }, { n: 1.5, text: 'é' })
 const action = fc.oneof(
   fc.record({ do: fc.constant('put' as const), id, data }),
-  fc.record({ do: fc.constant('putMany' as const), nodes: fc.array(fc.record({ id, data }), { maxLength: 3 }) }),
+  fc.record({ do: fc.constant('putBatch' as const), nodes: fc.array(fc.record({ id, data }), { maxLength: 3 }) }),
   fc.record({ do: fc.constant('delete' as const), id }),
   fc.record({ do: fc.constant('relate' as const), from: id, to: id, type, data }),
   fc.record({
-    do: fc.constant('relateMany' as const),
+    do: fc.constant('relateBatch' as const),
     relationships: fc.array(fc.record({ from: id, to: id, type, data }), { maxLength: 3 }),
   }),
   fc.record({ do: fc.constant('updateRelationship' as const), from: id, to: id, type, data }),
@@ -555,14 +517,14 @@ function apply(graph: GraphStore, action: Action): void {
   switch (action.do) {
     case 'put':
       return void graph.put(action)
-    case 'putMany':
-      return void graph.putMany(action.nodes)
+    case 'putBatch':
+      return void graph.putBatch(action.nodes)
     case 'delete':
       return void graph.delete(action.id)
     case 'relate':
       return void graph.relate(action)
-    case 'relateMany':
-      return void graph.relateMany(action.relationships)
+    case 'relateBatch':
+      return void graph.relateBatch(action.relationships)
     case 'updateRelationship':
       return void graph.updateRelationship(action.from, action.to, action.type, action)
     case 'unrelate':
@@ -573,13 +535,13 @@ function apply(graph: GraphStore, action: Action): void {
 type Model = { nodes: Map<string, unknown>; relationships: Map<string, Relationship<object>> }
 const nameOf = ({ from, to, type }: RelationshipKey): string => JSON.stringify([from, to, type])
 
-/** What the action makes of the graph, and whether it is to be refused. */
+/** Applies the action to the model. @returns whether the store must accept it. */
 function applyToModel({ nodes, relationships }: Model, action: Action): boolean {
   switch (action.do) {
     case 'put':
       nodes.set(action.id, action.data)
       return true
-    case 'putMany':
+    case 'putBatch':
       for (const node of action.nodes) nodes.set(node.id, node.data)
       return true
     case 'delete':
@@ -588,8 +550,8 @@ function applyToModel({ nodes, relationships }: Model, action: Action): boolean 
         if (from === action.id || to === action.id) relationships.delete(name)
       return true
     case 'relate':
-      return applyToModel({ nodes, relationships }, { do: 'relateMany', relationships: [action] })
-    case 'relateMany': {
+      return applyToModel({ nodes, relationships }, { do: 'relateBatch', relationships: [action] })
+    case 'relateBatch': {
       const names = action.relationships.map(nameOf)
       if (new Set(names).size < names.length || names.some((name) => relationships.has(name))) return false
       for (const { from, to, type, data } of action.relationships)
@@ -608,7 +570,7 @@ function applyToModel({ nodes, relationships }: Model, action: Action): boolean 
   }
 }
 
-it('[I1] emits a log from which the graph can be rebuilt, whatever is done to it', async () => {
+it('[I1] emits a log from which the graph can be rebuilt, whatever calls are made', async () => {
   const script = fc.array(
     fc.record({ actions: fc.array(action, { minLength: 1, maxLength: 3 }), fails: fc.boolean() }),
     {
@@ -634,8 +596,8 @@ it('[I1] emits a log from which the graph can be rebuilt, whatever is done to it
           expect(hasSucceeded).toBe(succeeds)
           if (succeeds) model = next
         }
-        const held = rowsOf(snapshotOf(graph, 3))
-        expect(rowsOf(foldRows(eventsOf(object)))).toEqual(held)
+        const held = rowsOf(tablesOf(graph, 3))
+        expect(rowsOf(foldRows(logOf(object)))).toEqual(held)
         expect(held.nodes).toEqual(Object.fromEntries([...model.nodes].map(([id, data]) => [id, { id, data }])))
         expect(new Set(Object.values(held.relationships))).toEqual(new Set(model.relationships.values()))
       }),

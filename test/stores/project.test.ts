@@ -5,7 +5,7 @@ import { runInDurableObject } from 'cloudflare:test'
 import { expect, it } from 'vitest'
 import type { Project } from '../../examples/project.ts'
 
-it('[I1] [I2] changes three stores and says so, in one transaction', async () => {
+it('[I1] [I2] changes three stores and emits its events, in one transaction', async () => {
   await runInDurableObject<Project, void>(env.PROJECTS.getByName('apollo'), (project) => {
     const { $id } = project.tasks.create({ title: 'Land' })
     expect(project.finish($id, 'User/neil')).toMatchObject({ title: 'Land', done: true })

@@ -38,7 +38,7 @@ function withTravel<T>(name: string, run: (travel: Travel, object: Stores) => T 
   )
 }
 
-/** What the object's changes say, in short. */
+/** The object's changes, in short. */
 function changes(object: Stores): unknown[][] {
   return object.outbox
     .list({ limit: 1_000 })
@@ -68,7 +68,7 @@ describe('RelationalStore', () => {
     })
   })
 
-  it('reads with drizzle, relations and all', async () => {
+  it('reads with drizzle, including relations', async () => {
     await withTravel('reads', (travel) => {
       travel.insert(airports).values({ code: 'OSL', city: 'Oslo' }).run()
       expect(travel.select({ city: airports.city }).from(airports).all()).toEqual([{ city: 'Oslo' }])
@@ -90,7 +90,7 @@ describe('RelationalStore', () => {
     })
   })
 
-  it('[I1] captures raw SQL as well, and all or nothing of a transaction', async () => {
+  it('[I1] captures raw SQL as well, and all or none of a transaction', async () => {
     await withTravel('raw', async (travel, object) => {
       object.ctx.storage.sql.exec("INSERT INTO airports (code, city) VALUES ('OSL', 'Oslo')")
       travel.db.run(sql`UPDATE airports SET city = ${'Bergen'}`)
@@ -115,7 +115,7 @@ describe('RelationalStore', () => {
     })
   })
 
-  it('runs new migrations when the object wakes, also those that take a captured column away', async () => {
+  it('runs new migrations when the object wakes, including those that remove a captured column', async () => {
     await withTravel('migrates', (travel) => travel.insert(airports).values({ code: 'OSL', city: 'Oslo' }).run())
     await evictDurableObject(env.STORES.getByName('migrates'))
     await runInDurableObject<Stores, void>(env.STORES.getByName('migrates'), (object) => {
@@ -141,7 +141,7 @@ describe('RelationalStore', () => {
     })
   })
 
-  it('refuses a table that is not there', async () => {
+  it('refuses a table that does not exist', async () => {
     await runInDurableObject<Stores, void>(env.STORES.getByName('not-there'), async (object) => {
       const failure = await failureOf(() => new RelationalStore(object.ctx, { airports }))
       expect(failure).toMatchObject({ code: 'not-found', message: expect.stringContaining('airports') })

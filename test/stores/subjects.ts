@@ -1,4 +1,4 @@
-// The stores that the conformance suite runs over: for each, every method that changes something, and what it emits.
+// The stores of the conformance suite: for each, every method that changes something, and what it emits.
 
 import { eq } from 'drizzle-orm'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
@@ -72,7 +72,7 @@ const addPlain = (sql: SqlStorage): unknown => sql.exec("INSERT INTO plain VALUE
 
 const addNode = (store: GraphStore): unknown => store.put({ id: 'a', data: { name: 'Alice' } })
 const addEdges = (store: GraphStore): unknown =>
-  store.relateMany([
+  store.relateBatch([
     { from: 'a', to: 'b', type: 'knows', data: { since: 2024 } },
     { from: 'b', to: 'a', type: 'knows' },
   ])
@@ -175,16 +175,16 @@ export const subjects: readonly Subject[] = [
       emits: ['u Social.nodes a'],
     },
     {
-      title: 'putMany',
+      title: 'putBatch',
       run: (store) =>
-        store.putMany([
+        store.putBatch([
           { id: 'a', data: {} },
           { id: 'b', data: {} },
         ]),
       emits: ['c Social.nodes a', 'c Social.nodes b'],
     },
     {
-      title: 'relateMany',
+      title: 'relateBatch',
       run: addEdges,
       emits: ['c Social.relationships a|b|knows', 'c Social.relationships b|a|knows'],
     },
@@ -239,7 +239,7 @@ export const subjects: readonly Subject[] = [
       },
     ],
   ),
-  subject('VectorStore', 'vector/vectors', (ctx) => new VectorStore(ctx, { dimension: 2 }), [
+  subject('VectorStore', 'vector/vectors', (ctx) => new VectorStore(ctx, 'vectors', { dimension: 2 }), [
     { title: 'insert', run: addVector, emits: ['c vectors v1'] },
     {
       title: 'insertBatch',

@@ -1,17 +1,20 @@
+import { inFreshObject, logOf } from './in-stores.ts'
 import { TimeSeriesStore } from 'durable-outbox'
-import { BUCKETS_MAX, type Metric, METRICS_MAX } from 'durable-outbox/stores'
+import type { Metric } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import { failureOf } from '../notes.ts'
 import type { Stores } from '../worker.ts'
-import { contentOf, eventsOf, foldTimeSeries, inObject } from './time-series.ts'
+import { contentOf, foldTimeSeries } from './time-series.ts'
+
+const { limits } = TimeSeriesStore
 
 const HOUR = 3_600_000
 const NOON = Date.parse('2026-11-22T12:00:00Z')
 
 /** Runs a test with a store of its own, whose clock stands at noon. */
 function inStore<T>(run: (store: TimeSeriesStore, object: Stores) => T | Promise<T>): Promise<T> {
-  return inObject((object) => run(new TimeSeriesStore(object.ctx, 'Reading', { now: () => NOON }), object))
+  return inFreshObject((object) => run(new TimeSeriesStore(object.ctx, 'Reading', { now: () => NOON }), object))
 }
 
 /** A reading each ten minutes, from 06:00 until noon: 0, 1, 2 … */
@@ -24,7 +27,7 @@ function fill(store: TimeSeriesStore, key = 'cpu'): void {
 function newEvents(object: Stores, run: () => unknown) {
   const before = object.outbox.stats().lastLSN
   run()
-  return eventsOf(object).slice(before)
+  return logOf(object).slice(before)
 }
 
 const DAY = { start: '2026-11-22', end: '2026-11-23' } as const
@@ -57,7 +60,7 @@ describe('rollup', () => {
       expect([...store.range('cpu')]).toHaveLength(37)
     }))
 
-  it('leaves out buckets that have not ended so long ago', () =>
+  it('leaves out buckets that ended too recently', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: '90m', bucket: '1h' })
@@ -66,7 +69,7 @@ describe('rollup', () => {
       expect([...store.rollups('cpu', { bucket: '1d' })]).toEqual([])
     }))
 
-  it('gives the rollups of one length that begin in a time', () =>
+  it('returns the rollups of one length that begin in a range', () =>
     inStore((store) => {
       fill(store)
       fill(store, 'disk')
@@ -77,7 +80,7 @@ describe('rollup', () => {
       expect([...store.rollups('cpu', { bucket: '3h', ...range })].map(({ min }) => min)).toEqual([18])
     }))
 
-  it('goes on in another transaction where it is too much for one', () =>
+  it('continues in another transaction if there is too much for one', () =>
     inStore((store, object) => {
       for (const key of ['a', 'b'])
         store.putBatch(Array.from({ length: 6_000 }, (_, timestamp) => ({ key, value: timestamp, timestamp })))
@@ -87,7 +90,7 @@ describe('rollup', () => {
       expect([...store.rollups('b', { bucket: 1 })]).toHaveLength(6_000)
     }))
 
-  it('is sure to keep what is asked of it, and refuses what it cannot keep', () =>
+  it('checks that it keeps the metrics asked for, and refuses others', () =>
     inStore(async (store) => {
       fill(store)
       store.rollup({ olderThan: '1h', bucket: '1h', aggregates: ['min', 'max', 'avg', 'count', 'sum'] })
@@ -101,7 +104,7 @@ describe('rollup', () => {
 })
 
 describe('prune', () => {
-  it('[I1] emits what it took out of each series', () =>
+  it('[I1] emits what it removed from each series', () =>
     inStore((store, object) => {
       fill(store)
       fill(store, 'disk')
@@ -115,11 +118,11 @@ describe('prune', () => {
       ])
       expect(events[0]?.txid).toBe(events[1]?.txid)
       expect(newEvents(object, () => expect(store.prune({ olderThan: '5h' })).toBe(0))).toEqual([])
-      expect(foldTimeSeries(eventsOf(object))).toEqual(contentOf(store, ['cpu', 'disk', 'young'], []))
+      expect(foldTimeSeries(logOf(object))).toEqual(contentOf(store, ['cpu', 'disk', 'young'], []))
     }))
 
-  it('goes by the retention of the store, and by nothing where it has none', () =>
-    inObject(async ({ ctx }) => {
+  it('uses the retention of the store, and refuses to prune without one', () =>
+    inFreshObject(async ({ ctx }) => {
       const kept = new TimeSeriesStore(ctx, 'Kept', { retention: '2h', now: () => NOON })
       fill(kept)
       expect(kept.prune()).toBe(24)
@@ -128,7 +131,7 @@ describe('prune', () => {
       expect(failure).toMatchObject({ code: 'invalid-argument', message: /give olderThan/ })
     }))
 
-  it('first rolls up what was not, so that buckets go on counting it', () =>
+  it('first rolls up the points, so that buckets still count them', () =>
     inStore((store, object) => {
       fill(store)
       store.rollup({ olderThan: '5h', bucket: '1h' })
@@ -145,7 +148,7 @@ describe('prune', () => {
       ])
     }))
 
-  it('lets a point that comes after the others of its bucket were pruned count with them, once', () =>
+  it('counts a point that comes after the others of its bucket were pruned, once', () =>
     inStore((store, object) => {
       fill(store)
       store.rollup({ olderThan: '4h', bucket: '1h' })
@@ -159,7 +162,7 @@ describe('prune', () => {
       expect([...store.rollups('cpu', { bucket: '1h' })][0]).toMatchObject({ count: 7, sum: 1_015 })
     }))
 
-  it('goes on in another transaction where there are too many series for one', () =>
+  it('continues in another transaction if there are too many series for one', () =>
     inStore((store, object) => {
       for (const half of ['a', 'b'])
         store.putBatch(
@@ -169,13 +172,13 @@ describe('prune', () => {
       const events = newEvents(object, () => expect(store.prune({ olderThan: '1d' })).toBe(12_000))
       expect(events).toHaveLength(12_000)
       expect(new Set(events.map(({ txid }) => txid)).size).toBe(2)
-      expect(foldTimeSeries(eventsOf(object)).points).toEqual({ a0: { [NOON]: 2 } })
+      expect(foldTimeSeries(logOf(object)).points).toEqual({ a0: { [NOON]: 2 } })
       expect(store.get('b5999')).toBeUndefined()
     }))
 })
 
 describe('aggregate', () => {
-  it('gives the metrics that are asked for, of the points from start on and before end', () =>
+  it('returns the metrics asked for, of the points from start on and before end', () =>
     inStore((store) => {
       fill(store)
       const query = { start: '2026-11-22T06:10:00Z', end: '2026-11-22T08:00:00Z', bucket: '1h' } as const
@@ -208,7 +211,7 @@ describe('aggregate', () => {
       { numRuns: 50 },
     ))
 
-  it('says that it does not know a percentile of points that are gone', () =>
+  it('returns null for a percentile of points that are gone', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: 0, bucket: '1h' })
@@ -218,7 +221,7 @@ describe('aggregate', () => {
       expect(whole).toEqual({ bucket: '2026-11-22T07:00:00.000Z', sum: 51, p50: 8.5 })
     }))
 
-  it('counts pruned points where whole rollups make up what is asked for, and no part of one', () =>
+  it('counts pruned points if whole rollups make up the buckets, and no part of a rollup', () =>
     inStore((store) => {
       fill(store)
       store.rollup({ olderThan: 0, bucket: '2h' })
@@ -236,7 +239,7 @@ describe('aggregate', () => {
 
   it.each<[string, readonly string[]]>([
     ['no metric', []],
-    ['too many', Array.from({ length: METRICS_MAX + 1 }, (_, index) => `p${index + 1}`)],
+    ['too many', Array.from({ length: limits.aggregateMetrics + 1 }, (_, index) => `p${index + 1}`)],
     ['an unknown one', ['median']],
     ['one that every object has', ['constructor']],
     ['a percentile that is none', ['p0']],
@@ -251,14 +254,18 @@ describe('aggregate', () => {
     }),
   )
 
-  it('refuses to answer with more buckets than it may, and answers with as many', () =>
+  it('answers with as many buckets as its limit allows, and refuses more', () =>
     inStore(async (store) => {
-      const points = Array.from({ length: BUCKETS_MAX }, (_, timestamp) => ({ key: 'a', value: 1, timestamp }))
+      const points = Array.from({ length: limits.aggregateBuckets }, (_, timestamp) => ({
+        key: 'a',
+        value: 1,
+        timestamp,
+      }))
       store.putBatch(points)
-      store.put('a', 1, BUCKETS_MAX)
+      store.put('a', 1, limits.aggregateBuckets)
       const query = { start: 0, bucket: 1, metrics: ['count'] } as const
-      expect(store.aggregate('a', { ...query, end: BUCKETS_MAX })).toHaveLength(BUCKETS_MAX)
-      const failure = await failureOf(() => store.aggregate('a', { ...query, end: BUCKETS_MAX + 1 }))
+      expect(store.aggregate('a', { ...query, end: limits.aggregateBuckets })).toHaveLength(limits.aggregateBuckets)
+      const failure = await failureOf(() => store.aggregate('a', { ...query, end: limits.aggregateBuckets + 1 }))
       expect(failure).toMatchObject({ code: 'invalid-argument', message: /more than 10000 buckets/ })
     }))
 })

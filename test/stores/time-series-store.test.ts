@@ -1,17 +1,20 @@
+import { inFreshObject, logOf, snapshotOf } from './in-stores.ts'
 import { TimeSeriesStore } from 'durable-outbox'
-import { type Duration, type Point, POINTS_PER_BATCH_MAX, VALUE_MAX } from 'durable-outbox/stores'
+import type { Duration, Point } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../notes.ts'
 import type { Stores } from '../worker.ts'
-import { contentOf, eventsOf, foldTimeSeries, inObject, snapshotOf } from './time-series.ts'
+import { contentOf, foldTimeSeries } from './time-series.ts'
+
+const { limits } = TimeSeriesStore
 
 /** Runs a test with a store of its own. */
 function inStore<T, Value = number>(
   run: (store: TimeSeriesStore<Value>, object: Stores) => T | Promise<T>,
   now = () => 1_000,
 ): Promise<T> {
-  return inObject((object) => run(new TimeSeriesStore<Value>(object.ctx, 'Reading', { now }), object))
+  return inFreshObject((object) => run(new TimeSeriesStore<Value>(object.ctx, 'Reading', { now }), object))
 }
 
 describe('TimeSeriesStore', () => {
@@ -22,7 +25,7 @@ describe('TimeSeriesStore', () => {
       store.put('cpu', 0.75, 10)
       store.put('disk', -3)
       const shared = { store: 'timeseries', table: 'Reading' }
-      const events = eventsOf(object)
+      const events = logOf(object)
       expect(events).toMatchObject([
         { ...shared, type: 'cdc.insert', op: 'c', key: 'cpu', after: { timestamp: 10, value: 0.5 } },
         {
@@ -48,7 +51,7 @@ describe('TimeSeriesStore', () => {
         { key: 'b', value: 3, timestamp: 2 },
         { key: 'b', value: 4 },
       ])
-      const batch = eventsOf(object).slice(2)
+      const batch = logOf(object).slice(2)
       expect(batch).toMatchObject([
         { op: 'u', key: 'a', lsn: 3, before: { timestamp: 2, value: 2 }, after: { timestamp: 2, value: 20 } },
         { op: 'c', key: 'b', lsn: 4, after: { timestamp: 2, value: 3 } },
@@ -82,7 +85,7 @@ describe('TimeSeriesStore', () => {
       expect(rowsOf(() => store.rollup({ olderThan: 0, bucket: 10 }))).toBe(0)
     }))
 
-  it('joins the open transaction, and takes who did it from there or from the call', () =>
+  it('joins the open transaction, and takes the actor from it or from the call', () =>
     inStore((store, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -95,7 +98,7 @@ describe('TimeSeriesStore', () => {
         },
         { actor: 'User/alice', correlationId: 'request-1' },
       )
-      const events = eventsOf(object)
+      const events = logOf(object)
       expect(events.map(({ op, actor, correlationId }) => [op, actor, correlationId])).toEqual([
         ['c', 'User/alice', 'request-1'],
         ['c', 'User/bob', 'request-1'],
@@ -107,7 +110,7 @@ describe('TimeSeriesStore', () => {
       expect(new Set(events.map(({ txid }) => txid)).size).toBe(1)
     }))
 
-  it('[I1] leaves neither points, rollups nor events when the transaction around it throws', () =>
+  it('[I1] leaves neither points, rollups nor events if the transaction around it throws', () =>
     inStore(async (store, object) => {
       store.putBatch(hundredPoints('kept'))
       const before = contentOf(store, ['kept', 'lost'], [10])
@@ -127,16 +130,16 @@ describe('TimeSeriesStore', () => {
       expect(object.outbox.stats().lastLSN).toBe(lastLSN)
     }))
 
-  it('puts none of a batch where one of its points is bad', () =>
+  it('puts nothing of a batch if one of its points is not valid', () =>
     inStore(async (store, object) => {
       const points = [...hundredPoints('a'), { key: 'a', value: Number.NaN, timestamp: 100 }]
       const failure = await failureOf(() => store.putBatch(points))
       expect(failure).toEqual({
         code: 'invalid-argument',
-        message: `Reading.putBatch: point 100: a number must be between ±${VALUE_MAX}, not NaN`,
+        message: `Reading.putBatch: point 100: a number must be between ±${limits.magnitude}, not NaN`,
       })
       expect([...store.range('a')]).toEqual([])
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     }))
 
   it('keeps the last of two points that a batch has for one time', () =>
@@ -146,15 +149,15 @@ describe('TimeSeriesStore', () => {
         { key: 'a', value: 2, timestamp: 1 },
       ])
       expect([...store.range('a')]).toEqual([{ key: 'a', value: 2, timestamp: 1 }])
-      expect(foldTimeSeries(eventsOf(object)).points).toEqual({ a: { 1: 2 } })
+      expect(foldTimeSeries(logOf(object)).points).toEqual({ a: { 1: 2 } })
     }))
 
   it('takes batches up to a limit', () =>
     inStore(async (store, object) => {
-      const points = Array.from({ length: POINTS_PER_BATCH_MAX }, (_, timestamp) => ({ key: 'a', value: 1, timestamp }))
+      const points = Array.from({ length: limits.batchPoints }, (_, timestamp) => ({ key: 'a', value: 1, timestamp }))
       store.putBatch(points)
       store.putBatch([])
-      expect(object.outbox.stats().lastLSN).toBe(POINTS_PER_BATCH_MAX)
+      expect(object.outbox.stats().lastLSN).toBe(limits.batchPoints)
       const failure = await failureOf(() => store.putBatch([...points, { key: 'b', value: 1 }]))
       expect(failure).toMatchObject({ code: 'invalid-argument', message: /10001 points, the limit is 10000/ })
     }))
@@ -172,14 +175,14 @@ describe('TimeSeriesStore', () => {
   it.each([[''], ['1st'], ['a b'], ['a$rollups'], ['x"; DROP TABLE _cdc_outbox; --'], ['a'.repeat(65)]])(
     'refuses %j as a type of points',
     async (type) => {
-      const failure = await inObject((object) => failureOf(() => new TimeSeriesStore(object.ctx, type)))
+      const failure = await inFreshObject((object) => failureOf(() => new TimeSeriesStore(object.ctx, type)))
       expect(failure.code).toBe('invalid-argument')
     },
   )
 })
 
 describe('reading', () => {
-  it('gives points in the order of their time, whenever they came', () =>
+  it('returns points in the order of their time, whenever they came', () =>
     inStore((store) => {
       for (const timestamp of [30, -5, 20, 10]) store.put('a', timestamp * 2, timestamp)
       store.put('ab', 0, 15)
@@ -192,7 +195,7 @@ describe('reading', () => {
       expect([...store.range('nobody')]).toEqual([])
     }))
 
-  it('reads a range page by page, as one goes through it', () =>
+  it('reads a range page by page, as it is consumed', () =>
     inStore((store) => {
       const points = Array.from({ length: 2_500 }, (_, timestamp) => ({ key: 'a', value: timestamp, timestamp }))
       store.putBatch(points)
@@ -203,7 +206,7 @@ describe('reading', () => {
       expect([...range][1_999]).toEqual({ key: 'a', value: -1, timestamp: 2_000 })
     }))
 
-  it('gives the latest value, and the one that was the latest at a time', () =>
+  it('returns the latest value, and the one that was the latest at a time', () =>
     inStore((store) => {
       expect(store.get('a')).toBeUndefined()
       store.putBatch([
@@ -211,12 +214,12 @@ describe('reading', () => {
         { key: 'a', value: 1, timestamp: '2026-11-21T10:00:00Z' },
       ])
       expect(store.get('a')).toBe(2)
-      expect(store.getAsOf('a', '2026-11-22T09:59:59.999Z')).toBe(1)
-      expect(store.getAsOf('a', '2026-11-22T11:00:00+01:00')).toBe(2)
-      expect(store.getAsOf('a', '2026-11-21')).toBeUndefined()
+      expect(store.asOf('a', '2026-11-22T09:59:59.999Z')).toBe(1)
+      expect(store.asOf('a', '2026-11-22T11:00:00+01:00')).toBe(2)
+      expect(store.asOf('a', '2026-11-21')).toBeUndefined()
     }))
 
-  it('gives every row to a snapshot, whatever the size of its pages', () =>
+  it('returns every row to a snapshot, in pages of any size', () =>
     inStore((store) => {
       store.putBatch([...hundredPoints('a'), ...hundredPoints('b')])
       store.rollup({ olderThan: 0, bucket: 10 })
@@ -232,19 +235,22 @@ describe('reading', () => {
 })
 
 describe('values', () => {
-  it('keeps every number as it is, and says it so in its event', () =>
+  it('keeps every number as it is, in its event too', () =>
     fc.assert(
       fc.asyncProperty(
-        fc.array(fc.double({ min: -VALUE_MAX, max: VALUE_MAX, noNaN: true }), { minLength: 1, maxLength: 40 }),
+        fc.array(fc.double({ min: -limits.magnitude, max: limits.magnitude, noNaN: true }), {
+          minLength: 1,
+          maxLength: 40,
+        }),
         (numbers) =>
           inStore((store, object) => {
-            // As JSON has it, there is no negative zero.
+            // JSON has no negative zero.
             const kept = numbers.map((value) => value + 0)
             store.putBatch(numbers.map((value, timestamp) => ({ key: 'batch', value, timestamp })))
             for (const [timestamp, value] of numbers.entries()) store.put('single', value, timestamp)
             expect([...store.range('batch')].map(({ value }) => value + 0)).toEqual(kept)
             expect([...store.range('single')].map(({ value }) => value + 0)).toEqual(kept)
-            const { points } = foldTimeSeries(eventsOf(object))
+            const { points } = foldTimeSeries(logOf(object))
             expect(points['batch']).toEqual(points['single'])
             expect(Object.values(points['batch'] ?? {})).toEqual(kept)
           }),
@@ -252,7 +258,7 @@ describe('values', () => {
       { numRuns: 50 },
     ))
 
-  it('keeps any other JSON as it is, apart from the numbers that it looks like', () =>
+  it('keeps any other JSON as it is, distinct from the numbers that it looks like', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(
@@ -260,7 +266,7 @@ describe('values', () => {
             fc
               .jsonValue({ stringUnit: 'grapheme' })
               .map((value) => JSON.parse(JSON.stringify(value)) as unknown)
-              .filter((value) => typeof value !== 'number' || Math.abs(value) <= VALUE_MAX),
+              .filter((value) => typeof value !== 'number' || Math.abs(value) <= limits.magnitude),
             fc.constantFrom('5', '1e3', 'Infinity', '', ' 7', 'null', null, true, [], {}, { a: undefined }),
           ),
           { minLength: 1, maxLength: 10 },
@@ -269,13 +275,13 @@ describe('values', () => {
           inStore<void, unknown>((store, object) => {
             store.putBatch(given.map((value, timestamp) => ({ key: 'a', value, timestamp })))
             expect([...store.range('a')].map(({ value }) => value)).toEqual(given)
-            expect(Object.values(foldTimeSeries(eventsOf(object)).points['a'] ?? {})).toEqual(given)
+            expect(Object.values(foldTimeSeries(logOf(object)).points['a'] ?? {})).toEqual(given)
           }),
       ),
       { numRuns: 50 },
     ))
 
-  it('adds up numbers alone', () =>
+  it('adds up only numbers', () =>
     inStore<void, unknown>((store) => {
       for (const [timestamp, value] of [1, '2', null, true, [3], { four: 4 }, 5].entries())
         store.put('a', value, timestamp)
@@ -306,7 +312,7 @@ describe('values', () => {
       ]
       expect(failures.map(({ code }) => code)).toEqual(['invalid-argument', 'invalid-argument'])
       expect(store.get('a')).toBeUndefined()
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     }),
   )
 
@@ -317,7 +323,7 @@ describe('values', () => {
         const failure = await failureOf(() => store.put('a', 'x'.repeat(length), 1))
         expect(failure.code).toBe('event-too-large')
         expect(store.get('a')).toBeUndefined()
-        expect(eventsOf(object)).toEqual([])
+        expect(logOf(object)).toEqual([])
       }),
   )
 })
@@ -335,11 +341,11 @@ describe('arguments', () => {
         store.prune({ olderThan: 999 })
         expect(store.get(key)).toBe(2)
         expect(store.aggregate(key, { start: 0, end: 10, bucket: 10, metrics: ['sum'] })).toMatchObject([{ sum: 3 }])
-        expect(foldTimeSeries(eventsOf(object))).toEqual(contentOf(store, [key], [10]))
+        expect(foldTimeSeries(logOf(object))).toEqual(contentOf(store, [key], [10]))
       }),
   )
 
-  it.each([[''], ['x'.repeat(1_025)], ['a\0b'], ['\udc00'], [5]])('refuses %j for a key', (key) =>
+  it.each([[''], ['x'.repeat(1_025)], ['a\0b'], ['\udc00'], [5]])('refuses %j as a key', (key) =>
     inStore(async (store, object) => {
       const text = key as string
       const query = { start: 0, end: 1, bucket: 1, metrics: ['sum'] } as const
@@ -347,13 +353,13 @@ describe('arguments', () => {
         () => store.put(text, 1),
         () => store.putBatch([{ key: text, value: 1 }]),
         () => store.get(text),
-        () => store.getAsOf(text, 0),
+        () => store.asOf(text, 0),
         () => store.range(text),
         () => store.rollups(text, { bucket: 1 }),
         () => store.aggregate(text, query),
       ])
         expect((await failureOf(call)).code).toBe('invalid-argument')
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     }),
   )
 
@@ -366,7 +372,7 @@ describe('arguments', () => {
     ['2026-11-22T10:00:00.5+05:30', '2026-11-22T04:30:00.500Z'],
     ['0000-01-01', '0000-01-01T00:00:00.000Z'],
     ['9999-12-31T23:59:59.999Z', '9999-12-31T23:59:59.999Z'],
-  ])('takes %j for the time %s', (time, iso) =>
+  ])('takes %j as the time %s', (time, iso) =>
     inStore((store) => {
       store.put('a', 1, time)
       expect([...store.range('a')].map(({ timestamp }) => new Date(timestamp).toISOString())).toEqual([iso])
@@ -389,19 +395,19 @@ describe('arguments', () => {
     [null],
     [1n],
     [{}],
-  ])('refuses %o for a time', (value) =>
+  ])('refuses %o as a time', (value) =>
     inStore(async (store, object) => {
       const time = value as number
       for (const call of [
         () => store.put('a', 1, time),
         () => store.putBatch([{ key: 'a', value: 1, timestamp: time }]),
-        () => store.getAsOf('a', time),
+        () => store.asOf('a', time),
         () => store.range('a', { start: time }),
         () => store.range('a', { end: time }),
         () => store.aggregate('a', { start: 0, end: time, bucket: 1, metrics: ['sum'] }),
       ])
         expect((await failureOf(call)).code).toBe('invalid-argument')
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     }),
   )
 
@@ -418,7 +424,7 @@ describe('arguments', () => {
     ['1y'],
     [''],
     [null],
-  ])('refuses %j for a duration', (value) =>
+  ])('refuses %j as a duration', (value) =>
     inStore(async (store, { ctx }) => {
       const duration = value as Duration
       for (const call of [

@@ -1,26 +1,7 @@
-// What the tests of TimeSeriesStore share: an object to make one in, and what a reader of the log makes of its events.
+// What a reader of the log makes of the events of time series; and the content of a store in the same form.
 
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
-import type { CommittedEvent, EventInput, TimeSeriesStore } from 'durable-outbox'
+import type { EventInput, TimeSeriesStore } from 'durable-outbox'
 import type { Point, Rollup } from 'durable-outbox/stores'
-import type { Stores } from '../worker.ts'
-
-/** Runs code inside an object that is new. */
-export function inObject<T>(run: (object: Stores) => T | Promise<T>): Promise<T> {
-  return runInDurableObject<Stores, T>(env.STORES.getByName(crypto.randomUUID()), run)
-}
-
-/** All events of an object, in the order of their LSNs. */
-export function eventsOf(object: Stores): CommittedEvent[] {
-  const events: CommittedEvent[] = []
-  for (let from: number | undefined = 1; from !== undefined;) {
-    const page = object.outbox.list({ from, limit: 1_000 })
-    events.push(...page.items)
-    from = page.nextLSN
-  }
-  return events
-}
 
 /** What is in a store: its points by series and time, its rollups by series, length and beginning. */
 export interface Content {
@@ -58,7 +39,7 @@ export function foldEvent({ points, rollups }: Content, { op, key = '', before, 
   }
 }
 
-/** The store's content as its own methods give it. */
+/** The store's content as its own methods return it. */
 export function contentOf<T>(store: TimeSeriesStore<T>, keys: readonly string[], buckets: readonly number[]): Content {
   const content: Content = { points: {}, rollups: {} }
   for (const key of keys) {
@@ -69,17 +50,4 @@ export function contentOf<T>(store: TimeSeriesStore<T>, keys: readonly string[],
       for (const rollup of store.rollups(key, { bucket })) content.rollups[`${key} ${bucket} ${rollup.bucket}`] = rollup
   }
   return content
-}
-
-/** The rows of a snapshot, through all its pages. */
-export function snapshotOf<T>(store: TimeSeriesStore<T>, maxRows: number): EventInput[] {
-  const events: EventInput[] = []
-  let after: string | undefined
-  for (let pages = 0; pages < 1_000; pages++) {
-    const page = store.readRows(after, maxRows)
-    events.push(...page.events)
-    if (page.next === undefined) return events
-    after = page.next
-  }
-  throw new Error(`${store.name}: the snapshot does not end`)
 }

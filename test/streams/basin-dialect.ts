@@ -1,9 +1,9 @@
-// What Basin SQL documents that it takes, held strictly: a query for it may use nothing else.
+// The SQL that Basin SQL documents, taken strictly: a query for it may use nothing else.
 // https://developers.cloudflare.com/basin-sql/sql-reference/ and /reference/limitations-best-practices/
 
 import { isMark, isWord, type Token, tokensOf } from '../../src/cli/sql-tokens.ts'
 
-/** Functions of the reference that DuckDB, with the macros of the command, has under the same name. */
+/** Functions of the reference that DuckDB has under the same name, some of them as macros of the command. */
 const FUNCTIONS = new Set(
   `abs avg bool_and bool_or ceil coalesce concat concat_ws contains count date_part date_trunc floor greatest json_as_text
   json_contains json_get_bool json_get_float json_get_int json_get_json json_get_str json_length lag lead least length
@@ -36,7 +36,7 @@ const QUOTED_COLUMNS = ['timestamp', 'key', 'before', 'after', 'data', 'table']
 
 const LIMIT_ROWS_MAX = 10_000
 
-/** What Basin SQL would refuse, or answer otherwise than expected, in words. */
+/** What Basin SQL would refuse, or answer in an unexpected way. */
 export function dialectProblems(sql: string): string[] {
   const tokens = tokensOf(sql)
   return [
@@ -47,7 +47,7 @@ export function dialectProblems(sql: string): string[] {
   ]
 }
 
-/** Whether the whole query, and not only a part of it, says how many rows it wants. */
+/** Whether the query as a whole, and not only a subquery, limits its rows. */
 export function limitsRows(sql: string): boolean {
   return isWord(tokensOf(sql).at(-2), 'limit')
 }
@@ -64,7 +64,7 @@ function wordProblems(token: Token, tokens: readonly Token[], index: number): st
   return isCall && !FUNCTIONS.has(token.text) ? [`function ${token.text}`] : []
 }
 
-/** A SELECT needs a FROM, and one that reads a table needs a bound that the catalog can prune files with. */
+/** A SELECT needs a FROM, and if it reads a table, a bound with which the catalog can prune files. */
 function selectProblems({ depth }: Token, tokens: readonly Token[], index: number): string[] {
   const rest = tokens.slice(index + 1)
   const end = rest.findIndex((token) => token.depth < depth || (isWord(token, 'select') && token.depth === depth))

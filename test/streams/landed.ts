@@ -1,5 +1,5 @@
-// Tables for the queries of streams/, written by the library's own writer, with more wrong about them than the lake lets
-// in: whatever a reader over Basin Pipelines may meet.
+// Tables for the queries of streams/, written by the library's own writer, with faults that the lake would not let in but
+// a reader over Basin Pipelines may meet.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,14 +12,14 @@ export const NOW_MS = Date.now()
 export const MINUTE_MS = 60_000
 export const DAY_MS = 86_400_000
 
-/** Epochs of two lives, in their order. */
+/** Two epochs of one object, in their order. */
 export const FIRST_EPOCH = ulid(NOW_MS - 20 * DAY_MS)
 export const SECOND_EPOCH = ulid(NOW_MS - DAY_MS)
 
 interface Times {
   /** When it happened. */
   readonly atMs?: number
-  /** When it was taken in. */
+  /** When it was ingested. */
   readonly takenMs?: number
 }
 
@@ -28,7 +28,7 @@ export function committed(lsn: number, fields: Row = {}, times: Times = {}): Row
   return emitted({ source: 'acme/DO/Shop', epoch: FIRST_EPOCH, lsn: BigInt(lsn), txid: ulid(), ...fields }, times)
 }
 
-/** A row of the table: an event that went through no outbox. */
+/** A row of the table: an event without an outbox. */
 export function emitted(fields: Row = {}, { atMs = NOW_MS - 10 * MINUTE_MS, takenMs = atMs }: Times = {}): Row {
   return {
     id: ulid(),
@@ -42,7 +42,7 @@ export function emitted(fields: Row = {}, { atMs = NOW_MS - 10 * MINUTE_MS, take
   }
 }
 
-/** The same row, taken in once more. */
+/** The same row, ingested once more. */
 export function again(row: Row, afterMs = MINUTE_MS): Row {
   return { ...row, __ingest_ts: BigInt(String(row['__ingest_ts'])) + BigInt(afterMs) * 1000n }
 }
@@ -51,24 +51,16 @@ export function stream(name: string): string {
   return readFileSync(join(import.meta.dirname, '../../streams', name), 'utf8')
 }
 
-/** A query's text with other parameters in the place of those that it is shipped with. */
-export function withParameters(sql: string, parameters: Readonly<Record<string, string>>): string {
-  return Object.entries(parameters).reduce((text, [shipped, value]) => {
-    expect(text.split(shipped)).toHaveLength(2)
-    return text.replace(shipped, value)
-  }, sql)
-}
-
 /**
- * What Basin's JSON functions give for what is missing is documented on the page of Basin Pipelines, and not on that of
- * Basin SQL: the queries must answer the same if it is NULL.
+ * What Basin's JSON functions return for a missing field is documented for Basin Pipelines, but not for Basin SQL: the
+ * queries must answer the same if it is NULL.
  */
 export const NULL_FOR_MISSING = `CREATE OR REPLACE MACRO json_get_int(document, key) AS TRY_CAST(document->>key AS BIGINT);
 CREATE OR REPLACE MACRO json_get_str(document, key) AS document->>key;\n`
 
 export type Answer = Record<string, unknown>[]
 
-/** A table with these rows, to ask with the command. */
+/** A table with these rows, to query with the command. */
 export async function landedTable(rows: readonly Row[]) {
   const project = await createProject()
   const lake = await openLake(project.root)

@@ -1,4 +1,4 @@
-// What the queries of streams/ answer over a table with planted holes, doubles, forks, dead letters and a second epoch.
+// The results of the queries of streams/ over a table with holes, doubles, forks, dead letters and a second epoch.
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
@@ -54,7 +54,7 @@ beforeAll(async () => {
 
 afterAll(() => table.remove())
 
-/** Customers of two groups of tenants, today and a while ago, and what an actor did. */
+/** Customers of two groups of tenants, today and a while ago, and the changes of an actor. */
 function created(): Row[] {
   const today = { type: 'Customer.created', source: 'startups.a/DO/Customers', ns: 'startups.a', actor: 'User/alice' }
   const change = { type: 'cdc.update', op: 'u', actor: 'User/nathan', source: 'crm/DO/Crm', ns: 'crm' }
@@ -106,7 +106,7 @@ describe('events_once', () => {
     ])
   })
 
-  it('leaves out what was taken in before its window', async () => {
+  it('leaves out what was ingested before its window', async () => {
     expect(await once("id IN ('long-ago', 'change-1')")).toEqual([])
   })
 })
@@ -150,7 +150,7 @@ describe('changes-by-actor', () => {
 })
 
 describe('lag-by-source', () => {
-  it('says how late events land and how long a source has been silent, the latest source first', async () => {
+  it('shows how late events land and how long a source has been silent, the latest source first', async () => {
     const rows = await table.query(stream('queries/lag-by-source.sql'))
     const [first] = rows
     expect(first).toMatchObject({
@@ -164,7 +164,7 @@ describe('lag-by-source', () => {
     expect(column(rows, 'ns')).toContain('other')
   })
 
-  it('does not take a redriven event for a late one', async () => {
+  it('does not count a redriven event as late', async () => {
     const rows = await table.query(stream('queries/lag-by-source.sql'))
     expect(rows.find((row) => row['source'] === 'acme/DO/Mail')).toMatchObject({ landed_rows: 6 })
   })
@@ -181,7 +181,7 @@ describe('dead-letters', () => {
   it.each([
     ['as Basin Pipelines documents it', ''],
     ['as NULL', NULL_FOR_MISSING],
-  ])('tells what became of each, with what is missing in JSON read %s', async (_, macros) => {
+  ])('shows the outcome of each, with a missing JSON field read %s', async (_, macros) => {
     const rows = await table.query(macros + stream('queries/dead-letters.sql'))
     expect(rows.filter((row) => row['outcome'] === 'open')).toMatchObject(expected.slice(0, 2))
     expect(rows).toHaveLength(expected.length)

@@ -1,4 +1,4 @@
-// state-now.sql and state-as-of.sql fold the log as every other reader of it does.
+// state-now.sql and state-as-of.sql fold the log as every other reader does.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,18 +9,11 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
 import { Runtime } from '../../proofs/harness/runtime.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
+import { fillParameters } from '../../src/cli/sql-tokens.ts'
+import { quoteText } from '../../src/sqlite/quote.ts'
 import { runIn } from '../cli/lake-fixture.ts'
 import { foldRows } from '../stores/fold.ts'
-import {
-  type Answer,
-  again,
-  committed,
-  landedTable,
-  NOW_MS,
-  NULL_FOR_MISSING,
-  stream,
-  withParameters,
-} from './landed.ts'
+import { type Answer, again, committed, landedTable, NOW_MS, NULL_FOR_MISSING, stream } from './landed.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -36,7 +29,7 @@ const changeArbitrary: fc.Arbitrary<Change> = fc.record({
   after: fc.record({ n: fc.integer() }),
 })
 
-/** A log: changes in the order of their commits, cut into the epochs of one database, whose LSNs go on. */
+/** A log: changes in the order of their commits, split into epochs whose LSNs continue. */
 const logArbitrary = fc.record({
   changes: fc.array(changeArbitrary, { minLength: 1, maxLength: 25 }),
   epochLength: fc.integer({ min: 1, max: 25 }),
@@ -44,7 +37,7 @@ const logArbitrary = fc.record({
 })
 type Log = typeof logArbitrary extends fc.Arbitrary<infer T> ? T : never
 
-/** The rows of a log, in no order. The nth change was committed n seconds after the first. */
+/** The rows of a log, out of order. The nth change was committed n seconds after the first. */
 function rowsOf({ changes, epochLength, doubled }: Log, ns: string): Row[] {
   const epochs = new Map<number, string>()
   const rows = changes.map(({ op, key, after }, index) => {
@@ -65,7 +58,7 @@ function timeOf(index: number): number {
   return NOW_MS - 500_000 + index * 1_000
 }
 
-/** What the rows are after the first changes of a log. */
+/** The state after the first changes of a log. */
 function folded({ changes }: Log, count = changes.length): Map<string, unknown> {
   const events = changes.slice(0, count).map((change) => ({ store: 'document' as const, table: 'Customer', ...change }))
   return foldRows(events).get('document/Customer') ?? new Map<string, unknown>()
@@ -75,13 +68,17 @@ function rowsByKey(rows: Answer): Map<string, unknown> {
   return new Map(rows.map((row) => [String(row['key']), JSON.parse(String(row['after']))]))
 }
 
-function stateNow(ns: string, more: Record<string, string> = {}): string {
-  return withParameters(stream('queries/state-now.sql'), { 'startups.studio/Customer': `${ns}/Customer`, ...more })
+/** A shipped query with other values. */
+function withValues(file: string, values: Record<string, string>): string {
+  return fillParameters(stream(file), Object.fromEntries(Object.entries(values).map(([k, v]) => [k, quoteText(v)])))
 }
 
-function stateAsOf(ns: string, time: string): string {
-  const parameters = { 'startups.studio/Customer': `${ns}/Customer`, '2026-11-22T12:00:00Z': time }
-  return withParameters(stream('queries/state-as-of.sql'), parameters)
+function stateNow(ns: string, more: Record<string, string> = {}): string {
+  return withValues('queries/state-now.sql', { ns, ...more })
+}
+
+function stateAsOf(ns: string, time: string, more: Record<string, string> = {}): string {
+  return withValues('queries/state-as-of.sql', { ns, time, ...more })
 }
 
 describe('the state of a table', () => {
@@ -97,6 +94,9 @@ describe('the state of a table', () => {
   const [before, after] = [ulid(NOW_MS - 2_000), ulid(NOW_MS - 1_000)]
   const late = { ns: 'late', source: 'late/DO/Shop', store: 'document', table_url: 'late/Customer', op: 'u', key: 'a' }
 
+  /** The names of a table in the ns `acme/x`, which a sender in the ns `acme` can build too. */
+  const real = { ns: 'acme/x', source: 'acme/x/DO/Shop', table_url: 'acme/x/Customer' }
+
   beforeAll(async () => {
     table = await landedTable([
       ...logs.flatMap((log, index) => rowsOf(log, `log-${index}`)),
@@ -107,6 +107,8 @@ describe('the state of a table', () => {
       committed(6, { ...late, after: '{"n":"newest"}' }),
       committed(7, { ...late, after: '{"n":"redriven"}', _meta: '{"redrivenFrom":5}' }),
       committed(1, { ...late, store: 'relational', key: 'other store', after: '{}' }),
+      committed(1, { ...late, ...real, after: '{"n":"real"}' }),
+      committed(2, { ...late, ...real, ns: 'acme', after: '{"n":"forged"}' }),
     ])
   })
 
@@ -125,7 +127,7 @@ describe('the state of a table', () => {
     },
   )
 
-  it('is that of the later life where a key was there in both, whatever the LSNs', async () => {
+  it('is that of the later epoch for a key in both, whichever LSN is higher', async () => {
     const rows = await table.query(stateNow('born-again'))
     expect(rows.map((row) => [row['key'], row['after'], row['epoch'], row['lsn']])).toEqual([
       ['gone', '{"n":1}', before, 1],
@@ -134,15 +136,33 @@ describe('the state of a table', () => {
     ])
   })
 
-  it('has the rows of the present life alone, when told its first epoch', async () => {
-    const rows = await table.query(stateNow('born-again', { "epoch >= ''": `epoch >= '${after}'` }))
+  it('has the rows of the present epoch only, if that is given as the first', async () => {
+    const rows = await table.query(stateNow('born-again', { firstEpoch: after }))
     expect(rows.map((row) => row['key'])).toEqual(['kept', 'new'])
+  })
+
+  it('takes no row of another ns that builds the same table_url', async () => {
+    const rows = await table.query(stateNow('acme/x'))
+    expect(rows.map((row) => [row['ns'], row['after']])).toEqual([['acme/x', '{"n":"real"}']])
+    const everywhere = stream('queries/state-now.sql').replace(/ns = .*\n\s+AND /, '')
+    const found = (await table.query(everywhere)).filter((row) => String(row['ns']).startsWith('acme'))
+    expect(found.map((row) => row['ns'])).toEqual(['acme/x'])
+    expect(await table.query(stateAsOf('acme', new Date().toISOString()))).toEqual([])
+  })
+
+  it('is as of an LSN of one epoch', async () => {
+    const at = (lsn: string) => {
+      const sql = stateAsOf('born-again', new Date().toISOString(), { firstEpoch: after, lastEpoch: after })
+      return table.query(fillParameters(sql, { lsn }))
+    }
+    expect((await at('1')).map((row) => row['key'])).toEqual(['new'])
+    expect((await at('2')).map((row) => row['key'])).toEqual(['kept', 'new'])
   })
 
   it.each([
     ['as Basin Pipelines documents it', ''],
     ['as NULL', NULL_FOR_MISSING],
-  ])('puts a redriven change where it was committed, with what is missing in JSON read %s', async (_, macros) => {
+  ])('puts a redriven change where it was committed, with a missing JSON field read %s', async (_, macros) => {
     expect(rowsByKey(await table.query(macros + stateNow('late')))).toEqual(new Map([['a', { n: 'newest' }]]))
   })
 })
@@ -171,7 +191,7 @@ describe('the state of a store', () => {
   }
 
   async function rebuilt(file: string, parameters: Record<string, string>): Promise<Map<string, unknown>> {
-    const sql = withParameters(stream(file), { 'startups.studio/Customer': 'films-1979/Film', ...parameters })
+    const sql = withValues(file, { ns: 'films-1979', table: 'Film', ...parameters })
     const { code, stdout, stderr } = await runIn(root, ['query', sql, '--json', '--state', state])
     expect({ code, stderr }).toMatchObject({ code: 0 })
     return rowsByKey(JSON.parse(stdout) as Answer)
@@ -198,6 +218,6 @@ describe('the state of a store', () => {
       ['a', 'c', 'd'],
     ])
     expect(await rebuilt('queries/state-now.sql', {})).toEqual(now)
-    expect(await rebuilt('queries/state-as-of.sql', { '2026-11-22T12:00:00Z': then.time })).toEqual(then.films)
+    expect(await rebuilt('queries/state-as-of.sql', { time: then.time })).toEqual(then.films)
   })
 })

@@ -15,7 +15,7 @@ function write(name: string, ...numbers: number[]): Promise<void> {
 const numbersOf = (records: { data?: Record<string, unknown> }[]): unknown[] => records.map(({ data }) => data?.['n'])
 
 describe('drain', () => {
-  it('gives what was accepted since the last one', async () => {
+  it('returns what was accepted since the last drain', async () => {
     const stub = env.NOTES.getByName('since')
     await write('since', 1, 2)
     expect(numbersOf(await drain(stub))).toEqual([1, 2])
@@ -25,14 +25,14 @@ describe('drain', () => {
     assertLog('since', { events: 3 })
   })
 
-  it('runs the alarm as often as a failing pipeline makes it necessary', async () => {
+  it('runs the alarm as often as a failing pipeline requires', async () => {
     await write('failing', 1, 2)
     nextFates('failing', 'reject', 'lose-answer', 'full', 'deliver-twice')
     expect(numbersOf(await drain(env.NOTES.getByName('failing')))).toEqual([1, 2, 1, 2, 1, 2])
     assertLog('failing', { events: 2 })
   })
 
-  it('throws where an alarm is still set after maxAlarms, and goes on from there', async () => {
+  it('throws if an alarm is still set after maxAlarms, and the next drain continues', async () => {
     const stub = env.NOTES.getByName('full')
     await write('full', 1)
     setFate('full', 'full')
@@ -42,7 +42,7 @@ describe('drain', () => {
     expect(numbersOf(await drain(stub))).toEqual([1])
   })
 
-  it('runs named alarms that are due, sends what is pending, and leaves those of a later time', async () => {
+  it('runs named alarms that are due, sends what is pending, and leaves later alarms', async () => {
     const time = { nowMs: Date.now() }
     configurations.set('named', { now: () => time.nowMs })
     await write('named', 1)
@@ -61,7 +61,7 @@ describe('drain', () => {
     expect(await drain(env.NOTES.getByName('one'), { maxAlarms: 1 })).toHaveLength(1)
   })
 
-  it('finds the ns of an object without a name, and takes one that is told', async () => {
+  it('finds the ns of an object without a name, or uses the one that is given', async () => {
     const stub = env.NOTES.get(env.NOTES.newUniqueId())
     await expect(drain(stub)).resolves.toEqual([])
     await write('told', 1)

@@ -61,7 +61,7 @@ const ways: Record<string, () => Pipeline> = {
 describe.each(Object.entries(ways))('%s', (_, create) => {
   const pipeline = create()
 
-  it('keeps what is sent, as it comes out of JSON', async () => {
+  it('keeps what is sent, as JSON carries it', async () => {
     const ns = freshNs()
     const at = new Date('2026-11-22T08:30:00.000Z')
     await pipeline.send([record(ns, 1, { data: { at, nothing: undefined, none: NaN } }), record(ns, 2)])
@@ -73,7 +73,7 @@ describe.each(Object.entries(ways))('%s', (_, create) => {
     expect(droppedRecords(ns)).toEqual([])
   })
 
-  it('keeps what the caller changes after its send as it was', async () => {
+  it('keeps a record as it was sent, if the caller changes it afterwards', async () => {
     const ns = freshNs()
     const mine = record(ns, 1, { data: { text: 'as sent' } })
     const sending = pipeline.send([mine])
@@ -96,18 +96,18 @@ describe.each(Object.entries(ways))('%s', (_, create) => {
     ['a record', record('not-an-array', 1)],
     ['text', '[]'],
     ['nothing', undefined],
-  ])('refuses %s in place of an array', async (_, records) => {
+  ])('refuses %s instead of an array', async (_, records) => {
     const failure = await failureOf(() => pipeline.send(untyped(records)))
     expect(failure.message).toContain('array')
     expect(attemptedBatches('not-an-array')).toEqual([])
   })
 
-  it('refuses what is no JSON', async () => {
+  it('refuses what cannot be JSON', async () => {
     const failure = await failureOf(() => pipeline.send(bent('no-json', 'data', { n: 1n })))
     expect(failure.message).toContain('JSON')
   })
 
-  it('refuses a request of more than 5 MB, counted in UTF-8, and takes one of just as much', async () => {
+  it('refuses a request of more than 5 MB in UTF-8, and accepts one of just that', async () => {
     const ns = freshNs()
     const envelope = new TextEncoder().encode(JSON.stringify([record(ns, 1, { data: { body: '' } })])).byteLength
     const room = REQUEST_BYTES_MAX - envelope
@@ -161,7 +161,7 @@ describe.each(Object.entries(ways))('%s', (_, create) => {
     ['full', 'full', [{ message: 'the stream is full', retryable: true, status: 429 }], [[1, 2]]],
     ['delay', { do: 'delay', ms: 1 }, [], [[1, 2]]],
     ['slow', { do: 'slow', msPerRecord: 1 }, [], [[1, 2]]],
-  ])('meets the next send with "%s", and only that', async (_, fate, failures, accepted) => {
+  ])('does "%s" to the next send, and to no other', async (_, fate, failures, accepted) => {
     const ns = freshNs()
     nextFates(ns, fate)
     expect(await failuresOf(pipeline, batch(ns, 1, 2))).toEqual(failures)
@@ -181,7 +181,7 @@ describe.each(Object.entries(ways))('%s', (_, create) => {
     expect(lsns(attemptedBatches(ns))).toEqual([[1], [2], [3]])
   })
 
-  it('takes its time with "delay" and, for each record, with "slow"', async () => {
+  it('waits with "delay" and, for each record, with "slow"', async () => {
     const ns = freshNs()
     nextFates(ns, { do: 'delay', ms: 40 }, { do: 'slow', msPerRecord: 10 })
     const begin = Date.now()
@@ -214,14 +214,14 @@ describe('what does not fit the stream', () => {
     ['ns', undefined, 'missing_field', 'ns is missing'],
     ['source', null, 'null_value', 'source is null'],
     ['_meta', null, 'null_value', '_meta is null'],
-    ['lsn', '1', 'type_mismatch', 'lsn is the string "1", and the stream wants int64'],
-    ['lsn', 1.5, 'type_mismatch', 'lsn is 1.5, and the stream wants int64'],
-    ['type', 7, 'type_mismatch', 'type is 7, and the stream wants string'],
-    ['actor', { name: 'nathan' }, 'type_mismatch', 'actor is an object, and the stream wants string'],
-    ['table', ['t'], 'type_mismatch', 'table is an array, and the stream wants string'],
-    ['timestamp', 'yesterday', 'type_mismatch', 'timestamp is the string "yesterday", and the stream wants timestamp'],
-    ['timestamp', '2026-13-01T00:00:00Z', 'type_mismatch', 'the stream wants timestamp'],
-    ['timestamp', true, 'type_mismatch', 'timestamp is true, and the stream wants timestamp'],
+    ['lsn', '1', 'type_mismatch', 'lsn is the string "1", but its column is int64'],
+    ['lsn', 1.5, 'type_mismatch', 'lsn is 1.5, but its column is int64'],
+    ['type', 7, 'type_mismatch', 'type is 7, but its column is string'],
+    ['actor', { name: 'nathan' }, 'type_mismatch', 'actor is an object, but its column is string'],
+    ['table', ['t'], 'type_mismatch', 'table is an array, but its column is string'],
+    ['timestamp', 'yesterday', 'type_mismatch', 'timestamp is the string "yesterday", but its column is timestamp'],
+    ['timestamp', '2026-13-01T00:00:00Z', 'type_mismatch', 'its column is timestamp'],
+    ['timestamp', true, 'type_mismatch', 'timestamp is true, but its column is timestamp'],
   ])('is accepted and dropped: %s %j', async (field, value, kind, reason) => {
     const [dropped, ...others] = await dropsOf(bent('dropping', field, value))
     expect(others).toEqual([])
@@ -236,7 +236,7 @@ describe('what does not fit the stream', () => {
     expect(drops[0]).not.toHaveProperty('field')
   })
 
-  it('does not take the rest of its batch with it', async () => {
+  it('leaves the rest of its batch as it is', async () => {
     const ns = freshNs()
     await fakePipeline().send([record(ns, 1), ...bent(ns, 'lsn', '1'), record(ns, 3)])
     expect(lsns(acceptedBatches(ns))).toEqual([[1, 3]])
@@ -244,7 +244,7 @@ describe('what does not fit the stream', () => {
     expect(droppedRecords(ns)).toHaveLength(1)
   })
 
-  it('is dropped each time that it is accepted, and not where it is refused', async () => {
+  it('is dropped each time that it is accepted, and not if it is refused', async () => {
     const ns = freshNs()
     nextFates(ns, 'reject', 'deliver-twice')
     await failuresOf(fakePipeline(), bent(ns, 'txid', 7))
@@ -260,7 +260,7 @@ describe('what does not fit the stream', () => {
     ['timestamp', '2026-11-22T10:30:00+02:00'],
     ['timestamp', 1_795_336_200_000_000],
     ['op', 'not one of ours'],
-  ])('is nothing that the schema allows: %s %j', async (field, value) => {
+  ])('does not include what the schema allows: %s %j', async (field, value) => {
     expect(await dropsOf(bent('allowed', field, value))).toEqual([])
     expect(acceptedRecords('allowed')).toMatchObject([{ [field]: value }])
   })
@@ -271,7 +271,7 @@ describe('what does not fit the stream', () => {
     expect(attemptedBatches('column')[0]?.[0]).toHaveProperty('trace')
   })
 
-  it('is found by the same columns as the schema of our records has', () => {
+  it('is found by the columns that the schema of our records has', () => {
     const { shape } = eventRecordSchema
     expect(EVENTS_SCHEMA.fields.map((field) => field.name)).toEqual(Object.keys(shape))
     const required = EVENTS_SCHEMA.fields.filter((field) => field.required).map((field) => field.name)
@@ -282,7 +282,7 @@ describe('what does not fit the stream', () => {
 })
 
 describe('fates', () => {
-  it('hold until told otherwise, after those that are queued', async () => {
+  it('hold until they are set again, after those that are queued', async () => {
     const ns = freshNs()
     setFate(ns, 'full')
     nextFates(ns, 'reject', 'accept')
@@ -301,14 +301,14 @@ describe('fates', () => {
     expect(await failuresOf(fakePipeline(), batch(ns, 1))).toEqual([])
   })
 
-  it('of one ns are not met by another', async () => {
+  it('of one ns do not apply to another', async () => {
     const [ns, other] = [freshNs(), freshNs()]
     nextFates(ns, 'reject')
     setFate(ns, 'full')
     expect(await failuresOf(fakePipeline(), batch(other, 1))).toEqual([])
   })
 
-  it('of all are met by each, but for one that has its own', async () => {
+  it('of all ns apply to each, except to one that has its own', async () => {
     const [ns, other] = [freshNs(), freshNs()]
     setFate(ALL_NS, 'full')
     setFate(other, 'accept')
@@ -318,7 +318,7 @@ describe('fates', () => {
     expect(await failuresOf(fakePipeline(), batch(other, 2))).toHaveLength(1)
   })
 
-  it('that were queued are taken back by an empty queue', async () => {
+  it('that were queued are removed by an empty queue', async () => {
     const ns = freshNs()
     nextFates(ns, 'reject', 'reject')
     nextFates(ns)
@@ -344,7 +344,7 @@ describe('an object whose pipeline', () => {
     expect(await drain('hangs')).toHaveLength(1)
   })
 
-  it('answers late gives up, and its batch arrives all the same', async () => {
+  it('answers late gives up, and its batch arrives nevertheless', async () => {
     await inNotes('late', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'N' })))
     // Later than the object's sendTimeoutMs, and the end of the test waits for it.
     nextFates('late', { do: 'delay', ms: 1_500 })

@@ -44,14 +44,14 @@ describe('landed', () => {
     expect(landed(ns)).toEqual(batch(ns, 1, 2, 3))
   })
 
-  it('keeps sources and epochs apart', async () => {
+  it('keeps sources and epochs separate', async () => {
     const ns = freshNs()
     const others = [record(ns, 1, { epoch: NEXT_EPOCH }), record(ns, 1, { source: 'DO/Other' })]
     await send(batch(ns, 2), others, batch(ns, 1))
     expect(landed(ns)).toEqual([...batch(ns, 1, 2), ...others])
   })
 
-  it('is empty where nothing was accepted', async () => {
+  it('is empty if nothing was accepted', async () => {
     const ns = freshNs()
     nextFates(ns, 'reject')
     await send(batch(ns, 1))
@@ -112,12 +112,10 @@ describe('assertLog', () => {
   it('names an LSN that was dropped, with the reason', async () => {
     const ns = freshNs()
     await send([record(ns, 1), { ...record(ns, 2), actor: 7 } as unknown as EventRecord])
-    expect(problemsOf(ns)).toEqual([
-      'LSN 2 is missing: accepted and dropped, as actor is 7, and the stream wants string',
-    ])
+    expect(problemsOf(ns)).toEqual(['LSN 2 is missing: accepted and dropped: actor is 7, but its column is string'])
   })
 
-  it('names an LSN that arrives again with another content, and not for its retries or the order of its keys', async () => {
+  it('names an LSN that arrives again with another content, except for its retries and the order of its keys', async () => {
     const ns = freshNs()
     const { data, ...rest } = record(ns, 2, { data: { a: 1, b: { c: 1, d: 2 } } })
     const turned = { data: { b: { d: 2, c: 1 }, a: data?.['a'] }, ...rest, _meta: { ...rest._meta, retries: 3 } }
@@ -132,13 +130,13 @@ describe('assertLog', () => {
     expect(problemsOf(ns, { events: 3 })).toEqual(['2 events landed, 3 were expected'])
   })
 
-  it('does not hold for an object that nothing came from, unless that is expected', () => {
+  it('fails for an object that sent nothing, unless that is expected', () => {
     expect(problemsOf('a typing error')).toHaveLength(1)
     expect(problemsOf('a typing error', { events: 0 })).toEqual([])
     expect(problemsOf('a typing error', { events: 1 })).toHaveLength(1)
   })
 
-  it('lets a log begin where another one of its ns ended, at 1, or where it is told', async () => {
+  it('lets a log begin where another one of its ns ended, at 1, or at the given LSN', async () => {
     const ns = freshNs()
     await send(batch(ns, 1, 2), [record(ns, 3, { source: 'DO/Renamed' })], [record(ns, 1, { epoch: NEXT_EPOCH })])
     expect(problemsOf(ns)).toEqual([])
@@ -148,7 +146,7 @@ describe('assertLog', () => {
     expect(problemsOf(copy, { firstLSN: 7 })).toEqual(['LSN 7 is missing: never sent'])
   })
 
-  it('says in its error which log it is, and how much more there is', async () => {
+  it('names the log in its error, and counts the problems that it leaves out', async () => {
     const ns = freshNs()
     await send(...Array.from({ length: 15 }, (_, index) => batch(ns, 2 * index + 1)))
     try {

@@ -6,7 +6,7 @@ import type { Notes } from '../worker.ts'
 const insert = "INSERT INTO notes (text) VALUES ('one')"
 const event = { type: 'Note.written', data: { text: 'one' } }
 
-/** Where the callback throws; what else it does is always the same. */
+/** Where the callback throws. */
 const THROWS = ['before both', 'after the mutation', 'after the event', 'after both'] as const
 
 function step(tx: Transaction, order: 'mutation first' | 'event first', throwing?: (typeof THROWS)[number]): void {
@@ -96,7 +96,7 @@ describe.each(Object.entries(ways))('%s', (_, run) => {
     expect(await outcome(name)).toEqual({ notes: [], events: [] })
   })
 
-  it('[I1] is part of the transaction around it, and rolls back with it', async () => {
+  it('[I1] is part of the outer transaction, and rolls back with it', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       failureOf(() =>
@@ -110,7 +110,7 @@ describe.each(Object.entries(ways))('%s', (_, run) => {
     expect(await outcome(name)).toEqual({ notes: [], events: [] })
   })
 
-  it('[I1] takes only its own part back when it fails inside another that goes on', async () => {
+  it('[I1] rolls back only itself if it fails inside an outer one that continues', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(async (tx) => {
@@ -136,7 +136,7 @@ describe.each(Object.entries(ways))('%s', (_, run) => {
     expect(third).not.toBe(first)
   })
 
-  it('closes its handle when it ends', async () => {
+  it('closes its handle at its end', async () => {
     const name = freshName()
     const failures = await inNotes(name, async (notes) => {
       let kept: Transaction | undefined
@@ -156,7 +156,7 @@ describe.each(Object.entries(ways))('%s', (_, run) => {
 })
 
 describe('transaction', () => {
-  it('[I1] keeps two requests apart that interleave at an await', async () => {
+  it('[I1] isolates two requests that interleave at an await', async () => {
     const name = freshName()
     const gate = Promise.withResolvers<void>()
     const slow = inNotes(name, (notes) =>
@@ -182,7 +182,7 @@ describe('transaction', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual(['quick'])
   })
 
-  it('[I1] runs transactions that one request starts together one after the other', async () => {
+  it('[I1] runs transactions one after the other if one request starts them together', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       Promise.allSettled(
@@ -206,7 +206,7 @@ describe('transaction', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual(['0', '2', '3'])
   })
 
-  it('[I1] runs transactions that are started together inside another one after the other, each on its own', async () => {
+  it('[I1] runs nested transactions one after the other if they are started together', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(() =>
@@ -232,7 +232,7 @@ describe('transaction', () => {
     expect(await inNotes(name, (notes) => notes.notes())).toEqual(['0', '2'])
   })
 
-  it('[I1] refuses to end before one that was started inside it and not awaited, and goes on to work', async () => {
+  it('[I1] refuses to commit before a nested one that was not awaited, and works afterwards', async () => {
     const name = freshName()
     const [outer, inner] = await inNotes(name, async (notes) => {
       const hasBegun = Promise.withResolvers<void>()
@@ -274,7 +274,7 @@ describe('transaction', () => {
 })
 
 describe('transactionSync', () => {
-  it('[I1] refuses a forced async callback and rolls back what it did', async () => {
+  it('[I1] refuses an async callback at run time, and rolls back what it did', async () => {
     const name = freshName()
     // oxlint-disable-next-line typescript/no-misused-promises -- forced past the compiler and the linter
     const failure = await inNotes(name, (notes) => failureOf(() => notes.ctx.transactionSync<void>(slowSteps)))
@@ -293,7 +293,7 @@ describe('transactionSync', () => {
     expect(failure.code).toBe('async-callback')
   })
 
-  it('[I1] goes with a transaction of the platform around it that throws, and leaves no gap', async () => {
+  it('[I1] rolls back with an outer transaction of the platform, and leaves no gap', async () => {
     const name = freshName()
     await inNotes(name, async (notes) => {
       await failureOf(() =>
@@ -309,7 +309,7 @@ describe('transactionSync', () => {
   })
 })
 
-describe('a rollback inside a transaction that goes on', () => {
+describe('a rollback inside a transaction that continues', () => {
   it.each<[string, Run]>([
     [
       "of the platform's transactionSync",
@@ -324,7 +324,7 @@ describe('a rollback inside a transaction that goes on', () => {
       (notes, callback) =>
         notes.ctx.transactionSync((tx) => tx.db.transaction(() => notes.ctx.transactionSync(callback))),
     ],
-  ])('[I1] takes the events with it, %s', async (_, run) => {
+  ])('[I1] discards the events of what it undoes: %s', async (_, run) => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(async (tx) => {
@@ -344,7 +344,7 @@ describe('a rollback inside a transaction that goes on', () => {
     expect(await outcome(name)).toEqual({ notes: ['one', 'one'], events: [1, 2] })
   })
 
-  it('[I1] takes the events of an inner transaction with it that had ended well', async () => {
+  it('[I1] discards the events of an inner transaction that had ended well', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(async (tx) => {
@@ -366,7 +366,7 @@ describe('a rollback inside a transaction that goes on', () => {
 })
 
 describe('attribution', () => {
-  it('gives its fields to all events inside that have none of their own, those of stores too', async () => {
+  it('applies to all events inside that have no such fields, including those of stores', async () => {
     const name = freshName()
     await inNotes(name, (notes) =>
       notes.ctx.transaction(
@@ -406,7 +406,7 @@ describe('tx.execute', () => {
     expect(failure.message).toContain('parameter 1')
   })
 
-  it('returns all rows of a write, so that the commit cannot fail on rows unread', async () => {
+  it('returns all rows of a write, so that unread rows cannot make the commit fail', async () => {
     const rows = await inNotes(freshName(), (notes) =>
       notes.ctx.transactionSync((tx) => tx.execute("INSERT INTO notes (text) VALUES ('a'), ('b') RETURNING id, text")),
     )

@@ -38,7 +38,7 @@ export function columnarLoad(ctx: StoreContext): StoreLoad {
   }
 }
 
-/** The chunks and statistics that the store makes, by hand, for these columns and without checking values. */
+/** The store's chunks and statistics, made by hand: for these columns only, and without checking any value. */
 function insertBare(sql: SqlStorage, flights: readonly Flight[]): void {
   const partitions = Map.groupBy(flights, ({ origin }) => origin)
   const last = new Map(

@@ -31,7 +31,7 @@ export function documentLoad(ctx: StoreContext): StoreLoad {
     },
     captured: {
       single: (index) => void films.create(filmOf(index)),
-      batch: (index, rows) => void films.createMany(indexes(index, rows).map(filmOf)),
+      batch: (index, rows) => void films.createBatch(indexes(index, rows).map(filmOf)),
     },
     clear: () => {
       sql.exec('DELETE FROM bare_film')
@@ -54,7 +54,7 @@ function filmOf(index: number): Film & { $id: string } {
   }
 }
 
-/** What the store keeps of a film. */
+/** A film as the store keeps it. */
 function documentOf(index: number, now: string): Document<Film> {
   return { ...filmOf(index), $version: 1, $createdAt: now, $updatedAt: now }
 }

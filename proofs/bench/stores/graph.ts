@@ -34,7 +34,7 @@ export function graphLoad(ctx: StoreContext): StoreLoad {
     },
     captured: {
       single: (index) => void ratings.relate(ratingOf(index)),
-      batch: (index, rows) => void ratings.relateMany(ratingsFrom(index, rows)),
+      batch: (index, rows) => void ratings.relateBatch(ratingsFrom(index, rows)),
     },
     clear: () => {
       sql.exec('DELETE FROM bare_rating')

@@ -1,8 +1,8 @@
-// What is timed of a store: its mutations, against the same SQL without events.
+// The mutations of a store that are timed, and the same SQL without events.
 
-/** One way to write the same rows: `index` makes them differ, and rises over the whole run. */
+/** One way to write the same rows. `index` makes them differ, and rises over the whole run. */
 export interface Side {
-  /** One row in a transaction of its own. */
+  /** One row in its own transaction. */
   single(index: number): void
   /** Several rows in one transaction, from an index on. */
   batch(index: number, rows: number): void

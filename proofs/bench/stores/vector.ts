@@ -4,7 +4,7 @@ import type { StoreLoad } from './load.ts'
 
 const DIMENSION = 128
 const BYTES = DIMENSION * Float32Array.BYTES_PER_ELEMENT
-/** Any embedding: what it costs to process is the store's. */
+/** Any hash: computing it is a cost of the store. */
 const HASH = '59b5bc03ee41f4273adbf819315c8df1'
 
 interface Passage {
@@ -15,7 +15,7 @@ interface Passage {
 
 export function vectorLoad(ctx: StoreContext): StoreLoad {
   const { sql } = ctx.storage
-  const passages = new VectorStore<Passage>(ctx, { dimension: DIMENSION, table: 'passages' })
+  const passages = new VectorStore<Passage>(ctx, 'passages', { dimension: DIMENSION })
   sql.exec(`CREATE TABLE IF NOT EXISTS bare_passages (id TEXT PRIMARY KEY, metadata TEXT NOT NULL,
     content_hash TEXT NOT NULL, content TEXT NOT NULL, embedding BLOB NOT NULL) WITHOUT ROWID`)
 

@@ -1,4 +1,4 @@
-// The account, as wrangler shows it and changes it.
+// The account, read and changed through wrangler.
 
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
@@ -6,12 +6,12 @@ import type { Found, FoundPipeline, FoundSink, FoundStream, Resource, Wanted } f
 import { schemaShape } from './schema.ts'
 import { type Wrangler, type WranglerCommand, WranglerError } from './wrangler.ts'
 
-/** What wrangler asks, by what it asks for. */
+/** The commands that read each resource. */
 export function readCommands({ names }: Wanted): Readonly<Record<Resource, WranglerCommand>> {
   const json = { json: 'true' }
   return {
     bucket: { words: 'r2 bucket info', operand: names.bucket, options: json },
-    // It is the one that has no JSON.
+    // The only one without JSON.
     catalog: { words: 'basin catalog get', operand: names.bucket },
     stream: { words: 'basin pipelines streams get', operand: names.stream, options: json },
     sink: { words: 'basin pipelines sinks get', operand: names.sink, options: json },
@@ -19,7 +19,7 @@ export function readCommands({ names }: Wanted): Readonly<Record<Resource, Wrang
   }
 }
 
-/** What wrangler is told to make, by what it makes. */
+/** The commands that create each resource. */
 export function createCommands(
   { names, sql, rollIntervalSeconds }: Wanted,
   { schemaFile, catalogToken }: { schemaFile: string; catalogToken: string | undefined },
@@ -36,12 +36,12 @@ export function createCommands(
       words: 'basin pipelines sinks create',
       operand: names.sink,
       options: {
-        // The docs call it basin-catalog, which wrangler does not know yet.
+        // The docs call it basin-catalog, but wrangler does not know that name yet.
         type: 'r2-data-catalog',
         bucket: names.bucket,
         namespace: names.namespace,
         table: names.table,
-        // wrangler takes it on the command line only, so for that second the machine's list of processes shows it.
+        // wrangler takes it on its command line only, so for that second the machine's list of processes shows it.
         ...(catalogToken !== undefined && { 'catalog-token': catalogToken }),
         ...(rollIntervalSeconds !== undefined && { 'roll-interval': String(rollIntervalSeconds) }),
       },
@@ -50,7 +50,7 @@ export function createCommands(
   }
 }
 
-/** Looks for everything that is wanted; for the bucket first, because who is not logged in is to be told so once. */
+/** Looks for everything that is wanted. The bucket comes first, so that a missing login is reported once. */
 export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<Omit<Found, 'boundStream'>> {
   const commands = readCommands(wanted)
   const bucket = await readIfThere(commands.bucket, z.object({ name: z.string() }), wrangler)
@@ -68,7 +68,7 @@ export async function readStream(wanted: Wanted, wrangler: Wrangler): Promise<Fo
   return readIfThere(readCommands(wanted).stream, streamShape, wrangler)
 }
 
-/** Of a bucket without a catalog wrangler says so, and exits with 0; a catalog that was disabled is inactive. */
+/** wrangler exits with 0 for a bucket without a catalog too. A catalog that was disabled is inactive. */
 async function readCatalog(command: WranglerCommand, wrangler: Wrangler): Promise<boolean> {
   return /^Status:\s+active\s*$/m.test(await wrangler.run(command))
 }
@@ -87,8 +87,8 @@ async function readIfThere<T extends z.ZodType>(
 }
 
 /**
- * 10006 is R2's code for a bucket that does not exist; of the rest wrangler says it in words. A pipeline that it did not
- * find it looks for among those of the product's predecessor, whose names had no underscores, and complains of that.
+ * 10006 is R2's code for a bucket that does not exist; for the rest wrangler has words. It looks for a missing pipeline
+ * among those of the product's predecessor too, whose names had no underscores, and reports that name as not valid.
  */
 function isMissing(said: string): boolean {
   return /\[code: 10006\]|^(?:Stream|Sink|Pipeline) "\w+" not found\.$|^Must provide a valid pipeline name$/.test(said)
@@ -101,7 +101,7 @@ const streamShape = z
     worker_binding: z.object({ enabled: z.boolean() }),
   })
   .transform(({ id, schema, worker_binding }): FoundStream => {
-    // The account may answer for an unstructured stream with a schema that has no columns.
+    // For an unstructured stream the account may return a schema without columns.
     const isStructured = schema !== null && schema !== undefined && schema.fields.length > 0
     return { id, schema: isStructured ? schema : undefined, takesBindings: worker_binding.enabled }
   })
@@ -131,7 +131,7 @@ function parse<T extends z.ZodType>(shape: T, answer: string): z.infer<T> {
   try {
     return shape.parse(JSON.parse(answer))
   } catch (error) {
-    throw new CDCError('invalid-config', 'provision: wrangler answers in a form that is not known here; update both', {
+    throw new CDCError('invalid-config', 'wrangler answered in an unknown form; update wrangler and durable-outbox', {
       cause: error,
     })
   }

@@ -1,9 +1,9 @@
-// What is to be done, from what is wanted and what is there: a decision and nothing else.
+// The plan: what to create, from what is wanted and what exists. A pure decision.
 
 import { diffSchemas, type Schema } from './schema.ts'
 import { diffSQL } from './sql.ts'
 
-/** The names in the account. Those of the stream and the sink are tables to the pipeline's SQL, so they differ. */
+/** The names in the account. To the pipeline's SQL the stream and the sink are tables, so their names differ. */
 export interface Names {
   readonly bucket: string
   readonly namespace: string
@@ -18,7 +18,7 @@ export interface Wanted {
   readonly schema: Schema
   /** The pipeline's SQL, with the account's names in it. */
   readonly sql: string
-  /** How often the sink commits; without it, whatever the sink has or Basin's own choice. */
+  /** How often the sink commits; by default as the sink does already, or Basin's own choice. */
   readonly rollIntervalSeconds?: number | undefined
 }
 
@@ -38,11 +38,11 @@ export interface FoundSink {
 
 export interface FoundPipeline {
   readonly sql: string
-  /** Why it does not run, where it does not. */
+  /** Why it does not run, if it does not. */
   readonly failure?: string | undefined
 }
 
-/** What is in the account, and what the wrangler configuration says. What is not there is missing. */
+/** What exists in the account, and what the wrangler configuration binds. */
 export interface Found {
   readonly hasBucket: boolean
   readonly hasCatalog: boolean
@@ -59,13 +59,13 @@ export interface Step {
   /** `binding` is the stream's id in the wrangler configuration. */
   readonly resource: Resource | 'binding'
   readonly name: string
-  /** Nothing in an account is ever changed or deleted: what is there and differs is a conflict. */
+  /** Nothing in an account is ever changed or deleted: what exists and differs is a conflict. */
   readonly action: 'create' | 'write' | 'keep' | 'conflict'
-  /** Of a conflict and of what is to be written: in what it differs. */
+  /** How a conflict, or what is to be written, differs from what is wanted. */
   readonly differences: readonly string[]
 }
 
-/** Lists what to do, in the order in which it can be done. */
+/** Lists the steps in the order in which they can be done. */
 export function plan(wanted: Wanted, found: Found): Step[] {
   const { names } = wanted
   return [
@@ -96,8 +96,8 @@ function diffStream({ schema }: Wanted, found: FoundStream): string[] {
 }
 
 function diffSink({ names, rollIntervalSeconds }: Wanted, found: FoundSink): string[] {
-  // Basin's API goes by the product's old name still.
-  if (found.type !== 'r2_data_catalog') return [`it is of the type ${found.type}, and does not write into a catalog`]
+  // Basin's API still uses the product's old name.
+  if (found.type !== 'r2_data_catalog') return [`its type is ${found.type}, which does not write into a catalog`]
   return [
     ...difference('bucket', names.bucket, found.bucket),
     ...difference('namespace', names.namespace, found.namespace),

@@ -1,4 +1,4 @@
-// The schema of a stream: what its file says, what the account says, and where the two differ.
+// The schema of a stream: in its file, in the account, and how the two differ.
 
 import * as z from 'zod'
 
@@ -13,7 +13,7 @@ export interface Field {
   readonly fields?: readonly Field[] | undefined
 }
 
-/** Takes what makes a column and leaves out what the account adds, such as `sql_name`. */
+/** Reads what defines a column, and leaves out what the account adds, such as `sql_name`. */
 const fieldShape: z.ZodType<Field> = z.object({
   name: z.string().optional(),
   type: z.string(),
@@ -27,12 +27,12 @@ const fieldShape: z.ZodType<Field> = z.object({
   },
 })
 
-/** A schema as `wrangler basin pipelines streams create --schema-file` reads it, and as the account gives it back. */
+/** A schema as `wrangler basin pipelines streams create --schema-file` reads it, and as the account returns it. */
 export const schemaShape = z.object({ fields: z.array(fieldShape) })
 
 export type Schema = z.infer<typeof schemaShape>
 
-/** Says column by column where the account's schema is another than the wanted one. The order of columns means nothing. */
+/** Compares the account's schema with the wanted one, column by column. The order of columns does not matter. */
 export function diffSchemas(wanted: Schema, found: Schema | undefined): string[] {
   if (found === undefined) return ['it is unstructured: a single column "value", no schema']
   const wantedFields = byName(wanted)

@@ -6,7 +6,7 @@ import { applyEdits, modify, parse as parseJSONC, type ParseError, printParseErr
 import { parse as parseTOML } from 'smol-toml'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
-import { messageOf } from '../command.ts'
+import { problemOf, usage } from '../command.ts'
 import { findWranglerConfig } from '../wrangler-config.ts'
 
 const scopeShape = z.looseObject({
@@ -25,35 +25,35 @@ export interface Place {
   readonly binding: string
 }
 
-/** Finds the configuration as wrangler does, upwards from `cwd`. */
+/** Finds the configuration as wrangler does, from `cwd` upwards. */
 export function findConfig(option: string | undefined, cwd: string): { path: string; format: ConfigFormat } {
-  const path = findWranglerConfig('provision', option, cwd)
+  const path = findWranglerConfig(option, cwd)
   const format = { '.toml': 'toml', '.json': 'jsonc', '.jsonc': 'jsonc' }[extname(path)]
   if (format === 'toml' || format === 'jsonc') return { path, format }
-  throw new CDCError('invalid-argument', `provision: ${path} is none of .toml, .json and .jsonc`)
+  throw usage(`${path} is none of .toml, .json and .jsonc`)
 }
 
-/** Reads a configuration. What is not needed here is passed through unread. */
+/** Reads a configuration. Fields that are not needed here are kept as they are. */
 export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
   try {
     return configShape.parse(format === 'toml' ? parseTOML(text) : parseStrictJSONC(text))
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error)
-    throw new CDCError('invalid-config', `provision: the wrangler configuration cannot be read: ${problem}`, {
+    throw new CDCError('invalid-config', `the wrangler configuration cannot be read: ${problemOf(error)}`, {
       cause: error,
     })
   }
 }
 
 /**
- * Chooses the environment that is deployed: the named one; else `production` where there is one, else the top level.
- * @throws {CDCError} invalid-argument where there is none of that name.
+ * Chooses the environment that is deployed: the named one, or `production` if there is one, or the top level.
+ *
+ * @throws {CDCError} `invalid-argument` if there is none of the given name.
  */
 export function chooseEnvironment({ env = {} }: WorkerConfig, option: string | undefined): string | undefined {
   if (option === undefined) return Object.hasOwn(env, 'production') ? 'production' : undefined
   if (Object.hasOwn(env, option)) return option
   const known = Object.keys(env).join(', ') || 'none'
-  throw new CDCError('invalid-argument', `provision: the configuration has no environment ${option}; it has: ${known}`)
+  throw usage(`the configuration has no environment ${option}; it has: ${known}`)
 }
 
 /** The id of the stream that is bound at a place. */
@@ -62,9 +62,10 @@ export function boundStream(config: WorkerConfig, place: Place): string | undefi
 }
 
 /**
- * Binds a stream at a place and leaves every other byte of the configuration as it is. Where in the text that place is
- * need not be known: of all texts that could be the right one, the one is taken that says just that when it is read.
- * @returns the new text, or nothing where none of them does.
+ * Binds a stream at a place, and leaves every other byte of the configuration as it is. Where in the text the place is
+ * need not be known: of all texts that could be right, it takes one that reads back as exactly what is wanted.
+ *
+ * @returns the new text, or nothing if no text does.
  */
 export function bindStream(text: string, format: ConfigFormat, place: Place, stream: string): string | undefined {
   const config = parseConfig(text, format)
@@ -74,7 +75,7 @@ export function bindStream(text: string, format: ConfigFormat, place: Place, str
   return candidates.find((candidate) => isDeepStrictEqual(parseIfValid(candidate, format), goal))
 }
 
-/** The texts in which one of the places where the old id stands in quotes has the new one. */
+/** Texts with the new id in one of the places in which the old id stands in quotes. */
 function replaced(text: string, old: string, stream: string): string[] {
   return [JSON.stringify(old), `'${old}'`].flatMap((literal) => {
     const parts = text.split(literal)

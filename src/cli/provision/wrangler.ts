@@ -8,9 +8,8 @@ import { text } from 'node:stream/consumers'
 import { stripVTControlCharacters } from 'node:util'
 import * as z from 'zod'
 import { importOptional, type IO } from '../command.ts'
-import { printable } from '../output.ts'
 
-/** A command line of wrangler's, apart enough to be held against its help. */
+/** A command line of wrangler's, in pieces that a test compares with its help. */
 export interface WranglerCommand {
   /** Such as `basin pipelines streams get`. */
   readonly words: string
@@ -18,25 +17,28 @@ export interface WranglerCommand {
   readonly options?: Readonly<Record<string, string>> | undefined
 }
 
-/** wrangler failed; `said` is what it said, on one line. */
+/** wrangler failed; `said` is its message, on one line. */
 export class WranglerError extends Error {
   readonly said: string
 
   constructor({ words, operand }: WranglerCommand, said: string) {
-    super(`provision: wrangler ${words} ${operand}: ${said}${hintFor(said)}`)
+    super(`wrangler ${words} ${operand}: ${said}${hintFor(said)}`)
     this.said = said
   }
 }
 
-/** What to do, where wrangler's own words do not say it. The first that fits. */
+/** What to do, if wrangler's own words do not name it. The first that matches counts. */
 const HINTS: readonly (readonly [RegExp, string])[] = [
   [/\[code: (?:10000|9109)\]|authenticat|permission|forbidden/i, "docs/deploy.md lists the token's permissions"],
   [/unknown (?:argument|command)/i, 'this wrangler is too old for Basin: npm install -D wrangler@latest'],
-  [/fetch failed/i, 'look at the network, and run it again: it goes on where it stopped'],
-  [/CLOUDFLARE_API_TOKEN|not logged in/i, 'npx wrangler login does as well'],
+  [/fetch failed/i, 'check the network and run it again: it resumes where it stopped'],
+  [/CLOUDFLARE_API_TOKEN|not logged in/i, 'npx wrangler login works too'],
   [/account_id/, ''],
-  [/table.*exist|exist.*table/i, 'a sink does not take over a table; name another with --table or --suffix'],
-  [/(?:)/, 'run it again once that is mended: it goes on where it stopped'],
+  [
+    /table.*exist|exist.*table/i,
+    'a sink does not take over a table that exists; name another with --table or --suffix',
+  ],
+  [/(?:)/, 'run it again once that is fixed: it resumes where it stopped'],
 ]
 
 export interface Project {
@@ -59,9 +61,9 @@ export class Wrangler {
     this.#secret = secret
   }
 
-  /** Finds the wrangler that the project has installed. `secret` is kept out of whatever wrangler says. */
+  /** Finds the wrangler that the project has installed. `secret` is removed from wrangler's messages. */
   static async find(project: Project, env: IO['env'], secret: string | undefined): Promise<Wrangler> {
-    const manifest = await importOptional('wrangler', 'provision', async () =>
+    const manifest = await importOptional('wrangler', async () =>
       createRequire(project.config).resolve('wrangler/package.json'),
     )
     const { bin } = z
@@ -70,11 +72,11 @@ export class Wrangler {
     return new Wrangler(join(dirname(manifest), bin.wrangler), project, env, secret)
   }
 
-  /** Runs one command. @returns what it printed. @throws {WranglerError} where it failed. */
+  /** Runs one command. @returns what it printed. @throws {WranglerError} if it failed. */
   async run(command: WranglerCommand): Promise<string> {
     const { code, stdout, stderr } = await this.#spawn(command)
     if (code === 0) return stdout
-    throw new WranglerError(command, this.#withoutSecret(errorOf(stderr)) || `it ended with ${code} and said nothing`)
+    throw new WranglerError(command, this.#withoutSecret(errorOf(stderr)) || `it ended with ${code} and no message`)
   }
 
   async #spawn({ words, operand, options = {} }: WranglerCommand) {
@@ -83,8 +85,8 @@ export class Wrangler {
     const args = [...words.split(' '), operand, ...flags, `--config=${config}`, `--env=${environment}`]
     const child = spawn(process.execPath, [this.#script, ...args], {
       cwd: dirname(config),
-      // It asks no questions where its input is no terminal. What it prints is read by a program; and what it keeps in
-      // its log file is without bodies and headers, whatever the environment says.
+      // It asks no questions if its input is not a terminal. A program reads what it prints. Its log file must hold no
+      // bodies and headers, even if the environment asks for them.
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...this.#env, WRANGLER_LOG: 'log', WRANGLER_LOG_SANITIZE: 'true', WRANGLER_HIDE_BANNER: 'true' },
     })
@@ -104,7 +106,7 @@ export class Wrangler {
   }
 }
 
-/** Takes wrangler's first error out of what it wrote beside it: warnings, where its log lies, stacks. */
+/** Finds wrangler's first error among warnings, the path of its log, and stacks. */
 function errorOf(stderr: string): string {
   const lines = stripVTControlCharacters(stderr)
     .split('\n')
@@ -113,7 +115,7 @@ function errorOf(stderr: string): string {
   const error = start < 0 ? lines : lines.slice(start).map((line, index) => (index === 0 ? withoutMark(line) : line))
   const end = error.findIndex((line) => /^(?:🪵|at |If you think this is a bug|\S*Error: )|\[ERROR\]/u.test(line))
   const said = error.slice(0, end < 0 ? undefined : end).filter((line) => line !== '')
-  return printable(said.join(' '))
+  return said.join(' ')
 }
 
 function withoutMark(line: string): string {

@@ -1,20 +1,20 @@
-// Asks an outbox for events again that it has delivered, as far as it still keeps them.
+// Asks an outbox to send events again that it has delivered, as far as it still keeps them.
 
 import * as z from 'zod'
 import type { LSNRange } from '../../lake/intake/ranges.ts'
-import { type AdminClient, readAnswer, RefusedError, type Target } from '../admin-client.ts'
+import { readAnswer, RefusedError, type Target, type WorkerClient } from '../worker.ts'
 
 const replayedSchema = z.object({ replayed: z.int(), nextLSN: z.int().optional() })
 const keptSchema = z.object({ items: z.array(z.object({ lsn: z.int() })) })
 
-/** What came of a range. */
+/** The result for a range. */
 export interface Replayed {
   readonly replayed: number
   readonly notKept: readonly LSNRange[]
 }
 
-/** @throws {RefusedError} where the pipeline does not accept them, or whatever else goes wrong. */
-export async function replayRange(client: AdminClient, target: Target, range: LSNRange): Promise<Replayed> {
+/** @throws {RefusedError} if the pipeline does not accept them, or the call is refused for another reason. */
+export async function replayRange(client: WorkerClient, target: Target, range: LSNRange): Promise<Replayed> {
   const notKept: LSNRange[] = []
   let replayed = 0
   for (let from: number | undefined = range.first; from !== undefined && from <= range.last;) {
@@ -31,13 +31,13 @@ export async function replayRange(client: AdminClient, target: Target, range: LS
   return { replayed, notKept }
 }
 
-async function firstKept(client: AdminClient, target: Target, { first, last }: LSNRange): Promise<number | undefined> {
+async function firstKept(client: WorkerClient, target: Target, { first, last }: LSNRange): Promise<number | undefined> {
   const answer = await client.call(target, 'list', { from: first, to: last, status: 'delivered', limit: 1 })
   return readAnswer(keptSchema, answer).items[0]?.lsn
 }
 
-/** @returns nothing where they are not kept any more, since a moment ago. */
-async function replay(client: AdminClient, target: Target, { first, last }: LSNRange) {
+/** @returns nothing if the first of them has just been pruned. */
+async function replay(client: WorkerClient, target: Target, { first, last }: LSNRange) {
   try {
     return readAnswer(replayedSchema, await client.call(target, 'replay', { fromLSN: first, toLSN: last }))
   } catch (error) {

@@ -1,30 +1,31 @@
-// Looks at the whole table, log by log, and at the outbox of each where it can be asked.
+// Checks the whole table, log by log, and compares each log with its outbox if that can be asked.
 
-import { type IO } from '../command.ts'
+import type { IO } from '../command.ts'
 import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
 import { type LogReport, reportOf } from './findings.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
+import { count } from '../values.ts'
 import { nsOf, type OutboxAnswer, type Outboxes } from './outboxes.ts'
 
 /** Logs that a report shows, those with findings first. All of them are counted. */
 export const LOGS_SHOWN_MAX = 1_000
 const OUTBOXES_AT_ONCE = 8
-/** Time between two looks at a table that is still to receive something. */
-const LOOK_AGAIN_MS = 1_000
+/** Time between two checks of a table that lacks something still. */
+const CHECK_AGAIN_MS = 1_000
 
-/** What is known of the table. */
+/** What is known about the table. */
 export interface Report {
   readonly isProven: boolean
   readonly logs: number
-  /** Logs of which something must not be as it is. */
+  /** Logs with a failure. */
   readonly wrongLogs: number
-  /** Rows with a place in a log. */
+  /** Rows of logs. */
   readonly events: number
   readonly missing: number
   readonly doubled: number
   readonly forked: number
   readonly deadLetters: number
-  /** Events that an outbox has delivered, before the first of their log or behind the last. */
+  /** Events that an outbox has delivered and the table lacks, before the first of their log or after the last. */
   readonly notLanded: number
   /** Logs whose outbox has answered. */
   readonly askedLogs: number
@@ -35,34 +36,34 @@ export interface Report {
 export interface CheckOptions {
   readonly lake: LakeOptions
   readonly outboxes?: Outboxes | undefined
-  /** Holes of a log that are said one by one. */
+  /** Holes of a log that are listed. */
   readonly maxHoles: number
 }
 
-/** Looks until what is delivered has landed, or the time is over, and gives the last report. */
+/** Checks until what is delivered has landed, or the time is over, and returns the last report. */
 export async function checkUntil(
   options: CheckOptions & { readonly waitMs: number; readonly isEnough: (report: Report) => boolean },
   io: IO,
 ): Promise<Report> {
   let deadlineMs: number | undefined
   const delivered = new Map<string, number>()
-  // Where the table lies is said once.
-  for (let look = io; ; look = { ...io, stderr: () => undefined }) {
-    const report = await checkTable(options, delivered, look)
+  // Where the table lies is noted once.
+  for (let quiet = io; ; quiet = { ...io, note: () => undefined }) {
+    const report = await checkTable(options, delivered, quiet)
     // From here on: a table that takes long to read must not use up the lake's time.
     deadlineMs ??= Date.now() + options.waitMs
     if (options.isEnough(report) || Date.now() >= deadlineMs) return report
     const { missing, notLanded } = report
-    io.stderr(`${missing + notLanded} events are not in the table yet; looking again\n`)
-    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+    io.note(`${count(missing + notLanded, 'event is', 'events are')} not in the table yet; checking again`)
+    await new Promise((resolve) => setTimeout(resolve, CHECK_AGAIN_MS))
   }
 }
 
 /**
- * Looks once.
+ * Checks once.
  *
- * @param delivered how far each outbox had delivered when it was asked first: what it delivers while we look is not
- *   expected to be there.
+ * @param delivered how far each outbox had delivered when it was first asked: what it delivers during the check is not
+ *   expected in the table.
  */
 async function checkTable(options: CheckOptions, delivered: Map<string, number>, io: IO): Promise<Report> {
   const table = await readLocalTable({ ...options.lake, watermarks: true }, io)
@@ -77,19 +78,19 @@ interface SaidLog extends LogFacts {
   readonly saidLSN?: number | undefined
 }
 
-/** The logs of each (ns, source), with what the table says of them; at the end those that it only says something of. */
+/** The logs of each (ns, source) with their watermarks; at the end those that have a watermark and no row. */
 async function* groupsOf(table: LocalTable, maxHoles: number): AsyncGenerator<SaidLog[]> {
   const said = new Map(
     Object.entries(table.watermarks ?? {}).map(([source, epochs]) => [source, new Map(Object.entries(epochs))]),
   )
   let group: SaidLog[] = []
   for await (const facts of readLogs(table, maxHoles)) {
-    const { ns, source, epoch } = facts
+    const { ns, source, epoch, namesakes } = facts
     if (group[0] !== undefined && (group[0].ns !== ns || group[0].source !== source)) {
       yield group
       group = []
     }
-    group.push({ ...facts, saidLSN: said.get(source)?.get(epoch) })
+    group.push({ ...facts, saidLSN: namesakes > 1 ? undefined : said.get(source)?.get(epoch) })
     said.get(source)?.delete(epoch)
   }
   if (group.length > 0) yield group
@@ -137,10 +138,10 @@ function asAskedFirst(outbox: OutboxAnswer, delivered: Map<string, number>): Out
 function emptyLog({ ns, source, epoch }: Pick<LogFacts, 'ns' | 'source' | 'epoch'>): LogFacts {
   const lsns = { firstLSN: 0, lastLSN: 0, landedLSN: 0 }
   const counts = { events: 0, missing: 0, holes: 0, doubled: 0, forked: 0, deadLetters: 0, backwards: 0 }
-  return { ns, source, epoch, ...lsns, ...counts, firstHoles: [] }
+  return { ns, source, epoch, ...lsns, ...counts, firstHoles: [], namesakes: 1 }
 }
 
-/** Counts everything, and keeps as much as can be shown. */
+/** Counts all logs, and keeps as many as are shown. */
 class Tally {
   readonly #counts = { logs: 0, wrongLogs: 0, events: 0, missing: 0, doubled: 0, forked: 0, deadLetters: 0 }
   #notLanded = 0

@@ -1,11 +1,12 @@
-// What is wrong with a log, in words: decided from what the table holds, what it says of itself, and what the outbox says
+// What is wrong with a log, in words: decided from the rows of the table, its watermarks, and the report of the outbox
 // that the log comes from.
 
 import type { LSNRange } from '../../lake/intake/ranges.ts'
+import { count } from '../values.ts'
 import { CLOCK_BACK_SECONDS, type LogFacts } from './logs.ts'
 import type { OutboxAnswer } from './outboxes.ts'
 
-/** A failure is what must not be; a note is what somebody should know. */
+/** A failure must not be; a note is something to know. */
 interface Finding {
   readonly kind:
     | 'ahead'
@@ -19,16 +20,17 @@ interface Finding {
     | 'not-landed'
     | 'other-life'
     | 'overstated'
+    | 'shared-name'
   readonly isFailure: boolean
   readonly text: string
 }
 
-/** A log, and all that is known of it. */
+/** A log, and all that is known about it. */
 export interface LogReport extends LogFacts {
-  /** Up to which LSN the table says that nothing is missing. */
+  /** The table's watermark: the LSN up to which it claims to be whole. */
   readonly saidLSN?: number
   readonly outbox?: OutboxAnswer
-  /** What the outbox has delivered and the table does not hold, before its first LSN and behind its last. */
+  /** What the outbox has delivered and the table does not hold, before its first LSN and after its last. */
   readonly notLanded: readonly LSNRange[]
   readonly findings: readonly Finding[]
 }
@@ -48,7 +50,7 @@ export function reportOf({ facts, saidLSN, outbox }: Evidence): LogReport {
     notLanded,
     findings: [
       ...findingsInTable(facts),
-      ...findingsOfWords(facts, saidLSN),
+      ...findingsOfWatermark(facts, saidLSN),
       ...findingsAtBeginning(facts, notLanded),
       ...findingsAtOutbox(facts, notLanded, outbox),
     ],
@@ -77,7 +79,8 @@ function findingsInTable(facts: LogFacts): Finding[] {
     ...noteIf(
       deadLetters > 0,
       'dead-letters',
-      `${count(deadLetters, 'event was', 'events were')} refused by the pipeline; dead-letters.sql says what became of them`,
+      `${count(deadLetters, 'event was', 'events were')} refused by the pipeline; the query dead-letters.sql shows ` +
+        'their outcomes',
     ),
     ...noteIf(
       backwards > 0,
@@ -88,16 +91,23 @@ function findingsInTable(facts: LogFacts): Finding[] {
   ]
 }
 
-function findingsOfWords({ landedLSN, lastLSN }: LogFacts, saidLSN: number | undefined): Finding[] {
+/** Watermarks go by the global source. If two namespaces have logs of one name, it is not known whose watermark it is. */
+function findingsOfWatermark({ landedLSN, lastLSN, namesakes }: LogFacts, saidLSN: number | undefined): Finding[] {
+  if (namesakes > 1)
+    return noteIf(
+      true,
+      'shared-name',
+      'another ns has a log whose global source and epoch are the same; its watermark was not checked',
+    )
   if (saidLSN === undefined || saidLSN <= landedLSN) return []
   const held = lastLSN === 0 ? 'holds none of it' : `does so up to LSN ${landedLSN}`
-  return failureIf(true, 'overstated', `the table says that it holds everything up to LSN ${saidLSN}, and ${held}`)
+  return failureIf(true, 'overstated', `the table claims to hold everything up to LSN ${saidLSN}, and ${held}`)
 }
 
-/** An epoch begins above LSN 1 where the object had other names before, and the table alone cannot tell that from a loss. */
+/** An epoch begins above LSN 1 if its object had other names before. The table alone cannot tell that from a loss. */
 function findingsAtBeginning({ firstLSN }: LogFacts, notLanded: readonly LSNRange[]): Finding[] {
   const isKnown = firstLSN <= 1 || notLanded.some(({ first }) => first < firstLSN)
-  const text = `it begins with LSN ${firstLSN}: its object had another ns or source before, or what was before is lost`
+  const text = `it begins with LSN ${firstLSN}: its object had another ns or source before, or its first events are lost`
   return noteIf(!isKnown, 'begins-late', text)
 }
 
@@ -110,19 +120,19 @@ function findingsAtOutbox(
   if ('refusal' in outbox) return noteIf(true, 'not-asked', `its outbox was not asked: ${outbox.refusal}`)
   const { place, lastLSN: committedLSN } = outbox
   if (outbox.epoch !== epoch)
-    return noteIf(true, 'other-life', `${place} is in epoch ${outbox.epoch} and knows nothing of this one`)
+    return noteIf(true, 'other-life', `${place} is in epoch ${outbox.epoch} and no longer knows this one`)
   const events = notLanded.reduce((sum, { first, last }) => sum + last - first + 1, 0)
   return [
     ...failureIf(
       events > 0,
       'not-landed',
-      `${count(events, 'event', 'events')} of ${place} ${events === 1 ? 'was' : 'were'} delivered and not landed: ` +
-        `LSN ${showRanges(notLanded)}`,
+      `${count(events, 'event', 'events')} of ${place} ${events === 1 ? 'was' : 'were'} delivered but ` +
+        `${events === 1 ? 'has' : 'have'} not landed: LSN ${showRanges(notLanded)}`,
     ),
     ...failureIf(
       lastLSN > committedLSN,
       'ahead',
-      `the table goes to LSN ${lastLSN}, and ${place} has committed ${committedLSN}: it was restored to an earlier time`,
+      `the table ends at LSN ${lastLSN}, but ${place} has committed ${committedLSN}: it was restored to an earlier time`,
     ),
   ]
 }
@@ -137,8 +147,4 @@ function noteIf(isSo: boolean, kind: Finding['kind'], text: string): Finding[] {
 
 export function showRanges(ranges: readonly LSNRange[]): string {
   return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join(', ')
-}
-
-export function count(number: number, one: string, many: string): string {
-  return `${number} ${number === 1 ? one : many}`
 }

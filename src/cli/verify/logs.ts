@@ -1,17 +1,16 @@
-// What the table's rows say of each log, and of the events without one. DuckDB does it all in one sorted pass, so a table
-// of any size fits in the memory that it is given, and the rest of the sort into a temporary directory.
+// What the table's rows show of each log, and of the events without one. DuckDB does it in one sorted pass, so a table of
+// any size fits in the memory that it is given, with the rest of the sort in a temporary directory.
 
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
 import { quoteText } from '../../sqlite/quote.ts'
-import { loadDuckDB, runSQL } from '../duckdb.ts'
-import type { LocalTable } from '../local-lake.ts'
+import { loadDuckDB, runSQL, type TableFiles } from '../duckdb.ts'
 
 /** What DuckDB may use before it writes to disk. */
 const MEMORY_MB = 256
-/** How far the clock of a log may go back from one event to the next before it is worth a note. */
+/** How much older an event may be than the one before it without a note. */
 export const CLOCK_BACK_SECONDS = 60
 
 const rangeSchema = z.object({ first: z.int(), last: z.int() })
@@ -26,7 +25,7 @@ const factsSchema = z.object({
   lastLSN: z.int(),
   /** The last LSN up to which nothing is missing. */
   landedLSN: z.int(),
-  /** LSNs between the first and the last that are not there, in so many holes, and the first of the holes. */
+  /** LSNs between the first and the last that are not there, the number of holes that they make, and the first holes. */
   missing: z.int(),
   holes: z.int(),
   firstHoles: z.array(rangeSchema),
@@ -37,16 +36,18 @@ const factsSchema = z.object({
   deadLetters: z.int(),
   /** Events that are older than the one before them, by more than `CLOCK_BACK_SECONDS`. */
   backwards: z.int(),
+  /** Logs of this global source and epoch, in whichever ns. */
+  namesakes: z.int(),
 })
 
-/** One log, as the table holds it. An empty one has 0 for every LSN. */
+/** One log, as the table holds it. An empty log has 0 for every LSN. */
 export type LogFacts = z.infer<typeof factsSchema>
 
 const emittedSchema = z.object({ events: z.int(), doubled: z.int() })
 /** Events that went through no outbox, and how many of their rows repeat another's ns and id. */
 export type EmittedFacts = z.infer<typeof emittedSchema>
 
-// What is marked as a fork stands beside the log: it takes no place in it.
+// A row that is marked as a fork takes no place in its log.
 const LOGS = `
 WITH placed AS (
   SELECT
@@ -78,7 +79,8 @@ SELECT
   count(*) FILTER (is_double) AS doubled,
   count(*) FILTER (is_other OR (is_fork AND before_lsn IS DISTINCT FROM lsn)) AS forked,
   count(*) FILTER (type = 'cdc.dead_letter') AS "deadLetters",
-  count(*) FILTER (is_back) AS backwards
+  count(*) FILTER (is_back) AS backwards,
+  count(*) OVER (PARTITION BY source, epoch) AS namesakes
 FROM steps
 GROUP BY ns, source, epoch
 ORDER BY ns, source, epoch`
@@ -87,18 +89,18 @@ const EMITTED = `
 SELECT coalesce(sum(copies), 0) AS events, coalesce(sum(copies - 1), 0) AS doubled
 FROM (SELECT count(*) AS copies FROM cdc.events WHERE lsn IS NULL GROUP BY ns, id)`
 
-/** Gives each log in turn, ordered by ns, source and epoch, with so many of its holes. */
-export function readLogs(table: LocalTable, maxHoles: number): AsyncGenerator<LogFacts> {
+/** Reads each log in turn, ordered by ns, source and epoch, with at most `maxHoles` of its holes. */
+export function readLogs(table: TableFiles, maxHoles: number): AsyncGenerator<LogFacts> {
   return read(table, LOGS.replace('HOLES_MAX', String(maxHoles)), factsSchema)
 }
 
-export async function readEmitted(table: LocalTable): Promise<EmittedFacts> {
+export async function readEmitted(table: TableFiles): Promise<EmittedFacts> {
   for await (const facts of read(table, EMITTED, emittedSchema)) return facts
   return { events: 0, doubled: 0 }
 }
 
 async function* read<Schema extends z.ZodType>(
-  table: LocalTable,
+  table: TableFiles,
   sql: string,
   schema: Schema,
 ): AsyncGenerator<z.output<Schema>> {

@@ -1,10 +1,9 @@
 // The outboxes that the logs of the table come from, found by the logs' names.
 
 import * as z from 'zod'
-import { CDCError } from '../../error.ts'
-import { type AdminClient, readAnswer, RefusedError, type Target } from '../admin-client.ts'
-import { messageOf } from '../command.ts'
-import { printable } from '../output.ts'
+import { messageOf } from '../../error.ts'
+import { usage } from '../command.ts'
+import { readAnswer, RefusedError, type Target, type WorkerClient } from '../worker.ts'
 import type { LogFacts } from './logs.ts'
 
 const statsSchema = z.object({
@@ -18,7 +17,7 @@ const statsSchema = z.object({
 })
 const keptSchema = z.object({ items: z.array(z.object({ lsn: z.int() })) })
 
-/** What an outbox says of itself, or why it says nothing. */
+/** What an outbox reports about itself, or why it does not. */
 export type OutboxAnswer =
   | { readonly refusal: string }
   | (z.infer<typeof statsSchema> & {
@@ -28,40 +27,56 @@ export type OutboxAnswer =
       readonly keptLSN?: number
     })
 
+type Source = Pick<LogFacts, 'ns' | 'source'>
+
 /** By the class that a source names, such as `Customers` of `DO/Customers`: the class as the Worker's routes name it. */
 export type Classes = Readonly<Record<string, string>>
 
 /** Reads `--class Customers=customers`. @throws {CDCError} `invalid-argument`. */
-export function parseClasses(command: string, options: readonly string[]): Classes {
+export function parseClasses(options: readonly string[] = []): Classes {
   const pairs = options.map((option) => {
-    const parts = /^([^=]+)=([^=/]+)$/.exec(option)
-    if (parts === null)
-      throw new CDCError('invalid-argument', `${command}: --class ${option} is not such as Customers=customers`)
-    return [parts[1], parts[2]] as const
+    const names = /^([^=]+)=([^=/]+)$/.exec(option)
+    if (names === null) throw usage(`--class ${option} does not have the form Customers=customers`)
+    return [names[1], names[2]] as const
   })
   return Object.fromEntries(pairs)
 }
 
-/** The outbox of a log by the names that are the defaults: `acme/DO/Customers` comes from `customers/acme`. */
-export function targetOf({ ns, source }: Pick<LogFacts, 'ns' | 'source'>, classes: Classes): Target | undefined {
-  const local = source.startsWith(`${ns}/`) ? source.slice(ns.length + 1) : source
+/** A source as its object names it: `DO/Customers`, of which the global name is `acme/DO/Customers`. */
+export function sourceIn({ ns, source }: Source): string {
+  return source.startsWith(`${ns}/`) ? source.slice(ns.length + 1) : source
+}
+
+/** A log by all its names: with the ns apart, no source of another ns can be taken for this one. */
+export function logName({ ns, source, epoch }: Pick<LogFacts, 'ns' | 'source' | 'epoch'>): string {
+  return `ns ${word(ns)}, source ${word(sourceIn({ ns, source }))}, epoch ${word(epoch)}`
+}
+
+/** A name in quotes, if it could otherwise pass for more than one word. */
+function word(name: string): string {
+  return /^[^\s,:"]+$/.test(name) ? name : JSON.stringify(name)
+}
+
+/** The outbox of a log by the default names: the log of `DO/Customers` in the ns `acme` comes from `customers/acme`. */
+export function targetOf({ ns, source }: Source, classes: Classes): Target | undefined {
+  const local = sourceIn({ ns, source })
   const name = /^DO\/(.+)$/.exec(local)?.[1]
   const className = classes[name ?? local] ?? name?.toLowerCase()
-  // A URL cannot hold a path segment of dots alone: it would mean the one above.
+  // A path segment of dots alone would mean the folder or the one above.
   return className === undefined || /^\.\.?$/.test(ns) ? undefined : { className, object: ns }
 }
 
-/** The ns of a global source of which the table has no row to say it. */
+/** The ns of a global source, for a log of which the table has no row. */
 export function nsOf(source: string): string {
   const end = source.lastIndexOf('/DO/')
   return source.slice(0, end === -1 ? source.indexOf('/') : end)
 }
 
 export class Outboxes {
-  readonly #client: AdminClient
+  readonly #client: WorkerClient
   readonly #classes: Classes
 
-  constructor(client: AdminClient, classes: Classes) {
+  constructor(client: WorkerClient, classes: Classes) {
     this.#client = client
     this.#classes = classes
   }
@@ -69,22 +84,22 @@ export class Outboxes {
   /**
    * Asks the outbox of some logs of one (ns, source).
    *
-   * @throws {Error} where there is no server, or it does not let us in: then no outbox can be asked.
+   * @throws {Error} if there is no server or it does not accept the token: then no outbox can be asked.
    */
-  async ask(logs: readonly LogFacts[], { ns, source }: Pick<LogFacts, 'ns' | 'source'>): Promise<OutboxAnswer> {
+  async ask(logs: readonly LogFacts[], { ns, source }: Source): Promise<OutboxAnswer> {
     const target = targetOf({ ns, source }, this.#classes)
     if (target === undefined) return { refusal: `no class is known for ${source}; give one with --class` }
     try {
       const stats = readAnswer(statsSchema, await this.#client.call(target, 'stats'))
       const place = `${target.className}/${target.object}`
-      if (`${stats.ns}/${stats.source}` !== source)
-        return { refusal: `${place} is that of ${printable(`${stats.ns}/${stats.source}`)}` }
+      if (stats.ns !== ns || stats.source !== sourceIn({ ns, source }))
+        return { refusal: `${place} is that of ${stats.ns}/${stats.source}` }
       const firstLSN = logs.find(({ epoch }) => epoch === stats.epoch)?.firstLSN ?? 0
       const keptLSN = await this.#keptBefore(target, firstLSN === 0 ? stats.ackedLSN : firstLSN - 1)
       return { ...stats, place, ...(keptLSN !== undefined && { keptLSN }) }
     } catch (error) {
       if (!(error instanceof RefusedError) || ['unauthorized', 'forbidden'].includes(error.code)) throw error
-      return { refusal: printable(messageOf(error)) }
+      return { refusal: messageOf(error) }
     }
   }
 

@@ -1,32 +1,31 @@
-// Prints what is known of the table: its logs, what is wrong with them, and the verdict in one line.
+// Prints what is known about the table: its logs, what is wrong with them, and the verdict in one line.
 
 import type { IO } from '../command.ts'
-import { printable, writeTable } from '../output.ts'
+import { printTable } from '../output.ts'
+import { count } from '../values.ts'
 import { LOGS_SHOWN_MAX, type Report } from './check-table.ts'
-import { count, type LogReport } from './findings.ts'
+import type { LogReport } from './findings.ts'
+import { logName, sourceIn } from './outboxes.ts'
 
-const COLUMNS = ['source', 'epoch', 'events', 'first', 'landed', 'last', 'missing', 'doubled', 'forked', 'dead']
+const COLUMNS = ['ns', 'source', 'epoch', 'events', 'first', 'landed', 'last', 'missing', 'doubled', 'forked', 'dead']
 const OUTBOX_COLUMNS = ['acked', 'pending', 'lag']
 
 export async function printReport(report: Report, io: IO): Promise<void> {
-  const { shown, logs, askedLogs } = report
+  const { shown, logs, askedLogs, emitted } = report
   const columns = askedLogs > 0 ? [...COLUMNS, ...OUTBOX_COLUMNS] : COLUMNS
   async function* rows() {
     yield shown.map((log) => cells(log).slice(0, columns.length))
   }
-  await writeTable({ columns, keys: columns, rows }, io.stdout, { width: io.columns, maxRows: LOGS_SHOWN_MAX })
-  if (logs > shown.length) io.stdout(`of ${logs} logs; those with something to say come first\n`)
+  await printTable({ columns, rows }, io, LOGS_SHOWN_MAX)
+  if (logs > shown.length) io.line(`of ${logs} logs; those with findings come first`)
   for (const log of shown)
     for (const { isFailure, text } of log.findings)
-      io.stdout(`${isFailure ? 'FAILURE' : 'note'}: ${printable(`${log.source} in ${log.epoch}`)}: ${text}\n`)
-  io.stdout(`${emittedLine(report)}${verdictOf(report)}\n`)
+      io.line(`${isFailure ? 'FAILURE' : 'note'}: ${logName(log)}: ${text}`)
+  if (emitted.events > 0) io.line(emittedLine(report))
+  io.line(verdictOf(report))
 }
 
-/** Prints it as one JSON value. */
-export function printReportAsJSON(report: Report, io: IO): void {
-  io.stdout(`${JSON.stringify(jsonOf(report), null, 2)}\n`)
-}
-
+/** The report as one JSON value. */
 export function jsonOf({ shown, ...report }: Report): object {
   return { verdict: verdictOf({ ...report, shown }), ...report, shown }
 }
@@ -46,14 +45,13 @@ export function verdictOf(report: Report): string {
 }
 
 function emittedLine({ emitted: { events, doubled } }: Report): string {
-  if (events === 0) return ''
   const twice = doubled === 0 ? 'none twice' : `FAILURE: ${count(doubled, 'row repeats', 'rows repeat')} another's id`
-  return `without a log: ${count(events, 'event', 'events')}, ${twice}\n`
+  return `without a log: ${count(events, 'event', 'events')}, ${twice}`
 }
 
 function cells({ outbox, ...log }: LogReport): (string | number | null)[] {
-  const { source, epoch, events, firstLSN, landedLSN, lastLSN, missing, doubled, forked, deadLetters } = log
+  const { ns, epoch, events, firstLSN, landedLSN, lastLSN, missing, doubled, forked, deadLetters } = log
   const isAsked = outbox !== undefined && !('refusal' in outbox) && outbox.epoch === epoch
-  const own = [source, epoch, events, firstLSN, landedLSN, lastLSN, missing, doubled, forked, deadLetters]
+  const own = [ns, sourceIn(log), epoch, events, firstLSN, landedLSN, lastLSN, missing, doubled, forked, deadLetters]
   return [...own, ...(isAsked ? [outbox.ackedLSN, outbox.pendingEvents, `${outbox.lagMs} ms`] : ['', '', ''])]
 }

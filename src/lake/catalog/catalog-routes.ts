@@ -1,16 +1,15 @@
-// The lake as an Iceberg REST catalog, for engines that attach to one: the part that reads, since a table has one writer.
-// By open-api/rest-catalog-open-api.yaml of Apache Iceberg 1.11.0.
+// The lake as an Iceberg REST catalog, for engines that attach to one: only its reading routes, since a table has one writer.
+// As open-api/rest-catalog-open-api.yaml of Apache Iceberg 1.11.0 defines it.
 
 import { Hono } from 'hono'
 import { CDCError } from '../../error.ts'
 import { secretOf } from '../../http/secret.ts'
 import type { TableMetadata } from '../iceberg/metadata.ts'
-import { metadataKey } from '../table/table.ts'
-import { ACCESS_KEY_ID, requireToken, TOKEN_NAME } from './access.ts'
+import { locationOf, metadataKey } from '../table/location.ts'
+import { ACCESS_KEY_ID, type CatalogEnv, requireToken, TOKEN_NAME } from './access.ts'
 import { catalogError } from './errors.ts'
-import { type CatalogEnv, locationOf } from '../table/location.ts'
 
-/** Whoever knows which of the table's versions is the current one: the binding of a `Lake`, or the stub of a `LakeTable`. */
+/** What knows the table's current version: the binding of a `Lake`, or the stub of a `LakeTable`. */
 export interface LakeHolder {
   version(): PromiseLike<number>
 }
@@ -20,7 +19,7 @@ const TABLE = 'events'
 
 const TABLE_PATH = '/namespaces/:namespace/tables/:table'
 
-/** What there is, so that no client tries anything else. */
+/** The routes that exist, so that no client tries another. */
 const ENDPOINTS = [
   'GET /v1/{prefix}/namespaces',
   'GET /v1/{prefix}/namespaces/{namespace}',
@@ -37,15 +36,15 @@ const ENDPOINTS = [
  *     app.route('/catalog', catalogRoutes<Env>((env) => env.EVENTS_PIPELINE))
  *     app.route('/lake', fileRoutes())
  *
- * A request needs the header `Authorization: Bearer <env.CATALOG_TOKEN>`, and while that variable is empty all are refused.
- * A client that asks for `vended-credentials` is told with the table where its files are, and the key to them. Refusals
- * are the specification's `{ error: { message, type, code } }`.
+ * A request needs the header `Authorization: Bearer <env.CATALOG_TOKEN>`; while that variable is empty, all requests are
+ * refused. A client that asks for `vended-credentials` gets, with the table, the endpoint of its files and the key to them.
+ * Refusals are the specification's `{ error: { message, type, code } }`.
  *
- * @param lakeOf gives the lake.
+ * @param lakeOf returns the lake.
  */
 export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => LakeHolder): Hono<{ Bindings: Env }> {
   const routes = new Hono<{ Bindings: Env }>()
-  // Engines report how a scan went, and nobody here asks.
+  // Engines report on their scans; nothing here uses that.
   routes.post(`${TABLE_PATH}/metrics`, (c) => c.body(null, 204))
   // One page holds everything, so `pageSize` and `pageToken` change nothing.
   routes.get('/namespaces', (c) => {
@@ -67,7 +66,7 @@ export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => Lake
   })
   routes.get(TABLE_PATH, async (c) => {
     const { namespace, table } = c.req.param()
-    // In any namespace: Spark asks for the table `snapshots` of cdc.events, and then makes it itself.
+    // Asked in any namespace: Spark first asks for the table `snapshots` of cdc.events, and then makes it itself.
     if (namespace !== NAMESPACE || table !== TABLE) return noSuchTable(`${namespace}.${table}`)
     const version = await lakeOf(c.env).version()
     if (version === 0) return noSuchTable(`${NAMESPACE}.${TABLE} before its first commit`)
@@ -77,16 +76,16 @@ export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => Lake
   const app = new Hono<{ Bindings: Env }>()
   app.onError((error) => {
     console.error('catalog:', error)
-    return catalogError(500, 'InternalServerError', "it failed; the Worker's log says why")
+    return catalogError(500, 'InternalServerError', "internal error; see the Worker's log")
   })
   app.use(requireToken)
   app.get('/v1/config', (c) => c.json({ defaults: {}, overrides: {}, endpoints: ENDPOINTS }))
-  // A prefix chooses among the catalogs of one server. There is one, so any will do.
+  // A prefix chooses among the catalogs of a server. Here is one, so any prefix is accepted.
   app.route('/v1', routes)
   app.route('/v1/:prefix', routes)
   app.all('*', (c) =>
     ['GET', 'HEAD'].includes(c.req.method)
-      ? catalogError(404, 'NotFoundException', 'there is no such route; v1/config lists those there are')
+      ? catalogError(404, 'NotFoundException', 'there is no such route; v1/config lists the routes')
       : catalogError(406, 'UnsupportedOperationException', 'read-only: the lake is the only writer of its table'),
   )
   return app
@@ -98,7 +97,7 @@ async function loadTable(request: Request, env: CatalogEnv, version: number): Pr
     return catalogError(
       400,
       'BadRequestException',
-      `snapshots is "all" or "refs", and not ${JSON.stringify(snapshots)}`,
+      `snapshots must be "all" or "refs", not ${JSON.stringify(snapshots)}`,
     )
   const { root, prefix } = locationOf(env)
   const key = metadataKey(version)
@@ -123,7 +122,7 @@ function withoutHistory(metadata: TableMetadata): TableMetadata {
   return { ...metadata, snapshots: metadata.snapshots.filter((snapshot) => named.has(snapshot['snapshot-id'])) }
 }
 
-/** Where the files are, and the key to them, which is no more than the client has shown that it has. */
+/** The endpoint of the files, and the key to them, which the client has just shown that it has. */
 function vendedCredentials(request: Request, env: CatalogEnv, root: string) {
   const config = {
     's3.endpoint': new URL(request.url).origin,
@@ -144,7 +143,7 @@ function noSuchTable(table: string): Response {
   return catalogError(404, 'NoSuchTableException', `there is no table ${dotted(table)}, only ${NAMESPACE}.${TABLE}`)
 }
 
-/** The parts of a namespace are separated by %1F in a path. */
+/** In a path, %1F separates the levels of a namespace. */
 function dotted(name: string): string {
   return name.replaceAll('\u001f', '.')
 }

@@ -1,4 +1,4 @@
-// What a refusal looks like to the two kinds of clients.
+// The form of a refusal, for each of the two kinds of clients.
 
 /** `IcebergErrorResponse` of the REST catalog's specification. */
 export function catalogError(status: number, type: string, message: string): Response {

@@ -1,26 +1,26 @@
-// The table's files, for S3 clients: what the catalog's answers point to. Read-only, and nothing but the table's.
+// The table's files for S3 clients, as the catalog's answers name them. Read-only, and nothing else in the bucket.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
 
 import { Hono } from 'hono'
-import { requireKey } from './access.ts'
+import { type Location, locationOf } from '../table/location.ts'
+import { type CatalogEnv, requireKey } from './access.ts'
 import { s3Error } from './errors.ts'
-import { type CatalogEnv, keyOf, locationOf } from '../table/location.ts'
 import { bytesIn, parseRange } from './range.ts'
 
 /**
- * A hono app with the files of the lake's table as an S3 bucket, to be mounted at the bucket's name, which is where S3
- * clients look: `app.route('/lake', fileRoutes())` for the default location `s3://lake/cdc/events`.
+ * A hono app that serves the files of the lake's table as an S3 bucket. Mount it at the bucket's name, where S3 clients
+ * look: `app.route('/lake', fileRoutes())` for the default location `s3://lake/cdc/events`.
  *
  * `GET` and `HEAD /<bucket>/<key>` with `Range`, `If-Match`, `If-None-Match`, `If-Modified-Since` and
  * `If-Unmodified-Since`. A request is signed with AWS Signature Version 4, with `catalog` as the access key id and
  * `env.CATALOG_TOKEN` as the secret, or has the header `Authorization: Bearer <env.CATALOG_TOKEN>`. While that variable is
- * empty all are refused. A refusal is S3's XML.
+ * empty, all requests are refused. A refusal is S3's XML.
  */
 export function fileRoutes(): Hono<{ Bindings: CatalogEnv }> {
   const app = new Hono<{ Bindings: CatalogEnv }>()
   app.onError((error) => {
     console.error('files:', error)
-    return s3Error(500, 'InternalError', "it failed; the Worker's log says why")
+    return s3Error(500, 'InternalError', "internal error; see the Worker's log")
   })
   app.use(requireKey)
   app.get('*', (c) => fileResponse(c.req.raw, c.env))
@@ -33,7 +33,7 @@ export function fileRoutes(): Hono<{ Bindings: CatalogEnv }> {
 async function fileResponse({ method, url, headers }: Request, env: CatalogEnv): Promise<Response> {
   const key = keyOf(new URL(url).pathname, locationOf(env))
   if (key === undefined) return noSuchKey()
-  // What comes with If-Range may be answered with the whole file, and no engine sends it.
+  // A request with If-Range may be answered with the whole file, and no engine sends one.
   const range = headers.has('if-range') ? undefined : parseRange(headers.get('range'))
   const { onlyIf, otherwise } = preconditionOf(headers)
   const object =
@@ -59,7 +59,7 @@ async function fileResponse({ method, url, headers }: Request, env: CatalogEnv):
   })
 }
 
-/** R2 throws where an object has nothing of the range. Then the object comes without a body, and its size says why. */
+/** R2 throws if an object has nothing of the range. Then the object is returned without a body; its size tells why. */
 async function getObject(
   bucket: R2Bucket,
   key: string,
@@ -81,15 +81,15 @@ function bodyOf(object: R2Object): ReadableStream | null {
 
 interface Precondition {
   readonly onlyIf: Headers
-  /** The answer where it does not hold. */
+  /** The answer if it does not hold. */
   readonly otherwise: (object: R2Object) => Response
 }
 
-/** RFC 9110, section 13.2.2: what the client insists on comes before what it has already. */
+/** RFC 9110, section 13.2.2: what the client requires comes before what it has already. */
 function preconditionOf(headers: Headers): Precondition {
-  const insists = choose(headers, ['if-match', 'if-unmodified-since'])
-  if ([...insists].length > 0)
-    return { onlyIf: insists, otherwise: () => s3Error(412, 'PreconditionFailed', 'the file is another one') }
+  const required = choose(headers, ['if-match', 'if-unmodified-since'])
+  if ([...required].length > 0)
+    return { onlyIf: required, otherwise: () => s3Error(412, 'PreconditionFailed', 'the file is not that one') }
   return {
     onlyIf: choose(headers, ['if-none-match', 'if-modified-since']),
     otherwise: (object) => new Response(null, { status: 304, headers: validatorsOf(object) }),
@@ -106,4 +106,22 @@ function validatorsOf({ httpEtag, uploaded }: R2Object): Record<string, string> 
 
 function noSuchKey(): Response {
   return s3Error(404, 'NoSuchKey', 'the table has no such file')
+}
+
+/** The key that a client asks for by `/<bucket>/<key>`; nothing if it is another object's, or not one that a key may have. */
+function keyOf(pathname: string, { bucket, prefix }: Location): string | undefined {
+  const path = decoded(pathname)
+  const root = `/${bucket}/`
+  if (path === undefined || !path.startsWith(root + prefix)) return undefined
+  const key = path.slice(root.length)
+  // R2 takes these literally, but what lies between may not.
+  return key.split('/').some((segment) => ['', '.', '..'].includes(segment)) ? undefined : key
+}
+
+function decoded(pathname: string): string | undefined {
+  try {
+    return decodeURIComponent(pathname)
+  } catch {
+    return undefined
+  }
 }

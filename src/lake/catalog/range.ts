@@ -6,8 +6,8 @@ export interface Bytes {
 }
 
 /**
- * The range in a `Range` header. Nothing, which means the whole file, where there is none, or none that is served: what
- * is malformed, counts in anything but bytes, or names several ranges may be ignored by the RFC, and is by S3.
+ * Parses a `Range` header. Nothing, which means the whole file, if there is none, or none that is served: a header that is
+ * malformed, has another unit than bytes, or names several ranges may be ignored by the RFC, and S3 ignores it.
  */
 export function parseRange(header: string | null): R2Range | undefined {
   const [, first = '', last = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/i.exec(header ?? '') ?? []
@@ -18,7 +18,7 @@ export function parseRange(header: string | null): R2Range | undefined {
   return length > 0 ? { offset, length } : undefined
 }
 
-/** What a file of `size` bytes has of the range; nothing where it has none of it. */
+/** The bytes of the range that a file of `size` bytes has; nothing if it has none. */
 export function bytesIn(range: R2Range, size: number): Bytes | undefined {
   if ('suffix' in range) return atLeastOne(Math.max(0, size - range.suffix), size)
   const { offset = 0, length = size } = range

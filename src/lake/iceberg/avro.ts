@@ -1,36 +1,50 @@
-/**
- * Writes Avro Object Container Files, as far as Iceberg's manifests need them: records of booleans, ints, longs,
- * strings, bytes, arrays and optional values, in one uncompressed block.
- * The npm package avsc compiles its encoders from strings of code, which workerd forbids.
- *
- * Format: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
- */
+// Writes Avro Object Container Files, as far as Iceberg's manifests need them: records of booleans, ints, longs, strings,
+// bytes, arrays and optional values, in one uncompressed block. (The npm package avsc compiles its encoders from strings of
+// code, which workerd forbids.) Format: https://avro.apache.org/docs/1.12.0/specification/#object-container-files
+
 import { ByteWriter } from 'hyparquet-writer'
 import { CDCError } from '../../error.ts'
 
 export type AvroPrimitive = 'boolean' | 'int' | 'long' | 'string' | 'bytes'
 
 /** `['null', T]` is the one kind of union that Iceberg allows: an optional T. */
-export type AvroSchema =
-  | AvroPrimitive
-  | { type: AvroPrimitive; logicalType: string }
-  | AvroArray
-  | AvroRecord
-  | ['null', AvroSchema]
+export type AvroSchema = AvroPrimitive | AvroLogicalType | AvroArray | AvroRecord | ['null', AvroSchema]
 
-/** `element-id` is Iceberg's id of the list element; an array of key and value records is marked as a `map`. */
-export type AvroArray = { type: 'array'; items: AvroSchema; 'element-id'?: number; logicalType?: 'map' }
+interface AvroLogicalType {
+  readonly type: AvroPrimitive
+  readonly logicalType: string
+}
 
-/** `field-id` is Iceberg's; Avro lets a schema carry attributes that it doesn't know. */
-export type AvroField = { name: string; type: AvroSchema; default?: null; 'field-id'?: number }
+export interface AvroArray {
+  readonly type: 'array'
+  readonly items: AvroSchema
+  /** Iceberg's id of the list element. */
+  readonly 'element-id'?: number
+  /** Marks an array of key and value records. */
+  readonly logicalType?: 'map'
+}
 
-export type AvroRecord = { type: 'record'; name: string; fields: AvroField[] }
+export interface AvroField {
+  readonly name: string
+  readonly type: AvroSchema
+  readonly default?: null
+  /** Iceberg's id. Avro allows attributes that it does not know. */
+  readonly 'field-id'?: number
+}
+
+export interface AvroRecord {
+  readonly type: 'record'
+  readonly name: string
+  readonly fields: readonly AvroField[]
+}
 
 /** A long may be a number as long as it is exact. */
 export type AvroValue = null | boolean | number | bigint | string | Uint8Array | AvroValue[] | AvroRecordValue
 
 /** Optional fields may be left out. */
-export type AvroRecordValue = { [field: string]: AvroValue | undefined }
+export interface AvroRecordValue {
+  [field: string]: AvroValue | undefined
+}
 
 const MAGIC = Uint8Array.of(0x4f, 0x62, 0x6a, 0x01) // 'Obj' and the version
 const SYNC_BYTES = 16
@@ -38,10 +52,11 @@ const LIMITS = { int: 31n, long: 63n }
 const encoder = new TextEncoder()
 
 /**
- * Encodes `records` as an Avro file. The header carries `metadata` beside `avro.schema` and `avro.codec`.
+ * Encodes records as an Avro file.
  *
- * `sync` is the file's marker: 16 random bytes that readers use to find the end of a block.
- * Throws `invalid-argument` when a value does not fit the schema, and names the field.
+ * @param metadata goes into the header, beside `avro.schema` and `avro.codec`.
+ * @param sync the file's marker: 16 random bytes by which readers find the end of a block.
+ * @throws {CDCError} `invalid-argument` if a value does not fit the schema; the message names the field.
  */
 export function writeAvroFile(
   schema: AvroRecord,

@@ -1,40 +1,44 @@
-/**
- * Lower and upper bounds, by which engines skip files that cannot hold what a query asks for. A wrong bound hides
- * rows, so they are computed in the order in which engines compare: strings by their UTF-8 bytes, which is the order
- * of code points and not the order of JavaScript's `<`.
- *
- * Format: https://iceberg.apache.org/spec/#data-file-fields (lower_bounds, upper_bounds)
- */
+// Lower and upper bounds, by which engines skip files that cannot hold what a query asks for. A wrong bound hides rows, so
+// they follow the order in which engines compare: strings by their UTF-8 bytes, which is the order of code points and not
+// that of JavaScript's `<`. Format: https://iceberg.apache.org/spec/#data-file-fields (lower_bounds, upper_bounds)
 
-/** Values that can be bounded. The values of one column are all of one type. */
+/** A value that can be bounded. The values of one column are all of one type. */
 export type Bounded = string | number | bigint
 
-/** `upper` is missing when no short string is known to lie above all values. */
-export type Bounds<T extends Bounded> = { lower: T; upper?: T }
+export interface Bounds<T extends Bounded> {
+  readonly lower: T
+  /** Missing if no string of at most 16 code points sorts after all values. */
+  readonly upper?: T
+}
 
-/** What Iceberg's own writers keep of a string by default: `truncate(16)`, in code points. */
+interface ValueRange<T extends Bounded> {
+  lower: T
+  upper: T
+}
+
+/** Iceberg's own writers keep that many code points of a string by default: `truncate(16)`. */
 const CODE_POINTS_MAX = 16
 const LAST_CODE_POINT = 0x10ffff
 const SURROGATES_FIRST = 0xd800
 const SURROGATES_END = 0xe000
 
-/** The smallest and the largest value, exactly; undefined when all are null. Strings must be well-formed. */
-export function rangeOf<T extends Bounded>(values: readonly (T | null)[]): { lower: T; upper: T } | undefined {
+/** The smallest and the largest value, exactly; undefined if all are null. Strings must be well-formed. */
+export function rangeOf<T extends Bounded>(values: readonly (T | null)[]): ValueRange<T> | undefined {
   let [lower, upper]: (T | undefined)[] = []
   for (const value of values) {
     if (value === null) continue
-    if (typeof value === 'string' && BEHIND_SURROGATES.test(value)) return exactRangeOf(values)
+    if (typeof value === 'string' && ABOVE_D7FF.test(value)) return exactRangeOf(values)
     if (lower === undefined || value < lower) lower = value
     if (upper === undefined || value > upper) upper = value
   }
   return lower === undefined || upper === undefined ? undefined : { lower, upper }
 }
 
-/** Code units are in the order of code points up to here, and JavaScript's own `<` is a third of the price. */
-const BEHIND_SURROGATES = /[\uD800-\uFFFF]/
+/** Below, code units have the order of code points, and JavaScript's own `<` takes a third of the time. */
+const ABOVE_D7FF = /[\uD800-\uFFFF]/
 
-function exactRangeOf<T extends Bounded>(values: readonly (T | null)[]): { lower: T; upper: T } | undefined {
-  let range: { lower: T; upper: T } | undefined
+function exactRangeOf<T extends Bounded>(values: readonly (T | null)[]): ValueRange<T> | undefined {
+  let range: ValueRange<T> | undefined
   for (const value of values) {
     if (value === null) continue
     if (range === undefined) range = { lower: value, upper: value }
@@ -44,7 +48,7 @@ function exactRangeOf<T extends Bounded>(values: readonly (T | null)[]): { lower
   return range
 }
 
-/** Bounds to store for a column: long strings are truncated, the upper one upwards; undefined when all are null. */
+/** Bounds to store for a column: long strings are truncated, the upper one upwards; undefined if all are null. */
 export function boundsOf(values: readonly (string | bigint | null)[]): Bounds<string | bigint> | undefined {
   const range = rangeOf(values)
   if (range === undefined) return undefined
@@ -53,7 +57,7 @@ export function boundsOf(values: readonly (string | bigint | null)[]): Bounds<st
   return upper === undefined ? { lower } : { lower, upper }
 }
 
-/** Orders values as engines do; negative when `left` comes first. */
+/** Orders values as engines do; negative if `left` comes first. */
 export function compareValues(left: Bounded, right: Bounded): number {
   if (typeof left === 'string' && typeof right === 'string') return compareStrings(left, right)
   return left < right ? -1 : Number(left > right)
@@ -87,8 +91,8 @@ function truncateDown(text: string): string {
 }
 
 /**
- * The shortest string of at most 16 code points that sorts after every string with that prefix: the last code point
- * that has a successor is replaced by it, and what follows is dropped. Undefined when all are U+10FFFF.
+ * A string of at most 16 code points that sorts after every string with that prefix: the last code point that has a
+ * successor is replaced by it, and the rest is dropped. Undefined if all are U+10FFFF.
  */
 function truncateUp(text: string): string | undefined {
   const prefix = truncateDown(text)

@@ -1,78 +1,86 @@
-/**
- * A commit, prepared but not done. A fast append: new data files, one manifest of them, and a manifest list that carries
- * all older manifests by reference. Nothing is read and nothing old is rewritten, so the cost of a commit does not
- * grow with the table but for 160 bytes per manifest in the list. Or a rewrite, which says the same rows in other files.
- *
- * The caller stores the files, then commits by putting the metadata in place of the old.
- *
- * Format: https://iceberg.apache.org/spec/#snapshots
- */
+// A commit, prepared but not done. A fast append: new data files, one manifest of them, and a manifest list that carries all
+// older manifests by reference. Nothing is read and nothing old is rewritten, so the cost of a commit does not grow with the
+// table, except by 160 bytes per manifest in the list. Or a rewrite, which stores the same rows in other files. The caller
+// stores the files, and then commits by storing the metadata. Format: https://iceberg.apache.org/spec/#snapshots
+
 import { CDCError } from '../../error.ts'
-import { writeDataFiles } from './data-file.ts'
+import { type DataFile, writeDataFiles } from './data-file.ts'
 import { dataFileEntry, describeManifest, writeManifest, writeManifestList } from './manifest.ts'
 import type { ManifestEntry, ManifestFile } from './manifest.ts'
-import { columnsOf, currentSchema, currentSnapshot, defaultSpec, nextTimestampMs, withSnapshot } from './metadata.ts'
-import type { TableMetadata } from './metadata.ts'
+import {
+  columnsOf,
+  currentSchema,
+  currentSnapshot,
+  defaultSpec,
+  nextSequenceNumber,
+  nextTimestampMs,
+  type TableMetadata,
+  withSnapshot,
+} from './metadata.ts'
 import type { Row } from './schema.ts'
-import { summarize } from './snapshot.ts'
-import type { FileTotals, Snapshot } from './snapshot.ts'
+import { type FileTotals, type Snapshot, type SnapshotSummary, summarize } from './snapshot.ts'
 
 /** A table as the last commit left it. */
-export type Table = {
-  metadata: TableMetadata
+export interface Table {
+  readonly metadata: TableMetadata
   /** The manifests of the current snapshot, newest first; empty in an empty table. */
-  manifests: readonly ManifestFile[]
-  /** Where `metadata` is stored, relative to the location; missing when it never was. */
-  metadataKey?: string
+  readonly manifests: readonly ManifestFile[]
+  /** Where `metadata` is stored, relative to the location; missing if it never was. */
+  readonly metadataKey?: string
 }
 
-export type CommitOptions = {
+export interface CommitOptions {
   /** Goes into the snapshot's summary beside Iceberg's own counters, such as the watermarks. */
-  summary: Readonly<Record<string, string>>
-  nowMs: number
+  readonly summary: Readonly<Record<string, string>>
+  readonly nowMs: number
   /** Makes a new random UUID. It is called about once per file. */
-  uuid: () => string
+  readonly uuid: () => string
   /** Positive and below 2^53, see `snapshotIdFrom`. */
-  snapshotId: number
+  readonly snapshotId: number
 }
 
-/** A file to store before the commit. The key is relative to the table's location. */
-export type NewFile = { key: string; bytes: Uint8Array }
-
-/** A data file, and what a manifest says of it. The sequence number is that of the snapshot that added it. */
-export type ListedFile = Pick<ManifestEntry, 'snapshotId' | 'partition' | 'rows' | 'file'> & {
-  key: string
-  bytes: number
-  sequenceNumber: number
+/** A file to store before the commit. */
+export interface NewFile {
+  /** Relative to the table's location. */
+  readonly key: string
+  readonly bytes: Uint8Array
 }
 
-/** What a rewrite puts in place of what. */
-export type Rewrite = {
-  /** Manifests of the table that go; all their files are in `kept` or `removed`. */
-  manifests: readonly ManifestFile[]
-  kept: readonly ListedFile[]
-  removed: readonly ListedFile[]
+/** A data file, and what a manifest holds about it. */
+export interface ListedFile extends Pick<ManifestEntry, 'snapshotId' | 'partition' | 'rows' | 'file'> {
+  readonly key: string
+  readonly bytes: number
+  /** That of the snapshot that added the file. */
+  readonly sequenceNumber: number
+}
+
+/** Which files replace which. */
+export interface Rewrite {
+  /** Manifests of the table that are replaced; all their files are in `kept` or `removed`. */
+  readonly manifests: readonly ManifestFile[]
+  readonly kept: readonly ListedFile[]
+  readonly removed: readonly ListedFile[]
   /** The removed files' rows. */
-  rows: readonly Row[]
+  readonly rows: readonly Row[]
 }
 
-export type PreparedCommit = {
+export interface PreparedCommit {
   /** Data files first, then the manifest, then the manifest list. */
-  files: NewFile[]
-  /** The new manifest: put it before those of the table's manifests that stay, once the commit is done. */
-  manifest: ManifestFile
-  manifestKey: string
+  readonly files: readonly NewFile[]
+  /** The new manifest: once the commit is done, it comes before those of the table's manifests that stay. */
+  readonly manifest: ManifestFile
+  readonly manifestKey: string
   /** The new data files. */
-  added: ListedFile[]
+  readonly added: readonly ListedFile[]
   /** The table's next metadata: storing it is the commit. */
-  metadata: TableMetadata
+  readonly metadata: TableMetadata
 }
 
 /**
  * Prepares the commit that appends `rows` to a table. It has no effect and may be thrown away.
  *
- * Throws `invalid-argument` when there are no rows, when a value does not fit its column, when the snapshot id is
- * taken, or when `manifests` are not those of the metadata's snapshot.
+ * @throws {CDCError} `invalid-argument` if there are no rows, if a value does not fit its column, if the snapshot id is taken,
+ * or if `manifests` are not those of the metadata's snapshot.
  */
 export function prepareAppend(table: Table, rows: readonly Row[], options: CommitOptions): PreparedCommit {
   if (rows.length === 0) throw new CDCError('invalid-argument', 'prepareAppend: there are no rows; skip the commit')
@@ -80,76 +88,44 @@ export function prepareAppend(table: Table, rows: readonly Row[], options: Commi
 }
 
 /**
- * Prepares a commit that leaves the rows as they are, in other files or under fewer manifests.
+ * Prepares a commit that stores the same rows in other files, or lists the same files in fewer manifests.
  *
- * Throws `invalid-argument` like `prepareAppend`, and where the rows are not as many as those of the removed files.
+ * @throws {CDCError} `invalid-argument` like `prepareAppend`, and if the rows are not as many as those of the removed files.
  */
 export function prepareRewrite(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
   const removedRows = rewrite.removed.reduce((total, { rows }) => total + rows, 0)
   if (removedRows !== rewrite.rows.length)
     throw new CDCError(
       'invalid-argument',
-      `prepareRewrite: the removed files have ${removedRows} rows, and ${rewrite.rows.length} would take their place`,
+      `prepareRewrite: the removed files have ${removedRows} rows, and ${rewrite.rows.length} would replace them`,
     )
   return prepare(table, rewrite, options)
 }
 
 /**
- * Prepares a commit that takes files out of a table, and with them their rows.
+ * Prepares a commit that removes files from a table, and with them their rows.
  *
- * Throws `invalid-argument` like `prepareAppend`.
+ * @throws {CDCError} `invalid-argument` like `prepareAppend`.
  */
-export function prepareRemoval(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
+export function prepareRemoval(table: Table, rewrite: Omit<Rewrite, 'rows'>, options: CommitOptions): PreparedCommit {
   return prepare(table, { ...rewrite, rows: [] }, options)
 }
 
-function prepare(table: Table, { manifests, kept, removed, rows }: Rewrite, options: CommitOptions): PreparedCommit {
+function prepare(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
   checkManifests(table)
   const { metadata } = table
-  const { snapshotId, uuid } = options
+  const { uuid, snapshotId } = options
   const [schema, spec] = [currentSchema(metadata), defaultSpec(metadata)]
-  const sequenceNumber = metadata['last-sequence-number'] + 1
-  const dataFiles = writeDataFiles(rows, { schema, columns: columnsOf(metadata), spec, uuid })
-  const added = dataFiles.map((file): ListedFile => ({
-    key: file.key,
-    partition: file.partition,
-    bytes: file.bytes.length,
-    rows: file.rowCount,
-    snapshotId,
-    sequenceNumber,
-    file: dataFileEntry(file, { location: metadata.location, spec }),
-  }))
-  const entries: ManifestEntry[] = [
-    ...added.map(({ sequenceNumber: _own, ...file }): ManifestEntry => ({ ...file, status: 'added' })),
-    ...kept.map((file): ManifestEntry => ({ ...file, status: 'existing' })),
-    ...removed.map((file): ManifestEntry => ({ ...file, status: 'deleted', snapshotId })),
-  ]
+  const dataFiles = writeDataFiles(rewrite.rows, { schema, columns: columnsOf(metadata), spec, uuid })
+  const added = dataFiles.map((file) => listedFile(file, metadata, snapshotId))
   const commit = uuid()
-  const manifest = prepareManifest(entries, `metadata/${commit}-m0.avro`, table, options)
+  const manifest = prepareManifest(entriesOf(added, rewrite, snapshotId), `metadata/${commit}-m0.avro`, table, options)
   const listKey = `metadata/snap-${snapshotId}-1-${commit}.avro`
-  const parent = currentSnapshot(metadata)
-  const delta = {
-    added: totalsOf(added),
-    deleted: totalsOf(removed),
-    partitions: new Set([...added, ...removed].map((file) => JSON.stringify(file.partition))).size,
-  }
-  const isRemoval = removed.length > 0 && rows.length === 0
-  const operation = isRemoval ? 'delete' : manifests.length === 0 ? 'append' : 'replace'
-  const snapshot: Snapshot = {
-    'snapshot-id': snapshotId,
-    ...(parent && { 'parent-snapshot-id': parent['snapshot-id'] }),
-    'sequence-number': sequenceNumber,
-    'timestamp-ms': nextTimestampMs(metadata, options.nowMs),
-    'manifest-list': `${metadata.location}/${listKey}`,
-    'schema-id': metadata['current-schema-id'],
-    summary: summarize(operation, delta, parent, options.summary),
-  }
-  const gone = new Set(manifests.map((file) => file.manifest_path))
-  const staying = table.manifests.filter((file) => !gone.has(file.manifest_path))
-  const list = writeManifestList([manifest.described, ...staying], {
+  const snapshot = snapshotOf(table, { added, rewrite, listKey }, options)
+  const list = writeManifestList([manifest.described, ...manifestsAfter(table, rewrite)], {
     snapshotId,
     parentSnapshotId: snapshot['parent-snapshot-id'],
-    sequenceNumber,
+    sequenceNumber: snapshot['sequence-number'],
     sync: uuidBytes(uuid()),
   })
   return {
@@ -161,13 +137,33 @@ function prepare(table: Table, { manifests, kept, removed, rows }: Rewrite, opti
   }
 }
 
-/** A manifest that is forgotten takes its rows out of the table, so the counts must agree before we go on. */
+/** A manifest that is left out takes its rows out of the table, so the counts must agree first. */
 function checkManifests({ metadata, manifests }: Table): void {
   const listed = manifests.reduce((total, file) => total + file.added_rows_count + file.existing_rows_count, 0)
   const expected = Number(currentSnapshot(metadata)?.summary['total-records'] ?? 0)
   if (listed === expected) return
   const problem = `the manifests hold ${listed} records, the current snapshot ${expected}`
   throw new CDCError('invalid-argument', `prepareAppend: ${problem}; pass every manifest of the current snapshot`)
+}
+
+function listedFile(file: DataFile, metadata: TableMetadata, snapshotId: number): ListedFile {
+  return {
+    key: file.key,
+    partition: file.partition,
+    bytes: file.bytes.length,
+    rows: file.rowCount,
+    snapshotId,
+    sequenceNumber: nextSequenceNumber(metadata),
+    file: dataFileEntry(file, { location: metadata.location, spec: defaultSpec(metadata) }),
+  }
+}
+
+function entriesOf(added: readonly ListedFile[], { kept, removed }: Rewrite, snapshotId: number): ManifestEntry[] {
+  return [
+    ...added.map(({ sequenceNumber: _own, ...file }): ManifestEntry => ({ ...file, status: 'added' })),
+    ...kept.map((file): ManifestEntry => ({ ...file, status: 'existing' })),
+    ...removed.map((file): ManifestEntry => ({ ...file, status: 'deleted', snapshotId })),
+  ]
 }
 
 function prepareManifest(
@@ -178,16 +174,51 @@ function prepareManifest(
 ): { file: NewFile; described: ManifestFile } {
   const { location } = metadata
   const spec = defaultSpec(metadata)
-  const sync = uuidBytes(uuid())
-  const bytes = writeManifest(entries, { location, schema: currentSchema(metadata), spec, snapshotId, sync })
+  const bytes = writeManifest(entries, { location, schema: currentSchema(metadata), spec, sync: uuidBytes(uuid()) })
   const described = describeManifest(entries, {
     location: `${location}/${key}`,
     lengthBytes: bytes.length,
     spec,
     snapshotId,
-    sequenceNumber: metadata['last-sequence-number'] + 1,
+    sequenceNumber: nextSequenceNumber(metadata),
   })
   return { file: { key, bytes }, described }
+}
+
+/** The manifests of the table that its next snapshot still has. */
+function manifestsAfter(table: Table, { manifests }: Rewrite): ManifestFile[] {
+  const replaced = new Set(manifests.map((file) => file.manifest_path))
+  return table.manifests.filter((file) => !replaced.has(file.manifest_path))
+}
+
+interface Change {
+  readonly added: readonly ListedFile[]
+  readonly rewrite: Rewrite
+  readonly listKey: string
+}
+
+function snapshotOf({ metadata }: Table, { added, rewrite, listKey }: Change, options: CommitOptions): Snapshot {
+  const { removed } = rewrite
+  const parent = currentSnapshot(metadata)
+  const delta = {
+    added: totalsOf(added),
+    deleted: totalsOf(removed),
+    partitions: new Set([...added, ...removed].map((file) => JSON.stringify(file.partition))).size,
+  }
+  return {
+    'snapshot-id': options.snapshotId,
+    ...(parent && { 'parent-snapshot-id': parent['snapshot-id'] }),
+    'sequence-number': nextSequenceNumber(metadata),
+    'timestamp-ms': nextTimestampMs(metadata, options.nowMs),
+    'manifest-list': `${metadata.location}/${listKey}`,
+    'schema-id': metadata['current-schema-id'],
+    summary: summarize(operationOf(rewrite), delta, parent, options.summary),
+  }
+}
+
+function operationOf({ manifests, removed, rows }: Rewrite): SnapshotSummary['operation'] {
+  if (removed.length > 0 && rows.length === 0) return 'delete'
+  return manifests.length === 0 ? 'append' : 'replace'
 }
 
 function totalsOf(files: readonly ListedFile[]): FileTotals {
@@ -197,8 +228,7 @@ function totalsOf(files: readonly ListedFile[]): FileTotals {
 
 /** An Avro file's sync marker is 16 random bytes, and so is a UUID. */
 function uuidBytes(uuid: string): Uint8Array {
-  if (!/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(uuid)) {
-    throw new CDCError('invalid-argument', `prepareAppend: uuid() returned ${uuid}, which is no UUID`)
-  }
+  if (!/^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i.test(uuid))
+    throw new CDCError('invalid-argument', `prepareAppend: uuid() returned ${uuid}, which is not a UUID`)
   return Uint8Array.from(uuid.replaceAll('-', '').match(/../g) ?? [], (hex) => Number.parseInt(hex, 16))
 }

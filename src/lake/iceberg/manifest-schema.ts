@@ -1,9 +1,7 @@
-/**
- * The Avro schemas of manifests and manifest lists in format version 2. Readers find fields by `field-id`, so these
- * numbers are the format; the names of records are those that Iceberg's Java library writes.
- *
- * Format: https://iceberg.apache.org/spec/#manifests, https://iceberg.apache.org/spec/#manifest-lists
- */
+// The Avro schemas of manifests and manifest lists in format version 2. Readers find fields by `field-id`, so these numbers
+// are the format; the names of records are those that Iceberg's Java library writes.
+// Format: https://iceberg.apache.org/spec/#manifests, https://iceberg.apache.org/spec/#manifest-lists
+
 import type { AvroArray, AvroField, AvroPrimitive, AvroRecord, AvroSchema } from './avro.ts'
 import type { PartitionField } from './partition.ts'
 
@@ -78,7 +76,7 @@ function partitionSchema(partition: readonly PartitionField[]): AvroRecord {
   return record('r102', fields)
 }
 
-/** A map from column id to value. Avro's own maps have string keys only, so it is an array of pairs. */
+/** A map from column id to value. Avro's own maps have string keys only, so this is an array of pairs. */
 function columnMap(keyId: number, valueId: number, value: AvroPrimitive): AvroArray {
   const pair = record(`k${keyId}_v${valueId}`, [required(keyId, 'key', 'int'), required(valueId, 'value', value)])
   return { type: 'array', logicalType: 'map', items: pair }

@@ -1,11 +1,8 @@
-/**
- * Manifests list data files with their partitions and metrics; a manifest list lists the manifests of one snapshot.
- * Together they tell an engine which files to read without opening any of them.
- *
- * Format: https://iceberg.apache.org/spec/#manifests, https://iceberg.apache.org/spec/#manifest-lists
- */
-import { writeAvroFile } from './avro.ts'
-import type { AvroRecordValue, AvroValue } from './avro.ts'
+// Manifests list data files with their partitions and metrics; a manifest list lists the manifests of one snapshot.
+// Together they tell an engine which files to read without opening any of them.
+// Format: https://iceberg.apache.org/spec/#manifests, https://iceberg.apache.org/spec/#manifest-lists
+
+import { type AvroRecordValue, type AvroValue, writeAvroFile } from './avro.ts'
 import { rangeOf } from './bounds.ts'
 import type { DataFile } from './data-file.ts'
 import { MANIFEST_FILE, manifestEntrySchema } from './manifest-schema.ts'
@@ -15,83 +12,90 @@ import type { Schema } from './schema.ts'
 import { encodeSingleValue } from './single-value.ts'
 
 /**
- * What a manifest list says of one manifest, named as in the spec. It survives JSON: bounds are kept as values and
- * become bytes only in the manifest list.
+ * What a manifest list holds about one manifest, named as in the spec. It can be stored as JSON: bounds are kept as values,
+ * and become bytes only in the manifest list.
  */
-export type ManifestFile = EntryCounts & {
+export interface ManifestFile extends EntryCounts {
   /** Full location, with the table's. */
-  manifest_path: string
-  manifest_length: number
-  partition_spec_id: number
+  readonly manifest_path: string
+  readonly manifest_length: number
+  readonly partition_spec_id: number
   /** 0 is data; delete files (1) are never written here. */
-  content: 0
-  sequence_number: number
-  min_sequence_number: number
-  added_snapshot_id: number
+  readonly content: 0
+  readonly sequence_number: number
+  readonly min_sequence_number: number
+  readonly added_snapshot_id: number
   /** One summary per field of the partition spec, in its order. */
-  partitions: FieldSummary[]
+  readonly partitions: readonly FieldSummary[]
 }
 
-type EntryCounts = {
-  added_files_count: number
-  existing_files_count: number
-  deleted_files_count: number
-  added_rows_count: number
-  existing_rows_count: number
-  deleted_rows_count: number
+interface EntryCounts {
+  readonly added_files_count: number
+  readonly existing_files_count: number
+  readonly deleted_files_count: number
+  readonly added_rows_count: number
+  readonly existing_rows_count: number
+  readonly deleted_rows_count: number
 }
 
-/** Bounds are null when every value is null. */
-type FieldSummary = {
-  contains_null: boolean
-  lower_bound: PartitionValue
-  upper_bound: PartitionValue
+/** Bounds are null if every value is null. */
+interface FieldSummary {
+  readonly contains_null: boolean
+  readonly lower_bound: PartitionValue
+  readonly upper_bound: PartitionValue
 }
 
-/** What a manifest says of its table. */
-export type ManifestOptions = {
-  location: string
-  schema: Schema
-  spec: PartitionSpec
-  snapshotId: number
-  sync: Uint8Array
+/** What a manifest holds about its table. */
+export interface ManifestOptions {
+  readonly location: string
+  readonly schema: Schema
+  readonly spec: PartitionSpec
+  readonly sync: Uint8Array
 }
 
-/** What a manifest list says of its snapshot. */
-export type ManifestListOptions = {
-  snapshotId: number
-  parentSnapshotId: number | undefined
-  sequenceNumber: number
-  sync: Uint8Array
+/** What a manifest list holds about its snapshot. */
+export interface ManifestListOptions {
+  readonly snapshotId: number
+  readonly parentSnapshotId: number | undefined
+  readonly sequenceNumber: number
+  readonly sync: Uint8Array
 }
 
-/** What a snapshot does with a file: it was there before, is new, or is there no more. */
+/** What describes a manifest beside its entries. */
+export interface ManifestFacts {
+  readonly location: string
+  readonly lengthBytes: number
+  readonly spec: PartitionSpec
+  readonly snapshotId: number
+  readonly sequenceNumber: number
+}
+
+/** What a snapshot does with a file: it was there before, is added, or is deleted. */
 const STATUS = { existing: 0, added: 1, deleted: 2 } as const
 
 /** A file in a manifest. */
-export type ManifestEntry = {
-  status: keyof typeof STATUS
-  /** The snapshot that added the file; of a deleted one, the snapshot that deletes it. */
-  snapshotId: number
-  /** The sequence number of the snapshot that added the file; missing where that is this one. */
-  sequenceNumber?: number
-  partition: readonly PartitionValue[]
-  rows: number
-  /** What the manifest says of the file. */
-  file: AvroRecordValue
+export interface ManifestEntry {
+  readonly status: keyof typeof STATUS
+  /** The snapshot that added the file; for a deleted file, the snapshot that deletes it. */
+  readonly snapshotId: number
+  /** The sequence number of the snapshot that added the file; missing if that is this one. */
+  readonly sequenceNumber?: number
+  readonly partition: readonly PartitionValue[]
+  readonly rows: number
+  /** What the manifest holds about the file. */
+  readonly file: AvroRecordValue
 }
 
 const DATA_FILE = 0
 const UNSORTED = 0
 
-/** Writes a manifest. Its entries are those of the files that `describeManifest` is given. */
-export function writeManifest(files: readonly ManifestEntry[], options: ManifestOptions): Uint8Array {
-  const { schema, spec, sync } = options
+/** Writes a manifest of the files that `describeManifest` is given. */
+export function writeManifest(files: readonly ManifestEntry[], { schema, spec, sync }: ManifestOptions): Uint8Array {
   const entries = files.map(({ status, snapshotId, sequenceNumber, file }) => ({
     status: STATUS[status],
     snapshot_id: snapshotId,
-    // Of a new file they are left null on purpose: readers take the manifest list's, so that a manifest can be kept
-    // when the commit has to be tried again with a later number.
+    // Null for an added file, on purpose: readers take the manifest list's number, so that a manifest remains valid if its
+    // commit is tried again with a later number.
     sequence_number: sequenceNumber ?? null,
     file_sequence_number: sequenceNumber ?? null,
     data_file: file,
@@ -107,7 +111,7 @@ export function writeManifest(files: readonly ManifestEntry[], options: Manifest
   return writeAvroFile(manifestEntrySchema(spec.fields), entries, metadata, sync)
 }
 
-/** What a manifest says of a data file. */
+/** What a manifest holds about a data file. */
 export function dataFileEntry(
   file: DataFile,
   { location, spec }: Pick<ManifestOptions, 'location' | 'spec'>,
@@ -123,6 +127,8 @@ export function dataFileEntry(
     column_sizes: columnMap(columns, ({ sizeBytes }) => sizeBytes),
     value_counts: columnMap(columns, ({ valueCount }) => valueCount),
     null_value_counts: columnMap(columns, ({ nullCount }) => nullCount),
+    // No column holds floats. Other writers leave the map empty too, and not out.
+    nan_value_counts: [],
     lower_bounds: columnMap(columns, ({ bounds }) => bounds && encodeSingleValue(bounds.lower)),
     upper_bounds: columnMap(columns, ({ bounds }) =>
       bounds?.upper === undefined ? undefined : encodeSingleValue(bounds.upper),
@@ -144,10 +150,7 @@ function columnMap(
 }
 
 /** Describes a manifest for the manifest list. */
-export function describeManifest(
-  files: readonly ManifestEntry[],
-  manifest: { location: string; lengthBytes: number; spec: PartitionSpec; snapshotId: number; sequenceNumber: number },
-): ManifestFile {
+export function describeManifest(files: readonly ManifestEntry[], manifest: ManifestFacts): ManifestFile {
   const live = files.filter(({ status }) => status !== 'deleted')
   const sequenceNumbers = live.map(({ sequenceNumber = manifest.sequenceNumber }) => sequenceNumber)
   return {
@@ -186,7 +189,7 @@ function fieldSummary(values: readonly PartitionValue[]): FieldSummary {
   }
 }
 
-/** Writes the list of all manifests of a snapshot: the new one and those carried over from its parent. */
+/** Writes the list of all manifests of a snapshot: the new one, and those carried over from its parent. */
 export function writeManifestList(manifests: readonly ManifestFile[], options: ManifestListOptions): Uint8Array {
   const { snapshotId, parentSnapshotId, sequenceNumber, sync } = options
   // The spec asks for no metadata here; Iceberg's own libraries write these four, so we do as well.
@@ -203,6 +206,8 @@ export function writeManifestList(manifests: readonly ManifestFile[], options: M
 function encodeSummary({ contains_null, lower_bound, upper_bound }: FieldSummary): AvroRecordValue {
   return {
     contains_null,
+    // A partition is a string or a date, so never NaN. Optional in the spec, but Spark's all_manifests fails without it.
+    contains_nan: false,
     lower_bound: lower_bound === null ? null : encodeSingleValue(lower_bound),
     upper_bound: upper_bound === null ? null : encodeSingleValue(upper_bound),
   }

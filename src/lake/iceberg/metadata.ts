@@ -1,71 +1,76 @@
-/**
- * Table metadata: the JSON file at the root of a table. Whoever replaces it atomically has committed.
- * Everything here is a pure function from one metadata to the next.
- *
- * Format: https://iceberg.apache.org/spec/#table-metadata
- */
+// Table metadata: the JSON file that describes a table. Storing the next one, if nobody else has, is what commits.
+// Everything here is a pure function from one metadata to the next. Format: https://iceberg.apache.org/spec/#table-metadata
+
 import { CDCError } from '../../error.ts'
-import { createPartitionSpec } from './partition.ts'
-import type { PartitionField, PartitionSpec } from './partition.ts'
-import { createSchema } from './schema.ts'
-import type { Column, Schema } from './schema.ts'
+import { createPartitionSpec, type PartitionField, type PartitionSpec } from './partition.ts'
+import { type Column, createSchema, type Schema } from './schema.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** Format version 2, spelled as in the spec. Times are milliseconds since 1970. */
-export type TableMetadata = {
-  'format-version': 2
-  'table-uuid': string
+export interface TableMetadata {
+  readonly 'format-version': 2
+  readonly 'table-uuid': string
   /** The table's root, such as `s3://lake/cdc/events`: no slash at the end. */
-  location: string
-  'last-sequence-number': number
-  'last-updated-ms': number
-  'last-column-id': number
-  schemas: Schema[]
-  'current-schema-id': number
-  'partition-specs': PartitionSpec[]
-  'default-spec-id': number
-  'last-partition-id': number
-  'sort-orders': { 'order-id': number; fields: never[] }[]
-  'default-sort-order-id': number
-  properties: Record<string, string>
+  readonly location: string
+  readonly 'last-sequence-number': number
+  readonly 'last-updated-ms': number
+  readonly 'last-column-id': number
+  readonly schemas: readonly Schema[]
+  readonly 'current-schema-id': number
+  readonly 'partition-specs': readonly PartitionSpec[]
+  readonly 'default-spec-id': number
+  readonly 'last-partition-id': number
+  readonly 'sort-orders': readonly { readonly 'order-id': number; readonly fields: never[] }[]
+  readonly 'default-sort-order-id': number
+  readonly properties: Readonly<Record<string, string>>
   /** Missing until the first snapshot. */
-  'current-snapshot-id'?: number
-  refs: Record<string, SnapshotRef>
-  snapshots: Snapshot[]
-  'snapshot-log': { 'snapshot-id': number; 'timestamp-ms': number }[]
-  'metadata-log': { 'metadata-file': string; 'timestamp-ms': number }[]
+  readonly 'current-snapshot-id'?: number
+  readonly refs: Readonly<Record<string, SnapshotRef>>
+  readonly snapshots: readonly Snapshot[]
+  /** Files with statistics. We write none, but the fields, as Iceberg's other writers do. */
+  readonly statistics: readonly unknown[]
+  readonly 'partition-statistics': readonly unknown[]
+  readonly 'snapshot-log': readonly { readonly 'snapshot-id': number; readonly 'timestamp-ms': number }[]
+  readonly 'metadata-log': readonly { readonly 'metadata-file': string; readonly 'timestamp-ms': number }[]
 }
 
 /** A name for a snapshot. `main` is the branch that queries read. */
-type SnapshotRef = { 'snapshot-id': number; type: 'branch' | 'tag' }
-
-export type CreateTableOptions = {
-  location: string
-  columns: readonly Column[]
-  partition: readonly PartitionField[]
-  uuid: string
-  nowMs: number
-  properties?: Readonly<Record<string, string>>
+interface SnapshotRef {
+  readonly 'snapshot-id': number
+  readonly type: 'branch' | 'tag'
 }
 
-// Iceberg numbers partition fields from 1000, so a table without any has used 999.
+export interface CreateTableOptions {
+  readonly location: string
+  readonly columns: readonly Column[]
+  readonly partition: readonly PartitionField[]
+  readonly uuid: string
+  readonly nowMs: number
+  readonly properties?: Readonly<Record<string, string>>
+}
+
+/** Iceberg numbers partition fields from 1000, so a table without any has used 999. */
 const PARTITION_ID_BEFORE_FIRST = 999
 // Names and default: https://iceberg.apache.org/docs/latest/configuration/#write-properties
 const METRICS_OF_COLUMN = 'write.metadata.metrics.column.'
 const PREVIOUS_VERSIONS_MAX = 'write.metadata.previous-versions-max'
 const PREVIOUS_VERSIONS_MAX_DEFAULT = 100
 
+const NO_STATISTICS = { statistics: [], 'partition-statistics': [] } as const
+
 /**
  * Makes the metadata of a new, empty table. Columns without bounds are recorded as Iceberg's property
  * `write.metadata.metrics.column.<name>=counts`, which other writers obey too.
  *
- * Throws `invalid-argument` when columns, partition or location contradict the spec.
+ * @throws {CDCError} `invalid-argument` if columns, partition or location contradict the spec.
  */
 export function createTableMetadata(options: CreateTableOptions): TableMetadata {
   const { location, columns, partition, uuid, nowMs, properties } = options
-  if (location === '' || location.endsWith('/')) {
-    throw new CDCError('invalid-argument', 'createTableMetadata: location must be given, without a slash at its end')
-  }
+  if (location === '' || location.endsWith('/'))
+    throw new CDCError(
+      'invalid-argument',
+      `createTableMetadata: the location "${location}" must not be empty or end with a slash`,
+    )
   const schema = createSchema(columns)
   return {
     'format-version': 2,
@@ -88,14 +93,17 @@ export function createTableMetadata(options: CreateTableOptions): TableMetadata 
     },
     refs: {},
     snapshots: [],
+    ...NO_STATISTICS,
     'snapshot-log': [],
     'metadata-log': [],
   }
 }
 
 /**
- * The table with columns that it does not have yet. Files that lack a column are read as if it were null, so an added one
- * must not be required. Throws `invalid-argument` where it is, or where a column's id has another name or type here.
+ * Adds the columns that the table does not have yet. In files without a column its value is null, so a column that is added
+ * must not be required.
+ *
+ * @throws {CDCError} `invalid-argument` if it is required, or if the table has a column of that id with another name or type.
  */
 export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]): TableMetadata {
   const { fields } = currentSchema(metadata)
@@ -103,7 +111,7 @@ export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]
   for (const { id, name, type, required } of columns) {
     const field = fields.find((candidate) => candidate.id === id)
     if (field === undefined ? required : field.name !== name || field.type !== type)
-      throw new CDCError('invalid-argument', `evolveSchema: column ${name} with id ${id} does not fit the table`)
+      throw new CDCError('invalid-argument', `evolveSchema: column ${name} (id ${id}) does not fit the table`)
   }
   if (added.length === 0) return metadata
   const known = columnsOf(metadata)
@@ -120,7 +128,7 @@ export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]
   }
 }
 
-/** Properties that keep what a schema does not say of its columns. */
+/** Properties for what a schema does not hold about its columns. */
 function metricsOf(columns: readonly Column[]): Record<string, string> {
   const unbounded = columns.filter((column) => column.bounds === false)
   return Object.fromEntries(unbounded.map((column) => [METRICS_OF_COLUMN + column.name, 'counts']))
@@ -141,7 +149,7 @@ export function defaultSpec(metadata: TableMetadata): PartitionSpec {
   return spec
 }
 
-/** The columns that `createTableMetadata` was given, from the current schema and the properties. */
+/** The table's columns, from the current schema and the properties. */
 export function columnsOf(metadata: TableMetadata): Column[] {
   return currentSchema(metadata).fields.map((field) => {
     const isUnbounded = metadata.properties[METRICS_OF_COLUMN + field.name] === 'counts'
@@ -149,31 +157,47 @@ export function columnsOf(metadata: TableMetadata): Column[] {
   })
 }
 
-/** The snapshot that queries read; undefined in an empty table. */
+/** The snapshot that queries read; none in an empty table. */
 export function currentSnapshot(metadata: TableMetadata): Snapshot | undefined {
   return metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
 }
 
+/** The sequence number of the next snapshot. */
+export function nextSequenceNumber(metadata: TableMetadata): number {
+  return metadata['last-sequence-number'] + 1
+}
+
 /**
- * The time of the next change: now, but never before the last one. Readers refuse a table whose logs run backwards,
- * and clocks do step back.
+ * The time of the next change: now, but never before the last change. Readers refuse a table whose logs run backwards, and
+ * clocks do step back.
  */
 export function nextTimestampMs(metadata: TableMetadata, nowMs: number): number {
   return Math.max(nowMs, metadata['last-updated-ms'])
 }
 
 /**
+ * The key, relative to the table's root, of a file that the table names by its full path.
+ *
+ * @throws {CDCError} `invalid-config` if the file lies outside of the table.
+ */
+export function keyBelow(location: string, path: string): string {
+  if (path.startsWith(`${location}/`)) return path.slice(location.length + 1)
+  throw new CDCError('invalid-config', `lake: ${path} lies outside of the table at ${location}`)
+}
+
+/**
  * Makes a new snapshot the current one, on the branch `main`.
  *
- * `metadataKey` is the key, relative to the location, of the file that holds `metadata`; it goes into the metadata
- * log. Without it the log stays as it is, which is right when `metadata` was never stored.
- * Throws `invalid-argument` when the snapshot's id is taken, or its sequence number is not the next.
+ * @param metadataKey where `metadata` is stored, relative to the location: it goes into the metadata log. Missing if it was
+ * never stored; then the log stays as it is.
+ * @throws {CDCError} `invalid-argument` if the snapshot's id is taken, or its sequence number is not the next.
  */
 export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot, metadataKey?: string): TableMetadata {
   checkNext(metadata, snapshot)
   const id = snapshot['snapshot-id']
   const timestampMs = nextTimestampMs(metadata, snapshot['timestamp-ms'])
   return {
+    ...NO_STATISTICS, // Tables of earlier versions lack them.
     ...metadata,
     'last-sequence-number': snapshot['sequence-number'],
     'last-updated-ms': timestampMs,
@@ -185,10 +209,7 @@ export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot, metada
   }
 }
 
-/**
- * Forgets all but the newest snapshots. In a table that only appends, the newest one still reads every file, so what is
- * given up is time travel.
- */
+/** Forgets all but the newest snapshots. No row is lost, as the current one reads every live file; time travel is. */
 export function keepSnapshots(metadata: TableMetadata, maxSnapshots: number): TableMetadata {
   const snapshots = metadata.snapshots.slice(-maxSnapshots)
   const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
@@ -198,15 +219,12 @@ export function keepSnapshots(metadata: TableMetadata, maxSnapshots: number): Ta
 
 function checkNext(metadata: TableMetadata, snapshot: Snapshot): void {
   const id = snapshot['snapshot-id']
-  if (!Number.isSafeInteger(id) || id <= 0) {
+  if (!Number.isSafeInteger(id) || id <= 0)
     throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is not a positive integer below 2^53`)
-  }
-  if (metadata.snapshots.some((other) => other['snapshot-id'] === id)) {
+  if (metadata.snapshots.some((other) => other['snapshot-id'] === id))
     throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is taken; draw another one`)
-  }
-  if (snapshot['sequence-number'] !== metadata['last-sequence-number'] + 1) {
+  if (snapshot['sequence-number'] !== nextSequenceNumber(metadata))
     throw new CDCError('invalid-argument', `withSnapshot: sequence number ${snapshot['sequence-number']} is not next`)
-  }
 }
 
 function nextMetadataLog(metadata: TableMetadata, metadataKey: string | undefined): TableMetadata['metadata-log'] {

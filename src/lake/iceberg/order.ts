@@ -1,7 +1,9 @@
+// The order of rows in a file.
+
 import { compareValues } from './bounds.ts'
 import type { Row } from './schema.ts'
 
-/** Orders rows by some columns, as engines order values; null comes first. */
+/** Compares rows by some columns, as engines order values; null comes first. */
 export function compareRows(columns: readonly string[]): (a: Row, b: Row) => number {
   return (a, b) => {
     for (const column of columns) {

@@ -1,34 +1,29 @@
-/**
- * Rows to Parquet, as Iceberg wants it: field ids on the columns, zstd, and metrics of each column for the manifest.
- *
- * Format: https://iceberg.apache.org/spec/#parquet
- */
+// Rows to Parquet as Iceberg requires it, with field ids on the columns, and back; and the metrics of each column for the
+// manifest. Format: https://iceberg.apache.org/spec/#parquet
+
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { parquetReadObjects } from 'hyparquet'
-import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
-import type { SchemaElement } from 'hyparquet-writer'
-import { boundsOf } from './bounds.ts'
-import type { Bounds } from './bounds.ts'
-import { readValue } from './schema.ts'
-import type { Column, ColumnType, Row, Value } from './schema.ts'
+import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
+import { type Bounds, boundsOf } from './bounds.ts'
+import { type Column, type ColumnType, readValue, type Row, type Value } from './schema.ts'
 
-export type ParquetFile = {
-  bytes: Uint8Array
-  rowCount: number
-  columns: ColumnMetrics[]
+export interface ParquetFile {
+  readonly bytes: Uint8Array
+  readonly rowCount: number
+  readonly columns: readonly ColumnMetrics[]
   /** Where each row group begins in the file, in bytes: engines split their work there. */
-  splitOffsets: number[]
+  readonly splitOffsets: number[]
 }
 
-export type ColumnMetrics = {
-  columnId: number
+export interface ColumnMetrics {
+  readonly columnId: number
   /** Size of the column's pages in the file, compressed. */
-  sizeBytes: number
+  readonly sizeBytes: number
   /** How many values there are, nulls included. */
-  valueCount: number
-  nullCount: number
-  /** Missing when all values are null, or when the column keeps no bounds. */
-  bounds?: Bounds<string | bigint>
+  readonly valueCount: number
+  readonly nullCount: number
+  /** Missing if all values are null, or if the column keeps no bounds. */
+  readonly bounds?: Bounds<string | bigint>
 }
 
 const ROWS_PER_GROUP = 100_000
@@ -43,7 +38,7 @@ const PHYSICAL_TYPES: Record<ColumnType, Pick<SchemaElement, 'type' | 'converted
   },
 }
 
-/** Writes rows as one Parquet file. Throws `invalid-argument` when a value does not fit its column. */
+/** Writes rows as one Parquet file. @throws {CDCError} `invalid-argument` if a value does not fit its column. */
 export function writeParquet(columns: readonly Column[], rows: readonly Row[]): ParquetFile {
   const values = columns.map((column) => rows.map((row) => readValue(column, row)))
   const out = new ByteWriter()
@@ -56,18 +51,20 @@ export function writeParquet(columns: readonly Column[], rows: readonly Row[]): 
     compressors: { ZSTD: zstdCompressSync },
   })
   const columnData = columns.map(({ name, bounds }, i) => ({ name, data: values[i] ?? [], statistics: bounds ?? true }))
-  // Neither call has anything to wait for: only a writer with an asynchronous flush makes them return promises.
+  // There is nothing to await: the two return promises only if the writer's flush does.
   void writer.write({ columnData, rowGroupSize: ROWS_PER_GROUP })
+  // Other writers store where a row group begins, and readers of the JVM split files by it; hyparquet-writer leaves it out.
+  for (const group of writer.row_groups) group.file_offset = group.columns[0]?.file_offset ?? 0n
   void writer.finish()
   return {
     bytes: out.getBytes(),
     rowCount: rows.length,
     columns: columns.map((column, i) => columnMetrics(column, values[i] ?? [], columnSize(writer, i))),
-    splitOffsets: writer.row_groups.map((group) => Number(group.columns[0]?.file_offset ?? 0)),
+    splitOffsets: writer.row_groups.map(({ file_offset }) => Number(file_offset)),
   }
 }
 
-/** Reads the rows of a file that `writeParquet` wrote, all columns or some, with their values as they were written. */
+/** Reads the rows of a file that `writeParquet` made, all columns or some, with the values as they were written. */
 export async function readParquet(file: ArrayBuffer, columns?: readonly string[]): Promise<Row[]> {
   const rows = await parquetReadObjects({
     file,

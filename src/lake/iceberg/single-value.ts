@@ -1,15 +1,13 @@
-/**
- * Iceberg's binary form of a single value, in which manifests keep bounds.
- *
- * Format: https://iceberg.apache.org/spec/#binary-single-value-serialization
- */
+// Iceberg's binary form of a single value, in which manifests keep bounds.
+// Format: https://iceberg.apache.org/spec/#binary-single-value-serialization
+
 import type { Bounded } from './bounds.ts'
 
 const encoder = new TextEncoder()
 
 /**
- * Encodes one value. The JavaScript type tells the Iceberg type: a string is a `string` (UTF-8 without a length), a
- * number a `date` (days since 1970, 4 bytes little-endian), a bigint a `long` or `timestamptz` (8 bytes little-endian).
+ * Encodes a value by its JavaScript type: a string as a `string` (UTF-8 without a length), a number as a `date` (days since
+ * 1970, 4 bytes little-endian), a bigint as a `long` or `timestamptz` (8 bytes little-endian).
  */
 export function encodeSingleValue(value: Bounded): Uint8Array {
   if (typeof value === 'string') return encoder.encode(value)

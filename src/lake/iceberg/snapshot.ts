@@ -1,29 +1,32 @@
-/**
- * Snapshots: the states that a table went through. Each has an id and a summary of what it changed.
- *
- * Format: https://iceberg.apache.org/spec/#snapshots, https://iceberg.apache.org/spec/#optional-snapshot-summary-fields
- */
+// Snapshots: the states that a table went through. Each has an id, and a summary of what it changed.
+// Format: https://iceberg.apache.org/spec/#snapshots, https://iceberg.apache.org/spec/#optional-snapshot-summary-fields
+
 import { CDCError } from '../../error.ts'
 
-export type Snapshot = {
-  'snapshot-id': number
-  'parent-snapshot-id'?: number
-  'sequence-number': number
-  'timestamp-ms': number
+export interface Snapshot {
+  readonly 'snapshot-id': number
+  readonly 'parent-snapshot-id'?: number
+  readonly 'sequence-number': number
+  readonly 'timestamp-ms': number
   /** Full location of the manifest list. */
-  'manifest-list': string
-  'schema-id': number
-  summary: SnapshotSummary
+  readonly 'manifest-list': string
+  readonly 'schema-id': number
+  readonly summary: SnapshotSummary
 }
 
-/** Strings only, numbers too: `operation`, Iceberg's counters, and whatever the writer adds. */
-export type SnapshotSummary = { operation: 'append' | 'delete' | 'replace'; [name: string]: string }
+/** Iceberg's counters, and what the writer adds. All values are strings, numbers too. */
+export interface SnapshotSummary {
+  readonly [name: string]: string
+  readonly operation: 'append' | 'delete' | 'replace'
+}
 
 const SNAPSHOT_ID_MASK = (1n << 53n) - 1n
 
 /**
- * Makes a snapshot id from 8 random bytes. Iceberg's ids are positive longs; ours stay below 2^53, so that they
- * survive JSON in every language, JavaScript included. Throws `invalid-argument` when there are fewer bytes.
+ * Makes a snapshot id from 8 random bytes. Iceberg's ids are positive longs; ours stay below 2^53, so that JSON carries
+ * them exactly in every language, JavaScript included.
+ *
+ * @throws {CDCError} `invalid-argument` if there are fewer bytes.
  */
 export function snapshotIdFrom(random: Uint8Array): number {
   if (random.length < 8) throw new CDCError('invalid-argument', 'snapshotIdFrom: 8 random bytes are needed')
@@ -31,15 +34,24 @@ export function snapshotIdFrom(random: Uint8Array): number {
   return Number(bits & SNAPSHOT_ID_MASK) || 1
 }
 
-/** Files that a snapshot adds or takes away. */
-export type FileTotals = { files: number; records: number; bytes: number }
+/** Files that a snapshot adds or removes. */
+export interface FileTotals {
+  readonly files: number
+  readonly records: number
+  readonly bytes: number
+}
 
-/** What a snapshot does to the table. */
-export type TableDelta = { added: FileTotals; deleted: FileTotals; partitions: number }
+/** What a snapshot changes in the table. */
+export interface TableDelta {
+  readonly added: FileTotals
+  readonly deleted: FileTotals
+  readonly partitions: number
+}
 
 /**
- * Summarises a snapshot: what it adds and takes away, and the table's totals, which are the parent's plus that.
- * `extra` goes in as well, but cannot replace what is counted here.
+ * Summarises a snapshot: what it adds and removes, and the table's totals, which are the parent's plus that.
+ *
+ * @param extra goes in as well, but cannot replace what is counted here.
  */
 export function summarize(
   operation: SnapshotSummary['operation'],

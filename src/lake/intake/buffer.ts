@@ -1,18 +1,20 @@
-// What is durable here and not in the table yet: parts in the order of their coming, and those that are held back because
+// What is durable here and not yet in the table: chunks in the order in which they came, and runs that are held back because
 // LSNs before them are missing.
 
 import type { EventRecord } from '../../event/record.ts'
-import type { Log, Part, Run } from './intake.ts'
+import type { LogKey } from '../log.ts'
+import type { Chunk } from './chunks.ts'
 import { type LSNRange, unite } from './ranges.ts'
+import type { Run } from './runs.ts'
 
-/** A part of the buffer, from its beginning, that one commit brings into the table. */
+/** The oldest rows of the buffer, which one commit brings into the table. */
 export interface Slice {
   readonly throughSeq: number
-  /** Of the events with a place in a log, which ones they are. */
+  /** Those of its events that have a place in a log. */
   readonly runs: readonly Run[]
 }
 
-/** How much of the buffer goes into one commit: at least one part. */
+/** How much of the buffer goes into one commit: at least one row. */
 export interface SliceLimits {
   readonly maxCommitEvents: number
   readonly maxCommitBytes: number
@@ -23,18 +25,22 @@ export interface Amount {
   readonly bytes: number
 }
 
+type AmountRow = { events: number; bytes: number }
+
+type HeldRow = AmountRow & { records: string; log: LogKey; first: number; last: number; takenMs: number }
+
 const NOTHING: Amount = { events: 0, bytes: 0 }
 
 export class Buffer {
   readonly #sql: SqlStorage
   /** What waits to be committed, and what is held back. */
   #amounts = { lake_buffer: NOTHING, lake_held: NOTHING }
-  /** Which LSNs wait to be committed, log by log. */
-  #waiting = new Map<Log, LSNRange[]>()
+  /** The LSNs that wait to be committed, by log. */
+  #waiting = new Map<LogKey, LSNRange[]>()
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
-    this.measure()
+    this.recount()
   }
 
   /** What waits to be committed. */
@@ -47,14 +53,14 @@ export class Buffer {
     return this.#amounts.lake_held
   }
 
-  /** Reads it all anew: when the object wakes, and where a transaction was rolled back. */
-  measure(): void {
+  /** Counts what is stored: when the object wakes, and after a transaction was rolled back. */
+  recount(): void {
     this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
-    this.#measureWaiting()
+    this.#findWaiting()
   }
 
-  /** Keeps records that are to be committed. @param runs which LSNs of which logs they are. */
-  add({ events, bytes, records }: Part, runs: readonly Run[], nowMs: number): void {
+  /** Keeps records that are to be committed. @param runs those of them that have a place in a log. */
+  add({ events, bytes, records }: Chunk, runs: readonly Run[], nowMs: number): void {
     this.#sql.exec(
       'INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records) VALUES (?, ?, ?, ?, ?)',
       nowMs,
@@ -67,7 +73,8 @@ export class Buffer {
     this.#count('lake_buffer', { events, bytes }, 1)
   }
 
-  hold({ events, bytes, records }: Part, { log, first, last }: Run, nowMs: number): void {
+  /** Keeps a run that must wait for LSNs before it. */
+  hold({ events, bytes, records }: Chunk, { log, first, last }: Run, nowMs: number): void {
     this.#sql.exec(
       `INSERT INTO lake_held (taken_ms, log, first_lsn, last_lsn, events, bytes, records) VALUES (?, ?, ?, ?, ?, ?, ?)`,
       nowMs,
@@ -82,12 +89,12 @@ export class Buffer {
   }
 
   /** The LSNs of a log that wait to be committed. */
-  waiting(log: Log): readonly LSNRange[] {
+  waiting(log: LogKey): readonly LSNRange[] {
     return this.#waiting.get(log) ?? []
   }
 
   /** The runs of a log that are held back. */
-  held(log: Log): (LSNRange & { readonly seq: number })[] {
+  held(log: LogKey): (LSNRange & { readonly seq: number })[] {
     if (this.heldAmount.events === 0) return []
     return this.#sql
       .exec<{ seq: number; first: number; last: number }>(
@@ -97,10 +104,10 @@ export class Buffer {
       .toArray()
   }
 
-  /** Lets a run go that was held back. */
+  /** Lets a run that was held back be committed. */
   release({ seq }: { readonly seq: number }): void {
     const [run] = this.#sql
-      .exec<Part & Record<string, SqlStorageValue> & { log: Log; first: number; last: number; takenMs: number }>(
+      .exec<HeldRow>(
         `DELETE FROM lake_held WHERE seq = ?
          RETURNING log, first_lsn AS first, last_lsn AS last, taken_ms AS takenMs, events, bytes, records`,
         seq,
@@ -119,27 +126,27 @@ export class Buffer {
     return row
   }
 
-  /** The oldest part of the buffer within the limits, or nothing where it is empty. */
+  /** The oldest rows within the limits; nothing if the buffer is empty. */
   nextSlice({ maxCommitEvents, maxCommitBytes }: SliceLimits): Slice | undefined {
     let [throughSeq, events, bytes] = [0, 0, 0]
     const select = 'SELECT seq, events, bytes FROM lake_buffer ORDER BY seq'
-    for (const part of this.#sql.exec<{ seq: number; events: number; bytes: number }>(select)) {
-      events += part.events
-      bytes += part.bytes
+    for (const row of this.#sql.exec<AmountRow & { seq: number }>(select)) {
+      events += row.events
+      bytes += row.bytes
       if (throughSeq > 0 && (events > maxCommitEvents || bytes > maxCommitBytes)) break
-      throughSeq = part.seq
+      throughSeq = row.seq
     }
     return throughSeq === 0 ? undefined : { throughSeq, runs: this.runs(throughSeq) }
   }
 
-  /** The records up to a row of the buffer, part by part. */
-  *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: EventRecord[] }> {
+  /** The records up to a row of the buffer, row by row. */
+  *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: readonly EventRecord[] }> {
     const select = 'SELECT taken_ms AS takenMs, records FROM lake_buffer WHERE seq <= ? ORDER BY seq'
     for (const { takenMs, records } of this.#sql.exec<{ takenMs: number; records: string }>(select, throughSeq))
       yield { takenMs, records: JSON.parse(records) as EventRecord[] }
   }
 
-  /** The runs of the buffer up to a row of it. */
+  /** The runs up to a row of the buffer. */
   runs(throughSeq: number): Run[] {
     return [...this.#runs(throughSeq)]
   }
@@ -147,18 +154,18 @@ export class Buffer {
   /** Empties the buffer up to a row of it. @returns how many events that were. */
   drop(throughSeq: number): number {
     const dropped = this.#sql
-      .exec<{ events: number; bytes: number }>(
+      .exec<AmountRow>(
         'SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM lake_buffer WHERE seq <= ?',
         throughSeq,
       )
       .one()
     this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
     this.#count('lake_buffer', dropped, -1)
-    this.#measureWaiting()
+    this.#findWaiting()
     return dropped.events
   }
 
-  #measureWaiting(): void {
+  #findWaiting(): void {
     this.#waiting = new Map()
     for (const run of this.#runs(Number.MAX_SAFE_INTEGER)) this.#wait(run)
   }
@@ -179,9 +186,7 @@ export class Buffer {
 
   #measure(table: 'lake_buffer' | 'lake_held'): Amount {
     return this.#sql
-      .exec<{ events: number; bytes: number }>(
-        `SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM ${table}`,
-      )
+      .exec<AmountRow>(`SELECT coalesce(sum(events), 0) AS events, coalesce(sum(bytes), 0) AS bytes FROM ${table}`)
       .one()
   }
 }
@@ -191,5 +196,5 @@ function encodeRuns(runs: readonly Run[]): string {
 }
 
 function decodeRuns(json: string): Run[] {
-  return (JSON.parse(json) as [Log, number, number][]).map(([log, first, last]) => ({ log, first, last }))
+  return (JSON.parse(json) as [LogKey, number, number][]).map(([log, first, last]) => ({ log, first, last }))
 }

@@ -1,202 +1,208 @@
-// What the lake makes of a request: which of its records are new, cut into parts that are kept as rows. Keeps I5: each
-// (source, epoch, lsn) is taken in once, whatever was retried, doubled or reordered on its way.
+// What the lake takes in, until a commit brings it into the table. Keeps I5: each (source, epoch, lsn) is taken in once,
+// even if it was retried, duplicated or reordered on its way.
 
 import { CDCError } from '../../error.ts'
-import { type ParsedRecords, parseRecordsJSON } from '../../event/plain-record.ts'
-import type { CommittedRecord, EventRecord } from '../../event/record.ts'
-import { utf8Bytes } from '../../event/utf8.ts'
-import { contains, type LSNRange, overlaps, touches, unite } from './ranges.ts'
+import { type ParsedRecords, parseRecordsJSON } from '../../event/parse-records.ts'
+import { type CommittedRecord, type EventRecord, isCommitted } from '../../event/record.ts'
+import { type LogKey, logName } from '../log.ts'
+import type { Watermark } from '../table/watermarks.ts'
+import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
+import { chunksOf, chunksOfRuns, verbatimChunk } from './chunks.ts'
+import { KnownEvents, type MemoryLimits } from './known-events.ts'
+import { common, type LSNRange, unite, watermark } from './ranges.ts'
+import { classify, connectRuns, groupByLog, markFork, type MarkedRun, type RecordRun, runsOf } from './runs.ts'
 
-/** UTF-8 bytes of one part's records as JSON. The platform documents 2 MB for a SQLite row. */
-const PART_BYTES_MAX = 1_900_000
-
-/** One outbox in one life, as JSON of `[ns, source, epoch]`. `source` alone is not global: two ns may have the same. */
-export type Log = string
-
-function logOf({ ns, source, epoch }: Pick<CommittedRecord, 'ns' | 'source' | 'epoch'>): Log {
-  return JSON.stringify([ns, source, epoch])
+export interface IntakeLimits extends SliceLimits, MemoryLimits {
+  /** Bytes that wait, beyond which `send` is refused until some are committed. */
+  readonly maxBufferBytes: number
+  /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
+  readonly holdMs: number
+  readonly maxHoldBytes: number
 }
 
-/** A log as the table names it: `source` is global, `<ns>/<source>`. */
-export function namesOf(log: Log): { ns: string; source: string; epoch: string } {
-  const [ns, source, epoch] = JSON.parse(log) as [string, string, string]
-  return { ns, source: `${ns}/${source}`, epoch }
+export interface IntakePorts {
+  readonly storage: DurableObjectStorage
+  readonly limits: IntakeLimits
+  readonly now: () => number
 }
 
-/** The log that the table names so. */
-export function logNamed({ ns, source, epoch }: ReturnType<typeof namesOf>): Log {
-  return logOf({ ns, source: source.slice(ns.length + 1), epoch })
+/** What a request brings that is new. */
+interface Taken {
+  readonly runs: RecordRun[]
+  readonly forks: CommittedRecord[]
+  /** Both of them, with the marks of their ids. */
+  readonly marked: MarkedRun[]
 }
 
-/** Consecutive LSNs of a log. */
-export interface Run extends LSNRange {
-  readonly log: Log
+export class Intake {
+  readonly #ports: IntakePorts
+  readonly #buffer: Buffer
+  readonly #known: KnownEvents
+
+  constructor(ports: IntakePorts) {
+    this.#ports = ports
+    this.#buffer = new Buffer(ports.storage.sql)
+    this.#known = new KnownEvents(ports.storage.sql)
+  }
+
+  /** What waits to be committed. */
+  get buffered(): Amount {
+    return this.#buffer.amount
+  }
+
+  /** What is held back because LSNs before it are missing. */
+  get held(): Amount {
+    return this.#buffer.heldAmount
+  }
+
+  /** When the oldest run came that is held back. */
+  oldestHeldMs(): number | undefined {
+    return this.#buffer.oldestHeld()?.takenMs
+  }
+
+  /** How many logs have LSNs missing in the table. */
+  countHoles(): number {
+    return this.#known.countHoles()
+  }
+
+  /**
+   * Keeps what is new in a JSON array of records.
+   *
+   * @throws {CDCError} `record-invalid`, with the record's index: then nothing is kept. `lake-full`: try again later.
+   */
+  take(json: string): void {
+    const parsed = parseRecords(json)
+    this.#checkSpace()
+    this.transaction(() => this.#takeRecords(parsed, json))
+  }
+
+  /** Releases runs that were held back for too long, or are too much: the table will have a hole, and reports it. */
+  releaseOverdue(): void {
+    const { limits, now } = this.#ports
+    this.transaction(() => {
+      for (
+        let oldest = this.#buffer.oldestHeld();
+        oldest !== undefined && (oldest.takenMs + limits.holdMs <= now() || this.held.bytes > limits.maxHoldBytes);
+        oldest = this.#buffer.oldestHeld()
+      )
+        this.#buffer.release(oldest)
+    })
+  }
+
+  /** The oldest events that one commit may bring into the table; nothing if the buffer is empty. */
+  nextSlice(): Slice | undefined {
+    return this.#buffer.nextSlice(this.#ports.limits)
+  }
+
+  /** The records of a slice, chunk by chunk, with the time at which they came. */
+  records({ throughSeq }: Slice): Iterable<{ readonly takenMs: number; readonly records: readonly EventRecord[] }> {
+    return this.#buffer.records(throughSeq)
+  }
+
+  /** For each log in a slice, the LSN up to which nothing will be missing in the table once the slice has landed. */
+  watermarksAfter({ runs }: Slice): Watermark[] {
+    const groups = Map.groupBy(runs, ({ log }) => log)
+    const landed = this.#known.landed([...groups.keys()])
+    return Array.from(groups, ([log, group]) => ({
+      ...logName(log),
+      lsn: watermark([...(landed.get(log) ?? []), ...group]) ?? 0,
+    }))
+  }
+
+  /** For each log, the LSN up to which nothing is missing in the table. */
+  watermarks(): Iterable<Watermark> {
+    return this.#known.watermarks()
+  }
+
+  /** Notes, in the transaction of a commit, that the buffer has landed up to a row of it. @returns how many events. */
+  land(throughSeq: number): number {
+    this.#known.land(this.#buffer.runs(throughSeq))
+    this.#known.forget(this.#ports.limits, this.#ports.now())
+    return this.#buffer.drop(throughSeq)
+  }
+
+  /** Notes which LSNs are no longer in the table, so that they land if they come again. @returns those that had landed. */
+  forgetLanded(lost: ReadonlyMap<LogKey, readonly LSNRange[]>): Map<LogKey, LSNRange[]> {
+    const landed = this.#known.landed([...lost.keys()])
+    const forgotten = new Map(
+      Array.from(lost, ([log, ranges]) => [log, common(ranges, landed.get(log) ?? [])] as const).filter(
+        ([, ranges]) => ranges.length > 0,
+      ),
+    )
+    this.transaction(() => {
+      for (const [log, ranges] of forgotten) this.#known.forgetLanded(log, ranges)
+    })
+    return forgotten
+  }
+
+  /** Runs a change in one SQLite transaction. If it is rolled back, what waits is counted again. */
+  transaction(change: () => void): void {
+    try {
+      this.#ports.storage.transactionSync(change)
+    } catch (error) {
+      this.#buffer.recount()
+      throw error
+    }
+  }
+
+  #checkSpace(): void {
+    const { maxBufferBytes } = this.#ports.limits
+    const bytes = this.buffered.bytes + this.held.bytes
+    if (bytes >= maxBufferBytes)
+      throw new CDCError(
+        'lake-full',
+        `send: ${bytes} bytes wait to be committed, the limit is ${maxBufferBytes}; try again`,
+        { retryable: true },
+      )
+  }
+
+  /** Keeps what is new: runs that connect to their log are buffered, runs that would leave a hole are held back. */
+  #takeRecords(parsed: ParsedRecords, json: string): void {
+    const { records } = parsed
+    const nowMs = this.#ports.now()
+    const { runs, forks, marked } = this.#takeLogs(groupByLog(records.filter(isCommitted)), nowMs)
+    this.#known.addIds(marked, nowMs)
+    const isWhole = runs.reduce((events, run) => events + run.records.length, 0) === records.length
+    const verbatim = isWhole && records.length > 0 ? verbatimChunk(parsed, json) : undefined
+    if (verbatim !== undefined) return this.#buffer.add(verbatim, runs, nowMs)
+    for (const chunk of chunksOfRuns(runs)) this.#buffer.add(chunk, chunk.runs, nowMs)
+    const unseen = this.#known.takeUnseen(
+      records.filter((record) => !isCommitted(record)),
+      nowMs,
+    )
+    for (const chunk of chunksOf([...forks.map(markFork), ...unseen])) this.#buffer.add(chunk, [], nowMs)
+  }
+
+  /** Holds back what would leave a hole, and releases what was held until now. @returns what is to be buffered. */
+  #takeLogs(groups: ReadonlyMap<LogKey, readonly CommittedRecord[]>, nowMs: number): Taken {
+    const landed = this.#known.landed([...groups.keys()])
+    const taken: Taken = { runs: [], forks: [], marked: [] }
+    for (const [log, records] of groups) {
+      const settled = unite([...(landed.get(log) ?? []), ...this.#buffer.waiting(log)])
+      const heldBefore = this.#buffer.held(log)
+      const { fresh, forks } = classify(records, unite([...settled, ...heldBefore]), (lsn) =>
+        this.#known.marksOf(log, lsn),
+      )
+      const runs = runsOf(log, fresh)
+      taken.forks.push(...forks)
+      taken.marked.push(...runs, ...runsOf(log, forks))
+      const { connected, held } = connectRuns([...runs, ...heldBefore], settled)
+      for (const run of connected)
+        if ('seq' in run) this.#buffer.release(run)
+        else taken.runs.push(run)
+      for (const run of held) if (!('seq' in run)) this.#hold(run, nowMs)
+    }
+    return taken
+  }
+
+  #hold(run: RecordRun, nowMs: number): void {
+    for (const chunk of chunksOfRuns([run])) for (const held of chunk.runs) this.#buffer.hold(chunk, held, nowMs)
+  }
 }
 
-/** A run with the marks of its events' ids. */
-export interface MarkedRun extends Run {
-  readonly ids: string
-}
-
-/** Records that are kept as one row. */
-export interface Part {
-  readonly events: number
-  readonly bytes: number
-  /** JSON array of the records. */
-  readonly records: string
-}
-
-/** Checks what was sent. @throws {CDCError} `record-invalid`, with the record's index; then none of them is taken in. */
-export function parseRecords(json: string): ParsedRecords {
+function parseRecords(json: string): ParsedRecords {
   return parseRecordsJSON(json, (index, problem) => {
     const where = index < 0 ? 'send' : `send: record ${index}`
     return new CDCError('record-invalid', `${where}: ${problem}`)
   })
-}
-
-/** A request that is kept as it came, where it is not too large. */
-export function verbatimPart({ records, isVerbatim }: ParsedRecords, json: string): Part | undefined {
-  const bytes = utf8Bytes(json)
-  return isVerbatim && bytes <= PART_BYTES_MAX ? { events: records.length, bytes, records: json } : undefined
-}
-
-/** Sorts records by the log that they are of, and by LSN. */
-export function groupByLog(records: readonly CommittedRecord[]): Map<Log, CommittedRecord[]> {
-  const groups = new Map<Log, CommittedRecord[]>()
-  let group: CommittedRecord[] = []
-  for (const record of records) {
-    // Neighbours are mostly of one log.
-    const before = group.at(-1)
-    if (before === undefined || !isSameLog(before, record)) {
-      const log = logOf(record)
-      group = groups.get(log) ?? []
-      groups.set(log, group)
-    }
-    group.push(record)
-  }
-  for (const sorted of groups.values()) if (!isRising(sorted)) sorted.sort((a, b) => a.lsn - b.lsn)
-  return groups
-}
-
-function isSameLog(a: CommittedRecord, b: CommittedRecord): boolean {
-  return a.epoch === b.epoch && a.source === b.source && a.ns === b.ns
-}
-
-function isRising(records: readonly CommittedRecord[]): boolean {
-  return records.every((record, index) => record.lsn > (records[index - 1]?.lsn ?? 0))
-}
-
-/** What an id leaves behind under its LSN: of a ULID's random part as much as tells two events apart. */
-export const MARK_LENGTH = 10
-
-function markOf(id: string): string {
-  return id.slice(-MARK_LENGTH)
-}
-
-/**
- * Which records of one log are new, and which are forks: other events under LSNs that were taken before, as a database
- * sends them that was restored to an earlier time.
- *
- * @param taken the LSNs that were taken before.
- * @param marksOf the marks of the ids that were taken under an LSN; none where they are forgotten.
- */
-export function sortOut(
-  records: readonly CommittedRecord[],
-  taken: readonly LSNRange[],
-  marksOf: (lsn: number) => ReadonlySet<string>,
-): { fresh: CommittedRecord[]; forks: CommittedRecord[] } {
-  const [first, last] = [records[0], records.at(-1)]
-  const isNew = first && last && isRising(records) && !overlaps(taken, { first: first.lsn, last: last.lsn })
-  if (isNew) return { fresh: [...records], forks: [] }
-  const fresh: CommittedRecord[] = []
-  const forks: CommittedRecord[] = []
-  const marks = new Map<number, Set<string>>()
-  for (const record of records) {
-    const mark = markOf(record.id)
-    const isTaken = contains(taken, record.lsn)
-    const known = marks.get(record.lsn) ?? new Set(isTaken ? marksOf(record.lsn) : undefined)
-    if (!isTaken && !marks.has(record.lsn)) fresh.push(record)
-    else if (known.size > 0 && !known.has(mark)) forks.push(record)
-    marks.set(record.lsn, known.add(mark))
-  }
-  return { fresh, forks }
-}
-
-/** Records of one log, in the order of their LSNs and each LSN once, as runs. */
-export function runsOf(log: Log, records: readonly CommittedRecord[]): (MarkedRun & { records: CommittedRecord[] })[] {
-  const runs: { log: Log; first: number; last: number; ids: string; records: CommittedRecord[] }[] = []
-  for (const record of records) {
-    const run = runs.at(-1)
-    if (run?.last === record.lsn - 1) {
-      run.last = record.lsn
-      run.ids += markOf(record.id)
-      run.records.push(record)
-    } else runs.push({ log, first: record.lsn, last: record.lsn, ids: markOf(record.id), records: [record] })
-  }
-  return runs
-}
-
-/** Cuts runs into parts that are not too large. A part holds what runs it holds, of however many logs. */
-export function partsOfRuns(
-  runs: readonly { log: Log; records: readonly CommittedRecord[] }[],
-): (Part & { runs: Run[] })[] {
-  const logs = new Map(runs.flatMap(({ log, records }) => records.map((record) => [record, log] as const)))
-  return cut([...logs.keys()]).map(({ items, ...part }) => ({
-    ...part,
-    runs: [...Map.groupBy(items, (record) => logs.get(record) ?? '')].flatMap(([log, group]) =>
-      runsOf(log, group).map(({ first, last }) => ({ log, first, last })),
-    ),
-  }))
-}
-
-/** Records that take no place in a log, as parts. */
-export function partsOf(records: readonly EventRecord[]): Part[] {
-  return cut(records).map(({ items: _items, ...part }) => part)
-}
-
-/** A record as the table shows it that has another event's LSN. */
-export function markFork(record: CommittedRecord): CommittedRecord {
-  return { ...record, _meta: { ...record._meta, isFork: true } }
-}
-
-/**
- * Tells runs that go on from what is there, or close a hole in it, from those that leave one. Where nothing is there, the
- * log begins with the lowest run.
- *
- * @param settled the LSNs that are in the table or on their way to it.
- */
-export function settle<Item extends LSNRange>(
-  runs: readonly Item[],
-  settled: readonly LSNRange[],
-): { free: Item[]; held: Item[] } {
-  const free: Item[] = []
-  let held = runs.toSorted((a, b) => a.first - b.first)
-  let ranges = unite(settled)
-  for (let before = -1; before !== held.length;) {
-    before = held.length
-    held = held.filter((run) => {
-      if (ranges.length > 0 && !touches(ranges, run)) return true
-      free.push(run)
-      ranges = unite([...ranges, run])
-      return false
-    })
-  }
-  return { free, held }
-}
-
-/** Cuts records into parts that are not too large. */
-function cut<Item extends EventRecord>(items: readonly Item[]): (Part & { readonly items: readonly Item[] })[] {
-  const parts: { items: Item[]; bytes: number; json: string[] }[] = []
-  for (const item of items) {
-    const json = JSON.stringify(item)
-    // With the comma or the bracket before it.
-    const bytes = utf8Bytes(json) + 1
-    const part = parts.at(-1)
-    if (part !== undefined && part.bytes + bytes <= PART_BYTES_MAX) {
-      part.items.push(item)
-      part.bytes += bytes
-      part.json.push(json)
-    } else parts.push({ items: [item], bytes: bytes + 1, json: [json] })
-  }
-  return parts.map(({ items, bytes, json }) => ({ items, events: items.length, bytes, records: `[${json.join(',')}]` }))
 }

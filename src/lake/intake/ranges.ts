@@ -1,5 +1,5 @@
-// Sets of LSNs as ranges. Which events of a source have come is almost always one range, however many they are, and
-// a late, repeated or reordered batch is still told apart exactly.
+// Sets of LSNs as ranges. The LSNs of a log that have come are almost always one range, however many they are, and a late,
+// repeated or reordered batch is still recognized exactly.
 
 /** LSNs from `first` to `last`, both included. */
 export interface LSNRange {
@@ -18,7 +18,7 @@ export function unite(ranges: readonly LSNRange[]): LSNRange[] {
   return united
 }
 
-/** What of some ranges is in none of others. */
+/** The LSNs of some ranges that are in none of others. */
 export function without(ranges: readonly LSNRange[], others: readonly LSNRange[]): LSNRange[] {
   const left: LSNRange[] = []
   const taken = unite(others).values()
@@ -35,7 +35,7 @@ export function without(ranges: readonly LSNRange[], others: readonly LSNRange[]
   return left
 }
 
-/** What is in some ranges and in others too. */
+/** The LSNs that are in some ranges and also in others. */
 export function common(ranges: readonly LSNRange[], others: readonly LSNRange[]): LSNRange[] {
   return without(ranges, without(ranges, others))
 }
@@ -59,12 +59,12 @@ export function overlaps(ranges: readonly LSNRange[], { first, last }: LSNRange)
   return ranges.some((range) => first <= range.last && last >= range.first)
 }
 
-/** Whether a range overlaps one of the others, or stands right beside it. */
+/** Whether a range overlaps one of the others, or directly precedes or follows it. */
 export function touches(ranges: readonly LSNRange[], { first, last }: LSNRange): boolean {
   return ranges.some((range) => first <= range.last + 1 && last >= range.first - 1)
 }
 
-/** The last LSN up to which nothing is missing: where the first range ends. */
+/** The LSN up to which nothing is missing: the end of the first range. */
 export function watermark(ranges: readonly LSNRange[]): number | undefined {
   return unite(ranges)[0]?.last
 }

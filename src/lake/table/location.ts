@@ -1,14 +1,13 @@
-// Where the table lies, from what the Worker is configured with.
+// Where the table lies in its bucket, and where in it each version's metadata is. A version is committed once it has that file.
 
-import { DEFAULT_LOCATION } from './table.ts'
+/** The table's root, unless `LAKE_LOCATION` names another: `s3://<bucket>/<prefix>`. */
+const DEFAULT_LOCATION = 's3://lake/cdc/events'
 
-/** What the routes of the catalog and of the table's files need of a Worker's `env`. */
-export interface CatalogEnv {
-  LAKE_BUCKET: R2Bucket
-  /** The table's root, as the lake has it: `s3://<bucket>/<prefix>`. */
-  LAKE_LOCATION?: string
-  /** What a client has to know. While it is empty, all requests are refused. */
-  CATALOG_TOKEN?: string
+/** Holds the number of a version, for readers without a catalog. Only a hint: the highest metadata file is the current one. */
+export const VERSION_HINT_KEY = 'metadata/version-hint.text'
+
+interface LocationEnv {
+  LAKE_LOCATION?: string | undefined
 }
 
 export interface Location {
@@ -19,28 +18,18 @@ export interface Location {
   readonly prefix: string
 }
 
-export function locationOf({ LAKE_LOCATION: root = DEFAULT_LOCATION }: { LAKE_LOCATION?: string }): Location {
+export function locationOf({ LAKE_LOCATION: root = DEFAULT_LOCATION }: LocationEnv): Location {
   const { host, pathname } = new URL(root)
   return { root, bucket: host, prefix: `${pathname.slice(1)}/` }
 }
 
-/**
- * The key of a file of the table, from the path of a URL in which an S3 client asks for it: `/<bucket>/<key>`. Nothing
- * where it is any other object's, or no path that a key could have.
- */
-export function keyOf(pathname: string, { bucket, prefix }: Location): string | undefined {
-  const path = decoded(pathname)
-  const root = `/${bucket}/`
-  if (path === undefined || !path.startsWith(root + prefix)) return undefined
-  const key = path.slice(root.length)
-  // R2 takes these literally, but what lies between might not.
-  return key.split('/').some((segment) => ['', '.', '..'].includes(segment)) ? undefined : key
+/** Where a version's metadata is, relative to the table's root. */
+export function metadataKey(version: number): string {
+  return `metadata/v${version}.metadata.json`
 }
 
-function decoded(pathname: string): string | undefined {
-  try {
-    return decodeURIComponent(pathname)
-  } catch {
-    return undefined
-  }
+/** The version whose metadata is at a key, relative to the table's root; nothing for any other file. */
+export function versionOf(key: string): number | undefined {
+  const version = /^metadata\/v(\d+)\.metadata\.json$/.exec(key)?.[1]
+  return version === undefined ? undefined : Number(version)
 }

@@ -6,7 +6,7 @@ import { rowOf } from './stream.generated.ts'
 import type { StreamEvent, StreamRow } from './stream-row.ts'
 import { EVENTS_COLUMNS } from './table.ts'
 
-/** Makes the rows of records that the lake took in at a time, in milliseconds since 1970. */
+/** The rows of records that the lake took in at a time, in milliseconds since 1970. */
 export function toRows(records: readonly EventRecord[], takenMs: number): Row[] {
   const takenAt = new Date(takenMs).toISOString()
   return records.map((record) => toRow(rowOf(toEvent(record, takenAt))))
@@ -56,7 +56,7 @@ const TYPED_COLUMNS = EVENTS_COLUMNS.flatMap(({ name, type }) => {
   return [{ name, convert: type === 'timestamptz' ? createTimeReader() : BigInt }]
 })
 
-/** Reads times as `toMicros` does, the same one as before for nothing: the events of a transaction share theirs. */
+/** Reads times as `toMicros` does, and remembers the last one: the events of a transaction share theirs. */
 function createTimeReader(): (timestamp: string | number) => bigint {
   let last: { timestamp: string | number; micros: bigint } | undefined
   return (timestamp) => {

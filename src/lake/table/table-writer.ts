@@ -1,52 +1,63 @@
 // Commits to the Iceberg table, one at a time, each once. A commit: (1) its files are stored; (2) it is noted as prepared;
-// (3) the metadata file of the next version is put if absent: that is the commit; (4) one SQLite transaction moves the
-// pointer and whatever else goes with it. Whatever is cut off between, the next run asks the metadata file what happened.
+// (3) the metadata file of the next version is put if absent: that is the commit; (4) one SQLite transaction applies it here,
+// with everything that must change together with the table. If it is interrupted, the next run asks the metadata file whether
+// it happened.
 
 import { CDCError } from '../../error.ts'
-import type { Commits, OpenCommit, TableChange } from './commits.ts'
-import type { NewFile, PreparedCommit, Table } from '../iceberg/commit.ts'
-import { createTableMetadata, evolveSchema, keepSnapshots, type TableMetadata } from '../iceberg/metadata.ts'
-import type { Snapshot } from '../iceberg/snapshot.ts'
-import type { Location } from './location.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION, metadataKey } from './table.ts'
+import { prepareAppend, prepareRemoval, prepareRewrite } from '../iceberg/commit.ts'
+import type { CommitOptions, NewFile, PreparedCommit, Rewrite, Table } from '../iceberg/commit.ts'
+import { createTableMetadata, evolveSchema, keepSnapshots, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
+import type { Row } from '../iceberg/schema.ts'
+import { type Snapshot, snapshotIdFrom } from '../iceberg/snapshot.ts'
+import { type Location, metadataKey, VERSION_HINT_KEY, versionOf } from './location.ts'
+import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import type { OpenCommit, TableChange, TableState } from './table-state.ts'
+import { summarizeWatermarks, type Watermark } from './watermarks.ts'
 
-/** What a writer needs of its object. */
-export interface TableWriterParts {
-  readonly storage: DurableObjectStorage
+export interface TableWriterPorts {
+  /** Runs a change in one SQLite transaction. */
+  readonly transaction: (change: () => void) => void
+  /** Resolves once what was written is durable. */
+  readonly sync: () => Promise<void>
   readonly bucket: R2Bucket
-  readonly commits: Commits
+  readonly state: TableState
   readonly location: Location
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
   readonly now: () => number
-  /** What goes with a commit, in its transaction. @returns how many events it has landed. */
-  readonly landed: (commit: OpenCommit) => number
+  /** The watermarks of all logs. */
+  readonly watermarks: () => Iterable<Watermark>
+  /** Called in the transaction that applies a commit, with the buffer's last row in it. @returns how many events landed. */
+  readonly landed: (throughSeq: number) => number
 }
 
-/** What is known of a commit beside its files. */
-export interface CommitFacts {
+/** What a commit brings out of the buffer. */
+export interface Landing {
   readonly throughSeq: number
-  /** The map of all watermarks, where it stores one. */
-  readonly watermarks?: NewFile | undefined
-  /** What it takes out of the current snapshot, and what it lists under another manifest. */
-  readonly changes?: readonly TableChange[]
+  readonly watermarks: readonly Watermark[]
 }
+
+const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
 export class TableWriter {
-  readonly #parts: TableWriterParts
-  /** The table as the last commit left it; nothing where that is not known. */
+  readonly #ports: TableWriterPorts
+  /** The table as the last commit left it; undefined if that is not known. */
   #table: Table | undefined
 
-  constructor(parts: TableWriterParts) {
-    this.#parts = parts
+  constructor(ports: TableWriterPorts) {
+    this.#ports = ports
   }
 
-  /** The table to commit to, with all the columns that this version of the lake writes. */
+  /**
+   * The table to commit to, with all the columns that this version of the lake writes.
+   *
+   * @throws {CDCError} `lake-conflict` if another lake's table is there; `not-found` if the metadata file is gone.
+   */
   async load(): Promise<Table> {
-    const { version } = this.#parts.commits.pointer()
+    const { version } = this.#ports.state.pointer()
     if (version === 0) return this.#createTable()
     this.#table ??= await this.#readTable(version)
     if (this.#table === undefined)
@@ -54,28 +65,27 @@ export class TableWriter {
     return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
   }
 
-  /** Commits what was prepared on the table that was loaded. @throws {CDCError} `lake-conflict`, or whatever R2 throws. */
-  async commit(prepared: PreparedCommit, { throughSeq, watermarks, changes = [] }: CommitFacts): Promise<void> {
-    const { storage, commits, snapshotsKept } = this.#parts
-    const version = commits.pointer().version + 1
-    const stored = watermarks === undefined ? prepared.files : [...prepared.files, watermarks]
-    await this.#store(stored)
-    const open: OpenCommit = {
-      snapshotId: currentSnapshotId(prepared.metadata),
-      version,
-      throughSeq,
-      ...(watermarks && { watermarksKey: watermarks.key }),
-    }
-    storage.transactionSync(() => commits.prepare(open, [...changesOf(prepared, stored), ...changes]))
-    await storage.sync()
-    await this.#publish(keepSnapshots(prepared.metadata, snapshotsKept), version)
+  /** Adds rows to the table. @throws {CDCError} like `load`, or what R2 throws. */
+  async append(rows: readonly Row[], landing: Landing): Promise<void> {
+    const table = await this.load()
+    await this.#commit((options) => prepareAppend(table, rows, options), { landing })
   }
 
-  /** Finishes a commit that was cut off after its metadata file was put. */
+  /** Stores the same rows in other files, or lists the same files in fewer manifests. Throws like `append`. */
+  async rewrite(table: Table, rewrite: Rewrite): Promise<void> {
+    await this.#commit((options) => prepareRewrite(table, rewrite, options), { rewrite })
+  }
+
+  /** Removes files from the table, and with them their rows. Throws like `append`. */
+  async remove(table: Table, rewrite: Rewrite): Promise<void> {
+    await this.#commit((options) => prepareRemoval(table, rewrite, options), { rewrite })
+  }
+
+  /** Finishes a commit that was interrupted after its metadata file was put. */
   async adoptOpen(): Promise<void> {
-    const { commits } = this.#parts
-    if (!commits.hasOpen()) return
-    const metadata = await this.#readMetadata(commits.pointer().version + 1)
+    const { state } = this.#ports
+    if (!state.hasOpen()) return
+    const metadata = await this.#readMetadata(state.pointer().version + 1)
     if (metadata !== undefined) await this.#finish(metadata)
   }
 
@@ -86,17 +96,73 @@ export class TableWriter {
 
   /** The first version whose snapshot is remembered. */
   oldestVersion(): number {
-    return Math.max(0, this.#parts.commits.pointer().version - this.#parts.snapshotsKept + 1)
+    return Math.max(0, this.#ports.state.pointer().version - this.#ports.snapshotsKept + 1)
   }
 
   /** Where in the bucket a file of the table is. */
   keyOf(key: string): string {
-    return this.#parts.location.prefix + key
+    return this.#ports.location.prefix + key
   }
 
-  /** Puts the metadata file if there is none, then does what the file that is there now says was committed. */
+  /** Tells which files the metadata names, or may name once an open commit is found to have happened. */
+  async namedFiles(): Promise<(key: string) => boolean> {
+    const { state, snapshotsKept } = this.#ports
+    const { version } = state.pointer()
+    const { metadata } = await this.load()
+    const lists = new Set(metadata.snapshots.map((snapshot) => manifestListKey(snapshot, metadata)))
+    return (key) => key === VERSION_HINT_KEY || lists.has(key) || (versionOf(key) ?? -1) >= version - snapshotsKept
+  }
+
+  async #commit(
+    prepare: (options: CommitOptions) => PreparedCommit,
+    { landing = NOTHING_LANDS, rewrite }: { landing?: Landing; rewrite?: Rewrite },
+  ): Promise<void> {
+    const { transaction, sync, state, snapshotsKept } = this.#ports
+    const version = state.pointer().version + 1
+    const watermarks = this.#watermarksWith(landing.watermarks)
+    const prepared = prepare(this.#commitOptions(watermarks.summary))
+    const stored = watermarks.file === undefined ? prepared.files : [...prepared.files, watermarks.file]
+    await this.#store(stored)
+    const open: OpenCommit = {
+      snapshotId: currentSnapshotId(prepared.metadata),
+      version,
+      throughSeq: landing.throughSeq,
+      ...(watermarks.file && { watermarksKey: watermarks.file.key }),
+    }
+    const changes = [...additionsOf(prepared, stored), ...(rewrite ? replacementsOf(prepared, rewrite) : [])]
+    transaction(() => state.prepare(open, changes))
+    await sync()
+    await this.#publish(keepSnapshots(prepared.metadata, snapshotsKept), version)
+  }
+
+  /** What a commit reports about the logs that it moves, and how it refers to the others. */
+  #watermarksWith(moved: readonly Watermark[]): ReturnType<typeof summarizeWatermarks> {
+    const { state, location, snapshotsKept, watermarks } = this.#ports
+    const { version, watermarksKey, watermarksVersion } = state.pointer()
+    return summarizeWatermarks({
+      moved,
+      all: watermarks,
+      location: location.root,
+      key: watermarksKey,
+      sequence: version + 1,
+      fileSequence: watermarksVersion,
+      maxCommits: Math.ceil(snapshotsKept / 2),
+      uuid: randomUUID,
+    })
+  }
+
+  #commitOptions(summary: Record<string, string>): CommitOptions {
+    return {
+      summary,
+      nowMs: this.#ports.now(),
+      uuid: randomUUID,
+      snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
+    }
+  }
+
+  /** Puts the metadata file if there is none, and then applies the commit that the file which is there now belongs to. */
   async #publish(metadata: TableMetadata, version: number): Promise<void> {
-    const put = await this.#parts.bucket.put(this.keyOf(metadataKey(version)), JSON.stringify(metadata), {
+    const put = await this.#ports.bucket.put(this.keyOf(metadataKey(version)), JSON.stringify(metadata), {
       onlyIf: new Headers({ 'If-None-Match': '*' }),
     })
     if (put === null) await this.adoptOpen()
@@ -104,34 +170,32 @@ export class TableWriter {
   }
 
   async #finish(metadata: TableMetadata): Promise<void> {
-    const { storage, bucket, commits, now, landed } = this.#parts
-    const commit = commits.open(currentSnapshotId(metadata))
+    const { transaction, bucket, state, now, landed } = this.#ports
+    const commit = state.open(currentSnapshotId(metadata))
     if (commit === undefined) throw this.#conflict()
     const before = this.#table ?? (await this.#readTable(commit.version - 1))
     const nowMs = now()
-    storage.transactionSync(() => {
-      commits.finish(commit, landed(commit), nowMs)
-      // Their snapshots are forgotten already.
-      commits.discard(this.#keysOfExpired(before?.metadata.snapshots ?? [], metadata), 0, nowMs)
+    transaction(() => {
+      state.finish(commit, landed(commit.throughSeq), nowMs)
+      // The snapshots that these files are of are forgotten already.
+      state.garbage.add(this.#keysOfExpired(before?.metadata.snapshots ?? [], metadata), 0, nowMs)
     })
-    this.#table = { metadata, manifests: commits.manifests(), metadataKey: metadataKey(commit.version) }
-    // Only a hint, for readers without a catalog: what counts is the highest metadata file.
-    await bucket.put(this.keyOf('metadata/version-hint.text'), String(commit.version))
+    this.#table = { metadata, manifests: state.manifests(), metadataKey: metadataKey(commit.version) }
+    await bucket.put(this.keyOf(VERSION_HINT_KEY), String(commit.version))
   }
 
-  /** What no metadata file in reach names any more: each commit would else leave its whole history again. */
-  #keysOfExpired(before: readonly Snapshot[], { snapshots, 'last-sequence-number': version }: TableMetadata): string[] {
-    const { location, snapshotsKept } = this.#parts
-    const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
+  /** Files that no metadata file within reach names: otherwise every commit leaves another copy of the history. */
+  #keysOfExpired(before: readonly Snapshot[], metadata: TableMetadata): string[] {
+    const kept = new Set(metadata.snapshots.map((snapshot) => snapshot['snapshot-id']))
     const lists = before
       .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
-      .map((snapshot) => snapshot['manifest-list'].slice(location.root.length + 1))
-    const oldest = version - snapshotsKept - 1
+      .map((snapshot) => manifestListKey(snapshot, metadata))
+    const oldest = metadata['last-sequence-number'] - this.#ports.snapshotsKept - 1
     return oldest > 0 ? [...lists, metadataKey(oldest)] : lists
   }
 
   async #createTable(): Promise<Table> {
-    const { bucket, location, now } = this.#parts
+    const { bucket, location, now } = this.#ports
     // Its first metadata file may be gone already, so a file of any version shows that there is a table.
     const { objects } = await bucket.list({ prefix: this.keyOf('metadata/v'), limit: 1 })
     if (objects.length > 0) throw this.#conflict()
@@ -139,7 +203,7 @@ export class TableWriter {
       location: location.root,
       columns: EVENTS_COLUMNS,
       partition: EVENTS_PARTITION,
-      uuid: crypto.randomUUID(),
+      uuid: randomUUID(),
       nowMs: now(),
     })
     return { metadata, manifests: [] }
@@ -149,11 +213,11 @@ export class TableWriter {
   async #readTable(version: number): Promise<Table | undefined> {
     const metadata = version === 0 ? undefined : await this.#readMetadata(version)
     if (metadata === undefined) return undefined
-    return { metadata, manifests: this.#parts.commits.manifests(), metadataKey: metadataKey(version) }
+    return { metadata, manifests: this.#ports.state.manifests(), metadataKey: metadataKey(version) }
   }
 
   async #readMetadata(version: number): Promise<TableMetadata | undefined> {
-    const object = await this.#parts.bucket.get(this.keyOf(metadataKey(version)))
+    const object = await this.#ports.bucket.get(this.keyOf(metadataKey(version)))
     return object === null ? undefined : await object.json<TableMetadata>()
   }
 
@@ -162,29 +226,50 @@ export class TableWriter {
       await Promise.all(
         files
           .slice(index, index + PUTS_AT_ONCE)
-          .map(({ key, bytes }) => this.#parts.bucket.put(this.keyOf(key), bytes)),
+          .map(({ key, bytes }) => this.#ports.bucket.put(this.keyOf(key), bytes)),
       )
   }
 
   #conflict(): CDCError {
     return new CDCError(
       'lake-conflict',
-      `lake: the table at ${this.#parts.location.root} was written by somebody else, and a table has one lake; ` +
-        'give this one a LAKE_LOCATION of its own',
+      `lake: the table at ${this.#ports.location.root} was written by another lake, and a table can have only one; ` +
+        'give this lake a LAKE_LOCATION of its own',
     )
   }
 }
 
 /** What a commit adds to the current snapshot, and what else it has stored. */
-function changesOf({ manifest, manifestKey, added }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
+function additionsOf({ manifest, manifestKey, added }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
   const files = added.map((file): TableChange => ({ kind: 'add file', key: file.key, manifestKey, file }))
   const listed = new Set([manifestKey, ...files.map(({ key }) => key)])
   const others = stored.filter(({ key }) => !listed.has(key)).map(({ key }): TableChange => ({ kind: 'store', key }))
   return [{ kind: 'add manifest', key: manifestKey, manifest }, ...files, ...others]
 }
 
+/** What a rewrite takes out of the current snapshot, and which files it lists in its own manifest. */
+function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewrite): TableChange[] {
+  const { manifests, removed, kept } = rewrite
+  return [
+    ...manifests.map(({ manifest_path }): TableChange => ({
+      kind: 'remove manifest',
+      key: keyBelow(metadata.location, manifest_path),
+    })),
+    ...removed.map(({ key }): TableChange => ({ kind: 'remove file', key })),
+    ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey, file })),
+  ]
+}
+
+function manifestListKey(snapshot: Snapshot, { location }: TableMetadata): string {
+  return keyBelow(location, snapshot['manifest-list'])
+}
+
 function currentSnapshotId(metadata: TableMetadata): number {
   const id = metadata['current-snapshot-id']
   if (id === undefined) throw new Error('I5: a stored metadata file always has a snapshot')
   return id
+}
+
+function randomUUID(): string {
+  return crypto.randomUUID()
 }

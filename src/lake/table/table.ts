@@ -1,23 +1,9 @@
-// The table cdc.events: its columns and its partitions. A column's id never changes and is never used again.
+// The table cdc.events: its columns and its partitions. A column's id never changes and is never reused.
 
 import type { PartitionField } from '../iceberg/partition.ts'
 import type { Column } from '../iceberg/schema.ts'
 
-/** The table's root where `LAKE_LOCATION` doesn't say another: `s3://<bucket>/<prefix>`. */
-export const DEFAULT_LOCATION = 's3://lake/cdc/events'
-
-/** Where a version's metadata is, relative to the table's root: putting it is what commits. */
-export function metadataKey(version: number): string {
-  return `metadata/v${version}.metadata.json`
-}
-
-/** The version that a key is the metadata of, if it is of one. */
-export function versionOfMetadataKey(key: string): number | undefined {
-  const version = /^metadata\/v(\d+)\.metadata\.json$/.exec(key)?.[1]
-  return version === undefined ? undefined : Number(version)
-}
-
-/** Columns of `cdc.events`. `before`, `after`, `data` and `_meta` hold JSON text: Iceberg v2 has no type for it. */
+/** Columns of `cdc.events`. `before`, `after`, `data` and `_meta` hold JSON text: Iceberg v2 has no type for JSON. */
 export const EVENTS_COLUMNS: readonly Column[] = [
   { id: 1, name: 'id', type: 'string', required: true },
   { id: 2, name: 'type', type: 'string', required: true },
@@ -38,7 +24,7 @@ export const EVENTS_COLUMNS: readonly Column[] = [
   { id: 17, name: 'lsn', type: 'long', required: false },
   { id: 18, name: 'visibility', type: 'string', required: false },
   { id: 19, name: '_meta', type: 'string', required: false, bounds: false },
-  // When the lake accepted it. Basin's tables have this column too, and readers bound their queries by it.
+  // When the lake took the event in. Basin's tables have this column too, and readers bound their queries by it.
   { id: 20, name: '__ingest_ts', type: 'timestamptz', required: false },
 ]
 

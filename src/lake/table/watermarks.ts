@@ -1,62 +1,62 @@
-// How a table says up to which LSN nothing is missing in it, log by log. Each snapshot's summary says it of the logs that
-// it has moved. All of them together are in a file that every snapshot names, written anew now and then; so a reader takes
-// the file, and then the summaries of the snapshots since, oldest first. Expiry keeps more snapshots than lie between two
-// files, and a commit of any kind hands the file's name on.
+// How a table reports, for each log, the LSN up to which nothing is missing in it. Each snapshot's summary has it for the logs
+// that the snapshot moved. A file that every snapshot names has it for all logs, and is written anew now and then. So a reader
+// takes the file, and then the summaries of the snapshots since, oldest first. Expiry keeps more snapshots than there are from
+// one file to the next, and a commit of any kind names the file again.
 
-import * as z from 'zod'
+import { checked, mapOf, whole } from '../../event/kinds.ts'
 import type { NewFile } from '../iceberg/commit.ts'
 
-/** Up to which LSN nothing is missing of a log. `source` is global. */
+/** The LSN up to which nothing of a log is missing. `source` is global. */
 export interface Watermark {
   readonly source: string
   readonly epoch: string
   readonly lsn: number
 }
 
-const watermarksSchema = z.record(z.string(), z.record(z.string(), z.int()))
-/** By global source and epoch: the last LSN up to which nothing is missing. */
-export type Watermarks = z.infer<typeof watermarksSchema>
+/** By global source and epoch. */
+export type Watermarks = Record<string, Record<string, number>>
+const watermarksKind = mapOf(mapOf(whole({ from: 0 })))
 
 /** In a summary: watermarks of the logs that the snapshot has moved, as JSON. */
 const WATERMARKS = 'cdc.watermarks'
-/** In a summary: the location of the file with all watermarks, as of the sequence number that the other property says. */
+/** In a summary: the location of the file with all watermarks, and the sequence number of the snapshot that stored it. */
 const WATERMARKS_FILE = 'cdc.watermarks-file'
 const WATERMARKS_SEQUENCE = 'cdc.watermarks-sequence'
 
 /** Logs that a summary names at most: each metadata file repeats the summaries of all its snapshots. */
 const SUMMARY_LOGS_MAX = 200
 
-/** What there is to say, and where the last file is. */
-export interface WatermarksToSay {
-  readonly changed: readonly Watermark[]
-  /** All logs but those that changed. Read only where a file is written. */
+/** What the next snapshot reports, and where the last file is. */
+export interface WatermarkFacts {
+  readonly moved: readonly Watermark[]
+  /** All logs as they were before. Read only if a file is written. */
   readonly all: () => Iterable<Watermark>
   readonly location: string
   readonly key: string | undefined
-  /** The sequence number of the snapshot that is made, and of the one that the last file belongs to. */
+  /** The sequence number of the next snapshot, and of the one that stored the last file. */
   readonly sequence: number
   readonly fileSequence: number
-  /** Snapshots between two files at most. */
+  /** Snapshots from one file to the next, at most. */
   readonly maxCommits: number
   readonly uuid: () => string
 }
 
-/** The properties of a summary, and a file to be stored before it where one is due. */
-export function sayWatermarks(facts: WatermarksToSay): { summary: Record<string, string>; file?: NewFile } {
-  const { changed, location, key, sequence, fileSequence, maxCommits } = facts
-  const isShort = changed.length <= SUMMARY_LOGS_MAX
-  const summary = { [WATERMARKS]: JSON.stringify(isShort ? toMap(changed) : {}) }
+/** The properties of the next snapshot's summary, and a file to be stored before it if one is due. */
+export function summarizeWatermarks(facts: WatermarkFacts): { summary: Record<string, string>; file?: NewFile } {
+  const { moved, location, key, sequence, fileSequence, maxCommits } = facts
+  const isShort = moved.length <= SUMMARY_LOGS_MAX
+  const summary = { [WATERMARKS]: JSON.stringify(isShort ? toMap(moved) : {}) }
   if (isShort && sequence - fileSequence < maxCommits)
-    return { summary: key === undefined ? summary : { ...summary, ...nameFile(location, key, fileSequence) } }
+    return { summary: key === undefined ? summary : { ...summary, ...fileProperties(location, key, fileSequence) } }
   const file = {
     key: `metadata/watermarks-${sequence}-${facts.uuid()}.json`,
-    bytes: new TextEncoder().encode(JSON.stringify(toMap([...facts.all(), ...changed]))),
+    bytes: new TextEncoder().encode(JSON.stringify(toMap([...facts.all(), ...moved]))),
   }
-  return { summary: { ...summary, ...nameFile(location, file.key, sequence) }, file }
+  return { summary: { ...summary, ...fileProperties(location, file.key, sequence) }, file }
 }
 
 /** A snapshot's sequence number, and its summary. */
-export interface SnapshotSaying {
+export interface SummarizedSnapshot {
   readonly sequence: number
   readonly summary: Readonly<Record<string, string>>
 }
@@ -66,21 +66,25 @@ export interface SnapshotSaying {
  *
  * @param snapshots those that the table remembers, oldest first.
  * @param readFile gives the JSON at a location.
- * @throws {z.ZodError} where what is said is no map of watermarks.
+ * @throws {CDCError} `invalid-config` if the table holds something else than watermarks.
  */
 export async function currentWatermarks(
-  snapshots: readonly SnapshotSaying[],
+  snapshots: readonly SummarizedSnapshot[],
   readFile: (location: string) => Promise<unknown>,
 ): Promise<Watermarks> {
   const { [WATERMARKS_FILE]: file, [WATERMARKS_SEQUENCE]: sequence = '0' } = snapshots.at(-1)?.summary ?? {}
-  const all = watermarksSchema.parse(file === undefined ? {} : await readFile(file))
+  const all = parseWatermarks(file === undefined ? {} : await readFile(file))
   for (const { summary } of snapshots.filter((snapshot) => snapshot.sequence > Number(sequence)))
-    for (const [source, epochs] of Object.entries(watermarksSchema.parse(JSON.parse(summary[WATERMARKS] ?? '{}'))))
+    for (const [source, epochs] of Object.entries(parseWatermarks(JSON.parse(summary[WATERMARKS] ?? '{}'))))
       all[source] = { ...all[source], ...epochs }
   return all
 }
 
-function nameFile(location: string, key: string, sequence: number): Record<string, string> {
+function parseWatermarks(value: unknown): Watermarks {
+  return checked(watermarksKind, value, 'lake: watermarks', 'invalid-config')
+}
+
+function fileProperties(location: string, key: string, sequence: number): Record<string, string> {
   return { [WATERMARKS_FILE]: `${location}/${key}`, [WATERMARKS_SEQUENCE]: String(sequence) }
 }
 

@@ -1,59 +1,92 @@
-// What the lake remembers, held against what its table holds. The lake lands an LSN once because it remembers that it did:
-// where the rows went away afterwards, by nobody's commit, it has to be told. It is told what to look for and looks
+// Brings what the lake remembers back in line with what its table holds. The lake lands an LSN once because it remembers that
+// it did; if the rows went away afterwards, by no commit of its own, it must be told. It is told where to look and looks
 // itself, so that no LSN that the table holds is ever forgotten.
 
-import * as z from 'zod'
 import { CDCError } from '../../error.ts'
+import { Fields } from '../../event/fields.ts'
+import { checked, isObject, listOf, name, text, whole } from '../../event/kinds.ts'
+import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import { readParquet } from '../iceberg/parquet.ts'
+import type { Intake } from '../intake/intake.ts'
 import { contains, type LSNRange, unite, without } from '../intake/ranges.ts'
+import { type LogKey, logKeyOf, logName } from '../log.ts'
+import type { TableState } from '../table/table-state.ts'
+import type { TableWriter } from '../table/table-writer.ts'
+import type { Upkeep } from './upkeep.ts'
 
-/** Logs that are looked for in one call, and LSNs of all of them. */
-export const SUSPECTS_MAX = 1_000
-export const SUSPECTED_LSNS_MAX = 100_000
+/** Logs that one repair looks for, and LSNs of all of them. */
+export const REPAIR_LOGS_MAX = 1_000
+export const REPAIR_LSNS_MAX = 100_000
 
-const lsnSchema = z.int().positive()
-const suspectSchema = z.strictObject({
-  ns: z.string(),
+/** LSNs of one log. */
+export interface LogRanges {
+  ns: string
   /** Global: `<ns>/<source>`. */
-  source: z.string(),
-  epoch: z.string(),
-  ranges: z.array(z.strictObject({ first: lsnSchema, last: lsnSchema })),
-})
-const suspectsSchema = z
-  .array(suspectSchema)
-  .max(SUSPECTS_MAX)
-  .refine((suspects) => countLSNs(suspects) <= SUSPECTED_LSNS_MAX, {
-    error: `more than ${SUSPECTED_LSNS_MAX} LSNs at once`,
-  })
+  source: string
+  epoch: string
+  ranges: LSNRange[]
+}
 
-/** LSNs of a log that may be missing in the table. */
-export type Suspect = z.infer<typeof suspectSchema>
+const others = 'is not known here'
+const range = new Fields<LSNRange>({ first: whole(), last: whole() }, { others })
+const logs = listOf(
+  new Fields<LogRanges>(
+    { ns: name, source: text(2 * NAME_LENGTH_MAX + 1), epoch: name, ranges: listOf(range) },
+    { others },
+  ),
+  { to: REPAIR_LOGS_MAX },
+)
 
 export interface RepairOutcome {
-  /** Data files that were gone from the bucket, and that the table does not name any more. */
+  /** Data files that were gone from the bucket, and that the table no longer names. */
   goneFiles: number
-  /** What was taken for landed and is not in the table. It lands when it is sent again. */
-  forgotten: Suspect[]
+  /** What was believed to have landed and is not in the table. It lands when it is sent again. */
+  forgotten: LogRanges[]
 }
 
-/** The bucket, and where in it a file of the table lies. */
-interface TableBucket {
-  readonly objects: R2Bucket
-  readonly keyOf: (key: string) => string
+export interface RepairPorts {
+  readonly bucket: R2Bucket
+  readonly writer: TableWriter
+  readonly state: TableState
+  readonly upkeep: Upkeep
+  readonly intake: Intake
 }
 
-export function parseSuspects(suspects: unknown): Suspect[] {
-  const parsed = suspectsSchema.safeParse(suspects)
-  if (parsed.success) return parsed.data
-  throw new CDCError('invalid-argument', `repair: ${z.prettifyError(parsed.error)}`)
+type RangesByLog = ReadonlyMap<LogKey, readonly LSNRange[]>
+
+/** Checks what is reported as missing. @throws {CDCError} `invalid-argument`. */
+export function parseMissing(missing: unknown): LogRanges[] {
+  const checkedLogs = checked(logs, missing, 'repair', 'invalid-argument')
+  if (countLSNs(checkedLogs.flatMap(({ ranges }) => ranges)) <= REPAIR_LSNS_MAX) return checkedLogs
+  throw new CDCError('invalid-argument', `repair: more than ${REPAIR_LSNS_MAX} LSNs; send fewer in each call`)
 }
 
-/** Which of the table's data files the bucket does not have. */
-export async function findGoneFiles({ objects, keyOf }: TableBucket, keys: readonly string[]): Promise<Set<string>> {
-  const gone = new Set(keys)
-  const root = keyOf('')
+/** Removes files from the table that are gone, and forgets those of the missing LSNs that no data file holds. */
+export async function repair(missing: readonly LogRanges[], ports: RepairPorts): Promise<RepairOutcome> {
+  const { writer, upkeep, intake } = ports
+  await writer.adoptOpen()
+  const gone = await findGoneFiles(ports)
+  if (gone.size > 0) await upkeep.removeFiles(gone)
+  const lost = await findLost(rangesByLog(missing), ports)
+  const forgotten = intake.forgetLanded(lost)
+  return { goneFiles: gone.size, forgotten: Array.from(forgotten, ([log, ranges]) => ({ ...logName(log), ranges })) }
+}
+
+/** A log may be reported more than once, or without an LSN. */
+function rangesByLog(missing: readonly LogRanges[]): RangesByLog {
+  const groups = Map.groupBy(
+    missing.filter(({ ranges }) => ranges.length > 0),
+    logKeyOf,
+  )
+  return new Map(Array.from(groups, ([log, group]) => [log, unite(group.flatMap(({ ranges }) => ranges))]))
+}
+
+/** The table's data files that the bucket does not have. */
+async function findGoneFiles({ bucket, writer, state }: RepairPorts): Promise<Set<string>> {
+  const gone = new Set(state.fileKeys())
+  const root = writer.keyOf('')
   for (let cursor: string | undefined, isLast = false; !isLast;) {
-    const page = await objects.list({ prefix: keyOf('data/'), ...(cursor !== undefined && { cursor }) })
+    const page = await bucket.list({ prefix: writer.keyOf('data/'), ...(cursor !== undefined && { cursor }) })
     for (const { key } of page.objects) gone.delete(key.slice(root.length))
     isLast = !page.truncated
     cursor = page.truncated ? page.cursor : undefined
@@ -61,65 +94,50 @@ export async function findGoneFiles({ objects, keyOf }: TableBucket, keys: reado
   return gone
 }
 
-/** What of the suspected is in none of the data files. */
-export async function findLost(
-  bucket: TableBucket,
-  keys: readonly string[],
-  suspects: readonly Suspect[],
-): Promise<Suspect[]> {
-  const found = new Map(suspects.map((suspect) => [nameOf(suspect), sought(suspect)]))
-  if (countLSNs(suspects) > 0)
-    for (const key of keys)
-      for (const { lsn, _meta, ...origin } of await readPlaces(bucket, key)) {
-        const log = found.get(nameOf(origin))
-        if (log !== undefined && contains(log.ranges, lsn) && !isFork(_meta)) log.lsns.push(lsn)
-      }
-  return suspects
-    .map((suspect) => ({
-      ...suspect,
-      ranges: without(suspect.ranges, asRanges(found.get(nameOf(suspect))?.lsns ?? [])),
-    }))
-    .filter(({ ranges }) => ranges.length > 0)
+/** Those of the missing LSNs that none of the table's data files holds. */
+async function findLost(missing: RangesByLog, ports: RepairPorts): Promise<RangesByLog> {
+  if (missing.size === 0) return missing
+  const found = new Map(Array.from(missing.keys(), (log): [LogKey, number[]] => [log, []]))
+  for (const key of ports.state.fileKeys())
+    for (const { lsn, _meta, ...name } of await readPlaces(ports, key)) {
+      const log = logKeyOf(name)
+      if (contains(missing.get(log) ?? [], lsn) && !isFork(_meta)) found.get(log)?.push(lsn)
+    }
+  return new Map(Array.from(missing, ([log, ranges]) => [log, without(ranges, asRanges(found.get(log) ?? []))]))
 }
 
-function sought({ ranges }: Suspect): { readonly ranges: readonly LSNRange[]; readonly lsns: number[] } {
-  return { ranges: unite(ranges), lsns: [] }
-}
+const PLACE_COLUMNS = ['ns', 'source', 'epoch', 'lsn', '_meta']
 
-const rowSchema = z.object({
-  ns: z.string(),
-  source: z.string().nullish(),
-  epoch: z.string().nullish(),
-  lsn: z.coerce.number().nullish(),
-  _meta: z.string().nullish(),
-})
-
-async function readPlaces({ objects, keyOf }: TableBucket, key: string) {
-  const object = await objects.get(keyOf(key))
+/** The place in its log of each row of a data file. */
+async function readPlaces({ bucket, writer }: RepairPorts, key: string) {
+  const object = await bucket.get(writer.keyOf(key))
   if (object === null)
     throw new CDCError('not-found', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await readParquet(await object.arrayBuffer(), Object.keys(rowSchema.shape))
-  return rows.map((row) => {
-    const { ns, source, epoch, lsn, _meta } = rowSchema.parse(row)
-    return { ns, source: source ?? '', epoch: epoch ?? '', lsn: lsn ?? 0, _meta: _meta ?? '{}' }
-  })
+  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS)
+  return rows.map(({ ns, source, epoch, lsn, _meta }) => ({
+    ns: textOf(ns),
+    source: textOf(source),
+    epoch: textOf(epoch),
+    lsn: Number(lsn ?? 0),
+    _meta: textOf(_meta),
+  }))
 }
 
-/** A fork has the LSN of another event, and does not stand for it. */
+/** Empty for a column that has no value. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value : ''
+}
+
+/** A fork has the LSN of another event, and does not stand for that event. */
 function isFork(meta: string): boolean {
-  return z.object({ isFork: z.literal(true) }).safeParse(JSON.parse(meta)).success
-}
-
-function nameOf({ ns, source, epoch }: Pick<Suspect, 'ns' | 'source' | 'epoch'>): string {
-  return JSON.stringify([ns, source, epoch])
+  const parsed: unknown = JSON.parse(meta || '{}')
+  return isObject(parsed) && parsed['isFork'] === true
 }
 
 function asRanges(lsns: readonly number[]): LSNRange[] {
   return lsns.map((lsn) => ({ first: lsn, last: lsn }))
 }
 
-function countLSNs(suspects: readonly { readonly ranges: readonly LSNRange[] }[]): number {
-  return suspects
-    .flatMap(({ ranges }) => ranges)
-    .reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0)
+function countLSNs(ranges: readonly LSNRange[]): number {
+  return ranges.reduce((sum, { first, last }) => sum + Math.max(0, last - first + 1), 0)
 }

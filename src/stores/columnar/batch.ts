@@ -1,14 +1,12 @@
-// Rows that are inserted together, whichever way round they came: as rows, or as columns already.
+// Rows that are inserted together, whether they came as rows or as columns.
 
-import { type Column, type Columns, type ColumnType, type Encoded, encoders, refusal, typeOfValue } from './column.ts'
 import { isPlainObject } from '../../event/json.ts'
-import { invalid } from '../checks.ts'
+import { checkBatch, describe, invalid } from '../checks.ts'
+import { type Column, type Columns, type ColumnType, type Encoded, encoders, mismatch, typeOfValue } from './column.ts'
+import { limits } from './limits.ts'
 import { addColumns } from './schema.ts'
 
-/** Rows of one batch. */
-export const COLUMNAR_BATCH_ROWS_MAX = 100_000
-
-/** A batch as it was given. */
+/** A batch as it came. */
 export interface Batch {
   readonly count: number
   readonly names: Iterable<string>
@@ -16,35 +14,31 @@ export interface Batch {
   rowAt(index: number): Record<string, unknown>
 }
 
-/** A batch as it is kept: of each column that has a value in it, one for every row. */
+/** A batch as it is stored: for each column with any value, one value per row. */
 export interface EncodedBatch {
   readonly count: number
   readonly values: ReadonlyMap<Column, readonly Encoded[]>
 }
 
-/** Looks at what was given. @throws {CDCError} `invalid-argument` where that is neither rows nor columns. */
-export function readBatch(input: unknown, method: string): Batch {
+/** Reads rows or columns. @throws {CDCError} `invalid-argument` for anything else, and beyond `limits.batchRows`. */
+export function readBatch(input: unknown, caller: string): Batch {
   if (!isPlainObject(input) && !Array.isArray(input))
-    throw invalid(method, 'give an array of rows, or an object with an array for each column')
-  const batch = Array.isArray(input) ? fromRows(input, method) : fromColumns(input, method)
-  if (batch.count > COLUMNAR_BATCH_ROWS_MAX)
-    throw invalid(
-      method,
-      `${batch.count} rows, the limit is ${COLUMNAR_BATCH_ROWS_MAX}; insert them in several batches`,
-    )
+    throw invalid(caller, `pass an array of rows, or an object with an array for each column; not ${describe(input)}`)
+  const batch = Array.isArray(input) ? fromRows(input, caller) : fromColumns(input, caller)
+  checkBatch(batch.count, limits.batchRows, 'rows', caller)
   return batch
 }
 
 /**
  * Encodes a batch.
  *
- * @param isClosed whether there can be no columns but these.
- * @returns with it, the columns that there are from now on: a new one has the type of its first value.
+ * @param isClosed whether there can be no other columns than the known ones.
+ * @returns with it, the columns from now on: a new one has the type of its first value.
  */
 export function encodeBatch(
   batch: Batch,
   known: Columns,
-  { isClosed, method }: { isClosed: boolean; method: string },
+  { isClosed, caller }: { isClosed: boolean; caller: string },
 ): { columns: Columns; encoded: EncodedBatch } {
   const given = new Map<string, readonly unknown[]>()
   const added: [string, ColumnType][] = []
@@ -52,39 +46,40 @@ export function encodeBatch(
     const values = batch.valuesOf(name)
     given.set(name, values)
     if (known.has(name)) continue
-    // Without a value a column has no type yet, and nothing to be kept.
+    // Without a value, a column has no type yet and nothing to store.
     const first = values.findIndex((value) => value !== null && value !== undefined)
     if (first === -1) continue
-    if (isClosed) throw invalid(method, `row ${first + 1}: the schema has no column ${JSON.stringify(name)}`)
+    if (isClosed) throw invalid(caller, `row ${first + 1}: the schema has no column ${JSON.stringify(name)}`)
     const type = typeOfValue(values[first])
     if (type === undefined)
-      throw invalid(method, `row ${first + 1}: ${name} is a ${typeof values[first]}, which no column can hold`)
+      throw invalid(caller, `row ${first + 1}: ${name} is ${describe(values[first])}, which no column can hold`)
     added.push([name, type])
   }
-  const columns = added.length === 0 ? known : addColumns(known, added, method)
+  const columns = added.length === 0 ? known : addColumns(known, added, caller)
   const values = new Map<Column, readonly Encoded[]>()
-  for (const [name, ofColumn] of given) {
+  for (const [name, columnValues] of given) {
     const column = columns.get(name)
-    if (column !== undefined) values.set(column, encodeColumn(ofColumn, column, method))
+    if (column !== undefined) values.set(column, encodeColumn(columnValues, column, caller))
   }
   return { columns, encoded: { count: batch.count, values } }
 }
 
-function encodeColumn(values: readonly unknown[], { name, type }: Column, method: string): Encoded[] {
+function encodeColumn(values: readonly unknown[], { name, type }: Column, caller: string): Encoded[] {
   const encode = encoders[type]
   return values.map((value, index) => {
     if (value === null || value === undefined) return null
-    const kept = encode(value)
-    if (kept === undefined) throw invalid(method, `row ${index + 1}: ${name} ${refusal(type, value)}`)
-    return kept
+    const encoded = encode(value)
+    if (encoded === undefined) throw invalid(caller, `row ${index + 1}: ${name} ${mismatch(type, value)}`)
+    return encoded
   })
 }
 
-function fromRows(rows: readonly unknown[], method: string): Batch {
+function fromRows(rows: readonly unknown[], caller: string): Batch {
   const names = new Set<string>()
   const checked: Record<string, unknown>[] = []
   for (const row of rows) {
-    if (!isPlainObject(row)) throw invalid(method, `row ${checked.length + 1} is not a plain object`)
+    if (!isPlainObject(row))
+      throw invalid(caller, `row ${checked.length + 1} must be a plain object, not ${describe(row)}`)
     for (const name of Object.keys(row)) names.add(name)
     checked.push(row)
   }
@@ -96,17 +91,17 @@ function fromRows(rows: readonly unknown[], method: string): Batch {
   }
 }
 
-function fromColumns(columns: Record<string, unknown>, method: string): Batch {
+function fromColumns(columns: Record<string, unknown>, caller: string): Batch {
   const names = Object.keys(columns).filter((name) => columns[name] !== undefined)
   const arrays = new Map<string, readonly unknown[]>()
   for (const name of names) {
     const values = columns[name]
-    if (!Array.isArray(values)) throw invalid(method, `column ${name} is not an array`)
+    if (!Array.isArray(values)) throw invalid(caller, `column ${name} must be an array, not ${describe(values)}`)
     arrays.set(name, values)
   }
   const count = arrays.get(names[0] ?? '')?.length ?? 0
   for (const [name, { length }] of arrays)
-    if (length !== count) throw invalid(method, `column ${name} has ${length} values, ${names[0]} has ${count}`)
+    if (length !== count) throw invalid(caller, `column ${name} has ${length} values, but ${names[0]} has ${count}`)
   return {
     count,
     names,

@@ -1,4 +1,4 @@
-// The table in which a store's chunks are, and the statements that write and read whole ones.
+// The table of a store's chunks, and the statements that write and read whole chunks.
 
 import type { StoreSQL } from '../../store.ts'
 import {
@@ -18,17 +18,17 @@ type ChunkRow = {
   count: number
   length: number
   statistics: string
-  /** The values of each column: JSON with commas and without brackets, so that more can be put after them. */
+  /** The values of each column: JSON with commas but without brackets, so that more can be appended. */
   [id: string]: SqlStorageValue
 }
 
-/** Where a chunk stands, and all its values. */
+/** A chunk's place and all its values. */
 export interface WholeChunk extends Pick<ChunkHead, 'first' | 'count' | 'length'> {
   readonly partition: string
   readonly texts: ReadonlyMap<Column, string>
 }
 
-/** WITHOUT ROWID, because an index for the key would be a second billed row for each chunk. */
+/** WITHOUT ROWID, because an index on the key would be a second billed row for each chunk. */
 export function createChunkTable(sql: StoreSQL, name: string): void {
   sql.exec(
     `CREATE TABLE IF NOT EXISTS ${name} (
@@ -38,7 +38,7 @@ export function createChunkTable(sql: StoreSQL, name: string): void {
   )
 }
 
-/** Makes room for new columns. Not before they are needed: an update writes all columns that there are. */
+/** Adds columns to the table. Only when they are needed, because an update writes all columns of a row. */
 export function widenChunkTable(sql: StoreSQL, name: string, columns: Iterable<Column>): void {
   for (const { id } of columns) sql.exec(`ALTER TABLE ${name} ADD COLUMN ${id} TEXT`)
 }
@@ -52,7 +52,7 @@ export class ChunkTable {
     this.#name = name
   }
 
-  /** The last chunk of each of these partitions that has any. */
+  /** The last chunk of each of these partitions, if it has any. */
   readLast(partitions: Iterable<string>): Map<string, ChunkHead> {
     const rows = this.#sql.exec<ChunkRow>(
       `SELECT partition, first, count, length, statistics FROM json_each(?) AS given JOIN ${this.#name}
@@ -66,8 +66,8 @@ export class ChunkTable {
   }
 
   /**
-   * Writes slices that follow one another at the end of a partition: each is a row of SQLite, but for the first one
-   * where the last chunk has room for it.
+   * Writes consecutive slices at the end of a partition: each becomes a row of SQLite, except the first one if the last chunk
+   * has room for it.
    *
    * @returns the number of their first row in the partition.
    */
@@ -82,7 +82,7 @@ export class ChunkTable {
     return start
   }
 
-  /** Chunks after one, or from the first one on, in the order of their keys: until they are so many, or so long. */
+  /** Chunks in the order of their keys, after one or from the first one on, until they are too many or too long. */
   readPage(
     after: { partition: string; first: number } | undefined,
     columns: Columns,

@@ -1,34 +1,35 @@
-// How rows become chunks: a chunk is a row of SQLite that holds many rows of one partition, column by column, with
-// statistics of each column that tell which chunks a query can pass over.
+// How rows become chunks: a chunk is a row of SQLite that holds many rows of one partition, column by column, with statistics
+// of each column by which a query skips chunks.
 
 import type { EncodedBatch } from './batch.ts'
 import type { Column, ColumnType, Encoded } from './column.ts'
+import { limits } from './limits.ts'
 
 /**
- * Rows of a chunk. More make inserts cheaper, as a chunk is one written row; and queries dearer, as SQLite looks for a
- * row's value from the beginning of each column.
+ * Rows of a chunk. More of them make inserts cheaper, as a chunk is one written row, and queries more expensive, as SQLite
+ * searches a row's value from the beginning of each column.
  */
 export const CHUNK_ROWS_MAX = 512
 
 /**
- * UTF-16 units of JSON in a slice of a batch, and so in a row. Whatever is made of it stays below a megabyte of UTF-8,
- * though one unit may be three bytes: the nulls and the names of 90 columns add 380,000 bytes at most.
+ * UTF-16 units of JSON in a slice of a batch. An event of it stays below a megabyte of UTF-8, even if each unit is three bytes:
+ * the nulls and the names of 90 columns add 380,000 bytes at most.
  */
-export const SLICE_LENGTH_MAX = 200_000
+const SLICE_CHARACTERS_MAX = limits.rowCharacters
 
-/** Longer strings are not kept as bounds: a chunk of such a column is always looked into. */
-const BOUND_LENGTH_MAX = 128
+/** Longer strings are not kept as bounds: a chunk with such a string is never skipped. */
+const BOUND_CHARACTERS_MAX = 128
 
 export type Bound = string | number | boolean
 
-/** Of one column in some rows. Without bounds, where nothing is known of the values that are not null. */
+/** Statistics of one column in some rows. Without bounds if nothing is known of the values that are not null. */
 interface Statistics {
   readonly nulls: number
   readonly min?: Bound
   readonly max?: Bound
 }
 
-/** By the position of the column; null for one in which all these rows are null. */
+/** Statistics by the position of the column; null for a column that is null in all these rows. */
 export type AllStatistics = readonly (Statistics | null)[]
 
 /** Consecutive rows of a batch, all of one partition. */
@@ -36,12 +37,12 @@ export interface Slice {
   readonly count: number
   /** UTF-16 units of all its values as JSON. */
   readonly length: number
-  /** The values of each column that has any, as JSON, with commas and without brackets: so they can be put in a row. */
+  /** The values of each column that has any, as JSON with commas but without brackets, so that they can be concatenated. */
   readonly texts: ReadonlyMap<Column, string>
   readonly statistics: AllStatistics
 }
 
-/** What is known of a chunk without its values. */
+/** A chunk without its values. */
 export interface ChunkHead {
   /** The number of its first row in the partition, from 0. */
   readonly first: number
@@ -51,9 +52,9 @@ export interface ChunkHead {
 }
 
 /**
- * Cuts rows of a batch into slices that fit a chunk each.
+ * Cuts rows of a batch into slices, each of which fits into a chunk.
  *
- * @param indexes of the rows, in order; all of one partition.
+ * @param indexes the indexes of the rows, in order; all of one partition.
  * @returns the slices, or the index of a row that is too large for any.
  */
 export function cutSlices(batch: EncodedBatch, indexes: readonly number[]): Slice[] | number {
@@ -66,12 +67,12 @@ export function cutSlices(batch: EncodedBatch, indexes: readonly number[]): Slic
   return slices
 }
 
-/** Whether a slice is put into a chunk that is there already, so that small batches make no small chunks. */
+/** Whether a slice is appended to an existing chunk, so that small batches don't leave small chunks. */
 export function fitsInto(chunk: ChunkHead, slice: Slice): boolean {
-  return chunk.count + slice.count <= CHUNK_ROWS_MAX && chunk.length + slice.length <= SLICE_LENGTH_MAX
+  return chunk.count + slice.count <= CHUNK_ROWS_MAX && chunk.length + slice.length <= SLICE_CHARACTERS_MAX
 }
 
-/** What is known of a chunk and a slice together. */
+/** The statistics of a chunk and a slice together. */
 export function mergeStatistics(chunk: ChunkHead, slice: Slice): AllStatistics {
   return Array.from({ length: Math.max(chunk.statistics.length, slice.statistics.length) }, (_, position) =>
     merge(
@@ -85,16 +86,16 @@ export function mergeStatistics(chunk: ChunkHead, slice: Slice): AllStatistics {
 
 /** Whether any row of a chunk has a value in a column. */
 export function hasValues({ count, statistics }: ChunkHead, { position }: Column): boolean {
-  const ofColumn = statistics[position]
-  return ofColumn !== undefined && ofColumn !== null && ofColumn.nulls < count
+  const columnStatistics = statistics[position]
+  return columnStatistics !== undefined && columnStatistics !== null && columnStatistics.nulls < count
 }
 
-/** So many nulls, as the values of a column are written. */
+/** Nulls, as the values of a column are written. */
 export function nullsText(count: number): string {
   return 'null,'.repeat(count).slice(0, -1)
 }
 
-/** The key of an event: where its first row stands. */
+/** The key of an event: the place of its first row. */
 export function keyOf(partition: string, first: number): string {
   return `${partition}/${first}`
 }
@@ -104,7 +105,7 @@ export function parseKey(key: string): { partition: string; first: number } {
   return { partition: key.slice(0, slash), first: Number(key.slice(slash + 1)) }
 }
 
-/** What an event says of rows: all that is needed to rebuild them, as JSON. */
+/** Rows as an event holds them: everything that is needed to rebuild them, as JSON. */
 export function batchText(
   { partition, first, count }: { partition: string; first: number; count: number },
   texts: ReadonlyMap<Column, string>,
@@ -119,7 +120,7 @@ export function batchText(
   return `{"partition":${JSON.stringify(partition)},"first":${first},"count":${count},"types":{${types}},"columns":{${columns}}}`
 }
 
-/** Rows of one event: as many slices as it can hold, of those that follow one another and have the same columns. */
+/** The rows of one event: consecutive slices with the same columns, as many as it can hold. */
 export interface Group {
   readonly count: number
   readonly texts: ReadonlyMap<Column, string>
@@ -131,7 +132,8 @@ export function groupSlices(slices: readonly Slice[]): Group[] {
   for (const slice of slices) {
     const group = groups.at(-1)
     length += slice.length
-    if (group?.[0] !== undefined && length <= SLICE_LENGTH_MAX && haveSameColumns(group[0], slice)) group.push(slice)
+    if (group?.[0] !== undefined && length <= SLICE_CHARACTERS_MAX && haveSameColumns(group[0], slice))
+      group.push(slice)
     else {
       groups.push([slice])
       length = slice.length
@@ -151,7 +153,7 @@ function joinSlices(slices: readonly Slice[]): Group {
 
 function fittingSlices(batch: EncodedBatch, indexes: readonly number[]): Slice[] | number {
   const slice = createSlice(batch, indexes)
-  if (slice.length <= SLICE_LENGTH_MAX) return [slice]
+  if (slice.length <= SLICE_CHARACTERS_MAX) return [slice]
   const [only] = indexes
   if (indexes.length === 1 && only !== undefined) return only
   const middle = Math.ceil(indexes.length / 2)
@@ -166,11 +168,13 @@ function createSlice(batch: EncodedBatch, indexes: readonly number[]): Slice {
   let length = 0
   for (const [column, all] of batch.values) {
     const values = indexes.map((index) => all[index] ?? null)
-    const ofColumn = statisticsOf(values)
-    if (ofColumn.nulls === values.length) continue
+    const columnStatistics = statisticsOf(values)
+    if (columnStatistics.nulls === values.length) continue
     const text = JSON.stringify(values).slice(1, -1)
     while (statistics.length < column.position) statistics.push(null)
-    statistics[column.position] = isOrderedAlike(column.type, text) ? ofColumn : { nulls: ofColumn.nulls }
+    statistics[column.position] = isOrderedAlike(column.type, text)
+      ? columnStatistics
+      : { nulls: columnStatistics.nulls }
     texts.set(column, text)
     length += text.length
   }
@@ -191,7 +195,7 @@ function statisticsOf(values: readonly Encoded[]): Statistics {
   return { nulls, min, max }
 }
 
-/** JavaScript orders strings by UTF-16 units, SQLite by code points: that is the same where there are no surrogates. */
+/** JavaScript orders strings by UTF-16 units, SQLite by code points. Without surrogates, this is the same order. */
 function isOrderedAlike(type: ColumnType, text: string): boolean {
   return type !== 'json' && (type !== 'string' || !/[\ud800-\udfff]/.test(text))
 }
@@ -208,7 +212,7 @@ function merge(a: Statistics, aCount: number, b: Statistics, bCount: number): St
 }
 
 function isLong(bound: Bound): boolean {
-  return typeof bound === 'string' && bound.length > BOUND_LENGTH_MAX
+  return typeof bound === 'string' && bound.length > BOUND_CHARACTERS_MAX
 }
 
 function haveSameColumns(a: Slice, b: Slice): boolean {

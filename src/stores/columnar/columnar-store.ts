@@ -1,15 +1,16 @@
-// Rows for analytics in the object's own SQLite, kept column by column. A batch is one transaction, or part of the open
-// one, in which the rows and an event for each partition commit together. Rows are only added, never changed.
+// Rows for analytics in the object's own SQLite, stored column by column. A batch is one transaction, or part of the open one,
+// in which the rows and an event for each partition commit together. Rows are only added, never changed.
 
-import * as z from 'zod'
+import type { CDCError } from '../../error.ts'
+import type { Attribution, EventInput } from '../../event/unified-event.ts'
 import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
 import type { Transaction } from '../../transaction/transaction.ts'
-import { CDCError } from '../../error.ts'
-import type { Attribution, EventInput } from '../../event/unified-event.ts'
+import { checkStoreName, invalid } from '../checks.ts'
 import { type Batch, encodeBatch, readBatch } from './batch.ts'
-import { batchText, cutSlices, groupSlices, keyOf, parseKey, type Slice, SLICE_LENGTH_MAX } from './chunk.ts'
 import { ChunkTable, createChunkTable, widenChunkTable } from './chunk-table.ts'
+import { batchText, cutSlices, groupSlices, keyOf, parseKey, type Slice } from './chunk.ts'
 import type { Columns } from './column.ts'
+import { limits } from './limits.ts'
 import { partitionRows } from './partition.ts'
 import type {
   At,
@@ -31,8 +32,15 @@ import type {
   RangePredicate,
 } from './query.ts'
 import type { Source } from './scan.ts'
-import { checkStoreName, invalid } from '../checks.ts'
-import { addColumns, type ColumnarSchema, isZod, parseColumns, stringifyColumns, typesOfSchema } from './schema.ts'
+import {
+  addColumns,
+  checkRow,
+  type ColumnarSchema,
+  isRowSchema,
+  parseColumns,
+  stringifyColumns,
+  typesOfSchema,
+} from './schema.ts'
 import {
   aggregateRows,
   countRows,
@@ -44,20 +52,20 @@ import {
   summarizeColumn,
 } from './statements.ts'
 
-/** UTF-16 units of JSON that `readRows` reads at once, or one chunk. */
-const SNAPSHOT_LENGTH_MAX = 2_000_000
+/** UTF-16 units of JSON that `readRows` reads at once, unless it is a single chunk. */
+const SNAPSHOT_CHARACTERS_MAX = 2_000_000
 
-export interface ColumnarOptions<T extends object> {
+export interface ColumnarStoreOptions<T extends object> {
   /**
-   * What decides which partition a row belongs to: a column, or a function of the row. A partition's id is the column's
-   * value as text, and of a timestamp the day: `2026-11-22`. Default: all rows are in the partition `all`.
+   * Which partition a row belongs to: a column, or a function of the row. A partition's id is the column's value as text or,
+   * for a timestamp, the day: `2026-11-22`. Default: all rows are in the partition `all`.
    */
   partitionBy?: ColumnName<T> | ((row: T) => string)
-  /** The columns. Default: those that the rows bring, each of the type of its first value. */
+  /** The columns. Default: those that the rows bring, each with the type of its first value. */
   schema?: ColumnarSchema<T>
 }
 
-/** A batch as columns: the values of a row stand at the same place in each. */
+/** A batch as columns: the values of a row have the same index in each. */
 export type ColumnarBatch<T> = { readonly [Name in keyof T]: readonly T[Name][] }
 
 /**
@@ -67,37 +75,35 @@ export type ColumnarBatch<T> = { readonly [Name in keyof T]: readonly T[Name][] 
  * flights.aggregate({ where: { delay: { $gt: 10 } }, groupBy: 'origin', metrics: ['count', 'avg:delay'] })
  */
 export class ColumnarStore<T extends object = Record<string, unknown>> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+  static readonly limits = limits
+
   readonly name: string
   readonly #ctx: StoreContext
   readonly #sql: StoreSQL
   readonly #table: string
   readonly #chunks: ChunkTable
-  readonly #options: ColumnarOptions<T>
-  /** Checks rows, where zod knows what they must be. */
-  readonly #rowsSchema: z.ZodType | undefined
+  readonly #options: ColumnarStoreOptions<T>
   /** The columns as they were last read, and the text that they were read from. */
   #known: { readonly text: string; readonly columns: Columns } = { text: '[]', columns: new Map() }
 
   /**
-   * @param table what the rows are, and the `table` of their events: letters, digits and `_`.
-   * @throws {CDCError} `invalid-argument` for another name.
+   * @param name what the rows are, and the `table` of their events: letters, digits and `_`.
+   * @throws {CDCError} `invalid-argument` for a name that is not valid.
    */
-  constructor(ctx: StoreContext, table: string, options: ColumnarOptions<T> = {}) {
-    checkStoreName('ColumnarStore', 'table', table)
+  constructor(ctx: StoreContext, name: string, options: ColumnarStoreOptions<T> = {}) {
+    checkStoreName('ColumnarStore', name)
     this.#ctx = ctx
-    this.#table = table
+    this.#table = name
     this.#options = options
-    const { schema } = options
-    // Strict, because zod would take out what it does not know, without a word.
-    this.#rowsSchema = schema && isZod(schema) ? z.array(schema.strict()) : undefined
-    this.name = `columnar/${table}`
+    this.name = `columnar/${name}`
     this.#sql = ctx.attach(this)
     this.#chunks = new ChunkTable(this.#sql, this.#chunkTable)
   }
 
   createTables(sql: SqlStorage): void {
     createChunkTable(sql, this.#chunkTable)
-    // One row, so that columns that are new cost one written row however many they are.
+    // One row, so that any number of new columns costs one written row.
     sql.exec(
       `CREATE TABLE IF NOT EXISTS ${this.#columnsTable} (id INTEGER PRIMARY KEY CHECK (id = 1), columns TEXT NOT NULL)`,
     )
@@ -107,12 +113,12 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     this.#addColumns(sql, known, addColumns(known, typesOfSchema(schema), `ColumnarStore ${this.#table}`))
   }
 
-  /** Each chunk is an event of the same form as that of a batch: rows of one partition, from a number on. */
+  /** Each chunk is an event of the same form as a batch's: rows of one partition, from a number on. */
   readRows(after: string | undefined, maxRows: number): SnapshotPage {
     const { columns } = this.#source('readRows')
     const { chunks, isLast } = this.#chunks.readPage(after === undefined ? undefined : parseKey(after), columns, {
       maxRows,
-      maxLength: SNAPSHOT_LENGTH_MAX,
+      maxLength: SNAPSHOT_CHARACTERS_MAX,
     })
     const events = chunks.map((chunk): EventInput => ({
       op: 'r',
@@ -125,24 +131,24 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Adds rows, all or none of them. A value that is left out is null. Each partition costs one written row for a batch
-   * of up to 512 rows, another one for every 512 more; the events of the batch cost one.
+   * Adds rows, all or none. A value that is left out is null. Each partition costs one written row for up to 512 rows of the
+   * batch, and another one for every 512 more; the events of the batch cost one.
    *
-   * @throws {CDCError} `invalid-argument` for more than `COLUMNAR_BATCH_ROWS_MAX` rows, for a value that is not of its
-   *   column's type or would not come back as it is, and for a row of more than 200,000 characters of JSON.
+   * @throws {CDCError} `invalid-argument` for more than `limits.batchRows` rows, for a value that is not of its column's type
+   *   or would not come back as it is, and for a row of more than `limits.rowCharacters` of JSON.
    */
   insertBatch(batch: readonly T[] | ColumnarBatch<T>, attribution?: Attribution): ColumnarInsertResult {
     return this.#ctx.transactionSync((tx) => {
-      const { columns: known, isClosed, method } = this.#source('insertBatch')
-      const given = this.#checkRows(readBatch(batch, method), method)
-      const { columns, encoded } = encodeBatch(given, known, { isClosed, method })
+      const { columns: known, isClosed, caller } = this.#source('insertBatch')
+      const given = this.#checkRows(readBatch(batch, caller), caller)
+      const { columns, encoded } = encodeBatch(given, known, { isClosed, caller })
       this.#addColumns(this.#sql, known, columns)
-      const partitions = partitionRows(given, encoded, this.#options.partitionBy, method)
+      const partitions = partitionRows(given, encoded, this.#options.partitionBy, caller)
       const lastChunks = this.#chunks.readLast(partitions.keys())
       const ids: string[] = []
       for (const [partition, indexes] of partitions) {
         const slices = cutSlices(encoded, indexes)
-        if (typeof slices === 'number') throw tooLarge(slices, method)
+        if (typeof slices === 'number') throw tooLarge(slices, caller)
         const start = this.#chunks.write(columns, partition, lastChunks.get(partition), slices)
         this.#emit(tx, partition, start, slices)
         let number = start
@@ -153,11 +159,11 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
   }
 
   /**
-   * Finds rows, in pages. `{ columns: ['delay'], where: { origin: 'ORD', delay: { $gt: 10 } }, orderBy: 'delay' }`.
-   * Reads the columns that it needs, in the chunks that can have such rows.
+   * Finds rows, in pages: `{ columns: ['delay'], where: { origin: 'ORD', delay: { $gt: 10 } }, orderBy: 'delay' }`. Reads only
+   * the columns that it needs, in the chunks that can have matching rows.
    *
-   * @throws {CDCError} `invalid-argument` for a limit beyond `COLUMNAR_ROWS_PER_PAGE_MAX`, or a value of another type
-   *   than the column that it is compared with.
+   * @throws {CDCError} `invalid-argument` for a limit beyond `limits.pageRows`, or a value of another type than the column that
+   *   it is compared with.
    */
   query<Path extends ColumnPath<T> = ColumnName<T>>(query: ColumnarQuery<T, Path> = {}): ColumnarRow<T, Path>[] {
     const reading = selectRows(this.#source('query'), query)
@@ -165,15 +171,15 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     return rows.map((cells) => decodeRow(reading, cells.map(parseCell)) as ColumnarRow<T, Path>)
   }
 
-  /** How many rows there are. Without `where`, this reads no values. @throws {CDCError} like `query`. */
+  /** How many rows there are. Without `where`, it reads no values. @throws {CDCError} like `query`. */
   count(selection: ColumnarSelection<T> = {}): number {
     const [counted] = this.#read<{ count: number }>(countRows(this.#source('count'), selection))
     return counted?.count ?? 0
   }
 
   /**
-   * Sums up rows: all of them at once, or in groups, in pages of at most `COLUMNAR_ROWS_PER_PAGE_MAX` groups. The sum of
-   * nothing is 0; its average, least and greatest value are null.
+   * Aggregates rows: all together, or in groups, in pages of at most `limits.pageRows` groups. The sum of no values is 0; their
+   * average, least and greatest value are null.
    *
    * @throws {CDCError} like `query`.
    */
@@ -188,23 +194,23 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     return aggregation.groupBy === undefined ? this.#readOne(reading) : this.#read(reading)
   }
 
-  /** What is known of a column, in all rows or those of a partition. Reads the whole column. */
-  getColumnStats<Path extends ColumnPath<T>>(
+  /** Statistics of a column, in all rows or those of a partition. Reads the whole column. */
+  columnStats<Path extends ColumnPath<T>>(
     column: Path,
     { partition }: { partition?: string } = {},
   ): ColumnStats<NonNullable<At<T, Path>>> {
-    const reading = summarizeColumn(this.#source('getColumnStats'), column, partition)
+    const reading = summarizeColumn(this.#source('columnStats'), column, partition)
     return this.#readOne(reading) as ColumnStats<NonNullable<At<T, Path>>>
   }
 
   /** The partitions, in the order of their ids. Reads no values. */
-  listPartitions(page: ColumnarPage = {}): ColumnarPartition[] {
-    return this.#read(selectPartitions(this.#source('listPartitions'), page))
+  partitions(page: ColumnarPage = {}): ColumnarPartition[] {
+    return this.#read(selectPartitions(this.#source('partitions'), page))
   }
 
   /**
-   * The partitions in which a column can have such a value, with its bounds there. Reads no values: a partition that is
-   * left out has none, and one that is found may have none.
+   * The partitions in which a column may have such a value, with the column's bounds there. Reads no values: a partition that is
+   * left out has no such value, and one that is returned may have none either.
    */
   findPartitions<Path extends ColumnPath<T>>(
     column: Path,
@@ -215,14 +221,14 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
   }
 
   /** The values of the column `type`. */
-  listTypes(page: ColumnarPage = {}): string[] {
-    const reading = aggregateRows(this.#source('listTypes'), { ...page, groupBy: 'type', metrics: [] })
+  types(page: ColumnarPage = {}): string[] {
+    const reading = aggregateRows(this.#source('types'), { ...page, groupBy: 'type', metrics: [] })
     return this.#read<{ type: unknown }>(reading).flatMap(({ type }) => (typeof type === 'string' ? [type] : []))
   }
 
-  /** How much there is, and the type of each column. Reads no values. */
-  getMeta(): ColumnarMeta {
-    const { columns } = this.#source('getMeta')
+  /** How much the store holds, and the type of each column. Reads no values. */
+  meta(): ColumnarMeta {
+    const { columns } = this.#source('meta')
     return {
       ...this.#sql
         .exec<{ count: number; partitions: number; chunks: number }>(
@@ -242,7 +248,7 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     return `"columns_${this.#table}"`
   }
 
-  /** One event for the rows of a partition, or several where they are too many for one. */
+  /** One event for the rows of a partition, or several if they are too many for one. */
   #emit(tx: Transaction, partition: string, start: number, slices: readonly Slice[]): void {
     let first = start
     for (const { count, texts } of groupSlices(slices)) {
@@ -252,28 +258,27 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     }
   }
 
-  /** The rows as a zod schema gives them back; any others as they are. */
-  #checkRows(batch: Batch, method: string): Batch {
-    if (this.#rowsSchema === undefined) return batch
-    const rows = Array.from({ length: batch.count }, (_, index) => batch.rowAt(index))
-    const parsed = this.#rowsSchema.safeParse(rows)
-    if (parsed.success) return readBatch(parsed.data, method)
-    const [issue] = parsed.error.issues
-    const [row, ...path] = issue?.path ?? []
-    throw invalid(method, `row ${Number(row) + 1}: ${[path.join('.'), issue?.message].filter(Boolean).join(': ')}`)
+  /** The rows as a schema of rows returns them; any others as they are. */
+  #checkRows(batch: Batch, caller: string): Batch {
+    const { schema } = this.#options
+    if (schema === undefined || !isRowSchema(schema)) return batch
+    const rows = Array.from({ length: batch.count }, (_, index) =>
+      checkRow(batch.rowAt(index), schema, `${caller}: row ${index + 1}`),
+    )
+    return readBatch(rows, caller)
   }
 
-  /** Where to read from. */
-  #source(name: string): Source {
+  /** What a statement reads from. */
+  #source(method: string): Source {
     return {
       table: this.#chunkTable,
       columns: this.#readColumns(this.#sql),
       isClosed: this.#options.schema !== undefined,
-      method: `${this.#table}.${name}`,
+      caller: `${this.#table}.${method}`,
     }
   }
 
-  /** Always read, because a rollback or `deleteAll` may have taken columns away. */
+  /** Always read, because a rollback or `deleteAll` may have removed columns. */
   #readColumns(sql: StoreSQL): Columns {
     const [row] = sql.exec<{ columns: string }>(`SELECT columns FROM ${this.#columnsTable}`).toArray()
     const text = row?.columns ?? '[]'
@@ -287,7 +292,7 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
     sql.exec(`INSERT OR REPLACE INTO ${this.#columnsTable} (id, columns) VALUES (1, ?)`, stringifyColumns(columns))
   }
 
-  /** The rows of a statement that reads; it names its fields as the caller's type does. */
+  /** The rows of a statement. The names of its fields are those of the type. */
   #read<Row extends object>(reading: Reading): Row[] {
     const rows = this.#sql.exec(reading.sql, ...reading.params).raw()
     return [...rows].map((values) => decodeRow(reading, values) as Row)
@@ -298,10 +303,10 @@ export class ColumnarStore<T extends object = Record<string, unknown>> implement
   }
 }
 
-function tooLarge(index: number, method: string): CDCError {
+function tooLarge(index: number, caller: string): CDCError {
   return invalid(
-    method,
-    `row ${index + 1} is above ${SLICE_LENGTH_MAX} characters as JSON; put what is large in R2 and insert its key`,
+    caller,
+    `row ${index + 1} has more than ${limits.rowCharacters} characters of JSON; put large values into R2 and insert their keys`,
   )
 }
 

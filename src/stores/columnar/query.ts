@@ -1,21 +1,15 @@
-// What can be asked of a columnar store, and what it answers.
+// The queries of a columnar store and their results.
 
 import type { ColumnType } from './column.ts'
 
-/** Rows that one call of `query` returns, at most; and groups, or partitions, of the calls that return those. */
-export const COLUMNAR_ROWS_PER_PAGE_MAX = 1_000
-
-/** Values in one `$in`. */
-export const COLUMNAR_IN_VALUES_MAX = 1_000
-
 export type ColumnName<T> = Extract<keyof T, string>
 
-/** A column, or a path into one of JSON: `data.customer.name`. */
+/** A column, or a path into a JSON column: `data.customer.name`. */
 export type ColumnPath<T> = ColumnName<T> | `${ColumnName<T>}.${string}`
 
 type JSONScalar = string | number | boolean
 
-/** A value that must be equal, or `{ $gte: 10, $lt: 20 }`. `null` finds rows without a value. */
+/** A value that must be equal, or `{ $gte: 10, $lt: 20 }`. `null` matches rows without a value. */
 type Condition<V> = V | null | ColumnarComparison<V>
 
 export interface ColumnarComparison<V> {
@@ -32,7 +26,7 @@ export type ColumnarWhere<T> = {
   [Name in ColumnName<T>]?: Condition<NonNullable<T[Name]>>
 } & { [path: `${string}.${string}`]: Condition<JSONScalar> | undefined }
 
-/** Which rows. All that are given must hold. */
+/** Which rows. They must meet all of these. */
 export interface ColumnarSelection<T> {
   /** The value of the column named `type`: short for `where: { type }`. */
   type?: T extends { type: infer Type } ? Type : never
@@ -44,20 +38,20 @@ export interface ColumnarSelection<T> {
 /** A page of results. */
 export interface ColumnarPage {
   limit?: number
-  /** How many to pass over. */
+  /** How many to skip. */
   offset?: number
 }
 
 export interface ColumnarQuery<T, Path extends ColumnPath<T>> extends ColumnarSelection<T>, ColumnarPage {
-  /** What each row consists of. Default: all columns. */
+  /** What each row has. Default: all columns. */
   columns?: readonly Path[]
-  /** Default: partition by partition, in the order in which the rows came. So follow rows of equal values, too. */
+  /** Default: partition by partition, in the order of insertion. Rows with equal values have this order, too. */
   orderBy?: ColumnPath<T>
   /** Default: `asc`. */
   order?: 'asc' | 'desc'
 }
 
-/** What is to be told of each group. Nulls don't count, but for `count`. */
+/** Metrics per group. Nulls are ignored, except by `count`. */
 export type ColumnarMetric<T> = 'count' | `${'sum' | 'avg' | 'min' | 'max'}:${ColumnPath<T>}`
 
 export interface ColumnarAggregation<T, M extends ColumnarMetric<T>> extends ColumnarSelection<T> {
@@ -65,11 +59,11 @@ export interface ColumnarAggregation<T, M extends ColumnarMetric<T>> extends Col
 }
 
 export interface ColumnarGrouping<T, Path extends ColumnPath<T>> extends ColumnarPage {
-  /** Groups have the same values in all of these. They come in the order of these values. */
+  /** The rows of a group have the same values in all of these. Groups are in the order of these values. */
   groupBy: Path | readonly Path[]
 }
 
-/** What `findPartitions` looks for. */
+/** The values that `findPartitions` looks for. */
 export interface RangePredicate<V> {
   op: '=' | '>' | '>=' | '<' | '<='
   value: V
@@ -78,7 +72,7 @@ export interface RangePredicate<V> {
 export interface ColumnarInsertResult {
   success: true
   count: number
-  /** `<partition>/<number in it>` of each row, in the order in which they were given. */
+  /** `<partition>/<number in it>` of each row, in the order of the batch. */
   ids: string[]
 }
 
@@ -90,17 +84,17 @@ export interface ColumnarPartition {
   chunks: number
 }
 
-/** The bounds of a column's values: null where there are none, or they have no order, as in JSON. */
+/** The bounds of a column's values: null if there are none, or if they have no order, as in JSON. */
 export interface ColumnarBounds<V> {
   min: V | null
   max: V | null
 }
 
 export interface ColumnStats<V> extends ColumnarBounds<V> {
-  /** Rows, those without a value among them. */
+  /** Rows, including those without a value. */
   count: number
   nullCount: number
-  /** Different values. */
+  /** Distinct values. */
   cardinality: number
 }
 
@@ -112,16 +106,16 @@ export interface ColumnarMeta {
   columns: Record<string, ColumnType>
 }
 
-/** A value as it comes back: one that was left out is null. */
+/** A value as it is returned: one that was left out is null. */
 type Stored<V> = undefined extends V ? Exclude<V, undefined> | null : V
 
-/** What is at a path of a row. */
+/** The type of what a row has at a path. */
 export type At<T, Path> = Path extends keyof T ? Stored<T[Path]> : unknown
 
-/** A row, or what was asked of it. */
+/** A row, or the columns of it that were queried. */
 export type ColumnarRow<T, Path = keyof T> = { [Name in Path & string]: At<T, Name> }
 
-/** What was told of a group. */
+/** The metrics of a group. */
 export type ColumnarMetrics<T, M> = {
   [Name in M & string]: Name extends 'count' | `sum:${string}`
     ? number

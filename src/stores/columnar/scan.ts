@@ -1,33 +1,30 @@
-// The rows of a selection, in SQL. Each chunk that its statistics don't rule out is unnested with json_each over one
-// column; the values of the others stand at the same place in theirs. Names of columns never become SQL: a known one has
-// an id, and an unknown one is null in every row.
+// The rows of a selection, in SQL. Each chunk that its statistics don't rule out is unnested with json_each over one column;
+// the values of the other columns have the same index in theirs. Names of columns never become SQL: a known one has an id, and
+// an unknown one is null in every row.
 
-import type { Bound } from './chunk.ts'
-import { type Column, type Columns, type ColumnType, encoders, refusal, typeOfValue } from './column.ts'
-import { COLUMNAR_IN_VALUES_MAX } from './query.ts'
+import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
 import { invalid } from '../checks.ts'
-
-/** Values that a statement compares with, and paths that it goes along inside JSON, together. SQLite binds 100. */
-const PARAMETERS_MAX = 90
+import type { Bound } from './chunk.ts'
+import { type Column, type Columns, type ColumnType, encoders, mismatch, typeOfValue } from './column.ts'
+import { limits } from './limits.ts'
 
 /** Where to read from. */
 export interface Source {
   readonly table: string
   readonly columns: Columns
-  /** Whether there can be no columns but these: then a name that is not among them is a mistake. */
+  /** Whether there can be no other columns: then any other name is a mistake. */
   readonly isClosed: boolean
-  /** `flights.query`, for errors. */
-  readonly method: string
+  readonly caller: string
 }
 
-/** The types of the public interfaces serve the caller; here, names are names. */
+/** A `ColumnarSelection` of any type of rows. */
 export interface Selection {
   readonly type?: unknown
   readonly partition?: string | undefined
   readonly where?: object | undefined
 }
 
-/** What holds of the bounds of a column where it can have such a value. */
+/** The condition on the bounds of a column under which it can have a value. */
 type CanHold = (min: string, max: string, value: string) => string
 
 interface Comparison {
@@ -49,11 +46,11 @@ const COMPARISONS: ReadonlyMap<string, Comparison> = new Map(
 const canHoldAny: CanHold = (min, max, values) =>
   `EXISTS (SELECT 1 FROM json_each(${values}) WHERE value BETWEEN ${min} AND ${max})`
 
-/** The rows of a selection, as a FROM clause that grows with what is asked of it. */
+/** The rows of a selection, as a FROM clause that grows with the columns that are needed. */
 export class Scan {
   readonly params: string[] = []
   readonly #source: Source
-  /** The columns that are needed. Over the first one goes json_each. */
+  /** The columns that are needed. json_each unnests the first one. */
   readonly #needed = new Set<Column>()
   readonly #chunkTests: string[] = []
   readonly #rowTests: string[] = []
@@ -70,13 +67,13 @@ export class Scan {
     return this.#rowTests.length === 0
   }
 
-  /** The type of what is at a path: nothing for a value inside JSON, or one of a column that is not there. */
+  /** The type of the value at a path: nothing for a value inside JSON, or a column that does not exist. */
   typeOf(path: string): ColumnType | undefined {
     const { column, inside } = this.#find(path)
     return inside === undefined ? column?.type : undefined
   }
 
-  /** What is at a path, as a value of SQLite. */
+  /** The value at a path, as a value of SQLite. */
   valueOf(path: string): string {
     const { column, inside } = this.#find(path)
     if (column === undefined) return 'NULL'
@@ -86,14 +83,14 @@ export class Scan {
     return column === unnested ? 'cell.value' : `chunk.${column.id} ->> cell.key`
   }
 
-  /** The same, where only a value makes sense that SQLite can compare. */
+  /** The same, for uses that need a value that SQLite can compare. */
   scalarOf(path: string): string {
     if (this.typeOf(path) === 'json')
-      throw this.#invalid(`${path} holds JSON, which has no order; name a path inside it, such as ${path}.name`)
+      throw this.#invalid(`${path} holds JSON, which has no order; use a path inside it, such as ${path}.name`)
     return this.valueOf(path)
   }
 
-  /** What is at a path, as JSON: the very text that was kept, so that no number is rounded. */
+  /** The value at a path as JSON: the same text that was stored, so that no number is rounded. */
   jsonOf(path: string): string {
     const { column, inside } = this.#find(path)
     if (column === undefined) return 'NULL'
@@ -109,18 +106,18 @@ export class Scan {
       `jsonb('[' || ${unnested === undefined ? nulls : `coalesce(${unnested.id}, ${nulls})`} || ']') AS ${unnested?.id ?? 'nulls'}`,
       ...others.map(({ id }) => `jsonb('[' || ${id} || ']') AS ${id}`),
     ]
-    // Each chunk is parsed once: LIMIT -1 keeps SQLite from doing it again for each of its rows. The rows come in the
-    // order of the chunks, because the inner loop can't run before the outer one.
+    // Each chunk is parsed once: LIMIT -1 keeps SQLite from doing it again for each of its rows. The rows come in the order of
+    // the chunks, because the inner loop can't run before the outer one.
     return `FROM (SELECT partition, first, ${columns.join(', ')} ${this.fromHeads()} ORDER BY partition, first LIMIT -1) AS chunk
       CROSS JOIN json_each(chunk.${unnested?.id ?? 'nulls'}) AS cell ${whereClause(this.#rowTests)}`
   }
 
-  /** The chunks that can have such rows, without their values. */
+  /** The chunks that can have matching rows, without their values. */
   fromHeads(): string {
     return `FROM ${this.#source.table} ${whereClause(this.#chunkTests)}`
   }
 
-  /** What holds of a chunk in which a comparison can succeed, as far as its statistics tell. */
+  /** The condition on a chunk under which a comparison can succeed, as far as its statistics tell. */
   chunkTestOf(path: string, operator: string, operand: unknown): string {
     const { column, inside } = this.#find(path)
     const canHold = COMPARISONS.get(operator)?.canHold
@@ -129,7 +126,7 @@ export class Scan {
     return boundsTest(column, canHold, this.#bindOperand(path, operand))
   }
 
-  /** The least and the greatest value of several chunks; null where one of them has values and no bounds. */
+  /** The least and the greatest value of several chunks; null if one of them has values but no bounds. */
   boundsOf(path: string): string[] {
     const { column, inside } = this.#find(path)
     if (column === undefined || inside !== undefined) return ['NULL', 'NULL']
@@ -151,7 +148,9 @@ export class Scan {
     if (operator === '$in') return this.#addIn(path, operand)
     const comparison = COMPARISONS.get(operator)
     if (comparison === undefined)
-      throw this.#invalid(`${path}: there is no ${operator}; there are ${[...COMPARISONS.keys()].join(', ')} and $in`)
+      throw this.#invalid(
+        `${path} can't be compared by ${operator}; the comparisons are ${[...COMPARISONS.keys()].join(', ')} and $in`,
+      )
     const { test, canHold } = comparison
     if (operand === null) {
       if (!test.startsWith('IS')) throw this.#invalid(`${path}: ${operator} can't compare with null`)
@@ -164,30 +163,30 @@ export class Scan {
   }
 
   #addIn(path: string, operand: unknown): void {
-    if (!Array.isArray(operand) || operand.length > COLUMNAR_IN_VALUES_MAX)
-      throw this.#invalid(`${path}: $in needs an array of at most ${COLUMNAR_IN_VALUES_MAX} values`)
+    if (!Array.isArray(operand) || operand.length > limits.inValues)
+      throw this.#invalid(`${path}: $in must be an array of at most ${limits.inValues} values`)
     const values = this.#bind(JSON.stringify(operand.map((value: unknown) => this.#operand(path, value))))
     this.#rowTests.push(`${this.scalarOf(path)} IN (SELECT value FROM json_each(${values}))`)
     this.#addChunkTest(path, canHoldAny, values)
   }
 
-  /** Passes over the chunks in which no row can be found. */
+  /** Skips the chunks in which no row can match. */
   #addChunkTest(path: string, canHold: CanHold, value: string): void {
     const { column, inside } = this.#find(path)
     if (column !== undefined && inside === undefined) this.#chunkTests.push(boundsTest(column, canHold, value))
   }
 
-  /** As JSON, like the values that are kept: what JavaScript writes and SQLite reads is the same number on both sides. */
+  /** As JSON, like stored values: so on both sides JavaScript wrote the number and SQLite reads it. */
   #bindOperand(path: string, value: unknown): string {
     return `(${this.#bind(JSON.stringify(this.#operand(path, value)))} ->> '$')`
   }
 
-  /** A value to compare with, as it would be kept. */
+  /** A value to compare with, as it would be stored. */
   #operand(path: string, value: unknown): Bound {
     const type = this.typeOf(path) ?? typeOfValue(value) ?? 'string'
     const encoded = encoders[type === 'integer' ? 'number' : type](value)
     if (encoded === undefined || encoded === null || typeof encoded === 'object')
-      throw this.#invalid(`${path} ${refusal(type, value)}`)
+      throw this.#invalid(`${path} ${mismatch(type, value)}`)
     return encoded
   }
 
@@ -203,24 +202,26 @@ export class Scan {
     return {}
   }
 
-  /** Quoted, so that nothing in it means anything to SQLite. */
   #jsonPath(path: string): string {
-    if (path.includes('"')) throw this.#invalid(`${JSON.stringify(path)} has a quote in it`)
-    return `$${path
-      .split('.')
-      .map((step) => `."${step}"`)
-      .join('')}`
+    const fields = path.split('.')
+    const escaped = unrepresentableField(fields)
+    if (escaped === undefined) return jsonPathOf(fields)
+    throw this.#invalid(
+      `the field ${JSON.stringify(escaped)} can't be queried, as its name has a quote, a backslash or a control character`,
+    )
   }
 
   #bind(value: string): string {
     this.params.push(value)
-    if (this.params.length > PARAMETERS_MAX)
-      throw this.#invalid(`more than ${PARAMETERS_MAX} values and paths inside JSON; ask for less at once`)
+    if (this.params.length > limits.queryParameters)
+      throw this.#invalid(
+        `more than ${limits.queryParameters} values and paths inside JSON, the limit; split the query, or use $in`,
+      )
     return `?${this.params.length}`
   }
 
   #invalid(problem: string): Error {
-    return invalid(this.#source.method, problem)
+    return invalid(this.#source.caller, problem)
   }
 }
 
@@ -228,13 +229,13 @@ function isComparison(condition: unknown): condition is Record<string, unknown> 
   return typeof condition === 'object' && condition !== null && !(condition instanceof Date)
 }
 
-/** Where the statistics of a column stand in those of a chunk. */
+/** The statistics of a column in SQL. */
 function statisticsOf({ position }: Column): { nulls: string; min: string; max: string } {
   const at = (name: string): string => `(statistics ->> '$[${position}].${name}')`
   return { nulls: at('nulls'), min: at('min'), max: at('max') }
 }
 
-/** Where a column has no bounds, any chunk that has values in it can do. */
+/** Without bounds, any chunk with values in the column can match. */
 function boundsTest(column: Column, canHold: CanHold, value: string): string {
   const { nulls, min, max } = statisticsOf(column)
   return `CASE WHEN ${min} IS NULL THEN ${nulls} < count ELSE ${canHold(min, max, value)} END`

@@ -1,11 +1,12 @@
-// The statements that read: from what is asked to SQL, and from what comes of it to values.
+// The statements that read: from a query to SQL, and from the rows of SQLite to values.
 
+import { checkPage, describe, invalid } from '../checks.ts'
 import { type ColumnType, decode } from './column.ts'
-import { type ColumnarPage, COLUMNAR_ROWS_PER_PAGE_MAX } from './query.ts'
+import { limits } from './limits.ts'
+import type { ColumnarPage } from './query.ts'
 import { Scan, type Selection, type Source } from './scan.ts'
-import { checkPage, invalid } from '../checks.ts'
 
-const ROWS_PER_PAGE = 100
+const DEFAULT_PAGE_ROWS = 100
 
 /** A statement, and the name and type of each value of its rows. */
 export interface Reading {
@@ -16,7 +17,7 @@ export interface Reading {
 
 interface Field {
   readonly name: string
-  /** Nothing for a value of any type, from inside JSON. */
+  /** Nothing for a value inside JSON, which can have any type. */
   readonly type: ColumnType | undefined
 }
 
@@ -31,13 +32,13 @@ interface Aggregation extends Selection, ColumnarPage {
   readonly groupBy?: string | readonly string[]
 }
 
-/** The rows of a selection: JSON of each value, and after them the place of the row. */
+/** The rows of a selection: each value as JSON, and then the number of the row. */
 export function selectRows(source: Source, query: Query): Reading {
   const { columns = [...source.columns.keys()], orderBy, order = 'asc' } = query
   const scan = new Scan(source, query)
-  const page = pageClause(query, ROWS_PER_PAGE, source.method)
+  const page = pageClause(query, DEFAULT_PAGE_ROWS, source.caller)
   if (order !== 'asc' && order !== 'desc')
-    throw invalid(source.method, `order must be asc or desc, not ${JSON.stringify(order)}`)
+    throw invalid(source.caller, `order must be asc or desc, not ${describe(order)}`)
   const ordering = orderBy === undefined ? '' : `ORDER BY ${scan.scalarOf(orderBy)} ${order}, chunk.partition, row`
   const values = columns.map((path) => scan.jsonOf(path))
   return {
@@ -47,7 +48,7 @@ export function selectRows(source: Source, query: Query): Reading {
   }
 }
 
-/** How many rows a selection has. Without conditions, the heads of the chunks know. */
+/** How many rows a selection has. Without conditions, the heads of the chunks tell. */
 export function countRows(source: Source, selection: Selection): Reading {
   const scan = new Scan(source, selection)
   const sql = scan.isWhole ? `SELECT coalesce(sum(count), 0) ${scan.fromHeads()}` : `SELECT count(*) ${scan.from()}`
@@ -59,7 +60,7 @@ export function aggregateRows(source: Source, aggregation: Aggregation): Reading
   const { metrics, groupBy } = aggregation
   const scan = new Scan(source, aggregation)
   const groups = groupBy === undefined ? [] : [groupBy].flat()
-  const parsed = metrics.map((metric) => parseMetric(metric, source.method))
+  const parsed = metrics.map((metric) => parseMetric(metric, source.caller))
   const paths = [...new Set([...groups, ...parsed.flatMap(({ path }) => path ?? [])])]
   const inner = paths.map((path, index) => `${scan.scalarOf(path)} AS v${index}`)
   const outer = parsed.map(({ operation, path }) => {
@@ -68,18 +69,21 @@ export function aggregateRows(source: Source, aggregation: Aggregation): Reading
     if (operation === 'min' || operation === 'max') return `${operation}(${value})`
     const type = scan.typeOf(path)
     if (type !== undefined && type !== 'number' && type !== 'integer')
-      throw invalid(source.method, `${operation}:${path}: there is no ${operation} of values of type ${type}`)
+      throw invalid(
+        source.caller,
+        `${operation}:${path}: values of type ${type} have no ${operation}; use a column of numbers`,
+      )
     const number = type === undefined ? `CASE WHEN typeof(${value}) <> 'text' THEN ${value} END` : value
-    // total, because sum fails where whole numbers grow beyond 64 bits.
+    // total, because sum fails if whole numbers grow beyond 64 bits.
     return operation === 'sum' ? `total(${number})` : `avg(${number})`
   })
   const keys = groups.map((path) => `v${paths.indexOf(path)}`)
-  // LIMIT -1 keeps SQLite from merging the two SELECTs: then it would sort whole columns instead of their values.
+  // LIMIT -1 keeps SQLite from merging the two SELECTs: it would then sort whole columns instead of their values.
   const rows = `SELECT ${inner.join(', ') || '1'} ${scan.from()} LIMIT -1`
   const grouping =
     keys.length === 0
       ? ''
-      : `GROUP BY ${keys.join(', ')} ORDER BY ${keys.join(', ')} ${pageClause(aggregation, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`
+      : `GROUP BY ${keys.join(', ')} ORDER BY ${keys.join(', ')} ${pageClause(aggregation, limits.pageRows, source.caller)}`
   return {
     sql: `SELECT ${[...keys, ...outer].join(', ')} FROM (${rows}) ${grouping}`,
     params: scan.params,
@@ -93,7 +97,7 @@ export function aggregateRows(source: Source, aggregation: Aggregation): Reading
   }
 }
 
-/** What is known of one column, read value by value. */
+/** Statistics of one column, read value by value. */
 export function summarizeColumn(source: Source, path: string, partition: string | undefined): Reading {
   const scan = new Scan(source, { partition })
   const value = scan.valueOf(path)
@@ -116,7 +120,7 @@ export function summarizeColumn(source: Source, path: string, partition: string 
 export function selectPartitions(source: Source, page: ColumnarPage): Reading {
   return {
     sql: `SELECT partition, sum(count), count(*) FROM ${source.table} GROUP BY partition ORDER BY partition
-      ${pageClause(page, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`,
+      ${pageClause(page, limits.pageRows, source.caller)}`,
     params: [],
     fields: PARTITION_FIELDS,
   }
@@ -126,16 +130,13 @@ export function selectPartitions(source: Source, page: ColumnarPage): Reading {
 export function findPartitions(source: Source, { path, op, value }: PathComparison, page: ColumnarPage): Reading {
   const operator = OPERATORS.get(op)
   if (operator === undefined)
-    throw invalid(
-      source.method,
-      `there is no operator ${JSON.stringify(op)}; there are ${[...OPERATORS.keys()].join(' ')}`,
-    )
+    throw invalid(source.caller, `op must be one of ${[...OPERATORS.keys()].join(' ')}, not ${describe(op)}`)
   const scan = new Scan(source, {})
   const type = scan.typeOf(path)
   return {
     sql: `SELECT partition, sum(count), count(*), ${scan.boundsOf(path).join(', ')} FROM ${source.table}
       GROUP BY partition HAVING max(${scan.chunkTestOf(path, operator, value)}) ORDER BY partition
-      ${pageClause(page, COLUMNAR_ROWS_PER_PAGE_MAX, source.method)}`,
+      ${pageClause(page, limits.pageRows, source.caller)}`,
     params: scan.params,
     fields: [...PARTITION_FIELDS, { name: 'min', type }, { name: 'max', type }],
   }
@@ -169,19 +170,19 @@ export function decodeRow({ fields }: Reading, values: readonly unknown[]): Reco
   return row
 }
 
-function pageClause({ limit, offset = 0 }: ColumnarPage, defaultLimit: number, method: string): string {
+function pageClause({ limit, offset = 0 }: ColumnarPage, defaultLimit: number, caller: string): string {
   const rows = limit ?? defaultLimit
-  checkPage({ limit: rows, offset }, COLUMNAR_ROWS_PER_PAGE_MAX, method)
+  checkPage({ limit: rows, offset }, limits.pageRows, caller)
   return `LIMIT ${rows} OFFSET ${offset}`
 }
 
-function parseMetric(metric: string, method: string): { name: string; operation: string; path?: string } {
+function parseMetric(metric: string, caller: string): { name: string; operation: string; path?: string } {
   if (metric === 'count') return { name: metric, operation: metric }
   const [, operation, path] = /^(sum|avg|min|max):(.+)$/s.exec(metric) ?? []
   if (operation === undefined || path === undefined)
     throw invalid(
-      method,
-      `${JSON.stringify(metric)} is no metric; say count, sum:column, avg:column, min:column or max:column`,
+      caller,
+      `metrics are count, sum:column, avg:column, min:column and max:column; not ${describe(metric)}`,
     )
   return { name: metric, operation, path }
 }

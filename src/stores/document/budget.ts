@@ -1,9 +1,10 @@
-// What bounds a call that handles many documents: all that it holds at once, and what fits into one statement.
+// How much text one call holds in memory at once.
 
 import type { CDCError } from '../../error.ts'
-import { PARAMETER_CHARACTERS_MAX } from './limits.ts'
+import { invalid } from '../checks.ts'
+import { limits } from './limits.ts'
 
-/** Counts the texts that a call holds in memory. */
+/** Counts texts, and throws once they are too long together. */
 export class Budget {
   readonly #exceeded: () => CDCError
   #charactersLeft: number
@@ -19,18 +20,21 @@ export class Budget {
   }
 }
 
-/** Cuts a list into lists that fit into one parameter each: one list, unless it is a long one. */
-export function* chunks<Item>(items: readonly Item[], charactersOf: (item: Item) => number): Generator<Item[]> {
-  let chunk: Item[] = []
-  let characters = 0
-  for (const item of items) {
-    characters += charactersOf(item)
-    if (chunk.length > 0 && characters > PARAMETER_CHARACTERS_MAX) {
-      yield chunk
-      chunk = []
-      characters = charactersOf(item)
-    }
-    chunk.push(item)
-  }
-  if (chunk.length > 0) yield chunk
+/** For all documents of a batch, before and after. */
+export function batchBudget(caller: string): Budget {
+  const { batchCharacters } = limits
+  return new Budget(batchCharacters, () =>
+    invalid(
+      caller,
+      `the documents hold more than ${batchCharacters} characters of JSON together; take fewer at a time`,
+    ),
+  )
+}
+
+/** For all documents of a page. */
+export function pageBudget(caller: string): Budget {
+  const { pageCharacters } = limits
+  return new Budget(pageCharacters, () =>
+    invalid(caller, `the page holds more than ${pageCharacters} characters of JSON; choose a lower limit`),
+  )
 }

@@ -1,10 +1,11 @@
-// How a path and a value read in SQL. SQLite uses an index on an expression only for a statement that spells it alike, so
-// the paths of indexes stand in the text of statements, checked and quoted by the store's constructor; all else is bound.
+// How a path and a value are written in SQL. SQLite uses an index on an expression only in a statement that contains the
+// same expression, so the paths of indexes are literals in statements, checked and quoted by the store's constructor;
+// everything else is bound.
 
 import { quoteText } from '../../sqlite/quote.ts'
 import { jsonPath } from './path.ts'
 
-/** What a statement is given. A parameter has a number, so that it can be used more than once. */
+/** The parameters of a statement. They are numbered, so that one can be used several times. */
 export class Parameters {
   readonly values: SqlStorageValue[] = []
 
@@ -15,8 +16,8 @@ export class Parameters {
   }
 
   /**
-   * Adds a value that is to equal what `->>` finds. Not every SQLite reads a number that is not whole as JavaScript does, to
-   * the last bit; so it reads both sides, from the same digits.
+   * Adds a value to compare with a result of `->>`. Some versions of SQLite read the last bit of a fraction differently than
+   * JavaScript; so SQLite reads both sides, from the same digits.
    */
   addScalar(value: string | number | boolean): string {
     if (typeof value === 'boolean') return this.add(value ? 1 : 0)
@@ -25,7 +26,7 @@ export class Parameters {
   }
 }
 
-/** A path in a statement: its value, and the type of that in JSON. */
+/** A path in a statement: its value, and the value's type in JSON. */
 export interface Column {
   readonly value: string
   readonly type: string
@@ -36,12 +37,12 @@ const ID_COLUMN: Column = { value: 'id', type: `'text'` }
 export class Columns {
   readonly #literals: ReadonlyMap<string, string>
 
-  /** @throws {CDCError} `invalid-argument` for a path that can't be searched for. */
+  /** @throws {CDCError} `invalid-argument` for a path that SQLite can't look up. */
   constructor(indexed: readonly string[]) {
     this.#literals = new Map(indexed.map((path) => [path, pathLiteral(path)]))
   }
 
-  /** @throws {CDCError} `invalid-argument` for a path that can't be searched for. */
+  /** @throws {CDCError} `invalid-argument` for a path that SQLite can't look up. */
   column(path: string, parameters: Parameters, caller: string): Column {
     if (path === '$id') return ID_COLUMN
     const name = this.#literals.get(path) ?? parameters.add(jsonPath(path, caller))
@@ -49,7 +50,7 @@ export class Columns {
   }
 }
 
-/** What an index on a path is made of. */
+/** The expression that an index on a path is on. */
 export function indexExpression(path: string): string {
   return extract(pathLiteral(path))
 }

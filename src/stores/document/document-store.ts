@@ -1,21 +1,22 @@
 // Documents with an id in the object's own SQLite. Each call is one transaction, or part of the open one, in which the
 // documents and their change events commit together.
 
-import type * as z from 'zod'
-import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
-import type { Transaction } from '../../transaction/transaction.ts'
+import type { $ZodType } from 'zod/v4/core'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
-import { isPlainObject } from '../../event/json.ts'
 import { createIdFactory } from '../../event/id.ts'
+import { isPlainObject } from '../../event/json.ts'
+import { NAME_LENGTH_MAX } from '../../event/limits.ts'
 import type { Attribution } from '../../event/unified-event.ts'
-import { checkStoreName, invalid, schemaProblems } from '../checks.ts'
-import { type DocumentChanges, parseChanges } from './changes.ts'
 import { quoteName } from '../../sqlite/quote.ts'
+import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
+import { checkBatch, checkName, checkStoreName, describe, invalid, parseWith } from '../checks.ts'
+import { batchBudget } from './budget.ts'
+import { type DocumentChanges, parseChanges } from './changes.ts'
 import { Columns } from './columns.ts'
 import {
-  checkId,
-  checkNames,
+  checkFieldNames,
   decodeDocument,
   type Document,
   type EncodedDocument,
@@ -24,25 +25,27 @@ import {
   isSameJSON,
   ownFields,
 } from './document.ts'
-import { batchBudget, checkBatch, DocumentRows } from './document-rows.ts'
+import { DocumentRows } from './document-rows.ts'
 import { checkIndexes, settleIndexes } from './indexes.ts'
+import { limits } from './limits.ts'
 import type { DocumentPath } from './path.ts'
 import type { DocumentQuery } from './query.ts'
 import type { DocumentWhere } from './where.ts'
 
 export interface DocumentStoreOptions<T, Input = T> {
   /**
-   * Paths by which queries are to find documents quickly: by a value, a range of values, or an order. At most `INDEXES_MAX`.
-   * Each costs one billed row whenever a document is created or changed, whatever changes in it, and none when it is deleted.
+   * Paths by which queries find documents quickly: by a value, a range of values, or an order. At most `limits.indexes`.
+   * Each costs one billed row whenever a document is created or changed, even in another field, and none when it is deleted.
    *
-   * One that is new is built as the object wakes, for one billed row a document; one that is gone is dropped.
+   * A new index is built when the object wakes, for one billed row a document; one that is no longer listed is dropped.
    */
   indexes?: readonly DocumentPath<T>[]
   /**
-   * Checks the fields of a document whenever they are created or changed, and gives their type. What it returns is kept,
-   * and checked again with the next change; so defaults are fine, and transformations that can't be repeated are not.
+   * A schema of zod or zod/mini. It checks the fields of a document whenever they are created or changed, and gives their
+   * type. What it returns is kept, and is checked again with the next change: use defaults, but no transformation that
+   * can't be repeated.
    */
-  schema?: z.ZodType<T, Input>
+  schema?: $ZodType<T, Input>
 }
 
 /**
@@ -52,39 +55,42 @@ export interface DocumentStoreOptions<T, Input = T> {
  * customers.query({ where: { 'address.city': 'Paris' }, orderBy: '-$createdAt', limit: 10 })
  */
 export class DocumentStore<T extends object, Input = T> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+  static readonly limits = limits
+
   readonly name: string
   readonly #ctx: StoreContext
-  readonly #type: string
   readonly #table: string
+  readonly #sqlTable: string
   readonly #indexes: readonly string[]
-  readonly #schema: z.ZodType<T, Input> | undefined
+  readonly #schema: $ZodType<T, Input> | undefined
   readonly #rows: DocumentRows
   readonly #createId = createIdFactory(Date.now)
 
   /**
-   * @param type what the documents are, and the `table` of their events: letters, digits and `_`. An object has one store
-   *   of a type.
-   * @throws {CDCError} `invalid-argument` for another name, or for paths that can't be indexed.
+   * @param name what the documents are, and the `table` of their events: letters, digits and `_`. An object has one document
+   *   store of a name.
+   * @throws {CDCError} `invalid-argument` for a name that is not valid, or for paths that can't be indexed.
    */
-  constructor(ctx: StoreContext, type: string, { indexes = [], schema }: DocumentStoreOptions<T, Input> = {}) {
-    checkStoreName('DocumentStore', 'type', type)
+  constructor(ctx: StoreContext, name: string, { indexes = [], schema }: DocumentStoreOptions<T, Input> = {}) {
+    checkStoreName('DocumentStore', name)
     checkIndexes(indexes)
     const columns = new Columns(indexes)
-    this.name = `document/${type}`
+    this.name = `document/${name}`
     this.#ctx = ctx
-    this.#type = type
-    this.#table = `document_${type}`
+    this.#table = name
+    this.#sqlTable = `document_${name}`
     this.#indexes = indexes
     this.#schema = schema
-    this.#rows = new DocumentRows(ctx.attach(this), this.#table, columns)
+    this.#rows = new DocumentRows(ctx.attach(this), this.#sqlTable, columns)
   }
 
   createTables(sql: SqlStorage): void {
     // WITHOUT ROWID, because an index for the text key would be a second billed row for each document.
     sql.exec(
-      `CREATE TABLE IF NOT EXISTS ${quoteName(this.#table)} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`,
+      `CREATE TABLE IF NOT EXISTS ${quoteName(this.#sqlTable)} (id TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID`,
     )
-    settleIndexes(sql, this.#table, this.#indexes)
+    settleIndexes(sql, this.#sqlTable, this.#indexes)
   }
 
   readRows(after: string | undefined, maxRows: number): SnapshotPage {
@@ -93,7 +99,7 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
       events: rows.map(({ id, document }) => ({
         op: 'r',
         store: 'document',
-        table: this.#type,
+        table: this.#table,
         key: id,
         after: JSON.parse(document) as Fields,
       })),
@@ -104,7 +110,7 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   /**
    * Adds a document.
    *
-   * @throws {CDCError} `already-exists` where its `$id` is taken, `invalid-argument` where it isn't plain JSON.
+   * @throws {CDCError} `already-exists` if its `$id` is taken, `invalid-argument` if it is not plain JSON.
    */
   create(input: Input & { $id?: string }, attribution?: Attribution): Document<T> {
     const caller = this.#caller('create')
@@ -113,10 +119,10 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
     return created.document as Document<T>
   }
 
-  /** Adds documents, all or none, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`. @throws {CDCError} like `create`. */
-  createMany(inputs: readonly (Input & { $id?: string })[], attribution?: Attribution): Document<T>[] {
-    const caller = this.#caller('createMany')
-    checkBatch(inputs.length, caller)
+  /** Adds documents, all or none, at most `limits.batchDocuments`. @throws {CDCError} like `create`. */
+  createBatch(inputs: readonly (Input & { $id?: string })[], attribution?: Attribution): Document<T>[] {
+    const caller = this.#caller('createBatch')
+    checkBatch(inputs.length, limits.batchDocuments, 'documents', caller)
     const budget = batchBudget(caller)
     const now = isoNow()
     const created = inputs.map((input) => {
@@ -125,23 +131,23 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
       return encoded
     })
     this.#ctx.transactionSync((tx) => {
-      this.#rows.insertMany(created, caller)
+      this.#rows.insertBatch(created, caller)
       for (const { document, text } of created) this.#emit(tx, { op: 'c', key: document.$id, after: text })
     }, attribution)
     return created.map(({ document }) => document as Document<T>)
   }
 
-  /** @returns the document, or nothing where there is none. */
+  /** @returns the document, or nothing if there is none. */
   get($id: string): Document<T> | undefined {
     return this.#rows.find($id)?.document as Document<T> | undefined
   }
 
   /**
-   * Sets what is given and keeps the rest: `{ name: 'Alice', 'address.city': 'Paris' }`. Where nothing changes, nothing is
+   * Sets the given fields and keeps the others: `{ name: 'Alice', 'address.city': 'Paris' }`. If nothing changes, nothing is
    * written and no event is emitted.
    *
-   * @throws {CDCError} `not-found` where there is no such document, `invalid-argument` where a path leads into something
-   *   that has no fields, or a value isn't plain JSON.
+   * @throws {CDCError} `not-found` if there is no such document, `invalid-argument` if a path leads into a value that has no
+   *   fields, or if a value is not plain JSON.
    */
   update($id: string, changes: DocumentChanges<T>, attribution?: Attribution): Document<T> {
     const caller = this.#caller('update')
@@ -149,9 +155,9 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   }
 
   /**
-   * Does what `update` does if the document is still of a version.
+   * Does what `update` does if the document still has a version.
    *
-   * @returns nothing, and changes nothing, where it is of another one, or gone.
+   * @returns nothing, and changes nothing, if it has another version or is gone.
    */
   updateIfVersion(
     $id: string,
@@ -169,13 +175,13 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   }
 
   /**
-   * Updates every document that a filter lets through, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`.
+   * Updates every document that matches a filter, at most `limits.batchDocuments`.
    *
-   * @returns how many were changed by it.
-   * @throws {CDCError} `invalid-argument` where there are more, and like `update`; then none is changed.
+   * @returns how many changed.
+   * @throws {CDCError} `invalid-argument` if there are more, and like `update`; then none is changed.
    */
-  updateMany(where: DocumentWhere<T>, changes: DocumentChanges<T>, attribution?: Attribution): number {
-    const caller = this.#caller('updateMany')
+  updateBatch(where: DocumentWhere<T>, changes: DocumentChanges<T>, attribution?: Attribution): number {
+    const caller = this.#caller('updateBatch')
     const change = parseChanges(changes, caller)
     return this.#ctx.transactionSync((tx) => {
       const budget = batchBudget(caller)
@@ -187,7 +193,7 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
         budget.take(after.text)
         return [{ before, after }]
       })
-      this.#rows.updateMany(revisions.map(({ after }) => after))
+      this.#rows.updateBatch(revisions.map(({ after }) => after))
       for (const { before, after } of revisions)
         this.#emit(tx, { op: 'u', key: after.document.$id, before, after: after.text })
       return revisions.length
@@ -195,24 +201,24 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   }
 
   /**
-   * Gives a document other fields than it had. It keeps `$id` and `$createdAt`. Where they are the same, nothing happens.
+   * Replaces all fields of a document except `$id` and `$createdAt`. If they are the same, nothing happens.
    *
-   * @throws {CDCError} `not-found` where there is no such document, `invalid-argument` where it isn't plain JSON.
+   * @throws {CDCError} `not-found` if there is no such document, `invalid-argument` if it is not plain JSON.
    */
   replace($id: string, input: Input, attribution?: Attribution): Document<T> {
     const caller = this.#caller('replace')
-    const fields = checkNames(plainFields(input, caller), caller)
+    const fields = checkFieldNames(plainFields(input, caller), caller)
     return this.#change($id, () => fields, caller, attribution)
   }
 
   /**
-   * Creates a document where there is none of this id, and otherwise sets the fields given and keeps the others.
+   * Creates the document if there is none of this id; otherwise sets the given fields and keeps the others.
    *
-   * @throws {CDCError} `invalid-argument` where it isn't plain JSON.
+   * @throws {CDCError} `invalid-argument` if it is not plain JSON.
    */
   upsert($id: string, input: Input, attribution?: Attribution): Document<T> {
     const caller = this.#caller('upsert')
-    const fields = checkNames(plainFields(input, caller), caller)
+    const fields = checkFieldNames(plainFields(input, caller), caller)
     const upserted = this.#ctx.transactionSync((tx) => {
       const before = this.#rows.find($id)
       return before === undefined
@@ -222,27 +228,27 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
     return upserted.document as Document<T>
   }
 
-  /** @returns whether there was such a document. Where there was none, no event is emitted. */
+  /** @returns whether there was such a document. If not, no event is emitted. */
   delete($id: string, attribution?: Attribution): boolean {
     return this.#delete($id, undefined, attribution)
   }
 
-  /** Deletes a document if it is still of a version. @returns whether it did. */
+  /** Deletes a document if it still has a version. @returns whether it did. */
   deleteIfVersion($id: string, $version: number, attribution?: Attribution): boolean {
     return this.#delete($id, $version, attribution)
   }
 
   /**
-   * Deletes every document that a filter lets through, by one statement. At most `DOCUMENTS_PER_BATCH_MAX`.
+   * Deletes every document that matches a filter, at most `limits.batchDocuments`.
    *
    * @returns how many there were.
-   * @throws {CDCError} `invalid-argument` where there are more; then none is deleted.
+   * @throws {CDCError} `invalid-argument` if there are more; then none is deleted.
    */
-  deleteMany(where: DocumentWhere<T>, attribution?: Attribution): number {
-    const caller = this.#caller('deleteMany')
+  deleteBatch(where: DocumentWhere<T>, attribution?: Attribution): number {
+    const caller = this.#caller('deleteBatch')
     return this.#ctx.transactionSync((tx) => {
       const deleted = this.#rows.match(where, caller)
-      this.#rows.deleteMany(deleted.map(({ id }) => id))
+      this.#rows.deleteBatch(deleted.map(({ id }) => id))
       for (const { id, document } of deleted) this.#emit(tx, { op: 'd', key: id, before: document })
       return deleted.length
     }, attribution)
@@ -253,20 +259,20 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
    *
    * @example
    * films.query({ where: { year: { $gte: 1990, $lt: 2000 }, 'director.name': 'Mike Leigh' }, orderBy: '-rating', limit: 10 })
-   * @throws {CDCError} `invalid-argument` for a limit beyond `DOCUMENTS_PER_PAGE_MAX` or a filter that can't be.
+   * @throws {CDCError} `invalid-argument` for a limit beyond `limits.pageDocuments`, or a filter that is not valid.
    */
   query(query: DocumentQuery<T> = {}): Document<T>[] {
     return this.#rows.page(query, this.#caller('query')).map((text) => JSON.parse(text) as Document<T>)
   }
 
-  /** All documents in the order of `$id`, page by page. @param options.after the `$id` of the last one of the page before. */
+  /** All documents in the order of `$id`, page by page. @param options.after the last `$id` of the page before. */
   list({ after, ...rest }: { after?: string | undefined; limit?: number } = {}): Document<T>[] {
     const where = after === undefined ? {} : { $id: { $gt: after } }
     const texts = this.#rows.page<unknown>({ ...rest, where }, this.#caller('list'))
     return texts.map((text) => JSON.parse(text) as Document<T>)
   }
 
-  /** How many documents a filter lets through. */
+  /** How many documents match a filter. */
   count(where: DocumentWhere<T> = {}): number {
     return this.#rows.count(where, this.#caller('count'))
   }
@@ -303,17 +309,17 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   }
 
   #emit(tx: Transaction, { op, key, before, after }: Pick<StoreChange, 'op' | 'key' | 'before' | 'after'>): void {
-    tx.emitChange({ op, store: 'document', table: this.#type, key, before, after })
+    tx.emitChange({ op, store: 'document', table: this.#table, key, before, after })
   }
 
   #encodeNew(input: unknown, now: string, caller: string): EncodedDocument {
     const { $id = this.#createId(), ...given } = plainFields(input, caller)
-    checkId($id, caller)
+    checkName($id, NAME_LENGTH_MAX, `${caller}: $id`)
     const fields = this.#checked(given, caller)
     return encodeDocument({ ...fields, $id, $version: 1, $createdAt: now, $updatedAt: now }, caller)
   }
 
-  /** The next version of a document; nothing where it would say the same. */
+  /** The next version of a document; nothing if nothing changes. */
   #revise({ document }: EncodedDocument, change: Change, now: string, caller: string): EncodedDocument | undefined {
     const own = ownFields(document)
     const fields = this.#checked(change(own), caller)
@@ -323,27 +329,23 @@ export class DocumentStore<T extends object, Input = T> implements AttachedStore
   }
 
   #checked(fields: Fields, caller: string): Fields {
-    if (this.#schema === undefined) return checkNames(fields, caller)
-    const parsed = this.#schema.safeParse(fields)
-    if (parsed.success) return checkNames(plainFields(parsed.data, caller), caller)
-    throw invalid(caller, schemaProblems(parsed.error), parsed.error)
+    if (this.#schema === undefined) return checkFieldNames(fields, caller)
+    return checkFieldNames(plainFields(parseWith(this.#schema, fields, caller), caller), caller)
   }
 
-  /** How errors begin. */
   #caller(method: string): string {
-    return `${this.#type}.${method}`
+    return `${this.#table}.${method}`
   }
 }
 
-/** From the fields of a document to what they are to become. */
+/** Makes the new fields of a document from its present ones. */
 type Change = (own: Fields) => Fields
 
-/** What a batch changes, it changes at one time. */
 function isoNow(): string {
   return new Date().toISOString()
 }
 
 function plainFields(input: unknown, caller: string): Fields {
   if (isPlainObject(input)) return input
-  throw invalid(caller, 'a document must be a plain object')
+  throw invalid(caller, `a document must be a plain object, not ${describe(input)}`)
 }

@@ -1,21 +1,20 @@
-// What a document is: the fields of its owner and the store's own, kept as one JSON text. The text is made once; the
-// table and the event are given the same one.
+// What a document is: its owner's fields and the store's own, kept as one JSON text. The text is made once; the table and
+// the event are given the same one.
 
-import { CDCError } from '../../error.ts'
-import { isCleanText, isPlainObject, jsonProblem } from '../../event/json.ts'
+import { encodeJSON, isPlainObject } from '../../event/json.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
-import { NAME_LENGTH_MAX } from '../../event/limits.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
-import { DOCUMENT_BYTES_MAX } from './limits.ts'
+import { invalid } from '../checks.ts'
+import { limits } from './limits.ts'
 
 /** What the store adds to each document. */
 export interface DocumentFields {
-  /** Given at creation, else a ULID. */
+  /** Given when the document is created; otherwise a ULID. */
   $id: string
-  /** 1 at creation, one more with each change. */
+  /** 1 when the document is created, one more with each change. */
   $version: number
   /** ISO 8601, UTC. */
   $createdAt: string
+  /** ISO 8601, UTC. */
   $updatedAt: string
 }
 
@@ -23,7 +22,7 @@ export type Document<T> = T & DocumentFields
 
 export type Fields = Record<string, unknown>
 
-/** A document as the store handles it, whatever the type of its own fields. */
+/** A document as the store handles it, independent of the type of its owner's fields. */
 export type StoredDocument = Fields & DocumentFields
 
 /** A document and its JSON. */
@@ -37,63 +36,51 @@ export function decodeDocument(text: string): EncodedDocument {
   return { document: JSON.parse(text) as StoredDocument, text }
 }
 
-/** The fields of a document that are its owner's. */
+/** A document's fields without the store's own. */
 export function ownFields({ $id: _id, $version: _version, $createdAt: _at, $updatedAt: _by, ...own }: Fields): Fields {
   return own
 }
 
 /**
- * Makes the text of a document, once it is sure that JSON says all of it.
+ * Makes the text of a document, once it is certain that JSON holds all of it.
  *
- * @throws {CDCError} `invalid-argument` for what JSON would change, and beyond `DOCUMENT_BYTES_MAX`.
+ * @throws {CDCError} `invalid-argument` for values that JSON would change, and beyond `limits.documentBytes`.
  */
 export function encodeDocument(document: StoredDocument, caller: string): EncodedDocument {
-  if (!hasPlainFields({ after: document })) refuseProblem(document, caller)
-  const text = JSON.stringify(document)
-  if (!isPlainText(text)) refuseProblem(document, caller)
+  const text = encodeJSON(document, (problem) => invalid(caller, problem))
   const bytes = byteLength(text)
-  if (bytes > DOCUMENT_BYTES_MAX)
-    throw new CDCError(
-      'invalid-argument',
-      `${caller}: the document is ${bytes} bytes of JSON, the limit is ${DOCUMENT_BYTES_MAX}, as the event of an update ` +
-        'holds it twice; put what is large into R2 and keep its key',
+  if (bytes > limits.documentBytes)
+    throw invalid(
+      caller,
+      `the document is ${bytes} bytes of JSON, the limit is ${limits.documentBytes}, as the event of an update holds it ` +
+        'twice; put large values into R2 and keep their keys',
     )
   return { document, text }
 }
 
 /**
- * Refuses names that mean something else here.
+ * Refuses field names that mean something else here.
  *
- * @returns the fields without those that are undefined, of which JSON knows nothing.
+ * @returns the fields without those that are undefined, which JSON cannot hold.
  * @throws {CDCError} `invalid-argument`.
  */
-export function checkNames(fields: Fields, caller: string): Fields {
+export function checkFieldNames(fields: Fields, caller: string): Fields {
   let isComplete = true
   for (const name in fields) {
-    if (name.startsWith('$'))
-      throw new CDCError('invalid-argument', `${caller}: ${name} is the store's own; leave it out`)
+    if (name.startsWith('$')) throw invalid(caller, `${name} belongs to the store; leave it out`)
     if (name === '' || name.includes('.'))
-      throw new CDCError(
-        'invalid-argument',
-        `${caller}: a field can't be named ${JSON.stringify(name)}: dots lead to fields inside; rename it, or put it deeper`,
+      throw invalid(
+        caller,
+        `a field can't be named ${JSON.stringify(name)}, as dots lead to nested fields; rename it, or nest it`,
       )
     isComplete &&= fields[name] !== undefined
   }
   return isComplete ? fields : Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
-/** @throws {CDCError} `invalid-argument` for what can't be the key of an event. */
-export function checkId($id: unknown, caller: string): asserts $id is string {
-  if (typeof $id === 'string' && $id !== '' && $id.length <= NAME_LENGTH_MAX && isCleanText($id)) return
-  throw new CDCError(
-    'invalid-argument',
-    `${caller}: $id must be a string of 1 to ${NAME_LENGTH_MAX} characters, without NUL or half a surrogate pair`,
-  )
-}
-
 /**
- * Whether JSON would say the same of both, whatever the order of fields. What JSON can't say is never the same, so that it
- * is not passed over but refused later.
+ * Whether two values are the same JSON, in any order of fields. Values that JSON cannot hold are never the same, so that
+ * they are not skipped here but refused later.
  */
 export function isSameJSON(a: unknown, b: unknown): boolean {
   if (a === b) return true
@@ -111,12 +98,7 @@ function definedFields(object: Fields): string[] {
   return Object.keys(object).filter((field) => object[field] !== undefined)
 }
 
-function refuseProblem(document: StoredDocument, caller: string): void {
-  const problem = jsonProblem(document)
-  if (problem !== undefined) throw new CDCError('invalid-argument', `${caller}: ${problem}`)
-}
-
-/** Counted only where it matters: a character has at most three bytes. */
+/** Exact only if it can matter: a character is at most three bytes. */
 function byteLength(text: string): number {
-  return text.length * 3 <= DOCUMENT_BYTES_MAX ? text.length : utf8Bytes(text)
+  return text.length * 3 <= limits.documentBytes ? text.length : utf8Bytes(text)
 }

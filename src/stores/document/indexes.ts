@@ -1,24 +1,23 @@
-// The indexes of a store, as SQLite has them and as the constructor wants them.
+// The indexes of a store: what SQLite has is made to match what the constructor asks for.
 
-import { CDCError } from '../../error.ts'
 import { quoteName } from '../../sqlite/quote.ts'
+import { firstRepeated, invalid } from '../checks.ts'
 import { indexExpression } from './columns.ts'
-import { INDEXES_MAX } from './limits.ts'
+import { limits } from './limits.ts'
 
-/** @throws {CDCError} `invalid-argument` for too many paths, one that stands there twice, or `$id`. */
+/** @throws {CDCError} `invalid-argument` for too many paths, a path that is listed twice, or `$id`. */
 export function checkIndexes(paths: readonly string[]): void {
-  if (paths.length > INDEXES_MAX)
-    throw new CDCError('invalid-argument', `DocumentStore: ${paths.length} indexes, the limit is ${INDEXES_MAX}`)
-  if (paths.includes('$id'))
-    throw new CDCError('invalid-argument', 'DocumentStore: $id is the primary key; leave it out of indexes')
-  const twice = paths.find((path, index) => paths.indexOf(path) !== index)
-  if (twice !== undefined) throw new CDCError('invalid-argument', `DocumentStore: ${twice} is indexed twice`)
+  if (paths.length > limits.indexes)
+    throw invalid('DocumentStore', `${paths.length} indexes, the limit is ${limits.indexes}; leave some of them out`)
+  if (paths.includes('$id')) throw invalid('DocumentStore', '$id is the primary key; leave it out of indexes')
+  const repeated = firstRepeated(paths)
+  if (repeated !== undefined) throw invalid('DocumentStore', `${repeated} is indexed twice; list it once`)
 }
 
 /**
- * Drops the indexes that are not wanted any more and builds those that are missing, from all rows that there are.
+ * Drops the indexes that are no longer wanted, and builds the missing ones from all existing rows.
  *
- * @throws {CDCError} `invalid-argument` where the table is another store's, whose type differs only by case.
+ * @throws {CDCError} `invalid-argument` if the table belongs to another store, whose name differs only by case.
  */
 export function settleIndexes(sql: SqlStorage, table: string, paths: readonly string[]): void {
   const wanted = new Map(paths.map((path) => [indexName(table, path), path]))
@@ -27,10 +26,7 @@ export function settleIndexes(sql: SqlStorage, table: string, paths: readonly st
     .toArray()
     .map((row) => row.name)
   if (!names.includes(table))
-    throw new CDCError(
-      'invalid-argument',
-      `DocumentStore: ${names[0]} and ${table} are one table to SQLite; rename one`,
-    )
+    throw invalid('DocumentStore', `${names[0]} and ${table} are one table to SQLite, which ignores case; rename one`)
   for (const name of names)
     if (name.startsWith(indexName(table, '')) && !wanted.has(name)) sql.exec(`DROP INDEX ${quoteName(name)}`)
   for (const [name, path] of wanted)
@@ -38,7 +34,7 @@ export function settleIndexes(sql: SqlStorage, table: string, paths: readonly st
       sql.exec(`CREATE INDEX ${quoteName(name)} ON ${quoteName(table)} (${indexExpression(path)})`)
 }
 
-/** SQLite's names know no case and paths do, so a capital letter is marked. No table of a store has a colon in its name. */
+/** Names ignore case in SQLite and paths do not, so capital letters are marked. No store's table has a colon in its name. */
 function indexName(table: string, path: string): string {
   return `${table}:${path.replaceAll(/[A-Z^]/g, '^$&')}`
 }

@@ -1,32 +1,29 @@
-// What one call may do. Every limit has a name and a unit; going over it is a `CDCError`, and nothing is written.
+import { PARAMETER_CHARACTERS_MAX } from '../pieces.ts'
 
-/** UTF-8 bytes of one document as JSON: an event of an update holds it twice, and is at most `EVENT_BYTES_MAX`. */
-export const DOCUMENT_BYTES_MAX = 490_000
+/** The limits of `DocumentStore`. */
+export const limits = {
+  /** UTF-8 bytes of one document as JSON. The event of an update holds it twice. */
+  documentBytes: 490_000,
 
-/** Documents that one call of `query` or `list` returns. */
-export const DOCUMENTS_PER_PAGE_MAX = 1_000
-export const DOCUMENTS_PER_PAGE = 100
+  /** Documents that one call of `createBatch`, `updateBatch` or `deleteBatch` changes. */
+  batchDocuments: 10_000,
+  /** Characters of JSON that such a call changes, before and after: its events wait in memory for the commit. */
+  batchCharacters: 16_000_000,
 
-/** Characters of JSON that one page may hold: all of it is in memory at once, of which an object has 128 MB. */
-export const PAGE_CHARACTERS_MAX = 32_000_000
+  /** Documents that one call of `query` or `list` returns. */
+  pageDocuments: 1_000,
+  /** Characters of JSON that such a call returns: all of it is in memory at once, of which an object has 128 MB. */
+  pageCharacters: 32_000_000,
 
-/** Documents that one call of `createMany`, `updateMany` or `deleteMany` changes. */
-export const DOCUMENTS_PER_BATCH_MAX = 10_000
+  /** Conditions in one filter, including `$and`, `$or` and `$not`. A statement has at most 100 parameters. */
+  filterConditions: 30,
+  /** Characters of one string in a filter, and of all values of one `$in` as JSON. */
+  filterCharacters: PARAMETER_CHARACTERS_MAX,
+  /** Values in one `$in`. */
+  inValues: 1_000,
+  /** UTF-8 bytes of a `$like` pattern, as the platform limits them. */
+  likeBytes: 50,
 
-/** Characters of JSON of what one of these calls changes, before and after: its events wait in memory for the commit. */
-export const BATCH_CHARACTERS_MAX = 16_000_000
-
-/** Characters of JSON in one parameter of a statement, which the platform limits to 2 MB: a character is 3 bytes at most. */
-export const PARAMETER_CHARACTERS_MAX = 600_000
-
-/** Conditions in one filter, `$and`, `$or` and `$not` counted with them. A statement has at most 100 parameters. */
-export const FILTER_CONDITIONS_MAX = 30
-
-/** Values in one `$in`. */
-export const IN_VALUES_MAX = 1_000
-
-/** UTF-8 bytes of a `$like` pattern, as the platform limits them. */
-export const LIKE_BYTES_MAX = 50
-
-/** Indexes of one store: each costs a billed row whenever a document is created or changed. */
-export const INDEXES_MAX = 10
+  /** Indexes of one store. Each costs a billed row whenever a document is created or changed. */
+  indexes: 10,
+} as const

@@ -1,15 +1,15 @@
-// A path names a field of a document, or with dots a field inside other fields: `address.city`. Arrays are values: no path
-// leads into one.
+// A path names a field of a document or, with dots, a nested field: `address.city`. Arrays are values: no path leads into
+// one.
 
-import { CDCError } from '../../error.ts'
 import { NAME_LENGTH_MAX } from '../../event/limits.ts'
-import { jsonPathOf, unsayableField } from '../../sqlite/quote.ts'
+import { jsonPathOf, unrepresentableField } from '../../sqlite/quote.ts'
+import { describe, invalid } from '../checks.ts'
 import type { DocumentFields, Fields } from './document.ts'
 
-/** Every path of a document, of up to five fields. */
+/** Every path of a document, up to five fields long. */
 export type DocumentPath<T> = PathOf<T & DocumentFields>
 
-/** What a document has at a path. */
+/** The type of what a document has at a path. */
 export type ValueAt<T, Path extends string> = Path extends keyof T
   ? T[Path]
   : Path extends `${infer Field}.${infer Rest}`
@@ -28,33 +28,32 @@ export type PathOf<T, Levels extends unknown[] = []> = {
         : Field
 }[keyof T & string]
 
-/** @throws {CDCError} `invalid-argument` for an empty path, one with an empty part, or one that is too long. */
+/** @throws {CDCError} `invalid-argument` for an empty path, an empty field in one, or a path that is too long. */
 export function parsePath(path: string, caller: string): readonly string[] {
   const fields = path.split('.')
   if (path.length <= NAME_LENGTH_MAX && !fields.includes('')) return fields
-  throw new CDCError(
-    'invalid-argument',
-    `${caller}: a path is names of fields with dots between them, of at most ${NAME_LENGTH_MAX} characters, ` +
-      `not ${JSON.stringify(path.slice(0, 100))}`,
+  throw invalid(
+    caller,
+    `a path is field names separated by dots, of at most ${NAME_LENGTH_MAX} characters; not ${describe(path)}`,
   )
 }
 
 /**
- * SQLite's name for a path. Each field is quoted, so that whatever it holds is part of its name.
+ * A path as SQLite writes it. Each field is quoted, so that every character in it is part of its name.
  *
- * @throws {CDCError} `invalid-argument` for a name that SQLite can't find so: one that JSON writes with an escape.
+ * @throws {CDCError} `invalid-argument` for a field that SQLite can't look up: JSON writes its name with an escape.
  */
 export function jsonPath(path: string, caller: string): string {
   const fields = parsePath(path, caller)
-  const escaped = unsayableField(fields)
+  const escaped = unrepresentableField(fields)
   if (escaped === undefined) return jsonPathOf(fields)
-  throw new CDCError(
-    'invalid-argument',
-    `${caller}: ${JSON.stringify(escaped)} can't be searched for: a quote, a backslash or a control character is in it`,
+  throw invalid(
+    caller,
+    `the field ${JSON.stringify(escaped)} can't be searched, as its name has a quote, a backslash or a control character`,
   )
 }
 
-/** What a document has at a path; nothing where the path ends before. */
+/** What a document has at a path: nothing if a field on the way is missing. */
 export function valueAt(document: object, path: readonly string[]): unknown {
   let value: unknown = document
   for (const field of path) value = isFields(value) && Object.hasOwn(value, field) ? value[field] : undefined
@@ -62,18 +61,18 @@ export function valueAt(document: object, path: readonly string[]): unknown {
 }
 
 /**
- * A copy with another value at a path. Fields on the way that are absent or null become objects.
+ * A copy with another value at a path. Fields on the way that are missing or null become objects.
  *
- * @throws {CDCError} `invalid-argument` where the path leads into something else than an object.
+ * @throws {CDCError} `invalid-argument` if the path leads into a value that is not an object.
  */
 export function withValueAt(document: Fields, path: readonly string[], value: unknown, caller: string): Fields {
   const [field = '', ...rest] = path
   if (rest.length === 0) return { ...document, [field]: value }
   const inner = (Object.hasOwn(document, field) ? document[field] : null) ?? {}
   if (!isFields(inner))
-    throw new CDCError(
-      'invalid-argument',
-      `${caller}: ${field} is ${Array.isArray(inner) ? 'an array' : `a ${typeof inner}`}, so it has no field ${rest[0]}; ` +
+    throw invalid(
+      caller,
+      `${field} is ${Array.isArray(inner) ? 'an array' : `a ${typeof inner}`}, so it has no field ${rest[0]}; ` +
         `set ${field} as a whole`,
     )
   return { ...document, [field]: withValueAt(inner, rest, value, caller) }

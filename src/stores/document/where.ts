@@ -1,46 +1,43 @@
-// From a filter to a condition in SQL. What SQLite can't decide, such as whether an absent field is above 5, does not hold.
+// From a filter to a condition in SQL. A comparison that SQLite can't decide, such as of a missing field with 5, is false.
 
 import { isCleanText, isPlainObject } from '../../event/json.ts'
 import { utf8Bytes } from '../../event/utf8.ts'
-import { invalid } from '../checks.ts'
+import { describe, invalid } from '../checks.ts'
 import type { Column, Columns, Parameters } from './columns.ts'
-import { type DocumentFields } from './document.ts'
-import { FILTER_CONDITIONS_MAX, IN_VALUES_MAX, LIKE_BYTES_MAX, PARAMETER_CHARACTERS_MAX } from './limits.ts'
+import type { DocumentFields } from './document.ts'
+import { limits } from './limits.ts'
 import type { DocumentPath, ValueAt } from './path.ts'
 
 type Scalar = string | number | boolean
 
-/** What can be compared of a type: where nothing is known of it, whatever can be compared at all. */
+/** The values of a type that can be compared; of an unknown type, all that can be. */
 type ScalarOf<Value> = unknown extends Value ? Scalar : Extract<Value, Scalar>
 
-/**
- * What a field must be, beyond equal to a value; all that is given must hold. Spelled as in MongoDB, which many know, and
- * with the `$` that no field of an owner begins with.
- */
-export interface Comparison<Value extends Scalar = Scalar> {
+/** Comparisons with a field, all of which must hold. Named as in MongoDB, with a `$`, which no field of yours begins with. */
+export interface DocumentComparison<Value extends Scalar = Scalar> {
   $eq?: Value | null
-  /** Another value than this, or no value. `{ $ne: null }` finds documents that have one. */
+  /** Any other value, or none. `{ $ne: null }` finds documents that have a value. */
   $ne?: Value | null
-  /** Numbers are compared with numbers, and strings with strings in the order of their UTF-8 bytes. */
+  /** Numbers are compared with numbers, and strings with strings, by their UTF-8 bytes. */
   $gt?: Exclude<Value, boolean>
   $gte?: Exclude<Value, boolean>
   $lt?: Exclude<Value, boolean>
   $lte?: Exclude<Value, boolean>
-  /** One of these values, at most `IN_VALUES_MAX`. */
+  /** One of these values, of which there are at most `limits.inValues`. */
   $in?: readonly (Value | null)[]
   /**
-   * A string of this form: `%` stands for anything, `_` for one character, and a backslash before them takes that away.
-   * Takes A to Z for a to z, and no string with a NUL. Uses no index; a prefix is better found by `$gte` and `$lt`.
+   * A string that matches this pattern: `%` is any text and `_` any character; a backslash before them makes them literal.
+   * Ignores the case of A to Z, and never matches a string with a NUL. Uses no index; find a prefix by `$gte` and `$lt`.
    */
   $like?: string
 }
 
-type Operand<Value> = ScalarOf<Value> | null | Comparison<ScalarOf<Value>>
+type Operand<Value> = ScalarOf<Value> | null | DocumentComparison<ScalarOf<Value>>
 
 /**
- * Which documents: those that have these values at these paths and that the combined filters let through. `{}` is all.
+ * Matches documents that have these values at these paths, and that match the combined filters. `{}` matches all.
  *
- * `null` also finds documents that don't have the field. `true` is not 1, and `'1'` isn't either.
+ * `null` also matches documents without the field. Neither `true` nor `'1'` equals 1.
  */
 export type DocumentWhere<T> = string extends DocumentPath<T> ? AnyWhere : TypedWhere<T>
 
@@ -50,7 +47,7 @@ type TypedWhere<T> = { [Path in DocumentPath<T>]?: Operand<ValueAt<T & DocumentF
   $not?: TypedWhere<T>
 }
 
-/** Of documents whose type names no fields. */
+/** For documents whose type has no named fields. */
 interface AnyWhere {
   [path: string]: Operand<unknown> | AnyWhere | readonly AnyWhere[]
 }
@@ -62,26 +59,26 @@ const RANGES: ReadonlyMap<string, string> = new Map([
   ['$lte', '<='],
 ])
 
-/** In SQL, true is 1 and an array is its text. What tells them apart is the type that they have in JSON. */
+/** In SQL, true is 1 and an array is its text; only their types in JSON tell them apart. */
 const JSON_TYPES = { string: `'text'`, number: `'integer', 'real'`, boolean: `'true', 'false'` }
 
-/** Turns the filter of one statement into SQL. */
+/** Compiles the filter of one statement to SQL. */
 export class WhereCompiler {
   readonly #columns: Columns
   readonly #parameters: Parameters
   readonly #caller: string
   #conditions = 0
 
-  /** @param caller how errors begin: `Film.query`. */
   constructor(columns: Columns, parameters: Parameters, caller: string) {
     this.#columns = columns
     this.#parameters = parameters
     this.#caller = caller
   }
 
-  /** @throws {CDCError} `invalid-argument` for what is no filter, and beyond the limits. */
+  /** @throws {CDCError} `invalid-argument` for a filter that is not valid, and beyond the limits. */
   compile(where: unknown): string {
-    if (!isPlainObject(where)) throw invalid(this.#caller, 'a filter must be an object of paths and values')
+    if (!isPlainObject(where))
+      throw invalid(this.#caller, `a filter must be an object of paths and values, not ${describe(where)}`)
     const conditions = Object.entries(where).map(([name, operand]) => this.#condition(name, operand))
     return conditions.length === 0 ? 'TRUE' : conditions.join(' AND ')
   }
@@ -103,7 +100,7 @@ export class WhereCompiler {
   #filters(name: string, filters: unknown): string[] {
     this.#count()
     if (!Array.isArray(filters) || filters.length === 0)
-      throw invalid(this.#caller, `${name} must be a list of filters`)
+      throw invalid(this.#caller, `${name} must be a non-empty array of filters`)
     return filters.map((filter) => `(${this.compile(filter)})`)
   }
 
@@ -134,8 +131,8 @@ export class WhereCompiler {
       default:
         throw invalid(
           this.#caller,
-          `${path} can't be compared by ${operator}; there are $eq, $ne, $gt, $gte, $lt, $lte (of strings and numbers), ` +
-            '$in and $like; a field inside a field is written with a dot',
+          `${path} can't be compared by ${operator} here; the comparisons are $eq, $ne, $gt, $gte, $lt, $lte (of strings and ` +
+            'numbers), $in and $like; for a nested field, write a path with dots',
         )
     }
   }
@@ -146,55 +143,50 @@ export class WhereCompiler {
   }
 
   #in(path: string, column: Column, values: unknown): string {
-    if (!Array.isArray(values) || values.length > IN_VALUES_MAX)
-      throw invalid(this.#caller, `${path}: $in must be a list of at most ${IN_VALUES_MAX} values`)
+    if (!Array.isArray(values) || values.length > limits.inValues)
+      throw invalid(this.#caller, `${path}: $in must be an array of at most ${limits.inValues} values`)
     const groups = Map.groupBy(values, (value: unknown) => (value === null ? undefined : this.#typeOf(path, value)))
     const conditions = Array.from(groups, ([type, group], index) => {
-      // A list of several types is as many conditions.
+      // Each type in the list is a condition.
       if (index > 0) this.#count()
       if (type === undefined) return `${column.value} IS NULL`
       const list = JSON.stringify(group)
-      if (list.length > PARAMETER_CHARACTERS_MAX)
-        throw invalid(this.#caller, `${path}: the values of $in have more than ${PARAMETER_CHARACTERS_MAX} characters`)
+      if (list.length > limits.filterCharacters)
+        throw invalid(this.#caller, `${path}: the values of $in have more than ${limits.filterCharacters} characters`)
       const chosen = `SELECT value FROM json_each(${this.#parameters.add(list)})`
       return `(${column.value} IN (${chosen}) AND ${column.type} IN (${type}))`
     })
-    // Nothing is in an empty list. The path still stands there, because a parameter that is bound has to be used.
+    // Nothing is in an empty list; but its path must appear, because every parameter that is bound has to be used.
     return conditions.length === 0 ? `${column.value} IN ()` : `(${conditions.join(' OR ')})`
   }
 
   #like(path: string, column: Column, pattern: unknown): string {
-    if (typeof pattern !== 'string' || !isCleanText(pattern) || utf8Bytes(pattern) > LIKE_BYTES_MAX)
-      throw invalid(this.#caller, `${path}: $like must be a string of at most ${LIKE_BYTES_MAX} bytes, without NUL`)
+    if (typeof pattern !== 'string' || !isCleanText(pattern) || utf8Bytes(pattern) > limits.likeBytes)
+      throw invalid(this.#caller, `${path}: $like must be a string of at most ${limits.likeBytes} bytes, without a NUL`)
     const matches = `${column.value} LIKE ${this.#parameters.add(pattern)} ESCAPE '\\'`
-    // LIKE looks at a string only up to a NUL, and would take the rest of it for nothing.
+    // LIKE reads a string only up to a NUL.
     return `(${matches} AND ${column.type} IN (${JSON_TYPES.string}) AND instr(${column.value}, char(0)) = 0)`
   }
 
-  /** What JSON calls a value that can be compared. */
+  /** The type in JSON of a value that can be compared. */
   #typeOf(path: string, value: unknown): string {
     if (typeof value === 'boolean') return JSON_TYPES.boolean
     if (typeof value === 'number' && Number.isFinite(value)) return JSON_TYPES.number
-    if (typeof value === 'string' && value.isWellFormed() && value.length <= PARAMETER_CHARACTERS_MAX)
+    if (typeof value === 'string' && value.isWellFormed() && value.length <= limits.filterCharacters)
       return JSON_TYPES.string
     throw invalid(
       this.#caller,
-      `${path} must be compared with a finite number, true, false, null or a string of at most ` +
-        `${PARAMETER_CHARACTERS_MAX} characters that is well-formed; not ${describe(value)}`,
+      `${path} must be compared with a finite number, true, false, null or a well-formed string of at most ` +
+        `${limits.filterCharacters} characters; not ${describe(value)}`,
     )
   }
 
   #count(): void {
     this.#conditions += 1
-    if (this.#conditions > FILTER_CONDITIONS_MAX)
+    if (this.#conditions > limits.filterConditions)
       throw invalid(
         this.#caller,
-        `a filter has at most ${FILTER_CONDITIONS_MAX} conditions; many values of a field go into $in`,
+        `a filter has at most ${limits.filterConditions} conditions; put many values of one field into $in`,
       )
   }
-}
-
-function describe(value: unknown): string {
-  if (value === undefined || typeof value === 'number') return `${value}`
-  return typeof value === 'object' ? (Array.isArray(value) ? 'a list' : 'an object') : `a ${typeof value}`
 }

@@ -1,21 +1,24 @@
 // Nodes, and typed relationships between them, in the object's own SQLite. Each call is one transaction, or part of the
-// open one, in which what it writes and its change events commit together.
+// open one, in which its rows and their change events commit together.
 
-import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
-import type { Transaction } from '../../transaction/transaction.ts'
+import type { $ZodType } from 'zod/v4/core'
 import { CDCError } from '../../error.ts'
 import type { StoreChange } from '../../event/create-event.ts'
 import type { Attribution } from '../../event/unified-event.ts'
-import { checkStoreName } from '../checks.ts'
-import { type GraphDirection, type RelationshipQuery, selectRelationships } from './query.ts'
+import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
+import { checkBatch, checkStoreName, invalid } from '../checks.ts'
+import { jsonArrays } from '../pieces.ts'
+import { snapshotPage } from '../snapshot-page.ts'
+import { findCycle } from './cycle.ts'
+import { limits } from './limits.ts'
+import { type GraphDirection, type GraphTable, type RelationshipQuery, selectRelationships } from './query.ts'
 import {
   checkId,
   checkRelationshipKey,
   encodeNode,
   encodeRelationship,
   type GraphNode,
-  type GraphSchemas,
-  jsonArrays,
   keyOf,
   nodeJSON,
   type Relationship,
@@ -23,26 +26,20 @@ import {
   relationshipJSON,
   type RelationshipKey,
 } from './rows.ts'
-import {
-  detectCycle,
-  type Ground,
-  type PathOptions,
-  shortestPath,
-  traverse,
-  type TraversedNode,
-  type TraverseOptions,
-} from './walk.ts'
+import { type PathOptions, shortestPath, traverse, type TraversedNode, type TraverseOptions } from './walk.ts'
 
-/** Nodes or relationships that one call of `putMany` or `relateMany` takes, at most. */
-export const GRAPH_ROWS_PER_BATCH_MAX = 10_000
-/** Relationships that go with a node that is deleted, at most. */
-export const RELATIONSHIPS_PER_DELETE_MAX = 10_000
+/** Schemas of zod or zod/mini, which check data whenever it is written. What they return is kept. */
+export interface GraphStoreOptions<NodeData, RelationshipData> {
+  nodeSchema?: $ZodType<NodeData>
+  relationshipSchema?: $ZodType<RelationshipData | null>
+}
 
 type Table = 'nodes' | 'relationships'
+type NodeRow = { id: string; data: string }
 type RelationshipRow = { from_id: string; type: string; to_id: string; data: string }
 
 /**
- * A relationship needs no nodes: it may be between ids of things that are kept elsewhere.
+ * A relationship needs no nodes: it may connect ids of things that are kept elsewhere.
  *
  * @example
  * social = new GraphStore<Person, { since: number }>(this.ctx, 'Social')
@@ -53,38 +50,40 @@ export class GraphStore<
   NodeData extends object = Record<string, unknown>,
   RelationshipData extends object = Record<string, unknown>,
 > implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+  static readonly limits = limits
+
   readonly name: string
   readonly #ctx: StoreContext
   readonly #sql: StoreSQL
   readonly #graph: string
-  readonly #schemas: GraphSchemas<NodeData, RelationshipData>
+  readonly #schemas: GraphStoreOptions<NodeData, RelationshipData>
   readonly #nodes: string
   readonly #relationships: string
 
   /**
-   * @param graph letters, digits and `_`. Its events have `<graph>.nodes` or `<graph>.relationships` as their `table`.
-   * @param schemas what the data must be beyond its types, checked as the program runs.
-   * @throws {CDCError} `invalid-argument` for another name.
+   * @param name letters, digits and `_`. The `table` of events is `<name>.nodes` or `<name>.relationships`.
+   * @throws {CDCError} `invalid-argument` for a name that is not valid.
    */
-  constructor(ctx: StoreContext, graph = 'graph', schemas: GraphSchemas<NodeData, RelationshipData> = {}) {
-    checkStoreName('GraphStore', 'graph', graph)
+  constructor(ctx: StoreContext, name: string, options: GraphStoreOptions<NodeData, RelationshipData> = {}) {
+    checkStoreName('GraphStore', name)
     this.#ctx = ctx
-    this.#graph = graph
-    this.#schemas = schemas
-    this.#nodes = `"graph_${graph}_nodes"`
-    this.#relationships = `"graph_${graph}_relationships"`
-    this.name = `graph/${graph}`
+    this.#graph = name
+    this.#schemas = options
+    this.#nodes = `"graph_${name}_nodes"`
+    this.#relationships = `"graph_${name}_relationships"`
+    this.name = `graph/${name}`
     this.#sql = ctx.attach(this)
   }
 
   createTables(sql: SqlStorage): void {
-    // WITHOUT ROWID, because an index for a text key would be a second billed row for each.
+    // WITHOUT ROWID, because an index on a text key would be a second billed row for each.
     sql.exec(`CREATE TABLE IF NOT EXISTS ${this.#nodes} (id TEXT PRIMARY KEY, data TEXT NOT NULL) WITHOUT ROWID`)
     sql.exec(
       `CREATE TABLE IF NOT EXISTS ${this.#relationships}
         (from_id TEXT, type TEXT, to_id TEXT, data TEXT NOT NULL, PRIMARY KEY (from_id, type, to_id)) WITHOUT ROWID`,
     )
-    // Worth a billed row for each relationship: going against their direction, and deleting a node, would read them all.
+    // Worth a billed row for each relationship: without it, following them backwards or deleting a node would read them all.
     sql.exec(
       `CREATE INDEX IF NOT EXISTS "graph_${this.#graph}_incoming" ON ${this.#relationships} (to_id, type, from_id)`,
     )
@@ -101,12 +100,12 @@ export class GraphStore<
   }
 
   /**
-   * Adds a node, or gives it other data. Where nothing changes, nothing is written and no event is emitted.
+   * Adds a node, or replaces its data. If nothing changes, nothing is written and no event is emitted.
    *
-   * @throws {CDCError} `invalid-argument` where the data isn't plain JSON, `event-too-large` beyond `EVENT_BYTES_MAX`.
+   * @throws {CDCError} `invalid-argument` if the data is not plain JSON, `event-too-large` if no event can hold it.
    */
   put(node: GraphNode<NodeData>, attribution?: Attribution): GraphNode<NodeData> {
-    const { row, key, data, json } = encodeNode(node, this.#schemas.nodes, this.#method('put'))
+    const { row, key, data, json } = encodeNode(node, this.#schemas.nodeSchema, this.#caller('put'))
     this.#ctx.transactionSync((tx) => {
       const before = this.#findNode(key)
       if (before === data) return
@@ -120,11 +119,11 @@ export class GraphStore<
     return row
   }
 
-  /** Puts nodes, in order, all or none of them. @throws {CDCError} like `put`. */
-  putMany(nodes: readonly GraphNode<NodeData>[], attribution?: Attribution): GraphNode<NodeData>[] {
-    const method = this.#method('putMany')
-    checkBatch(nodes, method)
-    const encoded = nodes.map((node) => encodeNode(node, this.#schemas.nodes, method))
+  /** Puts nodes, in order, all or none, at most `limits.batchRows`. @throws {CDCError} like `put`. */
+  putBatch(nodes: readonly GraphNode<NodeData>[], attribution?: Attribution): GraphNode<NodeData>[] {
+    const caller = this.#caller('putBatch')
+    checkBatch(nodes.length, limits.batchRows, 'nodes', caller)
+    const encoded = nodes.map((node) => encodeNode(node, this.#schemas.nodeSchema, caller))
     this.#ctx.transactionSync((tx) => {
       const held = this.#findNodes(encoded.map(({ key }) => key))
       const changed = encoded.filter(({ key, data, json }) => {
@@ -144,35 +143,35 @@ export class GraphStore<
     return encoded.map(({ row }) => row)
   }
 
-  /** @returns the node, or nothing where there is none. */
+  /** @returns the node, or nothing if there is none. */
   get(id: string): GraphNode<NodeData> | undefined {
-    checkId(id, `${this.#method('get')}: id`)
+    checkId(id, `${this.#caller('get')}: id`)
     const data = this.#findNode(id)
     return data === undefined ? undefined : { id, data: JSON.parse(data) as NodeData }
   }
 
   /**
-   * Deletes a node and all relationships from it and to it, each with its event; the relationships also where the node
-   * itself was never put.
+   * Deletes a node and all relationships from it and to it, each with its event; the relationships even if the node itself
+   * was never put.
    *
    * @returns whether there was anything to delete.
-   * @throws {CDCError} `invalid-argument` beyond `RELATIONSHIPS_PER_DELETE_MAX`.
+   * @throws {CDCError} `invalid-argument` beyond `limits.deleteRelationships`.
    */
   delete(id: string, attribution?: Attribution): boolean {
-    const method = this.#method('delete')
-    checkId(id, `${method}: id`)
+    const caller = this.#caller('delete')
+    checkId(id, `${caller}: id`)
     return this.#ctx.transactionSync((tx) => {
       const relationships = this.#sql
         .exec<RelationshipRow>(
           `DELETE FROM ${this.#relationships} WHERE from_id = ?1 OR to_id = ?1 RETURNING * LIMIT ?2`,
           id,
-          RELATIONSHIPS_PER_DELETE_MAX + 1,
+          limits.deleteRelationships + 1,
         )
         .toArray()
-      if (relationships.length > RELATIONSHIPS_PER_DELETE_MAX)
-        throw new CDCError(
-          'invalid-argument',
-          `${method}: ${id} has more than ${RELATIONSHIPS_PER_DELETE_MAX} relationships; unrelate some of them before`,
+      if (relationships.length > limits.deleteRelationships)
+        throw invalid(
+          caller,
+          `${id} has more than ${limits.deleteRelationships} relationships, the limit of one call; unrelate some of them first`,
         )
       for (const { from_id: from, to_id: to, type, data } of relationships)
         this.#emitUnrelated(tx, { from, to, type }, data)
@@ -187,31 +186,31 @@ export class GraphStore<
   /**
    * Adds a relationship.
    *
-   * @throws {CDCError} `already-exists` where there is one of this type from one to the other, `invalid-argument` where
-   *   the data isn't plain JSON, `event-too-large` beyond `EVENT_BYTES_MAX`.
+   * @throws {CDCError} `already-exists` if there is one of this type from one to the other, `invalid-argument` if the data
+   *   is not plain JSON, `event-too-large` if no event can hold it.
    */
   relate(input: RelationshipInput<RelationshipData>, attribution?: Attribution): Relationship<RelationshipData> {
-    const method = this.#method('relate')
-    const { row, key, data, json } = encodeRelationship(input, this.#schemas.relationships, method)
+    const caller = this.#caller('relate')
+    const { row, key, data, json } = encodeRelationship(input, this.#schemas.relationshipSchema, caller)
     this.#ctx.transactionSync((tx) => {
       this.#emit(tx, 'relationships', { op: 'c', key, after: json })
       try {
         this.#sql.exec(`INSERT INTO ${this.#relationships} VALUES (?, ?, ?, ?)`, row.from, row.type, row.to, data)
       } catch (error) {
-        throw this.#alreadyExists(`[${json}]`, method) ?? error
+        throw this.#alreadyExists(`[${json}]`, caller) ?? error
       }
     }, attribution)
     return row
   }
 
-  /** Adds relationships, in order, all or none of them. @throws {CDCError} like `relate`. */
-  relateMany(
+  /** Adds relationships, in order, all or none, at most `limits.batchRows`. @throws {CDCError} like `relate`. */
+  relateBatch(
     inputs: readonly RelationshipInput<RelationshipData>[],
     attribution?: Attribution,
   ): Relationship<RelationshipData>[] {
-    const method = this.#method('relateMany')
-    checkBatch(inputs, method)
-    const encoded = inputs.map((input) => encodeRelationship(input, this.#schemas.relationships, method))
+    const caller = this.#caller('relateBatch')
+    checkBatch(inputs.length, limits.batchRows, 'relationships', caller)
+    const encoded = inputs.map((input) => encodeRelationship(input, this.#schemas.relationshipSchema, caller))
     this.#ctx.transactionSync((tx) => {
       for (const { key, json } of encoded) this.#emit(tx, 'relationships', { op: 'c', key, after: json })
       for (const rows of jsonArrays(encoded.map(({ json }) => json)))
@@ -222,16 +221,16 @@ export class GraphStore<
             rows,
           )
         } catch (error) {
-          throw this.#alreadyExists(rows, method) ?? error
+          throw this.#alreadyExists(rows, caller) ?? error
         }
     }, attribution)
     return encoded.map(({ row }) => row)
   }
 
   /**
-   * Gives a relationship other data. Where nothing changes, nothing is written and no event is emitted.
+   * Replaces the data of a relationship. If nothing changes, nothing is written and no event is emitted.
    *
-   * @throws {CDCError} `not-found` where there is no such relationship, and else like `relate`.
+   * @throws {CDCError} `not-found` if there is no such relationship; otherwise like `relate`.
    */
   // oxlint-disable-next-line eslint/max-params -- the first three are the relationship, as in unrelate and exists
   updateRelationship(
@@ -241,12 +240,12 @@ export class GraphStore<
     { data }: { data: RelationshipData | null },
     attribution?: Attribution,
   ): Relationship<RelationshipData> {
-    const method = this.#method('updateRelationship')
-    const after = encodeRelationship({ from, to, type, data }, this.#schemas.relationships, method)
+    const caller = this.#caller('updateRelationship')
+    const after = encodeRelationship({ from, to, type, data }, this.#schemas.relationshipSchema, caller)
     this.#ctx.transactionSync((tx) => {
       const before = this.#findRelationship(after.row)
       if (before === undefined)
-        throw new CDCError('not-found', `${method}: there is no relationship ${after.key}; relate the two first`)
+        throw new CDCError('not-found', `${caller}: there is no relationship ${after.key}; relate the two first`)
       if (before === after.data) return
       const { key, json } = after
       this.#emit(tx, 'relationships', { op: 'u', key, before: relationshipJSON(after.row, before), after: json })
@@ -261,9 +260,9 @@ export class GraphStore<
     return after.row
   }
 
-  /** @returns whether there was such a relationship. Where there was none, no event is emitted. */
+  /** @returns whether there was such a relationship. If not, no event is emitted. */
   unrelate(from: string, to: string, type: string, attribution?: Attribution): boolean {
-    checkRelationshipKey({ from, to, type }, this.#method('unrelate'))
+    checkRelationshipKey({ from, to, type }, this.#caller('unrelate'))
     return this.#ctx.transactionSync((tx) => {
       const [row] = this.#sql
         .exec<{ data: string }>(
@@ -280,7 +279,7 @@ export class GraphStore<
 
   /** Whether there is a relationship of this type from one to the other. */
   exists(from: string, to: string, type: string): boolean {
-    checkRelationshipKey({ from, to, type }, this.#method('exists'))
+    checkRelationshipKey({ from, to, type }, this.#caller('exists'))
     return this.#findRelationship({ from, to, type }) !== undefined
   }
 
@@ -288,7 +287,7 @@ export class GraphStore<
    * The relationships from a node, by `type` and then by `to`, in pages:
    * `outgoing('User/alice', { type: 'follows', after: page.at(-1) })`.
    *
-   * @throws {CDCError} `invalid-argument` for a limit beyond `RELATIONSHIPS_PER_PAGE_MAX`.
+   * @throws {CDCError} `invalid-argument` for a limit beyond `limits.pageRelationships`.
    */
   outgoing(id: string, query: RelationshipQuery = {}): Relationship<RelationshipData>[] {
     return this.#page('outgoing', id, query)
@@ -300,57 +299,53 @@ export class GraphStore<
   }
 
   /**
-   * All nodes that can be reached from one, each once and nearest first, without that one:
+   * All nodes that can be reached from a node, each once and nearest first, without that node itself:
    * `traverse({ start: 'User/alice', types: ['follows'], maxDepth: 3 })`.
    *
-   * @throws {CDCError} `invalid-argument` beyond `WALK_NODES_MAX` or `WALK_ROWS_READ_MAX`.
+   * @throws {CDCError} `invalid-argument` beyond `limits.walkNodes`, 2 MB of their ids, or `limits.walkRowsRead`.
    */
   traverse(options: TraverseOptions): { nodes: TraversedNode[] } {
-    return { nodes: traverse(this.#ground('traverse'), options) }
+    return { nodes: traverse(this.#graphTable('traverse'), options) }
   }
 
   /**
-   * A path with as few steps as there can be, both ends among them; `null` where there is none of at most `maxDepth`.
-   *
+   * @returns the ids of a path with as few steps as possible, including both ends; nothing if there is none of at most
+   *   `maxDepth` steps.
    * @throws {CDCError} like `traverse`.
    */
-  shortestPath(options: PathOptions): string[] | null {
-    return shortestPath(this.#ground('shortestPath'), options)
+  shortestPath(options: PathOptions): string[] | undefined {
+    return shortestPath(this.#graphTable('shortestPath'), options)
   }
 
-  /** Any path; so it is a shortest one. @throws {CDCError} like `traverse`. */
-  findPath(options: PathOptions): string[] | null {
-    return shortestPath(this.#ground('findPath'), options)
+  /** Any path; at present, a shortest one. @throws {CDCError} like `traverse`. */
+  findPath(options: PathOptions): string[] | undefined {
+    return shortestPath(this.#graphTable('findPath'), options)
   }
 
   /**
-   * Whether the relationships of a type, followed from a node, come to a cycle, be it through that node or beyond it.
+   * Looks for a cycle of relationships of a type that can be reached from a node, whether or not it leads through that node.
    *
-   * @throws {CDCError} `invalid-argument` beyond `WALK_ROWS_READ_MAX`.
+   * @returns the ids of a cycle, the first of which is also the last: `['b', 'c', 'b']`. Nothing if there is none.
+   * @throws {CDCError} `invalid-argument` beyond `limits.cycleNodes`, `limits.cycleIdCharacters` or `limits.walkRowsRead`.
    */
-  detectCycle(start: string, type: string): boolean {
-    return detectCycle(this.#ground('detectCycle'), start, type)
+  detectCycle(start: string, type: string): string[] | undefined {
+    return findCycle(this.#graphTable('detectCycle'), start, type)
   }
 
   #readNodes(place: string[], maxRows: number): SnapshotPage {
     const rows = this.#sql
-      .exec<{ id: string; data: string }>(
-        `SELECT id, data FROM ${this.#nodes} WHERE id > ? ORDER BY id LIMIT ?`,
-        ...place,
-        maxRows,
-      )
+      .exec<NodeRow>(`SELECT id, data FROM ${this.#nodes} WHERE id > ? ORDER BY id LIMIT ?`, ...place, maxRows)
       .toArray()
-    const last = rows.at(-1)
-    return {
-      events: rows.map(({ id, data }) => ({
+    return snapshotPage(rows, maxRows, {
+      eventOf: ({ id, data }) => ({
         op: 'r',
         store: 'graph',
         table: this.#table('nodes'),
         key: id,
         after: { id, data: JSON.parse(data) as unknown },
-      })),
-      next: last === undefined || rows.length < maxRows ? undefined : JSON.stringify([last.id]),
-    }
+      }),
+      placeOf: ({ id }) => JSON.stringify([id]),
+    })
   }
 
   #readRelationships(place: string[], maxRows: number): SnapshotPage {
@@ -362,30 +357,28 @@ export class GraphStore<
         maxRows,
       )
       .toArray()
-    const last = rows.at(-1)
-    return {
-      events: rows.map((row) => ({
+    return snapshotPage(rows, maxRows, {
+      eventOf: (row) => ({
         op: 'r',
         store: 'graph',
         table: this.#table('relationships'),
         key: keyOf(relationshipOf(row)),
         after: { ...relationshipOf(row) },
-      })),
-      next:
-        last === undefined || rows.length < maxRows ? undefined : JSON.stringify([last.from_id, last.type, last.to_id]),
-    }
+      }),
+      placeOf: ({ from_id, type, to_id }) => JSON.stringify([from_id, type, to_id]),
+    })
   }
 
   #page(direction: GraphDirection, id: string, query: RelationshipQuery): Relationship<RelationshipData>[] {
-    const method = this.#method(direction)
-    const { sql, params } = selectRelationships(this.#relationships, direction, id, { ...query, method })
+    const caller = this.#caller(direction)
+    const { sql, params } = selectRelationships(this.#relationships, direction, id, { ...query, caller })
     return this.#sql
       .exec<RelationshipRow>(sql, ...params)
       .toArray()
       .map((row) => relationshipOf<RelationshipData>(row))
   }
 
-  /** @returns the JSON of its data. */
+  /** @returns its data as JSON. */
   #findNode(id: string): string | undefined {
     const [row] = this.#sql.exec<{ data: string }>(`SELECT data FROM ${this.#nodes} WHERE id = ?`, id).toArray()
     return row?.data
@@ -403,7 +396,7 @@ export class GraphStore<
     return found
   }
 
-  /** @returns the JSON of its data. */
+  /** @returns its data as JSON. */
   #findRelationship({ from, to, type }: RelationshipKey): string | undefined {
     const [row] = this.#sql
       .exec<{ data: string }>(
@@ -416,8 +409,8 @@ export class GraphStore<
     return row?.data
   }
 
-  /** Why relationships could not be inserted, if it is that one is there already, or twice among them. */
-  #alreadyExists(rows: string, method: string): CDCError | undefined {
+  /** Why relationships could not be inserted, if the reason is that one exists already, or is twice among them. */
+  #alreadyExists(rows: string, caller: string): CDCError | undefined {
     const [taken] = this.#sql
       .exec<{ from: string; to: string; type: string }>(
         `SELECT value ->> 'from' AS "from", value ->> 'to' AS "to", value ->> 'type' AS type FROM json_each(?)
@@ -432,7 +425,7 @@ export class GraphStore<
       .toArray()
     return taken === undefined
       ? undefined
-      : new CDCError('already-exists', `${method}: there is ${keyOf(taken)} already; update the relationship instead`)
+      : new CDCError('already-exists', `${caller}: relationship ${keyOf(taken)} already exists; update it instead`)
   }
 
   #emitPut(tx: Transaction, { key, before, json }: { key: string; before: string | undefined; json: string }): void {
@@ -453,24 +446,15 @@ export class GraphStore<
     return `${this.#graph}.${table}`
   }
 
-  /** What an error names. */
-  #method(method: string): string {
+  #caller(method: string): string {
     return `${this.#graph}.${method}`
   }
 
-  #ground(method: string): Ground {
-    return { sql: this.#sql, table: this.#relationships, method: this.#method(method) }
+  #graphTable(method: string): GraphTable {
+    return { sql: this.#sql, table: this.#relationships, caller: this.#caller(method) }
   }
 }
 
 function relationshipOf<Data>({ from_id: from, to_id: to, type, data }: RelationshipRow): Relationship<Data> {
   return { from, to, type, data: JSON.parse(data) as Data | null }
-}
-
-function checkBatch(rows: readonly unknown[], method: string): void {
-  if (rows.length > GRAPH_ROWS_PER_BATCH_MAX)
-    throw new CDCError(
-      'invalid-argument',
-      `${method}: ${rows.length} at once, the limit is ${GRAPH_ROWS_PER_BATCH_MAX}; call it several times, in one transaction`,
-    )
 }

@@ -1,26 +1,21 @@
 // What a graph is made of: nodes and relationships, checked, and encoded once as the JSON that rows and events hold.
 
-import type * as z from 'zod'
-import { CDCError } from '../../error.ts'
-import { isCleanText, jsonProblem } from '../../event/json.ts'
-import { hasPlainFields, isPlainText } from '../../event/plain-event.ts'
-
-/** UTF-16 units of a node's id. */
-export const NODE_ID_LENGTH_MAX = 200
-/** UTF-16 units of a relationship's type. Two ids and a type always fit into the key of an event, escaped as they may be. */
-export const RELATIONSHIP_TYPE_LENGTH_MAX = 100
+import type { $ZodType } from 'zod/v4/core'
+import { encodeJSON } from '../../event/json.ts'
+import { checkName, describe, invalid, parseWith } from '../checks.ts'
+import { limits } from './limits.ts'
 
 export interface GraphNode<Data> {
-  /** Text of 1 to `NODE_ID_LENGTH_MAX`, such as `User/alice`. */
+  /** Text of 1 to `limits.idCharacters`, such as `User/alice`. */
   id: string
   data: Data
 }
 
-/** What names a relationship: from one node to another there is at most one of a type. */
+/** What identifies a relationship: from one node to another there is at most one of a type. */
 export interface RelationshipKey {
   from: string
   to: string
-  /** Text of 1 to `RELATIONSHIP_TYPE_LENGTH_MAX`, such as `memberOf`. */
+  /** Text of 1 to `limits.typeCharacters`, such as `memberOf`. */
   type: string
 }
 
@@ -28,67 +23,43 @@ export interface Relationship<Data> extends RelationshipKey {
   data: Data | null
 }
 
-/** A relationship as it is given: without `data` it has none. */
+/** A relationship to be added. Its data is null if it is left out. */
 export type RelationshipInput<Data> = RelationshipKey & { data?: Data | null }
 
-/** What the data must be, beyond plain JSON. What a schema makes of it is what is kept. */
-export interface GraphSchemas<NodeData, RelationshipData> {
-  nodes?: z.ZodType<NodeData>
-  relationships?: z.ZodType<RelationshipData | null>
-}
-
-/** A node or a relationship, and the text that stands for it. */
+/** A node or a relationship, and the texts that stand for it. */
 export interface Encoded<Row> {
   readonly row: Row
-  /** Of its events. */
+  /** The key of its events. */
   readonly key: string
-  /** JSON of its data, as its row in SQLite has it. */
+  /** Its data as JSON, as SQLite holds it. */
   readonly data: string
-  /** JSON of all of it, as its events have it. */
+  /** All of it as JSON, as its events hold it. */
   readonly json: string
 }
 
-/** @throws {CDCError} `invalid-argument` for an id that can't be one, and for data that isn't plain JSON. */
+/** @throws {CDCError} `invalid-argument` for an id that is not valid, and for data that is not plain JSON. */
 export function encodeNode<Data>(
   { id, data }: GraphNode<Data>,
-  schema: z.ZodType<Data> | undefined,
-  method: string,
+  schema: $ZodType<Data> | undefined,
+  caller: string,
 ): Encoded<GraphNode<Data>> {
-  checkId(id, `${method}: id`)
-  const kept = parse(data, schema, method)
-  const text = encodeData(kept, method)
+  checkId(id, `${caller}: id`)
+  const kept = parse(data, schema, caller)
+  const text = encodeData(kept, caller)
   return { row: { id, data: kept }, key: id, data: text, json: nodeJSON(id, text) }
 }
 
 /** @throws {CDCError} like `encodeNode`. */
 export function encodeRelationship<Data>(
   { from, to, type, data = null }: RelationshipInput<Data>,
-  schema: z.ZodType<Data | null> | undefined,
-  method: string,
+  schema: $ZodType<Data | null> | undefined,
+  caller: string,
 ): Encoded<Relationship<Data>> {
   const key = { from, to, type }
-  checkRelationshipKey(key, method)
-  const kept = parse(data, schema, method)
-  const text = kept === null ? 'null' : encodeData(kept, method)
+  checkRelationshipKey(key, caller)
+  const kept = parse(data, schema, caller)
+  const text = kept === null ? 'null' : encodeData(kept, caller)
   return { row: { ...key, data: kept }, key: keyOf(key), data: text, json: relationshipJSON(key, text) }
-}
-
-/** UTF-16 units of one JSON array: below SQLite's two megabytes, whatever the characters are. */
-const ARRAY_LENGTH_MAX = 500_000
-
-/** Rows as arguments of `json_each`: one JSON array of all of them, or several where they are larger than SQLite takes. */
-export function jsonArrays(rows: readonly string[]): string[] {
-  const arrays: string[][] = []
-  let length = Infinity
-  for (const row of rows) {
-    length += row.length + 1
-    if (length > ARRAY_LENGTH_MAX) {
-      arrays.push([])
-      length = row.length + 2
-    }
-    arrays.at(-1)?.push(row)
-  }
-  return arrays.map((array) => `[${array.join(',')}]`)
 }
 
 export function nodeJSON(id: string, data: string): string {
@@ -109,45 +80,27 @@ function escaped(name: string): string {
 }
 
 /** @throws {CDCError} `invalid-argument`, with the field. */
-export function checkRelationshipKey({ from, to, type }: RelationshipKey, method: string): void {
-  checkId(from, `${method}: from`)
-  checkId(to, `${method}: to`)
-  checkType(type, `${method}: type`)
+export function checkRelationshipKey({ from, to, type }: RelationshipKey, caller: string): void {
+  checkId(from, `${caller}: from`)
+  checkId(to, `${caller}: to`)
+  checkType(type, `${caller}: type`)
 }
 
-/** @param what the method and the argument, for the error. */
-export function checkId(id: unknown, what: string): void {
-  checkText(id, NODE_ID_LENGTH_MAX, what)
+export function checkId(id: unknown, caller: string): void {
+  checkName(id, limits.idCharacters, caller)
 }
 
-export function checkType(type: unknown, what: string): void {
-  checkText(type, RELATIONSHIP_TYPE_LENGTH_MAX, what)
+export function checkType(type: unknown, caller: string): void {
+  checkName(type, limits.typeCharacters, caller)
 }
 
-function checkText(text: unknown, maxLength: number, what: string): void {
-  if (typeof text !== 'string' || text === '' || text.length > maxLength)
-    throw new CDCError('invalid-argument', `${what} must be text of 1 to ${maxLength} characters`)
-  if (!isCleanText(text)) throw new CDCError('invalid-argument', `${what} holds a NUL or half a surrogate pair`)
+function parse<Data>(data: Data, schema: $ZodType<Data> | undefined, caller: string): Data {
+  return schema === undefined ? data : parseWith(schema, data, caller, 'data')
 }
 
-function parse<Data>(data: Data, schema: z.ZodType<Data> | undefined, method: string): Data {
-  if (schema === undefined) return data
-  const parsed = schema.safeParse(data)
-  if (parsed.success) return parsed.data
-  const problems = parsed.error.issues.map(({ path, message }) => `${['data', ...path].join('.')}: ${message}`)
-  throw new CDCError('invalid-argument', `${method}: ${problems.join('; ')}`)
-}
-
-/** Plain data is known by its fields and its text; whatever else it is, `jsonProblem` decides about, which takes longer. */
-function encodeData(data: unknown, method: string): string {
+function encodeData(data: unknown, caller: string): string {
   if (typeof data !== 'object' || data === null || Array.isArray(data))
-    throw new CDCError('invalid-argument', `${method}: data must be an object`)
-  // In an event, data is nested in the row.
-  if (hasPlainFields({ after: { data } })) {
-    const text = JSON.stringify(data)
-    if (isPlainText(text)) return text
-  }
-  const problem = jsonProblem({ data })
-  if (problem !== undefined) throw new CDCError('invalid-argument', `${method}: ${problem}`)
-  return JSON.stringify(data)
+    throw invalid(caller, `data must be an object, not ${describe(data)}`)
+  // An event holds the data one level deeper, inside the row.
+  return encodeJSON(data, (problem) => invalid(caller, problem), 'data', 1)
 }

@@ -1,12 +1,13 @@
-// Relational tables through drizzle, with every write captured: by drizzle's builders, by raw SQL, by a cascade.
+// Relational tables through drizzle. Every write is captured: by drizzle's builders, by raw SQL, by a cascade.
 
+import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
 import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { getTableConfig, type SQLiteColumn, type SQLiteTable } from 'drizzle-orm/sqlite-core'
-import type { InferInsertModel, InferSelectModel } from 'drizzle-orm'
-import type { CaptureOptions } from '../../capture/captured-table.ts'
 import type { CaptureContext } from '../../capture/capture-context.ts'
+import type { CaptureOptions } from '../../capture/captured-table.ts'
 import { CDCError } from '../../error.ts'
 import { migrate, type Migration } from '../../sqlite/migrate.ts'
+import { invalid } from '../checks.ts'
 
 /** drizzle-kit's `migrations.js` for the driver `durable-sqlite`. */
 export interface DrizzleMigrations {
@@ -14,10 +15,10 @@ export interface DrizzleMigrations {
   readonly migrations: Readonly<Record<string, string>>
 }
 
-export interface RelationalOptions<Tables> {
-  /** Makes and changes the tables: what drizzle-kit generated, or SQL in the order in which it is to be run, each once. */
+export interface RelationalStoreOptions<Tables> {
+  /** What creates and changes the tables: drizzle-kit's output, or SQL texts, each of which runs once and in order. */
   readonly migrations?: DrizzleMigrations | readonly string[]
-  /** By table, what events show of it. Default: all columns. */
+  /** What events show of each table. Default: all columns. */
   readonly capture?: { readonly [Name in keyof Tables]?: CaptureOptions }
 }
 
@@ -36,16 +37,16 @@ const MIGRATIONS_TABLE = 'relational_migrations'
  * }
  */
 export class RelationalStore<Tables extends Record<string, SQLiteTable>> {
-  /** drizzle over the object's SQLite, with the tables as its schema. Use it synchronously: `.run()`, `.all()`, `.get()`. */
+  /** drizzle on the object's SQLite, with the tables as its schema. Use it synchronously: `.run()`, `.all()`, `.get()`. */
   readonly db: Database<Tables>
 
   /**
-   * Runs the migrations that are new, and captures the tables.
+   * Runs the new migrations, and captures the tables.
    *
-   * @throws {CDCError} `migration-failed` or `schema-newer`; `not-found` where a table is not there afterwards;
-   *   `invalid-argument` for capture options that don't fit.
+   * @throws {CDCError} `migration-failed` or `schema-newer`; `not-found` if a table does not exist afterwards;
+   *   `invalid-argument` for capture options that do not fit the table.
    */
-  constructor(ctx: CaptureContext, tables: Tables, options: RelationalOptions<Tables> = {}) {
+  constructor(ctx: CaptureContext, tables: Tables, options: RelationalStoreOptions<Tables> = {}) {
     this.db = drizzle(ctx.storage, { schema: tables })
     if (options.migrations !== undefined) migrate(ctx.storage, MIGRATIONS_TABLE, listMigrations(options.migrations))
     const captures = new Map(Object.entries<CaptureOptions | undefined>(options.capture ?? {}))
@@ -72,16 +73,16 @@ export class RelationalStore<Tables extends Record<string, SQLiteTable>> {
    * Inserts a row, or updates the one that has its primary key.
    *
    * @returns the row as it is now.
-   * @throws {CDCError} `invalid-argument` where the table has no primary key.
+   * @throws {CDCError} `invalid-argument` if the table has no primary key.
    */
   upsert<Table extends Tables[keyof Tables]>(table: Table, row: InferInsertModel<Table>): InferSelectModel<Table> {
     const target = primaryKey(table)
     if (target.length === 0)
-      throw new CDCError('invalid-argument', `upsert: ${getTableConfig(table).name} has no primary key; use insert`)
+      throw invalid(`${getTableConfig(table).name}.upsert`, 'the table has no primary key; use insert')
     const rows: unknown = this.db.insert(table).values(row).onConflictDoUpdate({ target, set: row }).returning().all()
-    // drizzle's types do not follow a table that is a type parameter.
+    // drizzle's types are lost for a table that is a type parameter.
     const [upserted] = rows as InferSelectModel<Table>[]
-    if (upserted === undefined) throw new Error('upsert: SQLite returns the row')
+    if (upserted === undefined) throw new Error('upsert: SQLite did not return the row')
     return upserted
   }
 }
@@ -95,7 +96,11 @@ function listMigrations(migrations: DrizzleMigrations | readonly string[]): Migr
   if (isList(migrations)) return migrations.map((sql, index) => ({ name: `${index + 1}`, sql }))
   return migrations.journal.entries.map(({ idx, tag }) => {
     const sql = migrations.migrations[`m${String(idx).padStart(4, '0')}`]
-    if (sql === undefined) throw new CDCError('migration-failed', `RelationalStore: the migration ${tag} is missing`)
+    if (sql === undefined)
+      throw new CDCError(
+        'migration-failed',
+        `RelationalStore: migration ${tag} is in the journal but not in migrations`,
+      )
     return { name: tag, sql }
   })
 }

@@ -1,19 +1,14 @@
-// What can be asked about the points of a bucket, and the SQL that answers it.
+// The metrics of buckets of points, and the SQL that computes them.
 
-import { CDCError } from '../../error.ts'
+import { describe, invalid } from '../checks.ts'
+import { limits } from './limits.ts'
 import { bucketOf, distinctCTE, IS_NUMBER } from './sql.ts'
 import type { Duration, Time } from './time.ts'
 
-/** Buckets that one call of `aggregate` returns, at most. */
-export const BUCKETS_MAX = 10_000
-
-/** Metrics that one call of `aggregate` computes, at most. */
-export const METRICS_MAX = 20
-
-/** What adds up: of two parts of a bucket one knows it of the whole. */
+/** A metric that can be combined: from its values for parts of a bucket follows its value for the whole. */
 export type BasicMetric = keyof typeof BASIC_METRICS
 
-/** `p1` to `p99` are percentiles, interpolated as PERCENTILE_CONT does. */
+/** `p1` to `p99` are percentiles, interpolated as by PERCENTILE_CONT. */
 export type Metric = BasicMetric | `p${number}`
 
 export interface AggregateQuery<Name extends Metric = Metric> {
@@ -26,13 +21,13 @@ export interface AggregateQuery<Name extends Metric = Metric> {
   readonly metrics: readonly Name[]
 }
 
-/** The metrics of one bucket. A percentile is `null` where points of the bucket were pruned: only they would tell. */
+/** The metrics of one bucket. A percentile is `null` if points of the bucket were pruned, as only they could tell it. */
 export type Aggregate<Name extends Metric> = {
   /** When the bucket begins: ISO 8601, UTC. */
   readonly bucket: string
 } & { readonly [Each in Name]: Each extends `p${number}` ? number | null : number }
 
-/** How each is computed from the parts of a bucket: that of the points, and those of rollups. */
+/** How each is computed from the parts of a bucket: one for its points, and one for what was pruned. */
 const BASIC_METRICS = {
   count: 'sum(count)',
   min: 'min(min)',
@@ -43,34 +38,31 @@ const BASIC_METRICS = {
 
 const PERCENTILE = /^p([1-9]\d?)$/
 
-/** @throws {CDCError} `invalid-argument`, beginning with `where`. */
-export function checkMetrics(metrics: readonly Metric[], where: string): void {
-  if (metrics.length === 0 || metrics.length > METRICS_MAX)
-    throw new CDCError('invalid-argument', `${where}: metrics must be 1 to ${METRICS_MAX} names, not ${metrics.length}`)
+/** @throws {CDCError} `invalid-argument`, beginning with `caller`. */
+export function checkMetrics(metrics: readonly Metric[], caller: string): void {
+  if (metrics.length === 0 || metrics.length > limits.aggregateMetrics)
+    throw invalid(caller, `metrics must be 1 to ${limits.aggregateMetrics} names, not ${metrics.length}`)
   const unknown = metrics.find((metric) => !isBasic(metric) && !PERCENTILE.test(metric))
   if (unknown !== undefined)
-    throw new CDCError(
-      'invalid-argument',
-      `${where}: metrics are ${Object.keys(BASIC_METRICS).join(', ')} and p1 to p99; not ${JSON.stringify(unknown)}`,
+    throw invalid(
+      caller,
+      `metrics are ${Object.keys(BASIC_METRICS).join(', ')} and p1 to p99; not ${describe(unknown)}`,
     )
 }
 
-/** @throws {CDCError} `invalid-argument`, beginning with `where`, for a metric that no rollup keeps. */
-export function checkRolledUp(metrics: readonly BasicMetric[], where: string): void {
+/** @throws {CDCError} `invalid-argument`, beginning with `caller`, for a metric that no rollup keeps. */
+export function checkRolledUp(metrics: readonly BasicMetric[], caller: string): void {
   const missing = metrics.find((metric) => !isBasic(metric))
   if (missing !== undefined)
-    throw new CDCError(
-      'invalid-argument',
-      `${where}: a rollup keeps ${Object.keys(BASIC_METRICS).join(', ')}; not ${JSON.stringify(missing)}`,
-    )
+    throw invalid(caller, `a rollup keeps ${Object.keys(BASIC_METRICS).join(', ')}; not ${describe(missing)}`)
 }
 
 /**
- * Selects a bucket's beginning and its metrics. Parameters: the bucket's length, key, start, end.
+ * Selects the start of each bucket and its metrics. Parameters: the bucket's length, key, start, end.
  *
- * It adds up the points that are there and what rollups know of those that were pruned. Only a rollup counts whose buckets
- * make up those that are asked for; of several the one that has seen most. That one has seen all that the others have,
- * because what is pruned goes into every rollup that there is.
+ * It combines the points with what rollups know of pruned points. Only rollups count whose buckets make up those of the
+ * query; of several, the one that has seen the most points. It has seen all that the others have, because pruned points go
+ * into every rollup that exists.
  */
 export function aggregateSQL(points: string, rollups: string, metrics: readonly Metric[]): string {
   const percentiles = [...new Set(metrics)].filter((metric) => !isBasic(metric))
@@ -101,12 +93,12 @@ export function aggregateSQL(points: string, rollups: string, metrics: readonly 
       FROM pruned
       WHERE bucket_ms = (SELECT bucket_ms FROM pruned GROUP BY bucket_ms ORDER BY sum(pruned_count) DESC LIMIT 1)
     )
-    SELECT bucket${columns(metricSQL, metrics)} FROM parts GROUP BY bucket ORDER BY bucket LIMIT ${BUCKETS_MAX + 1}`
+    SELECT bucket${columns(metricSQL, metrics)} FROM parts GROUP BY bucket ORDER BY bucket LIMIT ${limits.aggregateBuckets + 1}`
 }
 
 /**
- * A percentile lies at rank `last_rank * percent / 100`: there it is the value of that rank, and between two ranks it is
- * as far between their values.
+ * A percentile lies at rank `last_rank * percent / 100`: it is the value of that rank or, between two ranks, as far between
+ * their values.
  */
 function percentileSQL(metric: Metric): string {
   const [, percent = ''] = PERCENTILE.exec(metric) ?? []

@@ -1,8 +1,10 @@
-// What a point is: one value of one series at one time, checked on its way in.
+// What a point is: one value of one series at one time. It is checked here before it is stored.
 
 import { CDCError } from '../../error.ts'
-import { isCleanText, jsonProblem } from '../../event/json.ts'
+import { encodeJSON } from '../../event/json.ts'
 import { EVENT_BYTES_MAX, NAME_LENGTH_MAX } from '../../event/limits.ts'
+import { checkName, invalid } from '../checks.ts'
+import { limits } from './limits.ts'
 import { type Time, toTimeMs } from './time.ts'
 
 /** One value of a series. */
@@ -14,7 +16,7 @@ export interface Point<T> {
   readonly timestamp: number
 }
 
-/** A point as it is given. */
+/** A point to be stored. */
 export interface PointInput<T> {
   readonly key: string
   readonly value: T
@@ -23,55 +25,48 @@ export interface PointInput<T> {
 }
 
 /**
- * A number as itself, any other value as its JSON. In a column of REAL affinity the two stay apart: every number becomes
- * REAL, and no JSON but a number's own looks like one.
+ * A number as itself, any other value as its JSON. A column of REAL affinity distinguishes them: every number becomes REAL, and
+ * no other JSON looks like a number.
  */
 export type StoredValue = number | string
 
 export type StoredPoint = Point<StoredValue>
 
-/** Magnitude of a number. Below it no sum of points leaves the range of a double. */
-export const VALUE_MAX = 1e290
-
-/** @throws {CDCError} `invalid-argument`, or `event-too-large` for a value that fits no event. */
-export function toStored({ key, value, timestamp }: Required<PointInput<unknown>>, where: string): StoredPoint {
+/** @throws {CDCError} `invalid-argument`, or `event-too-large` for a value that no event can hold. */
+export function toStored({ key, value, timestamp }: Required<PointInput<unknown>>, caller: string): StoredPoint {
   return {
-    key: checkKey(key, where),
-    value: storedValue(value, where),
-    timestamp: toTimeMs(timestamp, `${where}: timestamp`),
+    key: checkKey(key, caller),
+    value: storedValue(value, caller),
+    timestamp: toTimeMs(timestamp, `${caller}: timestamp`),
   }
 }
 
-/** @throws {CDCError} `invalid-argument`, beginning with `where`. */
-export function checkKey(key: string, where: string): string {
-  if (typeof key === 'string' && key !== '' && key.length <= NAME_LENGTH_MAX && isCleanText(key)) return key
-  throw new CDCError(
-    'invalid-argument',
-    `${where}: key must be text of 1 to ${NAME_LENGTH_MAX} characters, without NUL and half surrogate pairs`,
-  )
+/** @throws {CDCError} `invalid-argument`. */
+export function checkKey(key: string, caller: string): string {
+  checkName(key, NAME_LENGTH_MAX, `${caller}: key`)
+  return key
 }
 
 export function toPoint<T>({ key, value, timestamp }: StoredPoint): Point<T> {
   return { key, value: (typeof value === 'number' ? value : JSON.parse(value)) as T, timestamp }
 }
 
-/** The point as an event carries it. A stored value is JSON already, whichever of the two it is. */
+/** The point as an event holds it. A stored value is JSON already, whether a number or a text. */
 export function pointJSON({ timestamp, value }: Omit<StoredPoint, 'key'>): string {
   return `{"timestamp":${timestamp},"value":${value}}`
 }
 
-function storedValue(value: unknown, where: string): StoredValue {
+function storedValue(value: unknown, caller: string): StoredValue {
   if (typeof value === 'number') {
-    if (Math.abs(value) <= VALUE_MAX) return value
-    throw new CDCError('invalid-argument', `${where}: a number must be between ±${VALUE_MAX}, not ${value}`)
+    if (Math.abs(value) <= limits.magnitude) return value
+    throw invalid(caller, `a number must be between ±${limits.magnitude}, not ${value}`)
   }
   // One level deep, as it lies inside the `after` of its event.
-  const problem = jsonProblem(value, 'value', 1)
-  if (problem !== undefined) throw new CDCError('invalid-argument', `${where}: ${problem}`)
-  const json = JSON.stringify(value)
+  const json = encodeJSON(value, (problem) => invalid(caller, problem), 'value', 1)
   if (json.length <= EVENT_BYTES_MAX) return json
   throw new CDCError(
     'event-too-large',
-    `${where}: the value is ${json.length} characters, an event's limit is ${EVENT_BYTES_MAX} bytes; put it in R2 and store its key`,
+    `${caller}: the value is ${json.length} characters, the limit of an event is ${EVENT_BYTES_MAX} bytes; put it into R2 and ` +
+      'store its key',
   )
 }

@@ -4,10 +4,13 @@ import type { StoreSQL } from '../../store.ts'
 import type { StoredPoint, StoredValue } from './point.ts'
 import { distinctCTE } from './sql.ts'
 
-/** A stretch of one series: all its points from one time to another, both included. */
+/** All points of one series from one time to another, including both. */
 export type PointRange = { key: string; from: number; to: number; count: number }
 
 type PointRow = { key: string; timestamp: number; value: StoredValue }
+
+/** Points in one statement: each has three of the 100 parameters that the platform allows. */
+export const POINTS_PER_STATEMENT = 33
 
 export class Points {
   readonly #sql: StoreSQL
@@ -18,17 +21,17 @@ export class Points {
     this.#table = table
   }
 
-  /** @returns whether it is new: otherwise there is a point of that series and time already, and it stays as it is. */
+  /** @returns whether it is new; otherwise the series has a point of that time already, and keeps it. */
   insert({ key, timestamp, value }: StoredPoint): boolean {
     const insert = `INSERT INTO ${this.#table} VALUES (?, ?, ?) ON CONFLICT DO NOTHING`
     return this.#sql.exec(insert, key, timestamp, value).rowsWritten > 0
   }
 
   /**
-   * Inserts points that are all new, at most `POINTS_PER_STATEMENT`. Their values are bound, because SQLite reads the
-   * smallest and the largest numbers of JSON text a little differently from how they were written.
+   * Inserts points if all of them are new, at most `POINTS_PER_STATEMENT`. Their values are bound, because SQLite reads very
+   * small and very large numbers in JSON slightly differently than they were written.
    *
-   * @returns whether they all were new: otherwise SQLite has taken back those that were.
+   * @returns whether all of them were new; otherwise nothing was inserted.
    */
   insertNew(points: readonly StoredPoint[]): boolean {
     try {
@@ -38,7 +41,7 @@ export class Points {
       )
       return true
     } catch {
-      // Whatever else was wrong shows again where they are inserted one by one.
+      // Any other failure shows again when the points are inserted one by one.
       return false
     }
   }
@@ -47,7 +50,7 @@ export class Points {
     this.#sql.exec(`UPDATE ${this.#table} SET value = ? WHERE key = ? AND timestamp = ?`, value, key, timestamp)
   }
 
-  /** The last point of a series until a time. */
+  /** The last point of a series at or before a time. */
   lastUntil(key: string, timeMs: number): PointRow | undefined {
     return this.#sql
       .exec<PointRow>(
@@ -58,7 +61,7 @@ export class Points {
       .toArray()[0]
   }
 
-  /** The first points of a series in a time, both ends included. */
+  /** The first points of a series from one time to another, including both. */
   range(key: string, startMs: number, endMs: number, maxRows: number): PointRow[] {
     return this.#sql
       .exec<PointRow>(
@@ -71,7 +74,7 @@ export class Points {
       .toArray()
   }
 
-  /** All points in the order of series and time, from behind one on. */
+  /** All points in the order of series and time, after one of them. */
   after(key: string, timestamp: number, maxRows: number): PointRow[] {
     return this.#sql
       .exec<PointRow>(
@@ -83,7 +86,7 @@ export class Points {
       .toArray()
   }
 
-  /** What the series have before a time: of those that have something, the first ones in the order of their keys. */
+  /** The points before a time, by series: of the series that have any, the first ones in the order of their keys. */
   rangesBefore(timeMs: number, maxRows: number): PointRange[] {
     return this.#sql
       .exec<PointRange>(
@@ -97,7 +100,7 @@ export class Points {
       .toArray()
   }
 
-  /** Deletes what all series up to a key have before a time. */
+  /** Deletes the points before a time of all series up to a key. */
   deleteBefore(timeMs: number, lastKey: string): void {
     this.#sql.exec(
       `WITH RECURSIVE ${distinctCTE('series', 'key', this.#table)}
@@ -109,7 +112,7 @@ export class Points {
 }
 
 export function createPoints(sql: SqlStorage, table: string): void {
-  // The key is all that is looked for, and WITHOUT ROWID it is the table itself: one billed row for each point.
+  // Points are only ever looked up by the key, which WITHOUT ROWID is the table itself: one billed row for each point.
   sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (
     key TEXT, timestamp INTEGER, value REAL NOT NULL, PRIMARY KEY (key, timestamp)
   ) WITHOUT ROWID`)

@@ -1,14 +1,14 @@
-// Buckets of points, rolled up: kept in a table of their own, in which they outlive their points.
+// Rollups: totals of buckets of points, in a table of their own, in which they outlive the points.
 
 import type { StoreSQL } from '../../store.ts'
 import { bucketOf, distinctCTE, IS_NUMBER } from './sql.ts'
 import { toISO } from './time.ts'
 
-/** The numbers of a bucket when it was last rolled up, those among them that are pruned by now. */
+/** The numbers of a bucket when it was last rolled up, including those that were pruned since. */
 export interface Rollup {
   /** When the bucket begins: ISO 8601, UTC. */
   readonly bucket: string
-  /** How long it is. */
+  /** Its length. */
   readonly bucketMs: number
   readonly count: number
   readonly min: number
@@ -17,7 +17,7 @@ export interface Rollup {
   readonly avg: number
 }
 
-/** A row of the table; `start` is when the bucket begins, in milliseconds since 1970. */
+/** A row of the table; `start` is the time when the bucket begins, in milliseconds since 1970. */
 export type RollupRow = {
   bucket_ms: number
   key: string
@@ -43,7 +43,7 @@ export class Rollups {
     this.#points = points
   }
 
-  /** How long the buckets are that there are rollups of. */
+  /** The lengths of the buckets that have rollups. */
   lengths(): number[] {
     return this.#sql
       .exec<{ ms: number }>(
@@ -54,7 +54,7 @@ export class Rollups {
       .map(({ ms }) => ms)
   }
 
-  /** Rolls up the points before a time, at which a bucket must end. @returns what has changed by it, at most `maxRows`. */
+  /** Rolls up the points before a time, at which a bucket must end. @returns the rollups that changed, at most `maxRows`. */
   update(bucketMs: number, beforeMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
@@ -92,8 +92,8 @@ export class Rollups {
   }
 
   /**
-   * Notes that the points before a time are about to be pruned, in all series up to a key. They must be rolled up, so that
-   * the rows that the statement would insert are all there.
+   * Notes that the points before a time are about to be pruned, in all series up to a key. They must have been rolled up, so
+   * that every row that the statement would insert exists.
    */
   keepPruned(bucketMs: number, beforeMs: number, lastKey: string): void {
     this.#sql.exec(
@@ -114,7 +114,7 @@ export class Rollups {
     )
   }
 
-  /** The first rollups of a series by buckets of a length that begin in a time, both ends included. */
+  /** The first rollups of a series by buckets of a length, which begin from one time to another, including both. */
   range(series: { key: string; bucketMs: number }, startMs: number, endMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
@@ -129,7 +129,7 @@ export class Rollups {
       .toArray()
   }
 
-  /** All rollups in the order of length, series and time, from behind one on. */
+  /** All rollups in the order of length, series and time, after one of them. */
   after(bucketMs: number, key: string, startMs: number, maxRows: number): RollupRow[] {
     return this.#sql
       .exec<RollupRow>(
@@ -144,7 +144,7 @@ export class Rollups {
   }
 }
 
-/** Beside its totals a row says what they hold of points that were pruned, so that they can be found anew with the others. */
+/** A row holds its totals, and the part of them that comes from pruned points: the rest can be computed again. */
 export function createRollups(sql: SqlStorage, table: string): void {
   sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (
     bucket_ms INTEGER, key TEXT, start INTEGER,

@@ -1,16 +1,16 @@
-// Pieces of SQL that the statements of this store have in common.
+// SQL that the statements of this store share.
 
-/** Points have this in a column of REAL affinity: what is not a number is JSON there, and text. */
+/** Whether the value of a point is a number. In a column of REAL affinity, other values are JSON, and so text. */
 export const IS_NUMBER = `typeof(value) = 'real'`
 
-/** When the bucket of a time begins, also before 1970. The bucket's length is the statement's first parameter. */
+/** The start of a time's bucket, also before 1970. The bucket's length is the statement's first parameter. */
 export function bucketOf(time: string): string {
   return `${time} - ((${time} % ?1) + ?1) % ?1`
 }
 
 /**
- * A recursive CTE of the distinct values, and a NULL at its end, of the column with which a table's key begins. It goes
- * from each to the next one in the index, where DISTINCT would read every row.
+ * A recursive CTE of the distinct values of the column with which a table's key begins, followed by a NULL. It jumps from
+ * each value to the next one in the index; DISTINCT would read every row.
  */
 export function distinctCTE(name: string, column: string, table: string): string {
   return `${name}(${column}) AS (

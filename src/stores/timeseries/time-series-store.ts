@@ -1,66 +1,59 @@
 // Values over time, by series, in the object's own SQLite. Each call is one transaction, or part of the open one, in which
 // points and rollups commit together with their events.
 //
-// What its events say, by `op`, of the series that is their `key`:
-//   c  a point is new:            after { timestamp, value }
-//   u  a point has a new value:   before and after { timestamp, value }
-//   r  a bucket was rolled up:    after { bucket, bucketMs, count, min, max, sum, avg }, of type `cdc.rollup`
-//   d  points were pruned:        before { from, to, count }: all from one timestamp to another, both included
-// Whoever folds them in the order of their LSNs, points by key and timestamp, rollups by key, bucketMs and bucket, has
-// what the store has.
+// The `key` of an event is the series. By its `op` it reports:
+//   c  a new point:                after { timestamp, value }
+//   u  a new value of a point:     before and after { timestamp, value }
+//   r  a bucket was rolled up:     after { bucket, bucketMs, count, min, max, sum, avg }, with the type `cdc.rollup`
+//   d  points were pruned:         before { from, to, count }: all points from one timestamp to another, including both
+// Folding the events in the order of their LSNs, points by key and timestamp, rollups by key, bucketMs and bucket, yields the
+// content of the store.
 
+import type { Attribution, EventInput } from '../../event/unified-event.ts'
 import type { AttachedStore, SnapshotPage, StoreContext, StoreSQL } from '../../store.ts'
 import type { Transaction } from '../../transaction/transaction.ts'
-import { CDCError } from '../../error.ts'
-import type { Attribution, EventInput } from '../../event/unified-event.ts'
-import { checkStoreName } from '../checks.ts'
+import { checkBatch, checkStoreName, invalid } from '../checks.ts'
+import { pieces } from '../pieces.ts'
+import { snapshotPage } from '../snapshot-page.ts'
 import {
   type Aggregate,
   type AggregateQuery,
   aggregateSQL,
   type BasicMetric,
-  BUCKETS_MAX,
   checkMetrics,
   checkRolledUp,
   type Metric,
 } from './aggregate.ts'
+import { limits } from './limits.ts'
 import { checkKey, type Point, type PointInput, pointJSON, type StoredPoint, toPoint, toStored } from './point.ts'
-import { createPoints, type PointRange, Points } from './points.ts'
+import { createPoints, type PointRange, Points, POINTS_PER_STATEMENT } from './points.ts'
 import { createRollups, type Rollup, type RollupRow, Rollups, toRollup } from './rollups.ts'
 import { type Duration, type Time, TIME_MS_MAX, toBucketMs, toDurationMs, toISO, toTimeMs } from './time.ts'
 
-/** Points that one call of `putBatch` takes, at most. */
-export const POINTS_PER_BATCH_MAX = 10_000
-
-/** Points that `range`, and rollups that `rollups` holds at once, however many they go through. */
-export const POINTS_PER_PAGE_MAX = 1_000
-
-/** Buckets that are rolled up, and series that are pruned, in one transaction. What is more goes into the next one. */
+/** Buckets that are rolled up, and series that are pruned, in one transaction. More of them go into the next one. */
 const CHANGES_PER_TRANSACTION_MAX = 10_000
 
-/** Points in one statement: each has three parameters, of which the platform allows a hundred. */
-const POINTS_PER_STATEMENT = 33
-
-export interface TimeSeriesOptions {
-  /** For how long `prune` keeps points. */
+export interface TimeSeriesStoreOptions {
+  /** How long `prune` keeps points. */
   readonly retention?: Duration
   /** The clock, in milliseconds since 1970. */
   readonly now?: () => number
 }
 
-/** A stretch of time, both ends included. */
+/** From one time to another, including both. */
 export interface TimeRange {
   /** Default: the beginning of time. */
   readonly start?: Time
-  /** Default: the end of it. */
+  /** Default: the end of time. */
   readonly end?: Time
 }
 
 export interface RollupOptions {
-  /** Only buckets that ended so long ago. */
+  /** Only buckets that ended this long ago. */
   readonly olderThan: Duration
+  /** Length of a bucket. */
   readonly bucket: Duration
-  /** What is needed of a rollup, to be sure that it keeps that. It keeps count, min, max, sum and avg in any case. */
+  /** The metrics that you need, to be told if a rollup does not keep one. It always keeps count, min, max, sum and avg. */
   readonly aggregates?: readonly BasicMetric[]
 }
 
@@ -71,38 +64,41 @@ export interface RollupOptions {
  * metrics.aggregate('cpu', { start: '2026-11-01', end: '2026-12-01', bucket: '1d', metrics: ['avg', 'max', 'p99'] })
  */
 export class TimeSeriesStore<T = number> implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+  static readonly limits = limits
+
   readonly name: string
   readonly #ctx: StoreContext
   readonly #sql: StoreSQL
-  readonly #type: string
-  readonly #tables: { readonly points: string; readonly rollups: string }
+  readonly #table: string
+  readonly #sqlTables: { readonly points: string; readonly rollups: string }
   readonly #points: Points
   readonly #rollups: Rollups
   readonly #retention: Duration | undefined
   readonly #now: () => number
 
   /**
-   * @param type what the points are, and the `table` of their events: letters, digits and `_`.
-   * @throws {CDCError} `invalid-argument` for another name.
+   * @param name what the points are, and the `table` of their events: letters, digits and `_`.
+   * @throws {CDCError} `invalid-argument` for a name that is not valid.
    */
-  constructor(ctx: StoreContext, type: string, { retention, now = Date.now }: TimeSeriesOptions = {}) {
-    checkStoreName('TimeSeriesStore', 'type', type)
+  constructor(ctx: StoreContext, name: string, { retention, now = Date.now }: TimeSeriesStoreOptions = {}) {
+    checkStoreName('TimeSeriesStore', name)
     if (retention !== undefined) toDurationMs(retention, 'TimeSeriesStore: retention')
-    this.name = `timeseries/${type}`
+    this.name = `timeseries/${name}`
     this.#ctx = ctx
-    this.#type = type
-    // No type holds a $, so that no other store's points can be in the second one.
-    this.#tables = { points: `"timeseries_${type}"`, rollups: `"timeseries_${type}$rollups"` }
+    this.#table = name
+    // No store's name has a $, so the second table can't be another store's first one.
+    this.#sqlTables = { points: `"timeseries_${name}"`, rollups: `"timeseries_${name}$rollups"` }
     this.#retention = retention
     this.#now = now
     this.#sql = ctx.attach(this)
-    this.#points = new Points(this.#sql, this.#tables.points)
-    this.#rollups = new Rollups(this.#sql, this.#tables.rollups, this.#tables.points)
+    this.#points = new Points(this.#sql, this.#sqlTables.points)
+    this.#rollups = new Rollups(this.#sql, this.#sqlTables.rollups, this.#sqlTables.points)
   }
 
   createTables(sql: SqlStorage): void {
-    createPoints(sql, this.#tables.points)
-    createRollups(sql, this.#tables.rollups)
+    createPoints(sql, this.#sqlTables.points)
+    createRollups(sql, this.#sqlTables.rollups)
   }
 
   readRows(after: string | undefined, maxRows: number): SnapshotPage {
@@ -111,132 +107,124 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
   }
 
   /**
-   * Sets the value of a series at a time, which may lie before others that are there. Where that is what it has already,
-   * nothing is written and no event is emitted.
+   * Sets the value of a series at a time, which may be before existing points. If it is the present value, nothing is written
+   * and no event is emitted.
    *
-   * @param value a number, or any other JSON; `aggregate` and `rollup` go by the numbers alone.
+   * @param value a number, or any other JSON; `aggregate` and `rollup` only use numbers.
    * @param timestamp default: now.
-   * @throws {CDCError} `invalid-argument`, or `event-too-large` for a value that no event can carry.
+   * @throws {CDCError} `invalid-argument`, or `event-too-large` for a value that no event can hold.
    */
   put(key: string, value: T, timestamp: Time = this.#now(), attribution?: Attribution): void {
-    const point = toStored({ key, value, timestamp }, `${this.#type}.put`)
+    const point = toStored({ key, value, timestamp }, this.#caller('put'))
     this.#ctx.transactionSync((tx) => this.#put(tx, point), attribution)
   }
 
   /**
-   * Puts points, all or none of them, as `put` does: each has its own event, since SQL that reads the events can't look
-   * into lists everywhere. Of two for one time of a series the later one counts.
+   * Puts points, all or none, at most `limits.batchPoints`. Each has its own event, as `put` emits it, because not every SQL
+   * engine can look into lists. Of two points of one series and time, the later one wins.
    *
-   * @throws {CDCError} like `put`, and `invalid-argument` beyond `POINTS_PER_BATCH_MAX`.
+   * @throws {CDCError} like `put`.
    */
   putBatch(points: readonly PointInput<T>[], attribution?: Attribution): void {
-    const where = `${this.#type}.putBatch`
-    if (points.length > POINTS_PER_BATCH_MAX)
-      throw new CDCError(
-        'invalid-argument',
-        `${where}: ${points.length} points, the limit is ${POINTS_PER_BATCH_MAX}; put them in several batches`,
-      )
+    const caller = this.#caller('putBatch')
+    checkBatch(points.length, limits.batchPoints, 'points', caller)
     const now = this.#now()
     const stored = points.map(({ key, value, timestamp = now }, index) =>
-      toStored({ key, value, timestamp }, `${where}: point ${index}`),
+      toStored({ key, value, timestamp }, `${caller}: point ${index}`),
     )
     this.#ctx.transactionSync((tx) => {
-      for (let first = 0; first < stored.length; first += POINTS_PER_STATEMENT) {
-        const some = stored.slice(first, first + POINTS_PER_STATEMENT)
-        if (this.#points.insertNew(some)) for (const point of some) this.#emit(tx, 'c', point)
-        else for (const point of some) this.#put(tx, point)
-      }
+      for (const piece of pieces(stored, { maxItems: POINTS_PER_STATEMENT }))
+        if (this.#points.insertNew(piece)) for (const point of piece) this.#emit(tx, 'c', point)
+        else for (const point of piece) this.#put(tx, point)
     }, attribution)
   }
 
-  /** The latest value of a series, or nothing where it has none. */
+  /** The latest value of a series, or nothing if it has none. */
   get(key: string): T | undefined {
-    return this.#valueAt(checkKey(key, `${this.#type}.get`), TIME_MS_MAX)
+    return this.#valueAt(checkKey(key, this.#caller('get')), TIME_MS_MAX)
   }
 
-  /** The value that a series had at a time: that of its last point until then, or nothing where there was none. */
-  getAsOf(key: string, timestamp: Time): T | undefined {
-    const where = `${this.#type}.getAsOf`
-    return this.#valueAt(checkKey(key, where), toTimeMs(timestamp, `${where}: timestamp`))
+  /** The value of a series at a time: that of its last point until then, or nothing if there is none. */
+  asOf(key: string, timestamp: Time): T | undefined {
+    const caller = this.#caller('asOf')
+    return this.#valueAt(checkKey(key, caller), toTimeMs(timestamp, `${caller}: timestamp`))
   }
 
-  /** The points of a series in the order of time. They are read page by page, as one goes through them. */
+  /** The points of a series in the order of time. They are read page by page, as they are consumed. */
   range(key: string, range: TimeRange = {}): IterableIterator<Point<T>> {
-    const where = `${this.#type}.range`
-    checkKey(key, where)
-    const { startMs, endMs } = toRangeMs(range, where)
-    const read = (fromMs: number): Point<T>[] =>
-      this.#points.range(key, fromMs, endMs, POINTS_PER_PAGE_MAX).map(toPoint<T>)
+    const caller = this.#caller('range')
+    checkKey(key, caller)
+    const { startMs, endMs } = toRangeMs(range, caller)
+    const read = (fromMs: number): Point<T>[] => this.#points.range(key, fromMs, endMs, limits.pageRows).map(toPoint<T>)
     return inPages(startMs, read, (point) => point.timestamp)
   }
 
   /**
-   * Metrics of a series, by buckets in the order of time; buckets without numbers are left out. Numbers that were rolled
-   * up and then pruned still count, where the buckets asked for are whole multiples of those rolled up.
+   * Metrics of a series, by buckets in the order of time; buckets without numbers are left out. Numbers that were rolled up
+   * and then pruned still count, if the bucket is a whole multiple of the rollup's.
    *
-   * @throws {CDCError} `invalid-argument`, also where there are more than `BUCKETS_MAX` buckets.
+   * @throws {CDCError} `invalid-argument`, also for more than `limits.aggregateBuckets` buckets.
    */
   aggregate<Name extends Metric>(key: string, query: AggregateQuery<Name>): Aggregate<Name>[] {
-    const where = `${this.#type}.aggregate`
-    checkKey(key, where)
-    checkMetrics(query.metrics, where)
+    const caller = this.#caller('aggregate')
+    checkKey(key, caller)
+    checkMetrics(query.metrics, caller)
     const rows = this.#sql
       .exec<{ bucket: number }>(
-        aggregateSQL(this.#tables.points, this.#tables.rollups, query.metrics),
-        toBucketMs(query.bucket, where),
+        aggregateSQL(this.#sqlTables.points, this.#sqlTables.rollups, query.metrics),
+        toBucketMs(query.bucket, caller),
         key,
-        toTimeMs(query.start, `${where}: start`),
-        toTimeMs(query.end, `${where}: end`),
+        toTimeMs(query.start, `${caller}: start`),
+        toTimeMs(query.end, `${caller}: end`),
       )
       .toArray()
-    if (rows.length > BUCKETS_MAX)
-      throw new CDCError(
-        'invalid-argument',
-        `${where}: more than ${BUCKETS_MAX} buckets; ask for longer ones, or for less time`,
+    if (rows.length > limits.aggregateBuckets)
+      throw invalid(
+        caller,
+        `more than ${limits.aggregateBuckets} buckets, the limit; choose a longer bucket or a shorter time`,
       )
     return rows.map(({ bucket, ...metrics }) => ({ bucket: toISO(bucket), ...metrics }) as Aggregate<Name>)
   }
 
   /**
-   * Adds up the numbers of each series in buckets that have ended, and keeps that beside the points. What was rolled up
-   * before is brought up to date, where late points came in or numbers changed since. Only a bucket that changes by it has
-   * an event. (A bucket in which no number is left, as other values took their places, stays as it was.)
+   * Adds up the numbers of each series in buckets that have ended, and keeps the totals beside the points. Buckets that were
+   * rolled up before are updated if points arrived late or numbers changed since. Only a bucket that changes has an event. (A
+   * bucket in which other values replaced all numbers keeps its totals.)
    *
    * @returns how many buckets changed.
    * @throws {CDCError} `invalid-argument`.
    */
   rollup({ olderThan, bucket, aggregates = [] }: RollupOptions, attribution?: Attribution): number {
-    const where = `${this.#type}.rollup`
-    checkRolledUp(aggregates, where)
-    const bucketMs = toBucketMs(bucket, where)
-    const cutoffMs = this.#now() - toDurationMs(olderThan, `${where}: olderThan`)
+    const caller = this.#caller('rollup')
+    checkRolledUp(aggregates, caller)
+    const bucketMs = toBucketMs(bucket, caller)
+    const cutoffMs = this.#now() - toDurationMs(olderThan, `${caller}: olderThan`)
     return this.#rollUp(bucketMs, Math.floor(cutoffMs / bucketMs) * bucketMs, attribution)
   }
 
-  /** A series as it was last rolled up by buckets of a length: those that begin in a time, read page by page. */
+  /** The rollups of a series by buckets of a length, which begin in a range of time. They are read page by page. */
   rollups(key: string, { bucket, ...range }: TimeRange & { readonly bucket: Duration }): IterableIterator<Rollup> {
-    const where = `${this.#type}.rollups`
-    checkKey(key, where)
-    const bucketMs = toBucketMs(bucket, where)
-    const { startMs, endMs } = toRangeMs(range, where)
+    const caller = this.#caller('rollups')
+    checkKey(key, caller)
+    const bucketMs = toBucketMs(bucket, caller)
+    const { startMs, endMs } = toRangeMs(range, caller)
     const read = (fromMs: number): Rollup[] =>
-      this.#rollups.range({ key, bucketMs }, fromMs, endMs, POINTS_PER_PAGE_MAX).map(toRollup)
+      this.#rollups.range({ key, bucketMs }, fromMs, endMs, limits.pageRows).map(toRollup)
     return inPages(startMs, read, (rollup) => Date.parse(rollup.bucket))
   }
 
   /**
-   * Deletes the points that are older than the retention. Their numbers first go into the rollups that there are, so that
-   * `aggregate` and `rollup` go on counting them. A point that is put in the place of a pruned one counts as another.
+   * Deletes the points that are older than the retention. Their numbers first go into all existing rollups, so that `aggregate`
+   * and `rollup` continue to count them. A later point of the same series and time counts as another one.
    *
-   * @param options `olderThan` in place of the store's `retention`.
+   * @param options `olderThan` replaces the store's `retention`.
    * @returns how many points it deleted.
-   * @throws {CDCError} `invalid-argument` where neither is given.
+   * @throws {CDCError} `invalid-argument` if there is neither of the two.
    */
   prune({ olderThan = this.#retention }: { readonly olderThan?: Duration } = {}, attribution?: Attribution): number {
-    const where = `${this.#type}.prune`
-    if (olderThan === undefined)
-      throw new CDCError('invalid-argument', `${where}: give olderThan, or the store a retention`)
-    const cutoffMs = this.#now() - toDurationMs(olderThan, `${where}: olderThan`)
+    const caller = this.#caller('prune')
+    if (olderThan === undefined) throw invalid(caller, 'pass olderThan, or give the store a retention')
+    const cutoffMs = this.#now() - toDurationMs(olderThan, `${caller}: olderThan`)
     for (const bucketMs of this.#rollups.lengths())
       this.#rollUp(bucketMs, Math.ceil(cutoffMs / bucketMs) * bucketMs, attribution)
     let deleted = 0
@@ -257,7 +245,7 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
   }
 
   #emit(tx: Transaction, op: 'c' | 'u', point: StoredPoint, before?: string): void {
-    tx.emitChange({ op, store: 'timeseries', table: this.#type, key: point.key, before, after: pointJSON(point) })
+    tx.emitChange({ op, store: 'timeseries', table: this.#table, key: point.key, before, after: pointJSON(point) })
   }
 
   #valueAt(key: string, timeMs: number): T | undefined {
@@ -284,13 +272,13 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
       type: 'cdc.rollup',
       op: 'r',
       store: 'timeseries',
-      table: this.#type,
+      table: this.#table,
       key: row.key,
       after: { ...toRollup(row) },
     }
   }
 
-  /** Prunes the first series that have points before a time. */
+  /** Prunes the first series that have points before a time. @returns what it deleted. */
   #prune(tx: Transaction, cutoffMs: number): PointRange[] {
     const ranges = this.#points.rangesBefore(cutoffMs, CHANGES_PER_TRANSACTION_MAX)
     const lastKey = ranges.at(-1)?.key
@@ -298,46 +286,49 @@ export class TimeSeriesStore<T = number> implements AttachedStore {
     for (const bucketMs of this.#rollups.lengths()) this.#rollups.keepPruned(bucketMs, cutoffMs, lastKey)
     this.#points.deleteBefore(cutoffMs, lastKey)
     for (const { key, ...before } of ranges)
-      tx.emitChange({ op: 'd', store: 'timeseries', table: this.#type, key, before: JSON.stringify(before) })
+      tx.emitChange({ op: 'd', store: 'timeseries', table: this.#table, key, before: JSON.stringify(before) })
     return ranges
   }
 
   #readPoints([key, timestamp]: readonly [string, number], maxRows: number): SnapshotPage {
-    const points = this.#points.after(key, timestamp, maxRows).map(toPoint)
-    const last = points.at(-1)
-    const isLast = points.length < maxRows || last === undefined
-    return {
-      events: points.map(({ key, ...after }) => ({ op: 'r', store: 'timeseries', table: this.#type, key, after })),
-      next: JSON.stringify(isLast ? FIRST_ROLLUP : ({ points: [last.key, last.timestamp] } satisfies Place)),
-    }
+    const { events, next } = snapshotPage(this.#points.after(key, timestamp, maxRows).map(toPoint), maxRows, {
+      eventOf: ({ key, ...after }) => ({ op: 'r', store: 'timeseries', table: this.#table, key, after }),
+      placeOf: (point) => placeText({ points: [point.key, point.timestamp] }),
+    })
+    return { events, next: next ?? placeText(FIRST_ROLLUP) }
   }
 
   #readRollups([bucketMs, key, startMs]: readonly [number, string, number], maxRows: number): SnapshotPage {
-    const rows = this.#rollups.after(bucketMs, key, startMs, maxRows)
-    const last = rows.at(-1)
-    const isLast = rows.length < maxRows || last === undefined
-    return {
-      events: rows.map((row) => this.#rollupEvent(row)),
-      next: isLast ? undefined : JSON.stringify({ rollups: [last.bucket_ms, last.key, last.start] } satisfies Place),
-    }
+    return snapshotPage(this.#rollups.after(bucketMs, key, startMs, maxRows), maxRows, {
+      eventOf: (row) => this.#rollupEvent(row),
+      placeOf: (row) => placeText({ rollups: [row.bucket_ms, row.key, row.start] }),
+    })
+  }
+
+  #caller(method: string): string {
+    return `${this.#table}.${method}`
   }
 }
 
-/** Behind which row a page of the snapshot begins: first come the points, then the rollups. */
+/** The row after which a page of the snapshot begins: first come the points, then the rollups. */
 type Place = { points: [key: string, timestamp: number] } | { rollups: [bucketMs: number, key: string, start: number] }
 
-/** No key is empty, and no bucket is of no length. */
-const FIRST_POINT: Place = { points: ['', 0] }
-const FIRST_ROLLUP: Place = { rollups: [0, '', 0] }
+/** No key is empty, and no bucket has the length 0. */
+const FIRST_POINT = { points: ['', 0] } satisfies Place
+const FIRST_ROLLUP = { rollups: [0, '', 0] } satisfies Place
 
-function toRangeMs({ start, end }: TimeRange, where: string): { startMs: number; endMs: number } {
+function placeText(place: Place): string {
+  return JSON.stringify(place)
+}
+
+function toRangeMs({ start, end }: TimeRange, caller: string): { startMs: number; endMs: number } {
   return {
-    startMs: start === undefined ? -Infinity : toTimeMs(start, `${where}: start`),
-    endMs: end === undefined ? Infinity : toTimeMs(end, `${where}: end`),
+    startMs: start === undefined ? -Infinity : toTimeMs(start, `${caller}: start`),
+    endMs: end === undefined ? Infinity : toTimeMs(end, `${caller}: end`),
   }
 }
 
-/** All rows from a time on, read page by page; no two of them are of the same time. */
+/** All rows from a time on, read page by page; no two of them have the same time. */
 function* inPages<Row>(
   fromMs: number,
   read: (fromMs: number) => Row[],
@@ -347,7 +338,7 @@ function* inPages<Row>(
     const rows = read(next)
     yield* rows
     const last = rows.at(-1)
-    if (last === undefined || rows.length < POINTS_PER_PAGE_MAX) return undefined
+    if (last === undefined || rows.length < limits.pageRows) return undefined
     next = timeOf(last) + 1
   }
 }

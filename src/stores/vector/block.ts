@@ -1,9 +1,9 @@
-// Embeddings that lie one after the other in memory, each with its id, in no order: what a search goes through.
+// Embeddings one after the other in memory, each with its id, in no particular order: what a search scans.
 
-/** Rows of a block, at most. So many of the longest ids still fit into one value of SQLite. */
+/** Rows of a block. As many of the longest ids still fit into one value of SQLite. */
 const BLOCK_ROWS_MAX = 256
 const BLOCK_BYTES_MAX = 1_000_000
-/** What a string takes beside its characters. */
+/** Memory of a string beside its characters. */
 const ID_BYTES = 32
 
 export function rowsPerBlock(dimension: number): number {
@@ -14,7 +14,7 @@ export class Block {
   readonly ids: string[]
   readonly #dimension: number
   readonly #embeddings: Float32Array
-  /** Of each row, its dot product with itself. */
+  /** The dot product of each row with itself. */
   readonly #squares: Float64Array
   #idCharacters = 0
 
@@ -32,7 +32,7 @@ export class Block {
     return this.ids.length === this.#squares.length
   }
 
-  /** What it takes in memory, about. */
+  /** About how much memory it takes. */
   get bytes(): number {
     return this.#embeddings.byteLength + this.#squares.byteLength + this.#idCharacters * 2 + this.ids.length * ID_BYTES
   }
@@ -48,7 +48,7 @@ export class Block {
     this.set(this.ids.length, id, embedding)
   }
 
-  /** Takes a row away; the last one takes its place. */
+  /** Removes a row; the last one takes its place. */
   remove(row: number): void {
     const last = this.ids.length - 1
     this.set(row, this.ids[last] ?? '', this.#embedding(last))
@@ -83,7 +83,7 @@ export function squareOf(embedding: Float32Array): number {
   return dot(embedding, 0, embedding)
 }
 
-/** Four sums, because each addition would wait for the one before it. */
+/** Four sums, because with a single one each addition would wait for the one before it. */
 function dot(embeddings: Float32Array, from: number, query: Float32Array): number {
   const inFours = query.length & -4
   let a = 0

@@ -1,6 +1,6 @@
-// A short name for what a document says: its embedding and its content. Whoever reads events can tell by it whether the
-// two have changed, without having them. MurmurHash3 x86 128 (github.com/aappleby/smhasher), which is fast and not meant to
-// withstand forgery: SHA-256 in JavaScript would take longer than the insert itself.
+// A short fingerprint of a document's embedding and content, by which readers of events can tell whether these have changed.
+// MurmurHash3 x86 128 (github.com/aappleby/smhasher), which is fast and not meant to withstand forgery: SHA-256 in JavaScript
+// would take longer than the insert itself.
 
 const BLOCK_BYTES = 16
 const utf8 = new TextEncoder()
@@ -13,12 +13,12 @@ export function contentHash(embedding: Float32Array, content: string): string {
   const { floats, bytes, words } = maxBytes <= scratch.bytes.length ? scratch : viewsOf(maxBytes + (-maxBytes & 3))
   floats.set(embedding)
   const length = embedding.byteLength + utf8.encodeInto(content, bytes.subarray(embedding.byteLength)).written
-  // The last block counts as filled up with zeros.
+  // The last block is padded with zeros.
   bytes.fill(0, length, length + BLOCK_BYTES)
   return murmur3(words, length)
 }
 
-/** The same memory as what is put in and as what is read. */
+/** The same memory as what is written and as what is read. */
 function viewsOf(size: number): { floats: Float32Array; bytes: Uint8Array; words: Uint32Array } {
   const buffer = new ArrayBuffer(size)
   return { floats: new Float32Array(buffer), bytes: new Uint8Array(buffer), words: new Uint32Array(buffer) }
@@ -29,7 +29,7 @@ const C2 = 0xab0e9789
 const C3 = 0x38b34ae5
 const C4 = 0xa1e38b93
 
-/** @param words what is hashed, and zeros up to the end of its last block. */
+/** @param words what is hashed, padded with zeros to the end of its last block. */
 function murmur3(words: Uint32Array, length: number): string {
   let h1 = 0
   let h2 = 0

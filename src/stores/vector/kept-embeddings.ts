@@ -1,20 +1,20 @@
-// Embeddings in memory, so that a search need not read them all from SQLite: that takes several times as long as the search.
-// They are always those of the table as it is now, inside a transaction and after a rollback too.
+// Embeddings in memory, so that a search need not read them all from SQLite, which takes several times as long as the search
+// itself. They always equal the table as it is now, also inside a transaction and after a rollback.
 //
-// Every change that the store makes is told here, and what has changed is read again before the next search. A change that
-// is undone is told to nobody. But SQLite undoes all that was done since some point, or nothing. So a search that reads
-// changes leaves a mark in SQLite behind them: a new value of one row, which costs a row written. While the mark stands, none
-// of them was undone; and whatever undoes one of them undoes the mark, so that the next search reads everything anew.
+// The store reports every change here, and changed rows are read again before the next search. Nobody reports a rollback. But
+// SQLite undoes everything since some point, or nothing. So a search that reads changes leaves a mark in SQLite after them: a
+// new value in one row, which costs a row written. While the mark is there, none of the changes was undone; a rollback that
+// undoes one of them also undoes the mark, and then the next search reads everything again.
 
 import { Block, rowsPerBlock } from './block.ts'
 import type { VectorRows } from './vector-rows.ts'
 
-/** Changes since the last search, at most; after more of them everything is read anew. */
+/** Changes since the last search. After more of them, everything is read again. */
 const CHANGES_MAX = 500
 
 interface Kept {
   readonly blocks: Block[]
-  /** What the table's mark was when they had been read. */
+  /** The table's mark when they were read. */
   mark: string
 }
 
@@ -23,9 +23,9 @@ export class KeptEmbeddings {
   readonly #dimension: number
   readonly #maxBytes: number
   #kept: Kept | undefined
-  /** Ids whose rows may have changed since the kept embeddings were read. */
+  /** Ids of rows that may have changed since then. */
   readonly #changed = new Set<string>()
-  /** Whether anything has ever changed in this life of the object, so that something could still be undone. */
+  /** Whether anything has changed since the object was loaded, so that a rollback could still undo it. */
   #hasChanged = false
 
   constructor(rows: VectorRows, dimension: number, maxBytes: number) {
@@ -34,7 +34,7 @@ export class KeptEmbeddings {
     this.#maxBytes = maxBytes
   }
 
-  /** To be told of each change, whatever becomes of its transaction. */
+  /** Must be called for each change, even if its transaction may be rolled back. */
   changed(id: string): void {
     this.#hasChanged = true
     if (this.#kept === undefined) return
@@ -42,7 +42,7 @@ export class KeptEmbeddings {
     if (this.#changed.size > CHANGES_MAX) this.#forget()
   }
 
-  /** All embeddings as they are now: from memory, or block by block from SQLite where they are too many for it. */
+  /** All embeddings as they are now: from memory or, if they are too many for it, block by block from SQLite. */
   blocks(): Iterable<Block> {
     const mark = this.#rows.mark()
     if (this.#kept?.mark !== mark) {
@@ -64,7 +64,7 @@ export class KeptEmbeddings {
     this.#changed.clear()
   }
 
-  /** Keeps what it reads, if all of it may be kept. */
+  /** Reads all embeddings, and keeps them if there is room for all. */
   *#readAll(mark: string): Generator<Block, void> {
     let blocks: Block[] | undefined = []
     let bytes = 0
@@ -80,7 +80,7 @@ export class KeptEmbeddings {
   #readChanged(blocks: Block[]): void {
     const present = this.#rows.embeddings([...this.#changed])
     for (const block of blocks)
-      // From the end, because what is removed makes room for the last row.
+      // Backwards, because the last row takes the place of a removed one.
       for (let row = block.ids.length - 1; row >= 0; row--) {
         const id = block.ids[row]
         if (id === undefined || !this.#changed.has(id)) continue

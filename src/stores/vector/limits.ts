@@ -1,19 +1,17 @@
-/** What a vector store takes and gives, at most. Beyond it a call is a `CDCError`. */
+/** The limits of `VectorStore`. */
+export const limits = {
+  /** Numbers in an embedding. */
+  dimension: 8_192,
+  /** UTF-8 bytes of a document's content. With the largest metadata and embedding, a row stays below SQLite's 2 MB. */
+  contentBytes: 900_000,
 
-/** Numbers in an embedding. */
-export const VECTOR_DIMENSION_MAX = 8_192
+  /** Documents that one call of `insertBatch` takes. */
+  batchDocuments: 10_000,
 
-/** UTF-8 bytes of a document's content. With the largest metadata and embedding it stays below SQLite's 2 MB for a row. */
-export const VECTOR_CONTENT_BYTES_MAX = 900_000
-
-/** Documents that one call of `insertBatch` takes. */
-export const VECTORS_PER_BATCH_MAX = 10_000
-
-/** Documents that one call of `search` returns. */
-export const VECTORS_PER_SEARCH_MAX = 1_000
-
-/** UTF-16 units of content and metadata that one call of `search` returns. */
-export const VECTOR_SEARCH_TEXT_MAX = 16_000_000
-
-/** Bytes of embeddings and ids that are kept in memory for searches, unless the store is given another limit. */
-export const VECTOR_MEMORY_BYTES = 32 * 1_024 * 1_024
+  /** Documents that one call of `search` returns. */
+  searchDocuments: 1_000,
+  /** UTF-16 units of content and metadata that such a call returns. */
+  searchCharacters: 16_000_000,
+  /** Fields in the filter of a search. Each takes two of a statement's 100 parameters. */
+  filterFields: 40,
+} as const

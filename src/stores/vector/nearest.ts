@@ -1,8 +1,8 @@
-// Exact search: every embedding is measured, and the best are kept in order. Pure.
+// Exact search: every embedding is measured, and the nearest ones are kept in order.
 
 import { type Block, squareOf } from './block.ts'
 
-/** How alike two embeddings are: by their angle, by their dot product, or by the distance between their ends. */
+/** How similar two embeddings are: by their angle, their dot product, or the distance between their ends. */
 export type VectorMetric = 'cosine' | 'dot' | 'l2'
 
 export interface Measured {
@@ -19,7 +19,7 @@ interface Query {
 }
 
 interface Metric {
-  /** By what embeddings are ranked; more is nearer. */
+  /** What embeddings are ranked by; more is nearer. */
   score(block: Block, row: number, query: Query): number
   express(score: number): Omit<Measured, 'id'>
 }
@@ -28,7 +28,7 @@ const METRICS: Readonly<Record<VectorMetric, Metric>> = {
   cosine: {
     score(block, row, { embedding, square }) {
       const lengths = Math.sqrt(block.square(row) * square)
-      // A vector of length 0 points nowhere, and is like nothing.
+      // A vector of length 0 has no direction, and is similar to nothing.
       return lengths === 0 ? 0 : Math.max(-1, Math.min(1, block.dot(row, embedding) / lengths))
     },
     express: (score) => ({ similarity: score, distance: 1 - score }),
@@ -56,7 +56,7 @@ export interface NearestQuery {
   readonly limit: number
 }
 
-/** The nearest first. Of those that are equally near, the one whose id comes first as a JavaScript string. */
+/** The nearest embeddings, nearest first; equally near ones in the order of their ids as JavaScript strings. */
 export function findNearest(blocks: Iterable<Block>, { embedding, metric, limit }: NearestQuery): Measured[] {
   const measure = METRICS[metric]
   const query = { embedding, square: squareOf(embedding) }
@@ -76,7 +76,7 @@ interface Ranked {
 
 class Ranking {
   readonly ranked: Ranked[] = []
-  /** What is below this has no chance. */
+  /** A score below this is not ranked. */
   minScore = Number.NEGATIVE_INFINITY
   readonly #limit: number
 

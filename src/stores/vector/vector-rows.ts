@@ -1,30 +1,31 @@
 // The statements on a vector store's tables.
 
 import type { StoreSQL } from '../../store.ts'
+import { pieces } from '../pieces.ts'
 import { Block, rowsPerBlock } from './block.ts'
 import type { Clause } from './filter.ts'
 
 /** A document as its row holds it. */
 export interface VectorRow {
   readonly id: string
-  /** As JSON text. */
+  /** JSON. */
   readonly metadata: string
   readonly contentHash: string
   readonly content: string
   readonly embedding: Float32Array
 }
 
-/** What events say of a row. */
+/** The part of a row that events hold. */
 export type VectorFacts = Pick<VectorRow, 'id' | 'metadata' | 'contentHash'>
 
 const FACTS = 'id, metadata, content_hash AS contentHash'
 
-/** What one statement inserts, at most: a value of SQLite holds 2 MB, and a character in JSON takes up to 6 bytes. */
+/** What one statement inserts: a value of SQLite holds 2 MB, and a character in JSON takes up to 6 bytes. */
 const STATEMENT_EMBEDDING_BYTES_MAX = 1_000_000
 const STATEMENT_CHARACTERS_MAX = 300_000
-/** What a row's JSON has beside its texts. */
+/** Characters of a row's JSON beside its texts. */
 const ROW_CHARACTERS = 64
-/** So many of the longest ids fit into one value of SQLite. */
+/** As many of the longest ids fit into one value of SQLite. */
 const IDS_PER_STATEMENT = 256
 
 export class VectorRows {
@@ -41,8 +42,8 @@ export class VectorRows {
   }
 
   static createTables(sql: SqlStorage, table: string): void {
-    // WITHOUT ROWID, because an index for the text key would be a second billed row for each document. The embedding comes
-    // last, so that a filter reads what is before it and no more.
+    // WITHOUT ROWID, because an index on the text key would be a second billed row for each document. The embedding comes
+    // last, so that a filter reads only what is before it.
     sql.exec(`CREATE TABLE IF NOT EXISTS ${rowTable(table)} (id TEXT PRIMARY KEY, metadata TEXT NOT NULL,
       content_hash TEXT NOT NULL, content TEXT NOT NULL, embedding BLOB NOT NULL) WITHOUT ROWID`)
     sql.exec(
@@ -51,7 +52,7 @@ export class VectorRows {
     sql.exec(`INSERT OR IGNORE INTO ${markTable(table)} VALUES (0, hex(randomblob(8)))`)
   }
 
-  /** Numbers in the embeddings that are there, if any are. */
+  /** Numbers in each stored embedding, if there is any. */
   storedDimension(): number | undefined {
     const [row] = this.#sql
       .exec<{ bytes: number }>(`SELECT length(embedding) AS bytes FROM ${this.#table} LIMIT 1`)
@@ -59,30 +60,22 @@ export class VectorRows {
     return row && row.bytes / Float32Array.BYTES_PER_ELEMENT
   }
 
-  /** Fails as SQLite does where the id is taken. */
+  /** Fails as SQLite does if the id is taken. */
   insert({ id, metadata, contentHash, content, embedding }: VectorRow): void {
     this.#sql.exec(`INSERT INTO ${this.#table} VALUES (?, ?, ?, ?, ?)`, id, metadata, contentHash, content, embedding)
   }
 
-  /** Fails as SQLite does where an id is taken. What it has inserted until then is for the transaction to roll back. */
-  insertMany(rows: readonly VectorRow[]): void {
-    const maxRows = Math.floor(STATEMENT_EMBEDDING_BYTES_MAX / (this.#dimension * Float32Array.BYTES_PER_ELEMENT))
-    let group: VectorRow[] = []
-    let groupCharacters = 0
-    for (const row of rows) {
-      const characters = row.id.length + row.metadata.length + row.content.length + ROW_CHARACTERS
-      if (group.length === maxRows || groupCharacters + characters > STATEMENT_CHARACTERS_MAX) {
-        this.#insertGroup(group)
-        group = []
-        groupCharacters = 0
-      }
-      group.push(row)
-      groupCharacters += characters
-    }
-    this.#insertGroup(group)
+  /** Fails as SQLite does if an id is taken. The rows inserted before are for the transaction to roll back. */
+  insertBatch(rows: readonly VectorRow[]): void {
+    const together = pieces(rows, {
+      maxItems: Math.floor(STATEMENT_EMBEDDING_BYTES_MAX / (this.#dimension * Float32Array.BYTES_PER_ELEMENT)),
+      maxCharacters: STATEMENT_CHARACTERS_MAX,
+      charactersOf: ({ id, metadata, content }) => id.length + metadata.length + content.length + ROW_CHARACTERS,
+    })
+    for (const piece of together) this.#insertPiece(piece)
   }
 
-  /** One of these ids that the table has already, if there is one. */
+  /** One of these ids that the table already has, if there is one. */
   findTaken(ids: readonly string[]): string | undefined {
     for (const [id] of this.#select<[string]>('id', ids)) return id
     return undefined
@@ -95,7 +88,7 @@ export class VectorRows {
     return row && { ...row, embedding: new Float32Array(row.embedding) }
   }
 
-  /** What there is now under a row's id, and whether it is the same. */
+  /** The present row of the same id, and whether it is the same. */
   compare({ id, metadata, content, embedding }: VectorRow): (VectorFacts & { readonly isSame: boolean }) | undefined {
     const [row] = this.#sql
       .exec<Stored<VectorFacts> & { same: number }>(
@@ -120,7 +113,7 @@ export class VectorRows {
     )
   }
 
-  /** @returns what was there, if anything was. */
+  /** @returns what was deleted, if there was anything. */
   delete(id: string): VectorFacts | undefined {
     return this.#sql
       .exec<Stored<VectorFacts>>(`DELETE FROM ${this.#table} WHERE id = ? RETURNING ${FACTS}`, id)
@@ -134,7 +127,7 @@ export class VectorRows {
       .toArray()
   }
 
-  /** Content and metadata (JSON text) of documents, in no order. */
+  /** Content and metadata (JSON) of documents, in no particular order. */
   texts(ids: readonly string[]): Iterable<[id: string, content: string, metadata: string]> {
     return this.#select('id, content, metadata', ids)
   }
@@ -147,8 +140,8 @@ export class VectorRows {
   /** Every embedding whose document fulfils a clause, block by block. */
   *blocks({ sql, params }: Clause = { sql: '', params: [] }): Generator<Block, void> {
     const maxRows = rowsPerBlock(this.#dimension)
-    // One row for each block, which is three times as fast as one for each embedding. SQLite joins only texts; as a text
-    // the bytes of a BLOB stay what they are.
+    // One row for each block, which is three times as fast as one for each embedding. SQLite concatenates only texts; as a
+    // text, a BLOB keeps its bytes.
     const select = `SELECT json_group_array(id) AS ids, CAST(group_concat(embedding, '') AS BLOB) AS embeddings
       FROM (SELECT id, embedding FROM ${this.#table} WHERE id > ? ${sql} ORDER BY id LIMIT ?)`
     let after: string | undefined = ''
@@ -169,7 +162,7 @@ export class VectorRows {
     return this.#sql.exec<{ mark: string }>(`SELECT mark FROM ${this.#markTable}`).one().mark
   }
 
-  /** Sets the mark to something that it never was. */
+  /** Sets the mark to a value that it never had. */
   changeMark(): string {
     return this.#sql
       .exec<{ mark: string }>(`UPDATE ${this.#markTable} SET mark = hex(randomblob(8)) RETURNING mark`)
@@ -177,20 +170,15 @@ export class VectorRows {
   }
 
   *#select<Row extends SqlStorageValue[]>(columns: string, ids: readonly string[]): Generator<Row, void> {
-    for (let from = 0; from < ids.length; from += IDS_PER_STATEMENT)
-      yield* this.#sql
-        .exec(
-          `SELECT ${columns} FROM ${this.#table} WHERE id IN (SELECT value FROM json_each(?))`,
-          JSON.stringify(ids.slice(from, from + IDS_PER_STATEMENT)),
-        )
-        .raw<Row>()
+    const statement = `SELECT ${columns} FROM ${this.#table} WHERE id IN (SELECT value FROM json_each(?))`
+    for (const piece of pieces(ids, { maxItems: IDS_PER_STATEMENT }))
+      yield* this.#sql.exec(statement, JSON.stringify(piece)).raw<Row>()
   }
 
-  #insertGroup(rows: readonly VectorRow[]): void {
-    const [first] = rows
-    if (first === undefined) return
-    // What is too large for a statement with others goes as it is.
-    if (rows.length === 1) return this.insert(first)
+  #insertPiece(rows: readonly VectorRow[]): void {
+    const [only] = rows
+    // A row that is too large for a statement with others is bound as it is.
+    if (only !== undefined && rows.length === 1) return this.insert(only)
     const bytes = this.#dimension * Float32Array.BYTES_PER_ELEMENT
     const embeddings = new Float32Array(rows.length * this.#dimension)
     rows.forEach((row, index) => embeddings.set(row.embedding, index * this.#dimension))
@@ -207,14 +195,14 @@ export class VectorRows {
   }
 }
 
-/** A row as SQLite gives it. */
+/** A row as SQLite returns it. */
 type Stored<Row> = { [Column in keyof Row]: Row[Column] extends Float32Array ? ArrayBuffer : Row[Column] }
 
 function rowTable(table: string): string {
   return `"vector_${table}"`
 }
 
-/** With a sign that no store's name has. */
+/** With a character that no store's name has. */
 function markTable(table: string): string {
   return `"vector_${table}$mark"`
 }

@@ -1,21 +1,16 @@
 // Documents with embeddings in the object's own SQLite, and exact search by similarity. Each call is one transaction, or part
 // of the open one, in which documents and their change events commit together.
 
-import type * as z from 'zod'
-import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
-import type { Transaction } from '../../transaction/transaction.ts'
+import type { $ZodType } from 'zod/v4/core'
 import { CDCError } from '../../error.ts'
 import type { Attribution } from '../../event/unified-event.ts'
-import { checkStoreName, checkWhole, invalid } from '../checks.ts'
+import type { AttachedStore, SnapshotPage, StoreContext } from '../../store.ts'
+import type { Transaction } from '../../transaction/transaction.ts'
+import { checkBatch, checkStoreName, checkWhole, describe, firstRepeated, invalid } from '../checks.ts'
+import { snapshotPage } from '../snapshot-page.ts'
 import { metadataClause, type VectorFilter } from './filter.ts'
 import { KeptEmbeddings } from './kept-embeddings.ts'
-import {
-  VECTOR_DIMENSION_MAX,
-  VECTOR_MEMORY_BYTES,
-  VECTOR_SEARCH_TEXT_MAX,
-  VECTORS_PER_BATCH_MAX,
-  VECTORS_PER_SEARCH_MAX,
-} from './limits.ts'
+import { limits } from './limits.ts'
 import { findNearest, isMetric, type Measured, type NearestQuery, type VectorMetric } from './nearest.ts'
 import {
   checkEmbedding,
@@ -29,22 +24,20 @@ import {
 import { type VectorFacts, type VectorRow, VectorRows } from './vector-rows.ts'
 
 export interface VectorStoreOptions<M extends object, Input extends object = M> {
-  /** Numbers in each embedding, 1 to `VECTOR_DIMENSION_MAX`. It can change only while the store is empty. */
+  /** Numbers in each embedding, 1 to `limits.dimension`. It can change only while the store is empty. */
   dimension: number
-  /** The `table` of the store's events: letters, digits and `_`. An object has one store of a table. Default: `vectors`. */
-  table?: string
-  /** Checks metadata whenever it is written, and gives its type. What it returns is kept. */
-  schema?: z.ZodType<M, Input>
+  /** A schema of zod or zod/mini. It checks metadata whenever it is written, and gives its type. What it returns is kept. */
+  schema?: $ZodType<M, Input>
   /**
-   * How many bytes of embeddings and ids searches keep in memory; an object has 128 MB for all that it does. Where there are
-   * more, each search reads them all from SQLite. Default: `VECTOR_MEMORY_BYTES`, 32 MB.
+   * How many bytes of embeddings and ids searches keep in memory; an object has 128 MB for everything. If there are more, each
+   * search reads them all from SQLite. Default: 32 MiB.
    */
-  memoryBytes?: number
+  maxMemoryBytes?: number
 }
 
 export interface VectorSearch<M extends object> {
   embedding: Embedding
-  /** Documents to find, at most `VECTORS_PER_SEARCH_MAX`. Default: 10. */
+  /** Documents to find, at most `limits.searchDocuments`. Default: 10. */
   limit?: number
   /** Only documents whose metadata has these values. Such a search reads all metadata from SQLite. */
   filter?: VectorFilter<M>
@@ -55,15 +48,16 @@ export interface VectorSearch<M extends object> {
 /** A document that a search found. */
 export interface VectorMatch<M extends object> extends Measured, Pick<StoredVector<M>, 'content' | 'metadata'> {}
 
-const SEARCH_LIMIT = 10
+const DEFAULT_MEMORY_BYTES = 32 * 1_024 * 1_024
+const DEFAULT_SEARCH_DOCUMENTS = 10
 const SEARCH_FIELDS = ['embedding', 'limit', 'filter', 'metric']
 
-/** What searches keep in memory, by the table: stores of an object that share a table must see each other's changes. */
+/** What searches keep in memory, by table: stores of an object that share a table must see each other's changes. */
 const keptByTable = new WeakMap<DurableObjectStorage, Map<string, KeptEmbeddings>>()
 
 /**
  * @example
- * memories = new VectorStore<{ topic: string }>(this.ctx, { dimension: 768 })
+ * memories = new VectorStore<{ topic: string }>(this.ctx, 'memories', { dimension: 768 })
  * memories.insert({ id: 'm1', content: 'Alice likes tea', embedding, metadata: { topic: 'drinks' } })
  * memories.search({ embedding, limit: 5, filter: { topic: 'drinks' } })
  */
@@ -71,6 +65,9 @@ export class VectorStore<
   M extends object = Record<string, unknown>,
   Input extends object = M,
 > implements AttachedStore {
+  /** What one call may do. Beyond a limit it throws a `CDCError`, and nothing is written. */
+  static readonly limits = limits
+
   readonly name: string
   readonly dimension: number
   readonly #ctx: StoreContext
@@ -80,25 +77,26 @@ export class VectorStore<
   readonly #kept: KeptEmbeddings
 
   /**
-   * @throws {CDCError} `invalid-argument` for another dimension than that of the embeddings that are there, and for a
-   *   name that is no table's.
+   * @param name the `table` of the store's events: letters, digits and `_`. An object has one vector store of a name.
+   * @throws {CDCError} `invalid-argument` for a name that is not valid, and for another dimension than that of the embeddings
+   *   that the store already holds.
    */
-  constructor(ctx: StoreContext, options: VectorStoreOptions<M, Input>) {
-    const { dimension, table = 'vectors', schema, memoryBytes = VECTOR_MEMORY_BYTES } = options
-    checkStoreName('VectorStore', 'table', table)
-    checkWhole(dimension, { from: 1, to: VECTOR_DIMENSION_MAX }, 'VectorStore: dimension')
-    this.name = `vector/${table}`
+  constructor(ctx: StoreContext, name: string, options: VectorStoreOptions<M, Input>) {
+    const { dimension, schema, maxMemoryBytes = DEFAULT_MEMORY_BYTES } = options
+    checkStoreName('VectorStore', name)
+    checkWhole(dimension, { from: 1, to: limits.dimension }, 'VectorStore: dimension')
+    this.name = `vector/${name}`
     this.dimension = dimension
     this.#ctx = ctx
-    this.#table = table
+    this.#table = name
     this.#shape = { dimension, schema }
-    this.#rows = new VectorRows(ctx.attach(this), table, dimension)
-    this.#kept = keptOf(ctx.storage, table, () => new KeptEmbeddings(this.#rows, dimension, memoryBytes))
+    this.#rows = new VectorRows(ctx.attach(this), name, dimension)
+    this.#kept = keptOf(ctx.storage, name, () => new KeptEmbeddings(this.#rows, dimension, maxMemoryBytes))
     const stored = this.#rows.storedDimension()
     if (stored !== undefined && stored !== dimension)
       throw invalid(
         'VectorStore',
-        `${table} holds embeddings of ${stored} numbers, not ${dimension}; give the new ones another table`,
+        `${name} holds embeddings of ${stored} numbers, not ${dimension}; give the new ones a store of another name`,
       )
   }
 
@@ -107,24 +105,23 @@ export class VectorStore<
   }
 
   readRows(after: string | undefined, maxRows: number): SnapshotPage {
-    const rows = this.#rows.facts(after ?? '', maxRows)
-    return {
-      events: rows.map((row) => ({
+    return snapshotPage(this.#rows.facts(after ?? '', maxRows), maxRows, {
+      eventOf: (row) => ({
         op: 'r',
         store: 'vector',
         table: this.#table,
         key: row.id,
         after: JSON.parse(encodeFacts(row, this.dimension)) as Record<string, unknown>,
-      })),
-      next: rows.length < maxRows ? undefined : rows.at(-1)?.id,
-    }
+      }),
+      placeOf: ({ id }) => id,
+    })
   }
 
   /**
    * Adds a document.
    *
-   * @throws {CDCError} `already-exists` where its id is taken, `invalid-argument` where its embedding has another dimension
-   *   or a number that no 32-bit float can be, or its metadata isn't plain JSON.
+   * @throws {CDCError} `already-exists` if its id is taken, `invalid-argument` if its embedding has another dimension or a
+   *   number that is not a 32-bit float, or if its metadata is not plain JSON.
    */
   insert(document: VectorDocument<Input>, attribution?: Attribution): void {
     const caller = this.#caller('insert')
@@ -132,26 +129,21 @@ export class VectorStore<
     this.#ctx.transactionSync((tx) => this.#insert(tx, row, caller), attribution)
   }
 
-  /** Adds documents, all or none. At most `VECTORS_PER_BATCH_MAX`. @throws {CDCError} like `insert`. */
+  /** Adds documents, all or none, at most `limits.batchDocuments`. @throws {CDCError} like `insert`. */
   insertBatch(documents: readonly VectorDocument<Input>[], attribution?: Attribution): void {
     const caller = this.#caller('insertBatch')
-    if (documents.length > VECTORS_PER_BATCH_MAX)
-      throw invalid(
-        caller,
-        `there are ${documents.length} documents, the limit is ${VECTORS_PER_BATCH_MAX}; insert them in several batches`,
-      )
+    checkBatch(documents.length, limits.batchDocuments, 'documents', caller)
     const rows = documents.map((document) => encodeVector(document, this.#shape, caller))
     this.#ctx.transactionSync((tx) => {
-      this.#refuseTaken(rows, caller, () => this.#rows.insertMany(rows))
+      this.#refuseTaken(rows, caller, () => this.#rows.insertBatch(rows))
       for (const row of rows) this.#emitChange(tx, row.id, { op: 'c', after: row })
     }, attribution)
   }
 
   /**
-   * Adds a document, or replaces the one of its id. Where it is there already as it is, nothing is written and no event is
-   * emitted.
+   * Adds a document, or replaces the one of its id. If they are the same, nothing is written and no event is emitted.
    *
-   * @throws {CDCError} `invalid-argument`, as `insert` does.
+   * @throws {CDCError} `invalid-argument` like `insert`.
    */
   upsert(document: VectorDocument<Input>, attribution?: Attribution): void {
     const caller = this.#caller('upsert')
@@ -165,13 +157,13 @@ export class VectorStore<
     }, attribution)
   }
 
-  /** @returns the document, or nothing where there is none. */
+  /** @returns the document, or nothing if there is none. */
   get(id: string): StoredVector<M> | undefined {
     const row = this.#rows.find(id)
     return row && { id, content: row.content, embedding: row.embedding, metadata: JSON.parse(row.metadata) as M }
   }
 
-  /** @returns whether there was such a document. Where there was none, no event is emitted. */
+  /** @returns whether there was such a document. If not, no event is emitted. */
   delete(id: string, attribution?: Attribution): boolean {
     return this.#ctx.transactionSync((tx) => {
       const before = this.#rows.delete(id)
@@ -182,16 +174,16 @@ export class VectorStore<
   }
 
   /**
-   * Finds the documents whose embeddings are nearest, the nearest first; of those that are equally near, those whose id
-   * comes first. Exact: every embedding is measured, those of length 0 being like nothing under `cosine`.
+   * Finds the documents whose embeddings are nearest, nearest first; equally near ones in the order of their ids. It is exact:
+   * every embedding is measured. Under `cosine`, embeddings of length 0 are similar to nothing.
    *
    * The first search after a change writes a row.
    *
-   * @returns documents with their `similarity` (more is nearer) and `distance` (less is nearer). Under `cosine` it is the
-   *   cosine, -1 to 1, and 1 less it; under `dot` the dot product and its negative; under `l2` the distance is that of the two
-   *   ends, and the similarity 1 / (1 + distance).
-   * @throws {CDCError} `invalid-argument` for another dimension, a limit beyond `VECTORS_PER_SEARCH_MAX`, a filter that can't
-   *   be applied, or documents of more than `VECTOR_SEARCH_TEXT_MAX` characters.
+   * @returns documents with their `similarity` (more is nearer) and `distance` (less is nearer). Under `cosine` these are the
+   *   cosine, -1 to 1, and 1 minus the cosine; under `dot`, the dot product and its negative; under `l2`, the distance is that
+   *   of the two ends, and the similarity is 1 / (1 + distance).
+   * @throws {CDCError} `invalid-argument` for another dimension, a limit beyond `limits.searchDocuments`, a filter that is not
+   *   valid, or a result of more than `limits.searchCharacters`.
    */
   search(search: VectorSearch<M>): VectorMatch<M>[] {
     const caller = this.#caller('search')
@@ -206,8 +198,8 @@ export class VectorStore<
     let characters = 0
     for (const [id, content, metadata] of this.#rows.texts(found.map((measured) => measured.id))) {
       characters += content.length + metadata.length
-      if (characters > VECTOR_SEARCH_TEXT_MAX)
-        throw invalid(caller, `what was found has more than ${VECTOR_SEARCH_TEXT_MAX} characters; lower the limit`)
+      if (characters > limits.searchCharacters)
+        throw invalid(caller, `the result has more than ${limits.searchCharacters} characters; choose a lower limit`)
       texts.set(id, { content, metadata: JSON.parse(metadata) as M })
     }
     return found.flatMap(({ id, similarity, distance }) => {
@@ -221,7 +213,7 @@ export class VectorStore<
     this.#emitChange(tx, row.id, { op: 'c', after: row })
   }
 
-  /** SQLite knows without being asked that an id is taken; only then it is asked which. */
+  /** SQLite refuses ids that are taken; only then it is worth looking for the one. */
   #refuseTaken(rows: readonly VectorRow[], caller: string, insert: () => void): void {
     try {
       insert()
@@ -232,8 +224,8 @@ export class VectorStore<
       if (repeated === undefined && taken === undefined) throw cause
       const problem =
         repeated === undefined
-          ? `there is a document ${taken} already; upsert it instead`
-          : `${repeated} is the id of more than one document`
+          ? `document ${taken} already exists; upsert it instead`
+          : `${repeated} is the id of several documents; keep one of them`
       throw new CDCError('already-exists', `${caller}: ${problem}`, { cause })
     }
   }
@@ -261,22 +253,17 @@ interface Change {
   readonly after?: VectorFacts
 }
 
-/** @throws {CDCError} `invalid-argument` */
+/** @throws {CDCError} `invalid-argument`. */
 function checkSearch<M extends object>(search: VectorSearch<M>, dimension: number, caller: string): NearestQuery {
-  const { limit = SEARCH_LIMIT, metric = 'cosine' } = search
+  const { limit = DEFAULT_SEARCH_DOCUMENTS, metric = 'cosine' } = search
   const unknown = Object.keys(search).find((field) => !SEARCH_FIELDS.includes(field))
-  if (unknown !== undefined) throw invalid(caller, `unknown field ${unknown}; there are ${SEARCH_FIELDS.join(', ')}`)
-  checkWhole(limit, { from: 1, to: VECTORS_PER_SEARCH_MAX }, `${caller}: limit`)
-  if (!isMetric(metric)) throw invalid(caller, `metric must be cosine, dot or l2, not ${String(metric)}`)
+  if (unknown !== undefined) throw invalid(caller, `a search has ${SEARCH_FIELDS.join(', ')}, but no ${unknown}`)
+  checkWhole(limit, { from: 1, to: limits.searchDocuments }, `${caller}: limit`)
+  if (!isMetric(metric)) throw invalid(caller, `metric must be cosine, dot or l2, not ${describe(metric)}`)
   const embedding = checkEmbedding(search.embedding, dimension, caller)
   if (metric === 'cosine' && embedding.every((number) => number === 0))
-    throw invalid(caller, 'embedding has length 0, and so no direction; search by dot or l2')
+    throw invalid(caller, 'the embedding has length 0, and so no direction; search by dot or l2')
   return { embedding, limit, metric }
-}
-
-function firstRepeated(ids: readonly string[]): string | undefined {
-  const seen = new Set<string>()
-  return ids.find((id) => seen.size === seen.add(id).size)
 }
 
 function keptOf(storage: DurableObjectStorage, table: string, create: () => KeptEmbeddings): KeptEmbeddings {

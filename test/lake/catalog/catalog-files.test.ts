@@ -68,7 +68,7 @@ beforeAll(async () => {
 })
 
 describe('GET', () => {
-  it('gives the whole file', async () => {
+  it('returns the whole file', async () => {
     const { status, bytes, headers } = await ask(path)
     expect({ status, bytes }).toEqual({ status: 200, bytes: file })
     expect(headers.get('content-length')).toBe(String(file.length))
@@ -77,7 +77,7 @@ describe('GET', () => {
     expect(Date.parse(headers.get('last-modified') ?? '')).toBeGreaterThan(Date.now() - 60_000)
   })
 
-  it('gives any range of it, and says which', async () => {
+  it('returns any range of it, and names the range', async () => {
     const at = fc.integer({ min: 0, max: file.length + 50 })
     await fc.assert(
       fc.asyncProperty(at, fc.option(at, { nil: undefined }), async (first, last) => {
@@ -88,7 +88,7 @@ describe('GET', () => {
     )
   })
 
-  it('gives as much of its end as is asked for', async () => {
+  it('returns as much of its end as is asked for', async () => {
     await fc.assert(
       fc.asyncProperty(fc.integer({ min: 0, max: file.length + 50 }), async (suffix) => {
         const start = Math.max(0, file.length - suffix)
@@ -102,7 +102,7 @@ describe('GET', () => {
     return { status, of: headers.get('content-range'), ...(status === 206 && { bytes }) }
   }
 
-  /** The answer that holds a slice of the file, or where that is empty the refusal. */
+  /** The answer with a slice of the file, or the refusal if the slice is empty. */
   function answerOf(bytes: Uint8Array, start: number) {
     if (bytes.length === 0) return { status: 416, of: `bytes */${file.length}` }
     return { status: 206, of: `bytes ${start}-${start + bytes.length - 1}/${file.length}`, bytes }
@@ -115,17 +115,17 @@ describe('GET', () => {
     },
   )
 
-  it("refuses in S3's words what the file has nothing of, and says how long ranges are", async () => {
+  it("refuses in S3's words a range outside of the file, and names the file's size", async () => {
     expect((await ask(path, { range: 'bytes=1000000-' })).text).toContain('<Code>InvalidRange</Code>')
     expect((await ask(path, { range: 'bytes=1-3' })).headers.get('content-length')).toBe('3')
   })
 
-  it('gives the whole file for a range with a condition', async () => {
+  it('returns the whole file for a range with a condition', async () => {
     const answer = await ask(path, { range: 'bytes=0-1', 'if-range': '"other"' })
     expect(answer).toMatchObject({ status: 200, bytes: file })
   })
 
-  it('answers by what the client has, or insists on', async () => {
+  it('answers by what the client has, or requires', async () => {
     const { headers } = await ask(path)
     const etag = headers.get('etag') ?? ''
     const modified = headers.get('last-modified') ?? ''
@@ -156,15 +156,15 @@ describe('HEAD', () => {
   })
 })
 
-describe('all else', () => {
-  it.each(['PUT', 'POST', 'DELETE', 'PATCH'])('cannot be done with %s', async (method) => {
+describe('the files', () => {
+  it.each(['PUT', 'POST', 'DELETE', 'PATCH'])('refuse %s, since they are read-only', async (method) => {
     const { status, text, headers } = await ask(path, {}, method)
     expect({ status, allow: headers.get('allow') }).toEqual({ status: 405, allow: 'GET, HEAD' })
     expect(text).toContain('<Code>MethodNotAllowed</Code>')
     expect((await ask(path)).bytes).toEqual(file)
   })
 
-  it('[I8] is no file of the table', async () => {
+  it('[I8] are only those of the table', async () => {
     const others = [
       'secret',
       'cdc/secret',
@@ -197,7 +197,7 @@ describe('all else', () => {
         })
   })
 
-  it('finds a key with escapes in it by its own name only', async () => {
+  it('are found by their own name only, if it contains escapes', async () => {
     const key = "cdc/events/data/type=a%2Fb%20c'(+)/dt=2026-11-22/x.parquet"
     await env.LAKE_BUCKET.put(key, 'odd')
     const odd = `/lake/${encodeURIComponent(key)}`
@@ -207,7 +207,7 @@ describe('all else', () => {
     expect((await send(ORIGIN + odd, { headers: await signed(odd) })).status).toBe(200)
   })
 
-  it('lies where the lake is told that its table is', async () => {
+  it('are found where LAKE_LOCATION puts the table', async () => {
     await env.LAKE_BUCKET.put('elsewhere/x', 'moved')
     const bindings = { LAKE_LOCATION: 's3://other/elsewhere' }
     const headers = { authorization: `Bearer ${TOKEN}` }
@@ -227,7 +227,7 @@ describe('the key', () => {
     },
   )
 
-  it('is what a request is signed with', async () => {
+  it('opens the files to a request that is signed with it', async () => {
     expect(await send(ORIGIN + path, { headers: await signed(path) })).toMatchObject({ status: 200, bytes: file })
     const ranged = await signed(path, { headers: { range: 'bytes=0-3' } })
     expect(await send(ORIGIN + path, { headers: ranged })).toMatchObject({ status: 206, text: 'PAR1' })
@@ -235,7 +235,7 @@ describe('the key', () => {
     expect(await send(ORIGIN + withQuery, { headers: await signed(withQuery) })).toMatchObject({ status: 200 })
   })
 
-  it('[I8] refuses a request that is signed otherwise', async () => {
+  it('[I8] refuses a request that is signed in another way', async () => {
     const refused = async (code: string, headers: Headers, url = ORIGIN + path, method = 'GET') =>
       expect(await send(url, { headers, method })).toMatchObject(denied(403, code))
     const good = await signed(path)
@@ -263,7 +263,7 @@ describe('the key', () => {
     await refused('AccessDenied', changed('authorization', authorization.replace(';x-amz-date', '')))
   })
 
-  it('[I8] refuses a signature that is too old, too new, or of no time at all', async () => {
+  it('[I8] refuses a signature that is too old, too new, or without a time', async () => {
     const of = async (time: string) => send(ORIGIN + path, { headers: await signed(path, { datetime: time }) })
     const early = datetime(Date.now() - SKEW_MS_MAX - 60_000)
     const late = datetime(Date.now() + SKEW_MS_MAX + 60_000)
@@ -272,7 +272,7 @@ describe('the key', () => {
     expect(await of(datetime(Date.now() - SKEW_MS_MAX + 60_000))).toMatchObject({ status: 200 })
   })
 
-  it("accepts the signature that S3's documentation gives as its example, and for that moment only", async () => {
+  it("accepts the example signature of S3's documentation, for its moment only", async () => {
     // https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html, "GET Object"
     const request = new Request('https://examplebucket.s3.amazonaws.com/test.txt', {
       headers: {

@@ -1,5 +1,5 @@
-// Who `npm run dev` lets in without a token: whoever asks on this machine for this machine. In real workerd, since it is
-// wrangler that says where a request came from.
+// Which requests `npm run dev` admits without a token: those that come from this machine and ask for it. In real workerd, since
+// wrangler adds where a request came from.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { get } from 'node:http'
@@ -19,7 +19,7 @@ let open: Runtime
 let closed: Runtime
 
 beforeAll(async () => {
-  // Empty, whatever .dev.vars says here.
+  // Empty, even if .dev.vars sets it here.
   open = await start('open', { CATALOG_TOKEN: '' })
   closed = await start('closed', { CATALOG_TOKEN: TOKEN })
 })
@@ -50,7 +50,7 @@ function namespaces(worker: Runtime, token?: string) {
 }
 
 describe('npm run dev', () => {
-  it('lets in who asks from this machine, while no token is set', async () => {
+  it('admits requests from this machine while no token is set', async () => {
     expect(await namespaces(open)).toMatchObject({ namespaces: [{ namespace: ['cdc'] }] })
     expect(await ask(open, PATHS[1] ?? '')).toMatchObject({ status: 404, body: expect.stringContaining('NoSuchKey') })
   })
@@ -59,7 +59,7 @@ describe('npm run dev', () => {
     ['through a tunnel', { host: 'someone.example' }],
     ['through a tunnel that changes the host', { 'cf-connecting-ip': '203.0.113.7' }],
     ['from a page whose name leads here', { host: 'localhost.attacker.example:8787' }],
-  ])('[I8] refuses who asks %s', async (_, headers) => {
+  ])('[I8] refuses a request that comes %s', async (_, headers) => {
     for (const path of PATHS)
       expect(await ask(open, path, headers)).toMatchObject({
         status: 403,
@@ -67,7 +67,7 @@ describe('npm run dev', () => {
       })
   })
 
-  it('[I8] asks everybody for the token once it is set', async () => {
+  it('[I8] requires the token from every client once it is set', async () => {
     for (const authorization of ['', 'Bearer local', 'Bearer undefined'])
       for (const path of PATHS)
         expect((await ask(closed, path, { authorization })).status).toBe(path === PATHS[0] ? 401 : 403)

@@ -82,13 +82,13 @@ describe('the token', () => {
     },
   )
 
-  it('lets in who knows it, also where it was set with a line break', async () => {
+  it('admits a client that knows it, even if it was set with a line break', async () => {
     expect(await ask('/v1/config', {}, { CATALOG_TOKEN: `${TOKEN}\n` })).toMatchObject({ status: 200 })
   })
 })
 
 describe('the config', () => {
-  it('names routes that exist, and takes any warehouse', async () => {
+  it('names routes that exist, and accepts any warehouse', async () => {
     const { status, body } = await ask('/v1/config?warehouse=lake')
     expect(status).toBe(200)
     const { endpoints } = body as { endpoints: string[] }
@@ -102,7 +102,7 @@ describe('the config', () => {
 })
 
 describe('namespaces', () => {
-  it('lists the one there is, and none below it', async () => {
+  it('lists the only one, and none below it', async () => {
     const all = { status: 200, body: { namespaces: [['cdc']], 'next-page-token': null } }
     expect(await ask('/v1/namespaces')).toMatchObject(all)
     expect(await ask('/v1/namespaces?parent=&pageToken=&pageSize=1')).toMatchObject(all)
@@ -118,7 +118,7 @@ describe('namespaces', () => {
     },
   )
 
-  it('writes the parts of a name with dots where it does not know it', async () => {
+  it('writes the levels of an unknown name with dots', async () => {
     expect(await ask('/v1/namespaces/cdc%1Fevents')).toMatchObject(
       refusal(404, 'NoSuchNamespaceException', 'cdc.events'),
     )
@@ -127,12 +127,12 @@ describe('namespaces', () => {
 })
 
 describe('the table', () => {
-  it('is not there before its first commit', () => {
+  it('does not exist before its first commit', () => {
     expect(beforeFirstCommit.tables).toMatchObject({ status: 200, body: { identifiers: [] } })
     expect(beforeFirstCommit.table).toMatchObject(refusal(404, 'NoSuchTableException', 'before its first commit'))
   })
 
-  it('is listed, and is there', async () => {
+  it('is listed, and exists', async () => {
     const identifiers = [{ namespace: ['cdc'], name: 'events' }]
     expect((await ask('/v1/namespaces/cdc/tables')).body).toEqual({ identifiers, 'next-page-token': null })
     expect(await ask(EVENTS, { method: 'HEAD' })).toMatchObject({ status: 204, body: undefined })
@@ -141,14 +141,14 @@ describe('the table', () => {
   it.each([
     ['cdc/tables/other', 'cdc.other'],
     ['other/tables/events', 'other.events'],
-    // Engines take this refusal as leave to make the table's own metadata tables.
+    // After this refusal, engines make the table's metadata tables themselves.
     ['cdc%1Fevents/tables/snapshots', 'cdc.events.snapshots'],
   ])('is the only one, and not %s', async (path, name) => {
     const answer = await ask(`/v1/namespaces/${path}`)
     expect(answer).toMatchObject(refusal(404, 'NoSuchTableException', `no table ${name},`))
   })
 
-  it('is loaded as its last commit has it, whatever the hint in the bucket says', async () => {
+  it('is loaded as its last commit has it, even if the hint in the bucket is wrong', async () => {
     await env.LAKE_BUCKET.put('cdc/events/metadata/version-hint.text', '1')
     const { version } = await table.status()
     const { status, body } = await ask(EVENTS)
@@ -160,7 +160,7 @@ describe('the table', () => {
     })
   })
 
-  it('is loaded with all snapshots, or with those that a branch names', async () => {
+  it('is loaded with all snapshots, or only with those that a branch names', async () => {
     const { snapshots, 'current-snapshot-id': current } = await metadata()
     const all = (await ask(`${EVENTS}?snapshots=all`)).body as { metadata: { snapshots: unknown[] } }
     expect(all.metadata.snapshots).toHaveLength(snapshots.length)
@@ -169,7 +169,7 @@ describe('the table', () => {
     expect(await ask(`${EVENTS}?snapshots=none`)).toMatchObject(refusal(400, 'BadRequestException', '"none"'))
   })
 
-  it('is not sent again to who has it, until the next commit', async () => {
+  it('is not sent again to a client that has it, until the next commit', async () => {
     const etag = (await ask(EVENTS)).headers.get('etag') ?? ''
     const again = (path = EVENTS) => ask(path, { headers: { 'if-none-match': etag } })
     expect(await again()).toMatchObject({ status: 304, body: undefined })
@@ -179,7 +179,7 @@ describe('the table', () => {
     expect((await again()).status).toBe(200)
   })
 
-  it('[I8] comes with the key to its files only for who asks for it', async () => {
+  it('[I8] comes with the key to its files only for a client that asks for it', async () => {
     const headers = { 'x-iceberg-access-delegation': 'vended-credentials,remote-signing' }
     const { body } = await ask(`http://lake.example:8787${EVENTS}`, { headers })
     const config = {
@@ -194,14 +194,14 @@ describe('the table', () => {
     expect(JSON.stringify((await ask(EVENTS)).body)).not.toContain(TOKEN)
   })
 
-  it('says in the log only that its metadata file is gone', async () => {
+  it('reports only in the log that its metadata file is gone', async () => {
     const answer = await ask(EVENTS, {}, { LAKE_LOCATION: 's3://lake/elsewhere' })
-    expect(answer).toMatchObject(refusal(500, 'InternalServerError', "the Worker's log says why"))
+    expect(answer).toMatchObject(refusal(500, 'InternalServerError', "see the Worker's log"))
     expect(JSON.stringify(answer.body)).not.toContain('elsewhere')
   })
 })
 
-describe('what is not there', () => {
+describe('a route that does not exist', () => {
   it.each([
     ['POST', '/v1/namespaces'],
     ['DELETE', '/v1/namespaces/cdc'],
@@ -213,12 +213,12 @@ describe('what is not there', () => {
     ['POST', '/v1/tables/rename'],
     ['POST', '/v1/transactions/commit'],
     ['POST', '/v1/lake/namespaces/cdc/tables/events'],
-  ])('says to %s %s that the catalog is read-only', async (method, path) => {
+  ])('is %s %s, because the catalog is read-only', async (method, path) => {
     expect(await ask(path, { method })).toMatchObject(refusal(406, 'UnsupportedOperationException', 'read-only'))
   })
 
   it.each(['/', '/v1', '/v1/namespaces/cdc/views', `${EVENTS}/credentials`, '/v2/config'])(
-    'says of %s that there is no such route',
+    'is %s, and the answer names the list of routes',
     async (path) => {
       expect(await ask(path)).toMatchObject(refusal(404, 'NotFoundException', 'v1/config'))
     },

@@ -16,8 +16,12 @@ import {
   readAvro,
 } from './fixture.ts'
 
-type Pair<T> = { key: number; value: T }
-type ManifestEntry = {
+interface Pair<T> {
+  key: number
+  value: T
+}
+
+interface ManifestEntry {
   status: number
   snapshot_id: number
   sequence_number: number | null
@@ -31,14 +35,21 @@ type ManifestEntry = {
     file_size_in_bytes: number
     value_counts: Pair<number>[]
     null_value_counts: Pair<number>[]
+    nan_value_counts: Pair<number>[]
     lower_bounds: Pair<Buffer>[]
     upper_bounds: Pair<Buffer>[]
     split_offsets: number[]
     sort_order_id: number
   }
 }
-type ListEntry = Omit<ManifestFile, 'partitions'> & {
-  partitions: { contains_null: boolean; lower_bound: Buffer | null; upper_bound: Buffer | null }[]
+
+interface ListEntry extends Omit<ManifestFile, 'partitions'> {
+  partitions: {
+    contains_null: boolean
+    contains_nan: boolean
+    lower_bound: Buffer | null
+    upper_bound: Buffer | null
+  }[]
 }
 
 const TYPES = ['Customer.created', 'cdc.insert', 'cdc.update']
@@ -104,7 +115,7 @@ describe('prepareAppend', () => {
       partition: { type: 'Zoë 🦄', dt: 20_779 },
       record_count: 1,
       file_size_in_bytes: files[0]?.bytes.length,
-      nan_value_counts: null,
+      nan_value_counts: [],
       split_offsets: [4],
       sort_order_id: 0,
     })
@@ -147,6 +158,7 @@ describe('prepareAppend', () => {
     table.append([...mixed(3), event(9, { timestamp: 0n })])
     const summaries = (await readManifestList(table)).records[0]?.partitions ?? []
     expect(summaries.map(({ contains_null }) => contains_null)).toEqual([false, false])
+    expect(summaries.map(({ contains_nan }) => contains_nan)).toEqual([false, false])
     expect(summaries.map(({ lower_bound }) => lower_bound?.toString('hex'))).toEqual([
       Buffer.from('Customer.created').toString('hex'),
       '00000000',
@@ -178,7 +190,7 @@ describe('prepareAppend', () => {
     })
   })
 
-  it('loses no row and doubles none over several commits', async () => {
+  it('loses no row and duplicates none over several commits', async () => {
     const table = new MemoryTable()
     for (const from of [0, 100, 200, 300]) table.append(mixed(100, from))
     const entries = await readEntries(table)
@@ -204,7 +216,7 @@ describe('prepareAppend', () => {
     ])
   })
 
-  it('leaves the table that it is given as it is, and prepares the same commit twice', () => {
+  it('does not change the table that it is given, and prepares the same commit twice', () => {
     const table = emptyTable()
     const before = structuredClone(table)
     const prepare = () => prepareAppend(table, mixed(9), { ...OPTIONS, uuid: countingUuid() })
@@ -223,8 +235,8 @@ describe('prepareAppend', () => {
     expect(() => prepareAppend(forgotten, mixed(3), OPTIONS)).toThrow(/hold 0 records, the current snapshot 3/)
   })
 
-  it('refuses names that are no UUIDs', () => {
+  it('refuses names that are not UUIDs', () => {
     const options = { ...OPTIONS, uuid: () => '01KEPOCH' }
-    expect(() => prepareAppend(emptyTable(), mixed(3), options)).toThrow(/01KEPOCH, which is no UUID/)
+    expect(() => prepareAppend(emptyTable(), mixed(3), options)).toThrow(/01KEPOCH, which is not a UUID/)
   })
 })

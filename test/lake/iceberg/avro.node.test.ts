@@ -107,7 +107,7 @@ describe('writeAvroFile', () => {
     })
   })
 
-  it('writes no block when there are no records', async () => {
+  it('writes no block if there are no records', async () => {
     const bytes = writeAvroFile(recordOf('string'), [], {}, SYNC)
     expect(bytes.slice(-16)).toEqual(SYNC)
     expect((await readAvro(bytes)).records).toEqual([])
@@ -131,7 +131,7 @@ describe('writeAvroFile', () => {
     expect(() => write(inner, {})).toThrow('row.value.count takes int, not undefined')
   })
 
-  it('refuses a sync marker that has not 16 bytes', () => {
+  it('refuses a sync marker that does not have 16 bytes', () => {
     expect(() => writeAvroFile(recordOf('int'), [], {}, new Uint8Array(8))).toThrow(/sync marker has 8 bytes/)
   })
 })

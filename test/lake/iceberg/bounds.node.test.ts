@@ -71,7 +71,7 @@ describe('boundsOf', () => {
     )
   })
 
-  it('leaves the upper bound out only where no 16 code points would do', () => {
+  it('leaves the upper bound out only if no 16 code points would do', () => {
     fc.assert(
       fc.property(texts, (text) => {
         expect(upperOf(text) === undefined).toBe(text.startsWith('\u{10ffff}'.repeat(16)) && text.length > 32)
@@ -104,7 +104,7 @@ describe('boundsOf', () => {
     expect(upperOf('ab' + '\u{10ffff}'.repeat(15))).toBe('ac')
   })
 
-  it('has no upper bound when no code point has a successor', () => {
+  it('has no upper bound if no code point has a successor', () => {
     expect(boundsOf(['\u{10ffff}'.repeat(17)])).toEqual({ lower: '\u{10ffff}'.repeat(16) })
     expect(boundsOf(['\u{10ffff}'.repeat(16)])).toEqual({
       lower: '\u{10ffff}'.repeat(16),
@@ -112,7 +112,7 @@ describe('boundsOf', () => {
     })
   })
 
-  it('has no bounds where all values are null', () => {
+  it('has no bounds if all values are null', () => {
     expect(boundsOf([])).toBeUndefined()
     expect(boundsOf([null, null])).toBeUndefined()
   })

@@ -1,9 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { writeDataFiles } from '../../../src/lake/iceberg/data-file.ts'
-import { createPartitionSpec } from '../../../src/lake/iceberg/partition.ts'
-import type { PartitionField } from '../../../src/lake/iceberg/partition.ts'
-import { createSchema } from '../../../src/lake/iceberg/schema.ts'
-import type { Column, Row } from '../../../src/lake/iceberg/schema.ts'
+import { createPartitionSpec, type PartitionField } from '../../../src/lake/iceberg/partition.ts'
+import { type Column, createSchema, type Row } from '../../../src/lake/iceberg/schema.ts'
 import { COLUMNS, countingUuid, event, HOUR_MICROS, NOW_MICROS, PARTITION, queryParquet } from './fixture.ts'
 
 const NULLABLE: Column[] = COLUMNS.map((column) => ({ ...column, required: false }))
@@ -50,7 +48,7 @@ describe('writeDataFiles', () => {
     expect(rows.map((row) => [row['type'], Number(row['day'])])).toEqual(files.map(({ partition }) => partition))
   })
 
-  it('puts null values into a partition of their own', () => {
+  it('gives null values a partition of their own', () => {
     const files = write([event(1, { type: null }), event(2, { type: 'null' }), event(3, { timestamp: null })], NULLABLE)
     expect(files.map(({ partition }) => partition)).toEqual([
       [null, 20_779],
@@ -66,7 +64,7 @@ describe('writeDataFiles', () => {
     )
   })
 
-  it('shortens long types in the path, between characters, and keeps them whole in the partition', () => {
+  it('shortens long types in the path, between characters, and keeps them complete in the partition', () => {
     const type = '日'.repeat(1000)
     const [file] = write([event(1, { type })])
     expect(file?.partition).toEqual([type, 20_779])
@@ -76,21 +74,21 @@ describe('writeDataFiles', () => {
     )
   })
 
-  it('keeps apart long types that share a folder', () => {
+  it('keeps long types that share a folder separate', () => {
     const types = ['x'.repeat(300), 'x'.repeat(301)]
     const files = write(types.map((type, lsn) => event(lsn, { type })))
     expect(files.map(({ partition }) => partition[0])).toEqual(types)
     expect(new Set(files.map(({ key }) => key)).size).toBe(2)
   })
 
-  it('keeps keys within the limit of R2, whatever the type', () => {
+  it('keeps keys within the limit of R2 for any type', () => {
     for (const character of ['x', 'ü', '日', '🦄', '\ud800', '%', '/']) {
       const [file] = write([event(1, { type: character.repeat(1000) })])
       expect(Buffer.byteLength(file?.key ?? '')).toBeLessThan(300)
     }
   })
 
-  it('treats lone surrogates as the U+FFFD that is stored', () => {
+  it('treats a lone surrogate as the U+FFFD that is stored', () => {
     const files = write([event(1, { type: 'a\ud800' }), event(2, { type: 'a\ufffd' })])
     expect(files.map(({ partition }) => partition[0])).toEqual(['a\ufffd'])
   })

@@ -8,13 +8,13 @@ const REGION: Column = { id: 20, name: 'region', type: 'string', required: false
 const NOTES: Column = { id: 21, name: 'notes', type: 'string', required: false, bounds: false }
 
 describe('evolveSchema', () => {
-  it('leaves a table as it is that has all the columns', () => {
+  it('returns a table that has all the columns unchanged', () => {
     expect(evolveSchema(metadata, COLUMNS)).toBe(metadata)
     // An older version of the lake knows fewer than the table has.
     expect(evolveSchema(metadata, COLUMNS.slice(0, 10))).toBe(metadata)
   })
 
-  it('adds a schema, and keeps the one that the files before were written with', () => {
+  it('adds a schema, and keeps the one of the older files', () => {
     const evolved = evolveSchema(metadata, [...COLUMNS, REGION, NOTES])
     expect(evolved).toMatchObject({ 'current-schema-id': 1, 'last-column-id': 21 })
     expect(evolved.schemas).toMatchObject([metadata.schemas[0], { 'schema-id': 1 }])
@@ -23,7 +23,7 @@ describe('evolveSchema', () => {
     expect(metadata.schemas).toHaveLength(1)
   })
 
-  it('reads a column that was added later as null in the files before', async () => {
+  it('reads a column that was added later as null in older files', async () => {
     const table = new MemoryTable()
     const before = table.append([event(1), event(2)])
     table.table = { ...table.table, metadata: evolveSchema(table.table.metadata, [...COLUMNS, REGION]) }

@@ -1,13 +1,12 @@
-/** A table of events like the one that the lake writes, and readers of its files that we did not write. */
+// A table of events like the one that the lake writes, and readers of its files that we did not write.
+
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { DuckDBInstance } from '@duckdb/node-api'
-import type { DuckDBValue } from '@duckdb/node-api'
+import { DuckDBInstance, type DuckDBValue } from '@duckdb/node-api'
 import avsc from 'avsc'
 import { onTestFinished } from 'vitest'
-import { prepareAppend } from '../../../src/lake/iceberg/commit.ts'
-import type { NewFile, Table } from '../../../src/lake/iceberg/commit.ts'
+import { type NewFile, prepareAppend, type Table } from '../../../src/lake/iceberg/commit.ts'
 import { createTableMetadata } from '../../../src/lake/iceberg/metadata.ts'
 import type { PartitionField } from '../../../src/lake/iceberg/partition.ts'
 import type { Column, ColumnType, Row } from '../../../src/lake/iceberg/schema.ts'
@@ -90,7 +89,7 @@ export class MemoryTable {
   readonly #uuid = countingUuid()
   #version = 0
 
-  append(rows: readonly Row[], options: { nowMs?: number; summary?: Record<string, string> } = {}): NewFile[] {
+  append(rows: readonly Row[], options: { nowMs?: number; summary?: Record<string, string> } = {}): readonly NewFile[] {
     const { nowMs = NOW_MS, summary = {} } = options
     const snapshotId = 1000 + this.table.metadata.snapshots.length
     const prepared = prepareAppend(this.table, rows, { summary, nowMs, uuid: this.#uuid, snapshotId })
@@ -103,7 +102,7 @@ export class MemoryTable {
     return prepared.files
   }
 
-  /** The object at a full location, as the metadata spells it. */
+  /** The object at a full location, as the metadata has it. */
   read(location: string): Uint8Array {
     const bytes = this.objects.get(location.slice(LOCATION.length + 1))
     if (bytes === undefined) throw new Error(`nothing at ${location}`)
@@ -111,7 +110,7 @@ export class MemoryTable {
   }
 }
 
-/** avsc cannot hold a long above 2^53 unless it is told how: this is how. */
+/** Lets avsc hold longs above 2^53, as bigints. */
 export const bigLong = avsc.types.LongType.__with({
   fromBuffer: (bytes: Buffer) => bytes.readBigInt64LE(),
   toBuffer: (value: bigint) => {
@@ -125,9 +124,12 @@ export const bigLong = avsc.types.LongType.__with({
   compare: (left: bigint, right: bigint) => Number(left - right),
 })
 
-export type AvroFile<T> = { metadata: Record<string, string>; records: T[] }
+export interface AvroFile<T> {
+  metadata: Record<string, string>
+  records: T[]
+}
 
-/** Decodes an Avro file with avsc; `longs` makes bigints of all longs. */
+/** Decodes an Avro file with avsc. @param longs `bigint` reads all longs as bigints. */
 export async function readAvro<T>(bytes: Uint8Array, longs?: 'bigint'): Promise<AvroFile<T>> {
   const registry = longs === 'bigint' ? { long: bigLong } : {}
   const decoder = new avsc.streams.BlockDecoder({
@@ -144,7 +146,7 @@ export async function readAvro<T>(bytes: Uint8Array, longs?: 'bigint'): Promise<
   return file
 }
 
-/** Runs SQL in DuckDB over Parquet files: `$files` in the query stands for the list of their paths. */
+/** Runs SQL in DuckDB over Parquet files: `$files` in the query is replaced by the list of their paths. */
 export async function queryParquet(files: readonly Uint8Array[], sql: string): Promise<Record<string, DuckDBValue>[]> {
   const folder = await mkdtemp(join(tmpdir(), 'iceberg-'))
   onTestFinished(() => rm(folder, { recursive: true }))

@@ -1,10 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import { columnsOf, createTableMetadata, withSnapshot } from '../../../src/lake/iceberg/metadata.ts'
-import type { TableMetadata } from '../../../src/lake/iceberg/metadata.ts'
-import { createSchema } from '../../../src/lake/iceberg/schema.ts'
-import type { Column } from '../../../src/lake/iceberg/schema.ts'
-import { snapshotIdFrom } from '../../../src/lake/iceberg/snapshot.ts'
-import type { Snapshot } from '../../../src/lake/iceberg/snapshot.ts'
+import { columnsOf, createTableMetadata, type TableMetadata, withSnapshot } from '../../../src/lake/iceberg/metadata.ts'
+import { type Column, createSchema } from '../../../src/lake/iceberg/schema.ts'
+import { type Snapshot, snapshotIdFrom } from '../../../src/lake/iceberg/snapshot.ts'
 import { COLUMNS, emptyTable, LOCATION, NOW_MS, PARTITION } from './fixture.ts'
 
 const { metadata } = emptyTable()
@@ -28,7 +25,7 @@ function afterSnapshots(count: number, from: TableMetadata = metadata): TableMet
 }
 
 describe('createTableMetadata', () => {
-  it('spells an empty table as the spec does', () => {
+  it('describes an empty table as the spec does', () => {
     expect(metadata).toMatchObject({
       'format-version': 2,
       location: 's3://lake/cdc/events',
@@ -42,6 +39,8 @@ describe('createTableMetadata', () => {
       'sort-orders': [{ 'order-id': 0, fields: [] }],
       refs: {},
       snapshots: [],
+      statistics: [],
+      'partition-statistics': [],
     })
     expect(metadata.schemas[0]?.fields[2]).toEqual({ id: 3, name: 'timestamp', required: true, type: 'timestamptz' })
     expect(metadata).not.toHaveProperty('current-snapshot-id')
@@ -61,7 +60,9 @@ describe('createTableMetadata', () => {
 
   it('refuses a location with a slash at its end', () => {
     const options = { columns: COLUMNS, partition: PARTITION, uuid: 'u', nowMs: 0 }
-    expect(() => createTableMetadata({ ...options, location: 's3://lake/' })).toThrow(/without a slash/)
+    expect(() => createTableMetadata({ ...options, location: 's3://lake/' })).toThrow(
+      /must not be empty or end with a slash/,
+    )
   })
 })
 
@@ -113,6 +114,14 @@ describe('withSnapshot', () => {
     expect(next['snapshot-log'][1]?.['timestamp-ms']).toBe(NOW_MS + 1)
   })
 
+  it('adds the fields for statistics to a table of an earlier version, and keeps what another writer has put there', () => {
+    const { statistics: _none, 'partition-statistics': _too, ...earlier } = metadata
+    const next = withSnapshot(earlier as TableMetadata, snapshot(1))
+    expect(next).toMatchObject({ statistics: [], 'partition-statistics': [] })
+    const statistics = [{ 'snapshot-id': 1, 'statistics-path': 's3://lake/x.stats' }]
+    expect(withSnapshot({ ...metadata, statistics }, snapshot(1)).statistics).toEqual(statistics)
+  })
+
   it('keeps other branches and tags', () => {
     const tagged = { ...metadata, refs: { audit: { 'snapshot-id': 7, type: 'tag' as const } } }
     expect(withSnapshot(tagged, snapshot(1)).refs).toMatchObject({ audit: { 'snapshot-id': 7, type: 'tag' } })
@@ -124,7 +133,7 @@ describe('withSnapshot', () => {
     expect(metadata).toEqual(before)
   })
 
-  it('refuses a snapshot id that is taken or no positive safe integer, and a number out of sequence', () => {
+  it('refuses a snapshot id that is taken or not a positive safe integer, and a number out of sequence', () => {
     const next = afterSnapshots(1)
     expect(() => withSnapshot(next, snapshot(2, { 'snapshot-id': 1 }))).toThrow(/snapshot id 1 is taken/)
     expect(() => withSnapshot(next, snapshot(2, { 'snapshot-id': 2 ** 53 }))).toThrow(/not a positive integer/)

@@ -1,5 +1,6 @@
 import { DuckDBTimestampTZValue } from '@duckdb/node-api'
 import * as fc from 'fast-check'
+import { parquetMetadata } from 'hyparquet'
 import { describe, expect, it } from 'vitest'
 import { rangeOf } from '../../../src/lake/iceberg/bounds.ts'
 import { writeParquet } from '../../../src/lake/iceberg/parquet.ts'
@@ -52,7 +53,7 @@ describe('writeParquet', () => {
     )
   })
 
-  it('compresses with zstd and says how large each column is', async () => {
+  it('compresses with zstd, and reports how large each column is', async () => {
     const file = writeParquet(COLUMNS, events(1000))
     const sql = `SELECT compression, total_compressed_size AS size FROM parquet_metadata($files) ORDER BY column_id`
     const chunks = await queryParquet([file.bytes], sql)
@@ -69,19 +70,21 @@ describe('writeParquet', () => {
     expect(metrics('id')).toMatchObject({ bounds: { lower: '01K0000000000000', upper: '01K0000000000001' } })
   })
 
-  it('keeps no bounds of null columns and of columns that ask for none', () => {
+  it('keeps no bounds of columns that are all null or ask for none', () => {
     const { columns } = writeParquet(COLUMNS, [event(1)])
     const bounded = columns.flatMap(({ bounds }, i) => (bounds === undefined ? [] : [COLUMNS[i]?.name]))
     expect(bounded.join(' ')).toBe('id type timestamp ns source table_url op key txid epoch lsn visibility')
   })
 
-  it('writes row groups of 100,000 rows and says where each begins', async () => {
+  it('writes row groups of 100,000 rows, and where each begins', async () => {
     const rows = Array.from({ length: 100_001 }, (_, i): Row => ({ name: `n${i % 7}`, at: BigInt(i) }))
     const { bytes, splitOffsets } = writeParquet(SMALL, rows)
     const sql = `SELECT DISTINCT row_group_id, row_group_num_rows AS rows FROM parquet_metadata($files) ORDER BY 1`
     expect((await queryParquet([bytes], sql)).map((group) => group['rows'])).toEqual([100_000n, 1n])
     expect(splitOffsets).toHaveLength(2)
     expect(splitOffsets[0]).toBe(4)
+    const { row_groups: groups } = parquetMetadata(bytes.slice().buffer)
+    expect(groups.map(({ file_offset }) => Number(file_offset))).toEqual(splitOffsets)
   })
 
   it('orders strings as DuckDB does', async () => {

@@ -27,7 +27,7 @@ describe('ranges', () => {
     )
   })
 
-  it('[I5] without others, and in common with them, hold exactly what they should', () => {
+  it('[I5] without others, and in common with them, hold exactly the right LSNs', () => {
     fc.assert(
       fc.property(ranges, ranges, (all, others) => {
         expect(members(without(all, others))).toEqual(members(all).difference(members(others)))

@@ -42,7 +42,7 @@ const fields = fc.record(
 )
 
 describe('the rows of the lake', () => {
-  it('are those that SQLite makes by the same file', async () => {
+  it('are those that SQLite makes with the same file', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fields, { minLength: 1, maxLength: 20 }), async (many) => {
         const events = many.map((one, n) => toEvent({ ...record('stream', n + 1), ...one }, TAKEN_AT))

@@ -8,7 +8,7 @@ function saying(sequence: number, watermarks: object, more: Record<string, strin
 }
 
 describe('currentWatermarks', () => {
-  it('takes the file, and of the snapshots since the last word on each log', async () => {
+  it('takes the file, and the newest of the snapshots since for each log', async () => {
     const snapshots = [
       saying(1, { a: { e: 1 } }),
       saying(2, { a: { e: 2 } }, file),
@@ -24,14 +24,14 @@ describe('currentWatermarks', () => {
     expect(read).toEqual(['s3://lake/cdc/events/metadata/w.json'])
   })
 
-  it('reads the snapshots alone where there is no file yet', async () => {
+  it('reads only the snapshots if there is no file yet', async () => {
     const none = () => Promise.reject(new Error('there is none'))
     expect(await currentWatermarks([saying(1, { a: { e: 1 } }), saying(2, {})], none)).toEqual({ a: { e: 1 } })
     expect(await currentWatermarks([], none)).toEqual({})
     expect(await currentWatermarks([{ sequence: 0, summary: {} }], none)).toEqual({})
   })
 
-  it('refuses what is no map of watermarks', async () => {
+  it('refuses anything but a map of watermarks', async () => {
     await expect(currentWatermarks([saying(1, { a: 1 })], async () => ({}))).rejects.toThrow('record')
     await expect(currentWatermarks([saying(2, {}, file)], async () => [])).rejects.toThrow('record')
   })

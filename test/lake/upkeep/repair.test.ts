@@ -1,5 +1,5 @@
-// What becomes of rows that went away from the table after they had landed: by no commit of the lake's, as where a file of
-// the bucket is deleted, or put back from an older backup.
+// Rows that went away from the table after they had landed, by no commit of the lake's: because a file of the bucket was deleted,
+// or restored from an older backup.
 
 import { env } from 'cloudflare:workers'
 import { runInDurableObject } from 'cloudflare:test'
@@ -7,10 +7,10 @@ import type { CommittedRecord } from 'durable-outbox'
 import { LakeTable } from 'durable-outbox/lake'
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
-import { parseSuspects, SUSPECTED_LSNS_MAX } from '../../../src/lake/upkeep/repair.ts'
+import { parseMissing, REPAIR_LSNS_MAX } from '../../../src/lake/upkeep/repair.ts'
 import { batch, commit as runAlarm, EPOCH, liveKeys, record, rowsOf, summary, table, watermarks } from '../table.ts'
 
-/** The log of a test: the lake, and what is in it, is that of all of them. */
+/** Each test has a log of its own, since all share one lake. */
 let orders = ''
 let log = { ns: 'acme', source: '', epoch: EPOCH }
 let tests = 0
@@ -29,7 +29,7 @@ async function lsns(): Promise<number[]> {
   return (await rowsOf(log.source)).map(({ lsn }) => Number(lsn))
 }
 
-/** Commits what was sent: the alarm of the test, or one that was due for garbage and goes on already. */
+/** Commits what was sent: by the alarm of the test, or by one that was due for garbage and is already running. */
 async function commit(): Promise<void> {
   await runAlarm()
   await vi.waitFor(async () => expect((await table.status()).bufferedEvents).toBe(0))
@@ -51,7 +51,7 @@ async function landTwoFiles(): Promise<{ first: string; second: string }> {
   return { first, second: await land() }
 }
 
-/** Puts a file with other rows in the place of one. */
+/** Replaces a file by one with other rows. */
 async function overwrite(key: string, kept: readonly number[]): Promise<void> {
   const text = (name: string, values: (string | null)[]) => ({ name, data: values, type: 'STRING' as const })
   const file = parquetWriteBuffer({
@@ -83,7 +83,7 @@ function remove(key: string): Promise<void> {
 }
 
 describe('a repair', () => {
-  it('[I5] forgets nothing that the table holds, whatever is suspected', async () => {
+  it('[I5] forgets nothing that the table holds, even if it is reported as missing', async () => {
     await landTwoFiles()
     const outcome = await table.repair([{ ...log, ranges: [{ first: 1, last: 6 }] }])
     expect(outcome).toEqual({ goneFiles: 0, forgotten: [] })
@@ -92,7 +92,16 @@ describe('a repair', () => {
     expect(await lsns()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('[I5] lets the rows of a file that was overwritten land again, and those alone', async () => {
+  it('[I5] forgets nothing that the table holds if a log is reported twice, or under a wrong name', async () => {
+    await landTwoFiles()
+    const ranges = [{ first: 1, last: 3 }]
+    const { ns, epoch, source } = log
+    const misnamed = { ns, epoch, source: source.replace('/', '-'), ranges }
+    const outcome = await table.repair([{ ...log, ranges }, { ...log, ranges: [{ first: 9, last: 9 }] }, misnamed])
+    expect(outcome).toEqual({ goneFiles: 0, forgotten: [] })
+  })
+
+  it('[I5] lets only the rows of a file that was overwritten land again', async () => {
     const { second } = await landTwoFiles()
     await overwrite(second, [4, 6])
     expect(await lsns()).toEqual([1, 2, 3, 4, 6])
@@ -106,7 +115,7 @@ describe('a repair', () => {
     expect((await watermarks())[log.source]).toEqual({ [EPOCH]: 6 })
   })
 
-  it('[I10] says no more than the table holds, once something of the log has landed', async () => {
+  it('[I10] lets the watermark fall back to what the table holds, once something of the log has landed', async () => {
     const { second } = await landTwoFiles()
     await overwrite(second, [4, 6])
     await table.repair([{ ...log, ranges: [{ first: 5, last: 5 }] }])
@@ -115,7 +124,7 @@ describe('a repair', () => {
     expect((await watermarks())[log.source]).toEqual({ [EPOCH]: 4 })
   })
 
-  it('takes a file out of the table that is gone, whose rows land again', async () => {
+  it('removes a file from the table that is gone, and its rows land again', async () => {
     const { first, second } = await landTwoFiles()
     await remove(first)
     const outcome = await table.repair([{ ...log, ranges: [{ first: 1, last: 6 }] }])
@@ -128,7 +137,7 @@ describe('a repair', () => {
     expect(await lsns()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('lets a log begin anew of which every file is gone', async () => {
+  it('lets a log begin again whose files are all gone', async () => {
     const { first, second } = await landTwoFiles()
     await Promise.all([remove(first), remove(second)])
     expect(await table.repair([])).toEqual({ goneFiles: 2, forgotten: [] })
@@ -139,7 +148,7 @@ describe('a repair', () => {
     expect(await lsns()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('does not take a fork for the event whose LSN it has', async () => {
+  it('does not confuse a fork with the event whose LSN it has', async () => {
     await table.send(JSON.stringify(events(1, 2)))
     const file = await land()
     await table.send(JSON.stringify([record(orders, 2, { id: '01ARZ3NDEKTSV4RRFFQ6ZZZZZZ', type: orders })]))
@@ -149,7 +158,7 @@ describe('a repair', () => {
     expect(forgotten).toEqual([{ ...log, ranges: [{ first: 2, last: 2 }] }])
   })
 
-  it('waits for a commit that goes on', async () => {
+  it('waits for a running commit', async () => {
     await table.send(JSON.stringify(events(1, 3)))
     await runInDurableObject(table, async (lake) => {
       if (!(lake instanceof LakeTable)) throw new Error('the table of the test is a lake')
@@ -164,10 +173,10 @@ describe('a repair', () => {
   })
 
   it.each([
-    ['no array', 'everything'],
+    ['anything but an array', 'everything'],
     ['an LSN below 1', [{ ...log, ranges: [{ first: 0, last: 1 }] }]],
-    ['more LSNs than it can hold', [{ ...log, ranges: [{ first: 1, last: SUSPECTED_LSNS_MAX + 1 }] }]],
+    ['more LSNs than it can hold', [{ ...log, ranges: [{ first: 1, last: REPAIR_LSNS_MAX + 1 }] }]],
   ])('refuses %s', (_, suspects) => {
-    expect(() => parseSuspects(suspects)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
+    expect(() => parseMissing(suspects)).toThrow(expect.objectContaining({ code: 'invalid-argument' }))
   })
 })

@@ -33,8 +33,8 @@ async function keysUnder(prefix: string): Promise<string[]> {
 }
 
 describe('upkeep', () => {
-  it('puts small files of a partition together, and changes no row', async () => {
-    // 4 files make a partition worth it here, and the alarm of each commit does one step.
+  it('compacts small files of a partition, and changes no row', async () => {
+    // Here a partition is compacted from 4 files on, and the alarm of each commit does one step.
     await trickle('small', 1, 3)
     const before = await rowsOf('acme/small')
     await trickle('small', 4, 4)
@@ -58,7 +58,7 @@ describe('upkeep', () => {
     expect((await watermarks())['acme/small']).toEqual({ [EPOCH]: 4 })
   })
 
-  it('leaves other partitions in the same manifests alone', async () => {
+  it('does not touch other partitions in the same manifests', async () => {
     for (let lsn = 1; lsn <= 8; lsn += 2) {
       await env.LAKE.send([record('two', lsn), record('two', lsn + 1, { type: `rare-${lsn}` })])
       await commit()
@@ -67,7 +67,7 @@ describe('upkeep', () => {
     expect((await keysUnder('data/type=rare-')).length).toBe(4)
   })
 
-  it('keeps the number of manifests low, however many commits there are', async () => {
+  it('keeps the number of manifests low over many commits', async () => {
     for (let n = 1; n <= 30; n++) {
       await env.LAKE.send([record('wide', n, { type: `wide-${n}` })])
       await commit()
@@ -98,14 +98,14 @@ describe('upkeep', () => {
     expect(await lsnsOf('old')).toEqual(upTo(13))
   })
 
-  it('lets a reader go on with the snapshot that it began with', async () => {
+  it('lets a reader continue with the snapshot that it began with', async () => {
     await trickle('reader', 1, 3)
     const files = await liveKeys()
     await trickle('reader', 4, 4)
     for (const key of files) expect(await env.LAKE_BUCKET.head(`cdc/events/${key}`)).not.toBeNull()
   })
 
-  it('finds files that belong to nothing, and deletes none that is young or the table’s', async () => {
+  it('deletes files that nothing refers to, except young ones', async () => {
     const orphans = ['data/type=x/lost.parquet', 'metadata/lost-m0.avro']
     for (const key of orphans) await env.LAKE_BUCKET.put(`cdc/events/${key}`, 'lost')
     await env.LAKE_BUCKET.put('elsewhere/lost.parquet', 'not ours')
@@ -130,34 +130,31 @@ describe('upkeep', () => {
     for (const location of named) expect(await env.LAKE_BUCKET.head(location.replace('s3://lake/', ''))).not.toBeNull()
   })
 
-  it.each(['before', 'after'] as const)(
-    '[I5] leaves one and the same table when it dies %s any of its steps',
-    async (when) => {
-      const source = `upkeep-dies-${when}`
-      let lsn = 0
-      let deaths = 0
-      for (let step = 1, isDone = false; !isDone && step < 60; step++) {
-        // Three files of a type of its own, then the commit of a fourth, whose alarm also puts them together.
-        const type = `${source}-${step}`
-        for (let file = 1; file <= 4; file++) {
-          lsn += 1
-          await env.LAKE.send([record(source, lsn, { type })])
-          if (file < 4) await commitUntilQuiet()
-        }
-        dieAtStep(step, when)
-        await commit()
-        await evictDurableObject(table)
-        isDone = !revive()
-        deaths += isDone ? 0 : 1
+  it.each(['before', 'after'] as const)('[I5] leaves the same table if it dies %s any of its steps', async (when) => {
+    const source = `upkeep-dies-${when}`
+    let lsn = 0
+    let deaths = 0
+    for (let step = 1, isDone = false; !isDone && step < 60; step++) {
+      // Three files of a type of its own, then the commit of a fourth, whose alarm also compacts them.
+      const type = `${source}-${step}`
+      for (let file = 1; file <= 4; file++) {
         lsn += 1
-        await env.LAKE.send(batch(source, lsn, lsn))
-        await commitUntilQuiet()
-        expect(await lsnsOf(source)).toEqual(upTo(lsn))
-        expect((await watermarks())[`acme/${source}`]).toEqual({ [EPOCH]: lsn })
-        expect(await totalRecords()).toBe((await table.status()).landedEvents)
-        expect((await liveKeys()).filter((key) => key.includes(`type=${type}/`))).toHaveLength(1)
+        await env.LAKE.send([record(source, lsn, { type })])
+        if (file < 4) await commitUntilQuiet()
       }
-      expect(deaths).toBeGreaterThanOrEqual(12)
-    },
-  )
+      dieAtStep(step, when)
+      await commit()
+      await evictDurableObject(table)
+      isDone = !revive()
+      deaths += isDone ? 0 : 1
+      lsn += 1
+      await env.LAKE.send(batch(source, lsn, lsn))
+      await commitUntilQuiet()
+      expect(await lsnsOf(source)).toEqual(upTo(lsn))
+      expect((await watermarks())[`acme/${source}`]).toEqual({ [EPOCH]: lsn })
+      expect(await totalRecords()).toBe((await table.status()).landedEvents)
+      expect((await liveKeys()).filter((key) => key.includes(`type=${type}/`))).toHaveLength(1)
+    }
+    expect(deaths).toBeGreaterThanOrEqual(12)
+  })
 })

@@ -1,9 +1,10 @@
 import { DocumentStore } from 'durable-outbox'
-import { BATCH_CHARACTERS_MAX, DOCUMENTS_PER_BATCH_MAX } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject, logOf, rowsWrittenBy, statementsOf } from './in-stores.ts'
+import { inFreshObject, logOf, rowsWrittenBy, statementsOf } from '../in-stores.ts'
+
+const { batchCharacters, batchDocuments } = DocumentStore.limits
 
 interface Film {
   title: string
@@ -27,10 +28,10 @@ describe('a batch', () => {
   it('[I1] is one transaction, with an event for each document that it changes', async () => {
     await inFreshObject((object) => {
       const store = filmsOf(object)
-      const created = store.createMany(films(100))
-      expect(store.updateMany({ year: { $gte: 1995 } }, { year: 1995, 'director.name': 'D' })).toBe(50)
-      expect(store.updateMany({}, { year: 1995 })).toBe(50)
-      expect(store.deleteMany({ 'director.name': 'D' })).toBe(50)
+      const created = store.createBatch(films(100))
+      expect(store.updateBatch({ year: { $gte: 1995 } }, { year: 1995, 'director.name': 'D' })).toBe(50)
+      expect(store.updateBatch({}, { year: 1995 })).toBe(50)
+      expect(store.deleteBatch({ 'director.name': 'D' })).toBe(50)
 
       const log = logOf(object)
       expect(created).toHaveLength(100)
@@ -55,9 +56,9 @@ describe('a batch', () => {
     await inFreshObject((object) => {
       const store = filmsOf(object)
       const steps: [string[], () => unknown][] = [
-        [['INSERT'], () => store.createMany(films(200))],
-        [['SELECT', 'UPDATE'], () => store.updateMany({}, { year: 1 })],
-        [['SELECT', 'DELETE'], () => store.deleteMany({})],
+        [['INSERT'], () => store.createBatch(films(200))],
+        [['SELECT', 'UPDATE'], () => store.updateBatch({}, { year: 1 })],
+        [['SELECT', 'DELETE'], () => store.deleteBatch({})],
       ]
       for (const [verbs, step] of steps) {
         let rowsWritten = 0
@@ -74,8 +75,8 @@ describe('a batch', () => {
     const txids = await inFreshObject((object) => {
       const store = filmsOf(object)
       object.ctx.transactionSync((tx) => {
-        store.createMany(films(3))
-        store.deleteMany({ title: 'Film 1' })
+        store.createBatch(films(3))
+        store.deleteBatch({ title: 'Film 1' })
         tx.emit({ type: 'Films.loaded' })
       })
       return logOf(object).map(({ txid }) => txid)
@@ -84,19 +85,19 @@ describe('a batch', () => {
     expect(new Set(txids).size).toBe(1)
   })
 
-  it('gives all its documents one time', async () => {
-    const created = await inFreshObject((object) => filmsOf(object).createMany(films(100)))
+  it('gives all its documents the same time', async () => {
+    const created = await inFreshObject((object) => filmsOf(object).createBatch(films(100)))
     expect(new Set(created.flatMap(({ $createdAt, $updatedAt }) => [$createdAt, $updatedAt])).size).toBe(1)
   })
 
   it.each<[string, (store: DocumentStore<Film>) => unknown, string]>([
-    ['an id that is taken', (store) => store.createMany([...films(2, 1), ...films(1)]), 'film-000000'],
-    ['one id twice', (store) => store.createMany([...films(2, 1), ...films(1, 2)]), 'film-000002'],
-    ['an id of an earlier statement', (store) => store.createMany([...large(3), ...films(1, 1)]), 'film-000001'],
+    ['an id that is taken', (store) => store.createBatch([...films(2, 1), ...films(1)]), 'film-000000'],
+    ['one id twice', (store) => store.createBatch([...films(2, 1), ...films(1, 2)]), 'film-000002'],
+    ['an id of an earlier statement', (store) => store.createBatch([...large(3), ...films(1, 1)]), 'film-000001'],
   ])('creates all or none: %s', async (_, create, taken) => {
     await inFreshObject(async (object) => {
       const store = filmsOf(object)
-      store.createMany(films(1))
+      store.createBatch(films(1))
       const failure = await failureOf(() => create(store))
       expect(failure).toMatchObject({ code: 'already-exists', message: expect.stringContaining(taken) })
       expect(store.count()).toBe(1)
@@ -107,11 +108,11 @@ describe('a batch', () => {
   it('updates all or none', async () => {
     await inFreshObject(async (object) => {
       const store = new DocumentStore<Record<string, unknown>>(object.ctx, 'Film')
-      store.createMany([
+      store.createBatch([
         { $id: 'a', director: { name: 'A' } },
         { $id: 'b', director: 'B' },
       ])
-      const failure = await failureOf(() => store.updateMany({}, { 'director.name': 'C' }))
+      const failure = await failureOf(() => store.updateBatch({}, { 'director.name': 'C' }))
       expect(failure).toMatchObject({
         code: 'invalid-argument',
         message: expect.stringContaining('director is a string'),
@@ -128,10 +129,10 @@ describe('a batch', () => {
         statementsOf(object, step).filter(({ query }) => !query.startsWith('SELECT')).length
       // Five of these fill a parameter.
       const input = films(12).map((film) => ({ ...film, title: 'x'.repeat(110_000) }))
-      expect(writes(() => store.createMany(input))).toBe(3)
-      expect(writes(() => store.updateMany({}, { year: 1 }))).toBe(3)
+      expect(writes(() => store.createBatch(input))).toBe(3)
+      expect(writes(() => store.updateBatch({}, { year: 1 }))).toBe(3)
       for (const { year, title } of store.list()) expect([year, title.length]).toEqual([1, 110_000])
-      expect(writes(() => store.deleteMany({}))).toBe(1)
+      expect(writes(() => store.deleteBatch({}))).toBe(1)
       expect(store.count()).toBe(0)
       expect(logOf(object)).toHaveLength(36)
     })
@@ -140,38 +141,38 @@ describe('a batch', () => {
   it('[I7] has a limit of documents', async () => {
     await inFreshObject(async (object) => {
       const store = filmsOf(object)
-      const failure = await failureOf(() => store.createMany(films(DOCUMENTS_PER_BATCH_MAX + 1)))
+      const failure = await failureOf(() => store.createBatch(films(batchDocuments + 1)))
       expect(failure).toMatchObject({
         code: 'invalid-argument',
-        message: expect.stringContaining(`${DOCUMENTS_PER_BATCH_MAX}`),
+        message: expect.stringContaining(`${batchDocuments}`),
       })
       expect(store.count()).toBe(0)
-      store.createMany(films(DOCUMENTS_PER_BATCH_MAX))
-      store.createMany(films(1, DOCUMENTS_PER_BATCH_MAX))
-      for (const attempt of [() => store.updateMany({}, { year: 1 }), () => store.deleteMany({})])
+      store.createBatch(films(batchDocuments))
+      store.createBatch(films(1, batchDocuments))
+      for (const attempt of [() => store.updateBatch({}, { year: 1 }), () => store.deleteBatch({})])
         expect((await failureOf(attempt)).code).toBe('invalid-argument')
-      expect(store.count({ $version: 1 })).toBe(DOCUMENTS_PER_BATCH_MAX + 1)
-      expect(store.updateMany({ $id: { $gt: 'film-000000' } }, { year: 1 })).toBe(DOCUMENTS_PER_BATCH_MAX)
+      expect(store.count({ $version: 1 })).toBe(batchDocuments + 1)
+      expect(store.updateBatch({ $id: { $gt: 'film-000000' } }, { year: 1 })).toBe(batchDocuments)
       const page = store.list({ limit: 1_000 }).map(({ $id }) => $id)
-      expect(store.deleteMany({ $id: { $in: page } })).toBe(1_000)
+      expect(store.deleteBatch({ $id: { $in: page } })).toBe(1_000)
     })
   })
 
   it('[I7] has a limit of characters, before and after', async () => {
-    const tooMany = Math.ceil(BATCH_CHARACTERS_MAX / 400_000)
+    const tooMany = Math.ceil(batchCharacters / 400_000)
     await inFreshObject(async (object) => {
       const store = filmsOf(object)
-      expect((await failureOf(() => store.createMany(large(tooMany)))).message).toContain(`${BATCH_CHARACTERS_MAX}`)
-      store.createMany(large(tooMany - 10))
-      store.createMany(large(10, tooMany))
+      expect((await failureOf(() => store.createBatch(large(tooMany)))).message).toContain(`${batchCharacters}`)
+      store.createBatch(large(tooMany - 10))
+      store.createBatch(large(10, tooMany))
       for (const attempt of [
-        () => store.deleteMany({}),
+        () => store.deleteBatch({}),
         // Half of the limit, which is reached by what they are before and after together.
-        () => store.updateMany({ $id: { $lte: `film-${String(tooMany / 2 + 1).padStart(6, '0')}` } }, { year: 1 }),
+        () => store.updateBatch({ $id: { $lte: `film-${String(tooMany / 2 + 1).padStart(6, '0')}` } }, { year: 1 }),
       ])
         expect(await failureOf(attempt)).toMatchObject({
           code: 'invalid-argument',
-          message: expect.stringContaining(`${BATCH_CHARACTERS_MAX}`),
+          message: expect.stringContaining(`${batchCharacters}`),
         })
       expect(store.count({ $version: 1 })).toBe(tooMany)
       expect(logOf(object)).toHaveLength(tooMany)

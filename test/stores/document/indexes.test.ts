@@ -3,7 +3,7 @@ import type { DocumentStoreOptions, DocumentQuery } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { freshName, inFreshObject, inObject, rowsWrittenBy, statementsOf } from './in-stores.ts'
+import { freshName, inFreshObject, inObject, rowsReadBy, rowsWrittenBy, statementsOf } from '../in-stores.ts'
 
 interface Film {
   title: string
@@ -21,7 +21,7 @@ function filmsOf({ ctx }: Stores, indexes: DocumentStoreOptions<Film>['indexes']
 
 /** 1,000 films: ten of each year, half of each genre, and no year for a hundred of them. */
 function fill(store: DocumentStore<Film>): void {
-  store.createMany(
+  store.createBatch(
     Array.from({ length: 1_000 }, (_, index) => ({
       $id: `film-${String(index).padStart(4, '0')}`,
       title: `Film ${index}`,
@@ -58,12 +58,8 @@ describe('an index', () => {
     await inFreshObject((object) => {
       const store = filmsOf(object)
       fill(store)
-      let count = 0
-      const statements = statementsOf(object, () => {
-        count = store.query(query).length
-      })
-      expect(count).toBe(found)
-      expect(statements.reduce((sum, { rowsRead }) => sum + rowsRead, 0)).toBeLessThanOrEqual(found * 3)
+      const rowsRead = rowsReadBy(object, () => expect(store.query(query)).toHaveLength(found))
+      expect(rowsRead).toBeLessThanOrEqual(found * 3)
     })
   })
 
@@ -86,18 +82,18 @@ describe('an index', () => {
         fill(store)
         let page = store.query({ orderBy, limit: 20 })
         for (let pages = 1; pages < 50; pages += 1) {
-          const statements = statementsOf(object, () => {
+          const rowsRead = rowsReadBy(object, () => {
             page = store.query({ orderBy, limit: 20, after: page.at(-1) })
           })
           expect(page).toHaveLength(20)
-          expect(statements.reduce((sum, { rowsRead }) => sum + rowsRead, 0)).toBeLessThanOrEqual(25)
+          expect(rowsRead).toBeLessThanOrEqual(25)
         }
         expect(store.query({ orderBy, limit: 20, after: page.at(-1) })).toEqual([])
       })
     },
   )
 
-  it('costs one row for each document that is created or changed, and none where it is deleted', async () => {
+  it('costs one row for each document that is created or changed, and none for one that is deleted', async () => {
     await inFreshObject((object) => {
       const store = filmsOf(object)
       store.create({ $id: 'first', title: 'First' })
@@ -106,19 +102,19 @@ describe('an index', () => {
         () => store.update('a', { title: 'B' }),
         () => store.delete('a'),
         () =>
-          store.createMany([
+          store.createBatch([
             { $id: 'b', title: 'B' },
             { $id: 'c', title: 'C' },
           ]),
-        () => store.updateMany({ $id: { $in: ['b', 'c'] } }, { year: 3 }),
-        () => store.deleteMany({ year: 3 }),
+        () => store.updateBatch({ $id: { $in: ['b', 'c'] } }, { year: 3 }),
+        () => store.deleteBatch({ year: 3 }),
       ].map((mutate) => rowsWrittenBy(object, mutate) - 1)
       const each = 1 + INDEXES.length
       expect(costs).toEqual([each, each, 1, 2 * each, 2 * each, 2])
     })
   })
 
-  it('is built from the documents that there are, and dropped where it is not wanted any more', async () => {
+  it('is built from the existing documents, and dropped if it is no longer listed', async () => {
     const name = freshName()
     await inObject(name, (object) => {
       fill(filmsOf(object, []))
@@ -149,10 +145,10 @@ describe('an index', () => {
     })
   })
 
-  it('knows the case of paths, which names in SQLite do not', async () => {
+  it('tells paths apart by case, which names in SQLite do not', async () => {
     await inFreshObject((object) => {
       const store = filmsOf(object, ['year', 'Year'])
-      store.createMany([
+      store.createBatch([
         { title: 'A', year: 1, Year: 2 },
         { title: 'B', year: 2, Year: 1 },
       ])
@@ -176,7 +172,7 @@ describe('an index', () => {
     expect(failure).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining(problem) })
   })
 
-  it('refuses a store whose type differs from that of another only by case', async () => {
+  it('refuses a store whose name differs from that of another only by case', async () => {
     const failure = await inFreshObject((object) => {
       filmsOf(object)
       return failureOf(() => new DocumentStore(object.ctx, 'FILM'))

@@ -4,7 +4,7 @@ import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import { foldRows } from '../fold.ts'
-import { freshName, inFreshObject, inObject, logOf } from './in-stores.ts'
+import { freshName, inFreshObject, inObject, logOf } from '../in-stores.ts'
 
 type Note = { text?: string; stars?: number | null; inside?: { a?: unknown; b?: unknown } }
 
@@ -22,7 +22,7 @@ const where = fc.oneof(
 type Store = DocumentStore<Note>
 type Model = Map<string, Note & { $version: number }>
 
-/** A call, and what it means for documents in a Map. Each throws, in both, where it can't be done. */
+/** A call, and what it does to documents in a Map. Both throw if it can't be done. */
 interface Action {
   name: string
   run(store: Store): unknown
@@ -36,8 +36,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     model: (notes: Model) => add(notes, $id, given),
   })),
   fc.array(fc.tuple(id, note), { maxLength: 3 }).map((given) => ({
-    name: `createMany ${JSON.stringify(given)}`,
-    run: (store: Store) => store.createMany(given.map(([$id, fields]) => ({ ...fields, $id }))),
+    name: `createBatch ${JSON.stringify(given)}`,
+    run: (store: Store) => store.createBatch(given.map(([$id, fields]) => ({ ...fields, $id }))),
     model: (notes: Model) => given.forEach(([$id, fields]) => add(notes, $id, fields)),
   })),
   fc.tuple(id, note).map(([$id, given]) => ({
@@ -81,29 +81,29 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     },
   })),
   fc.tuple(where, stars).map(([filter, given]) => ({
-    name: `updateMany ${JSON.stringify(filter)} ${given}`,
-    run: (store: Store) => store.updateMany(filter, { stars: given, 'inside.b': given }),
+    name: `updateBatch ${JSON.stringify(filter)} ${given}`,
+    run: (store: Store) => store.updateBatch(filter, { stars: given, 'inside.b': given }),
     model: (notes: Model) => {
       for (const $id of found(notes, filter))
         set(notes, $id, (own) => ({ ...own, stars: given, inside: { ...own.inside, b: given } }))
     },
   })),
   where.map((filter) => ({
-    name: `deleteMany ${JSON.stringify(filter)}`,
-    run: (store: Store) => store.deleteMany(filter),
+    name: `deleteBatch ${JSON.stringify(filter)}`,
+    run: (store: Store) => store.deleteBatch(filter),
     model: (notes: Model) => {
       for (const $id of found(notes, filter)) notes.delete($id)
     },
   })),
 )
 
-/** Actions in one transaction, or each in its own; one that throws takes back what it did. */
+/** Actions in one transaction, or each in its own; one that throws is undone. */
 const block = fc.record({
   actions: fc.array(action, { maxLength: 5 }),
-  kind: fc.constantFrom('apart', 'together', 'failing', 'async'),
+  kind: fc.constantFrom('each', 'together', 'failing', 'async'),
 })
 
-it('[I1] emits a log from which the store can be rebuilt, and does what plain objects would, whatever is asked of it', async () => {
+it('[I1] emits a log from which the store can be rebuilt, and does what plain objects do, whatever calls are made', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(block, { maxLength: 6 }), async (blocks) => {
       await inFreshObject(async (object) => {
@@ -122,7 +122,7 @@ it('[I1] emits a log from which the store can be rebuilt, and does what plain ob
             )
           if (kind === 'together' || kind === 'async')
             model = attempt(model, (notes) => actions.forEach((step) => step.model(notes)))
-          if (kind === 'apart')
+          if (kind === 'each')
             for (const step of actions) {
               await outcome(() => step.run(store))
               model = attempt(model, (notes) => step.model(notes))
@@ -145,11 +145,11 @@ it('[I1] emits a log from which the store can be rebuilt, and does what plain ob
   )
 })
 
-it('gives its documents as a snapshot, page by page', async () => {
+it('returns its documents as a snapshot, page by page', async () => {
   await inFreshObject((object) => {
     const store: Store = new DocumentStore(object.ctx, 'Note', { indexes: ['stars'] })
-    store.createMany(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
-    store.deleteMany({ stars: { $lt: 3 } })
+    store.createBatch(Array.from({ length: 25 }, (_, index) => ({ stars: index, text: `note ${index}` })))
+    store.deleteBatch({ stars: { $lt: 3 } })
     for (const maxRows of [1, 7, 11, 22, 100]) {
       const events: EventInput[] = []
       const sizes: number[] = []
@@ -171,7 +171,7 @@ it('[I7] ends a page of the snapshot before it is too large to be held', async (
   await inFreshObject((object) => {
     const store = new DocumentStore<{ text: string }>(object.ctx, 'Note')
     for (let batch = 0; batch < 3; batch += 1)
-      store.createMany(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
+      store.createBatch(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
     const first = store.readRows(undefined, 100)
     expect(first.events).toHaveLength(79)
     const second = store.readRows(first.next, 100)
@@ -201,7 +201,7 @@ async function outcome(run: () => unknown): Promise<void> {
   })
 }
 
-/** The model after something, or as it was where that throws. */
+/** The model after a change, or as it was if that throws. */
 function attempt(notes: Model, change: (notes: Model) => void): Model {
   const changed = new Map(notes)
   try {
@@ -213,13 +213,13 @@ function attempt(notes: Model, change: (notes: Model) => void): Model {
 }
 
 function add(notes: Model, $id: string, fields: Note): void {
-  if (notes.has($id)) throw new Error(`${$id} is there already`)
+  if (notes.has($id)) throw new Error(`${$id} exists already`)
   notes.set($id, { ...plain(fields), $version: 1 })
 }
 
 function set(notes: Model, $id: string, change: (own: Note) => Note): void {
   const note = notes.get($id)
-  if (note === undefined) throw new Error(`${$id} is not there`)
+  if (note === undefined) throw new Error(`${$id} does not exist`)
   const { $version, ...own } = note
   const changed = plain(change(own))
   if (canonical(changed) !== canonical(own)) notes.set($id, { ...changed, $version: $version + 1 })

@@ -1,9 +1,8 @@
 import { DocumentStore } from 'durable-outbox'
-import { DOCUMENT_BYTES_MAX } from 'durable-outbox/stores'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject, logOf, rowsWrittenBy } from './in-stores.ts'
+import { inFreshObject, logOf, rowsWrittenBy } from '../in-stores.ts'
 
 interface Customer {
   name: string
@@ -45,16 +44,16 @@ const mutations: [string, (customers: DocumentStore<Customer>) => unknown, objec
   ['delete', (customers) => customers.delete('a'), { op: 'd', key: 'a', before: { name: 'Alice' } }],
   ['deleteIfVersion', (customers) => customers.deleteIfVersion('a', 1), { op: 'd', key: 'a', before: { age: 30 } }],
   [
-    'createMany',
-    (customers) => customers.createMany([{ $id: 'b', name: 'Bob' }]),
+    'createBatch',
+    (customers) => customers.createBatch([{ $id: 'b', name: 'Bob' }]),
     { op: 'c', key: 'b', after: { name: 'Bob' } },
   ],
   [
-    'updateMany',
-    (customers) => customers.updateMany({ name: 'Alice' }, { age: 31 }),
+    'updateBatch',
+    (customers) => customers.updateBatch({ name: 'Alice' }, { age: 31 }),
     { op: 'u', key: 'a', before: { age: 30 }, after: { age: 31 } },
   ],
-  ['deleteMany', (customers) => customers.deleteMany({ age: 30 }), { op: 'd', key: 'a', before: { name: 'Alice' } }],
+  ['deleteBatch', (customers) => customers.deleteBatch({ age: 30 }), { op: 'd', key: 'a', before: { name: 'Alice' } }],
 ]
 
 describe('a mutation', () => {
@@ -102,7 +101,7 @@ describe('a mutation', () => {
         () => {
           customers.update('a', { age: 1 })
           customers.update('a', { age: 2 }, { correlationId: 'request-2' })
-          customers.deleteMany({})
+          customers.deleteBatch({})
         },
         { actor: 'User/nathan', correlationId: 'request-1' },
       )
@@ -116,21 +115,21 @@ describe('a mutation', () => {
     ])
   })
 
-  it('is attributed by the call, whichever it is', async () => {
+  it('is attributed by the call, in every method', async () => {
     const bob = { actor: 'User/bob', correlationId: 'request-3' }
     const log = await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice' }, bob)
-      customers.createMany([{ $id: 'b', name: 'Bob' }], bob)
+      customers.createBatch([{ $id: 'b', name: 'Bob' }], bob)
       customers.upsert('c', { name: 'Carol' }, bob)
       customers.upsert('c', { name: 'Carola' }, bob)
       customers.update('a', { age: 1 }, bob)
       customers.updateIfVersion('a', { age: 2 }, 2, bob)
-      customers.updateMany({ $id: 'a' }, { age: 3 }, bob)
+      customers.updateBatch({ $id: 'a' }, { age: 3 }, bob)
       customers.replace('a', { name: 'Al' }, bob)
       customers.delete('a', bob)
       customers.deleteIfVersion('b', 1, bob)
-      customers.deleteMany({}, bob)
+      customers.deleteBatch({}, bob)
       return logOf(object)
     })
     expect(log).toHaveLength(11)
@@ -141,7 +140,7 @@ describe('a mutation', () => {
     ['create', 2, (customers) => customers.create({ name: 'Bob' })],
     ['update', 2, (customers) => customers.update('a', { name: 'Al' })],
     ['delete', 2, (customers) => customers.delete('a')],
-    ['createMany of three', 4, (customers) => customers.createMany([{ name: 'B' }, { name: 'C' }, { name: 'D' }])],
+    ['createBatch of three', 4, (customers) => customers.createBatch([{ name: 'B' }, { name: 'C' }, { name: 'D' }])],
     ['update that changes nothing', 0, (customers) => customers.update('a', { name: 'Alice' })],
   ])('writes one row a document and one for the events: %s', async (_, rows, mutate) => {
     const rowsWritten = await inFreshObject((object) => {
@@ -156,14 +155,14 @@ describe('a mutation', () => {
     ['update', (customers) => customers.update('a', { 'address.city': 'Paris', tags: ['x'] })],
     ['update with undefined', (customers) => customers.update('a', { name: undefined, 'address.city': undefined })],
     ['updateIfVersion', (customers) => customers.updateIfVersion('a', {}, 1)],
-    ['updateMany', (customers) => customers.updateMany({}, { name: 'Alice' })],
+    ['updateBatch', (customers) => customers.updateBatch({}, { name: 'Alice' })],
     ['replace, whatever the order of fields', replaceInAnotherOrder],
     ['upsert', (customers) => customers.upsert('a', { name: 'Alice' })],
     ['delete of none', (customers) => customers.delete('b')],
     ['deleteIfVersion of another', (customers) => customers.deleteIfVersion('a', 2)],
-    ['deleteMany of none', (customers) => customers.deleteMany({ name: 'Bob' })],
-    ['createMany of none', (customers) => customers.createMany([])],
-  ])('emits nothing and writes nothing where nothing changes: %s', async (_, mutate) => {
+    ['deleteBatch of none', (customers) => customers.deleteBatch({ name: 'Bob' })],
+    ['createBatch of none', (customers) => customers.createBatch([])],
+  ])('emits and writes nothing if nothing changes: %s', async (_, mutate) => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       const alice = customers.create({
@@ -184,7 +183,7 @@ function replaceInAnotherOrder(customers: DocumentStore<Customer>): unknown {
 }
 
 describe('update', () => {
-  it('sets fields inside fields, makes those that lead there, and keeps the rest', async () => {
+  it('sets nested fields, creates those on the way, and keeps the others', async () => {
     const versions = await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice', address: null })
@@ -207,10 +206,14 @@ describe('update', () => {
   it.each<[string, unknown, string]>([
     ['a path into a string', { 'name.first': 'A' }, 'name is a string'],
     ['a path into an array', { 'tags.0': 'A' }, 'tags is an array'],
-    ['a field and one inside it', { address: {}, 'address.city': 'Paris' }, 'address and address.city'],
-    ['the same, deeper', { 'address.zip.code': '2', 'address.zip': { code: '1' } }, 'address.zip and address.zip.code'],
-    ['a field of the store', { $version: 7 }, "the store's own"],
-    ['a path into a field of the store', { '$id.x': 7 }, "the store's own"],
+    ['a field and one inside it', { address: {}, 'address.city': 'Paris' }, 'address.city is inside address,'],
+    [
+      'the same, deeper',
+      { 'address.zip.code': '2', 'address.zip': { code: '1' } },
+      'address.zip.code is inside address.zip,',
+    ],
+    ['a field of the store', { $version: 7 }, 'belongs to the store'],
+    ['a path into a field of the store', { '$id.x': 7 }, 'belongs to the store'],
     ['an empty path', { '': 7 }, 'a path is'],
     ['a path with an empty part', { 'address..city': 7 }, 'a path is'],
     ['a path that begins with a dot', { '.city': 7 }, 'a path is'],
@@ -226,8 +229,8 @@ describe('update', () => {
       const alice = customers.create({ $id: 'a', name: 'Alice', tags: ['x'] })
       for (const attempt of [
         () => customers.update('a', changes as never),
-        () => customers.updateMany({}, changes as never),
-        ...(problem.startsWith('is a') ? [() => customers.updateMany({ name: 'Nobody' }, changes as never)] : []),
+        () => customers.updateBatch({}, changes as never),
+        ...(problem.startsWith('is a') ? [() => customers.updateBatch({ name: 'Nobody' }, changes as never)] : []),
         () => customers.updateIfVersion('a', changes as never, 1),
       ])
         expect(await failureOf(attempt)).toMatchObject({
@@ -239,7 +242,7 @@ describe('update', () => {
     })
   })
 
-  it('takes what the names of an object mean as names', async () => {
+  it('treats the names of properties of every object as names', async () => {
     const updated = await inFreshObject((object) => {
       const customers = new DocumentStore<Record<string, unknown>>(object.ctx, 'Customer')
       customers.create({ $id: 'a', ...(JSON.parse('{ "__proto__": { "admin": true } }') as object) })
@@ -270,7 +273,7 @@ describe('a condition on the version', () => {
 })
 
 describe('replace', () => {
-  it('gives other fields, and keeps the id and the time of creation', async () => {
+  it('replaces the fields, and keeps the id and the time of creation', async () => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       const { $createdAt } = customers.create({ $id: 'a', name: 'Alice', age: 30 })
@@ -280,7 +283,7 @@ describe('replace', () => {
     })
   })
 
-  it('does not change what it is given', async () => {
+  it('does not change its argument', async () => {
     await inFreshObject((object) => {
       const customers = customersOf(object)
       customers.create({ $id: 'a', name: 'Alice' })
@@ -293,7 +296,7 @@ describe('replace', () => {
   it.each<[string, (customers: DocumentStore<Customer>) => unknown]>([
     ['update', (customers) => customers.update('b', { age: 1 })],
     ['replace', (customers) => customers.replace('b', { name: 'Bob' })],
-  ])('finds none to change: %s', async (_, mutate) => {
+  ])('refuses a missing document: %s', async (_, mutate) => {
     const failure = await inFreshObject((object) => failureOf(() => mutate(customersOf(object))))
     expect(failure).toMatchObject({ code: 'not-found', message: expect.stringMatching(/^Customer\.\w+: .* b$/) })
   })
@@ -329,14 +332,14 @@ describe('a document', () => {
     ['too long an id', { name: 'A', $id: 'a'.repeat(1_025) }],
   ]
 
-  it.each(NOT_JSON)('is refused, and nothing is written, where it has %s', async (_, input) => {
+  it.each(NOT_JSON)('is refused with %s, and nothing is written', async (_, input) => {
     await inFreshObject(async (object) => {
       const customers = customersOf(object)
       const alice = customers.create({ $id: 'alice', name: 'Alice' })
       const { $id: _id, ...fields } = input as { $id?: unknown }
       const attempts: (() => unknown)[] = [
         () => customers.create(input as Customer),
-        () => customers.createMany([{ name: 'Bob' }, input as Customer]),
+        () => customers.createBatch([{ name: 'Bob' }, input as Customer]),
       ]
       if (!('$id' in input) && Object.getPrototypeOf(input) === Object.prototype)
         attempts.push(
@@ -350,7 +353,7 @@ describe('a document', () => {
     })
   })
 
-  it('holds whatever JSON can say, and gives it back', async () => {
+  it('holds everything that JSON can hold, and returns it', async () => {
     const input = {
       $id: '\u{1F600} it\'s "a" \\ b',
       name: 'NUL \0, tab \t, \u2028, \u{1F600}, C:\\users, "quoted"',
@@ -362,38 +365,38 @@ describe('a document', () => {
       const created = anything.create(input)
       expect(created).toMatchObject(input)
       expect(anything.get(created.$id)).toEqual(created)
-      expect(anything.createMany([{ ...input, $id: 'b' }])).toMatchObject([{ ...input, $id: 'b' }])
+      expect(anything.createBatch([{ ...input, $id: 'b' }])).toMatchObject([{ ...input, $id: 'b' }])
       expect(anything.get('b')).toEqual({
         ...created,
         $id: 'b',
         $createdAt: anything.get('b')?.$createdAt,
         $updatedAt: anything.get('b')?.$updatedAt,
       })
-      anything.updateMany({ $id: 'b' }, { name: 'b' })
+      anything.updateBatch({ $id: 'b' }, { name: 'b' })
       expect(anything.get('b')).toMatchObject({ ...input, $id: 'b', name: 'b' })
       expect(logOf(object)[0]?.after).toEqual(created)
     })
   })
 
-  it('may be as large as two of it fit into an event, and no larger', async () => {
+  it('may be so large that two of it fit into an event, and no larger', async () => {
     await inFreshObject(async (object) => {
       const customers = customersOf(object)
       const empty = customers.create({ name: '', $id: 'a' })
       // é is two bytes in UTF-8.
-      const room = DOCUMENT_BYTES_MAX - JSON.stringify(empty).length
+      const room = DocumentStore.limits.documentBytes - JSON.stringify(empty).length
       const largest = 'é'.repeat(Math.floor(room / 2))
       customers.create({ name: largest, $id: 'b' })
       customers.update('b', { name: largest.replace('é', 'ab') })
-      customers.createMany([{ name: largest, $id: 'c' }])
-      customers.updateMany({ $id: 'c' }, { name: largest.replace('é', 'ab') })
+      customers.createBatch([{ name: largest, $id: 'c' }])
+      customers.updateBatch({ $id: 'c' }, { name: largest.replace('é', 'ab') })
       for (const attempt of [
         () => customers.create({ name: `${largest}éé`, $id: 'd' }),
         () => customers.update('a', { name: `${largest}éé` }),
-        () => customers.createMany([{ name: `${largest}éé`, $id: 'd' }]),
+        () => customers.createBatch([{ name: `${largest}éé`, $id: 'd' }]),
       ])
         expect(await failureOf(attempt)).toMatchObject({
           code: 'invalid-argument',
-          message: expect.stringContaining(`${DOCUMENT_BYTES_MAX}`),
+          message: expect.stringContaining(`${DocumentStore.limits.documentBytes}`),
         })
       expect(logOf(object)).toHaveLength(5)
     })
@@ -404,7 +407,7 @@ describe('a document', () => {
       const customers = customersOf(object)
       const ids = [
         customers.create({ name: '0' }),
-        ...customers.createMany(names(100)),
+        ...customers.createBatch(names(100)),
         customers.create({ name: 'x' }),
       ]
       const sorted = ids.map(({ $id }) => $id)

@@ -1,10 +1,10 @@
 import { DocumentStore } from 'durable-outbox'
-import { type Document, type DocumentQuery, type DocumentWhere, DOCUMENTS_PER_PAGE_MAX } from 'durable-outbox/stores'
+import type { Document, DocumentQuery, DocumentWhere } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject } from './in-stores.ts'
+import { inFreshObject } from '../in-stores.ts'
 import { inOrder, isMatch, like } from './query-model.ts'
 
 /** Anything at these paths, of which half are indexed. */
@@ -62,7 +62,7 @@ function twoStores({ ctx }: Stores, documents: readonly object[]) {
   const plain = new DocumentStore<Anything>(ctx, 'Plain')
   ctx.storage.sql.exec('DELETE FROM document_Indexed; DELETE FROM document_Plain')
   const given = documents.map((document, index) => ({ ...document, $id: `${index}` }))
-  return { held: plain.createMany(given), stores: [plain, indexed.createMany(given) && indexed] }
+  return { held: plain.createBatch(given), stores: [plain, indexed.createBatch(given) && indexed] }
 }
 
 function idsOf(documents: readonly Document<Anything>[]): string[] {
@@ -70,7 +70,7 @@ function idsOf(documents: readonly Document<Anything>[]): string[] {
 }
 
 describe('query', () => {
-  it('finds what the filter says, in its order, with indexes and without', async () => {
+  it('finds what the filter matches, in the order of the query, with indexes and without', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -96,7 +96,7 @@ describe('query', () => {
     )
   })
 
-  it('goes on after a document where the page before ended, until all are seen once', async () => {
+  it('continues after the last document of the page before, until all are seen once', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -122,18 +122,18 @@ describe('query', () => {
     )
   })
 
-  it('goes on after a document that is gone by now', async () => {
+  it('continues after a document that is gone by now', async () => {
     await inFreshObject((object) => {
       const {
         stores: [store],
       } = twoStores(object, [{ a: 1 }, { a: 2 }, { a: 2 }, { a: 3 }, {}])
       const [first, second] = store?.query({ orderBy: '-a', limit: 2 }) ?? []
-      store?.deleteMany({ $id: { $in: [first?.$id ?? '', second?.$id ?? ''] } })
+      store?.deleteBatch({ $id: { $in: [first?.$id ?? '', second?.$id ?? ''] } })
       expect(idsOf(store?.query({ orderBy: '-a', after: second }) ?? [])).toEqual(['1', '0', '4'])
     })
   })
 
-  it('finds every number again by itself, however many digits it has', async () => {
+  it('finds every number by itself, however many digits it has', async () => {
     await inFreshObject((object) =>
       fc.assert(
         fc.property(
@@ -156,7 +156,7 @@ describe('query', () => {
     )
   })
 
-  it('matches a pattern as a whole, letter by letter but for the case of A to Z', async () => {
+  it('matches a pattern as a whole, exactly except for the case of A to Z', async () => {
     // What stands in the text, and what in the pattern: mostly, but not always, they fit.
     const piece = fc.constantFrom(
       { text: 'a', pattern: 'a' },
@@ -257,23 +257,27 @@ describe('query', () => {
 
   it.each<[string, unknown, string]>([
     ['a limit of none', { limit: 0 }, 'limit must be'],
-    ['a limit beyond the limit', { limit: DOCUMENTS_PER_PAGE_MAX + 1 }, `1 to ${DOCUMENTS_PER_PAGE_MAX}`],
+    [
+      'a limit beyond the limit',
+      { limit: DocumentStore.limits.pageDocuments + 1 },
+      `1 to ${DocumentStore.limits.pageDocuments}`,
+    ],
     ['half a limit', { limit: 1.5 }, 'limit must be'],
     ['an offset before the first', { offset: -1 }, 'offset must be'],
-    ['two beginnings', { after: { $id: 'a' }, offset: 1 }, 'leave offset out'],
+    ['after and offset together', { after: { $id: 'a' }, offset: 1 }, 'omit offset'],
     ['an end of a page that is no document', { after: 'a' }, 'after must be'],
     ['null for the end of a page', { after: null }, 'after must be'],
     ['an order that is no path', { orderBy: { a: 1 } }, 'orderBy must be'],
-    ['a word that no query has', { filter: { a: 1 } }, 'no filter in a query'],
+    ['an option that does not exist', { filter: { a: 1 } }, 'but no filter'],
     ['a filter that is none', { where: 'a = 1' }, 'a filter must be'],
     ['a list for a filter', { where: [{ a: 1 }] }, 'a filter must be'],
     ['undefined', { where: { a: undefined } }, 'not undefined'],
-    ['a list', { where: { a: [1] } }, 'not a list'],
+    ['a list', { where: { a: [1] } }, 'not an array'],
     ['an object', { where: { a: { b: 1 } } }, "can't be compared by b"],
     ['an empty object', { where: { a: {} } }, 'not {}'],
     ['an operator that is none', { where: { a: { $regex: 'x' } } }, "can't be compared by $regex"],
-    ['a combination that is none', { where: { $nor: [{ a: 1 }] } }, 'not a list'],
-    ['a Date', { where: { a: { $gt: new Date(0) } } }, 'not an object'],
+    ['a combination that does not exist', { where: { $nor: [{ a: 1 }] } }, 'not an array'],
+    ['a Date', { where: { a: { $gt: new Date(0) } } }, 'not a Date'],
     ['NaN', { where: { a: Number.NaN } }, 'not NaN'],
     ['Infinity in a range', { where: { a: { $lt: Number.POSITIVE_INFINITY } } }, 'not Infinity'],
     ['a bigint', { where: { a: 1n } }, 'not a bigint'],
@@ -284,10 +288,10 @@ describe('query', () => {
     ['too many values', { where: { a: { $in: Array(1_001).fill(1) } } }, 'at most 1000'],
     ['too large values', { where: { a: { $in: ['x'.repeat(600_000)] } } }, '600000'],
     ['too large a value', { where: { a: 'x'.repeat(600_001) } }, '600000'],
-    ['a list among values', { where: { a: { $in: [[1]] } } }, 'not a list'],
+    ['a list among values', { where: { a: { $in: [[1]] } } }, 'not an array'],
     ['a pattern that is no string', { where: { a: { $like: 1 } } }, '$like must be'],
     ['too long a pattern', { where: { a: { $like: 'ä'.repeat(26) } } }, 'at most 50 bytes'],
-    ['a pattern with a NUL', { where: { a: { $like: 'a\0' } } }, 'without NUL'],
+    ['a pattern with a NUL', { where: { a: { $like: 'a\0' } } }, 'without a NUL'],
     ['an empty $and', { where: { $and: [] } }, '$and must be'],
     ['no list of filters', { where: { $or: { a: 1 } } }, '$or must be'],
     ['no filter to turn round', { where: { $not: [] } }, 'a filter must be'],
@@ -309,15 +313,15 @@ describe('query', () => {
       if (typeof query === 'object' && query !== null && 'where' in query)
         for (const attempt of [
           () => films.count(query.where as never),
-          () => films.deleteMany(query.where as never),
-          () => films.updateMany(query.where as never, { a: 2 }),
+          () => films.deleteBatch(query.where as never),
+          () => films.updateBatch(query.where as never, { a: 2 }),
         ])
           expect((await failureOf(attempt)).code).toBe('invalid-argument')
       expect(films.query()).toMatchObject([{ a: 1 }])
     })
   })
 
-  it('takes as many conditions and values as its limits say', async () => {
+  it('takes as many conditions and values as its limits allow', async () => {
     await inFreshObject((object) => {
       const films = new DocumentStore<Anything>(object.ctx, 'Film')
       const last = films.create({ $id: 'a', field29: 1 })
@@ -334,7 +338,7 @@ describe('query', () => {
     await inFreshObject(async (object) => {
       const films = new DocumentStore<{ text: string }>(object.ctx, 'Film')
       for (let batch = 0; batch < 3; batch += 1)
-        films.createMany(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
+        films.createBatch(Array.from({ length: 30 }, () => ({ text: 'x'.repeat(400_000) })))
       const failure = await failureOf(() => films.query({ limit: 100 }))
       expect(failure).toMatchObject({ code: 'invalid-argument', message: expect.stringContaining('lower limit') })
       expect(films.query({ limit: 50 })).toHaveLength(50)
@@ -343,10 +347,10 @@ describe('query', () => {
 })
 
 describe('list', () => {
-  it('gives all documents in the order of their ids, page by page', async () => {
+  it('returns all documents in the order of their ids, page by page', async () => {
     await inFreshObject(async (object) => {
       const films = new DocumentStore<Anything>(object.ctx, 'Film')
-      films.createMany(['d', 'a', 'c', 'b', 'e'].map(($id) => ({ $id })))
+      films.createBatch(['d', 'a', 'c', 'b', 'e'].map(($id) => ({ $id })))
       const pages = [
         films.list({ limit: 2 }),
         films.list({ limit: 2, after: 'b' }),
@@ -364,7 +368,7 @@ function mixed(count: number): Where[] {
   return Array.from({ length: count }, (_, index) => ({ [`field${index}`]: { $in: [1, 'x', true] } }))
 }
 
-/** A filter that says nothing, at a depth. */
+/** A filter that matches everything, at a depth. */
 function nested(depth: number): Where {
   return depth === 0 ? { a: null } : { $and: [nested(depth - 1)] }
 }

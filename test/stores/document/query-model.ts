@@ -14,7 +14,7 @@ export function isMatch(document: Fields, where: object): boolean {
   })
 }
 
-/** Documents in an order: nothing, then numbers with true and false, then strings, and by id where these are equal. */
+/** Documents in an order: without a value, numbers (including true and false), strings; equal ones by id. */
 export function inOrder<T extends Fields & { $id: string }>(documents: readonly T[], orderBy: string): T[] {
   const path = orderBy.replace(/^-/, '')
   const sign = orderBy.startsWith('-') ? -1 : 1

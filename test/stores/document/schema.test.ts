@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
-import { inFreshObject, logOf } from './in-stores.ts'
+import { inFreshObject, logOf } from '../in-stores.ts'
 
 const filmSchema = z.object({
   title: z.string().min(1),
@@ -17,7 +17,7 @@ function filmsOf({ ctx }: Stores) {
 }
 
 describe('a schema', () => {
-  it('gives what is kept its shape, and takes what it asks for', async () => {
+  it('shapes what is kept, and types what is passed', async () => {
     await inFreshObject((object) => {
       const films = filmsOf(object)
       const given = { $id: 'a', title: 'A', unknown: 1 }
@@ -27,7 +27,7 @@ describe('a schema', () => {
       expect(films.replace('a', { title: 'B' })).toMatchObject({ title: 'B', rating: 5, tags: [], $version: 2 })
       expect(films.update('a', { 'director.name': 'D' })).toMatchObject({ title: 'B', director: { name: 'D' } })
       expect(films.upsert('b', { title: 'B' }).rating).toBe(5)
-      expect(films.createMany([{ title: 'C' }])[0]?.tags).toEqual([])
+      expect(films.createBatch([{ title: 'C' }])[0]?.tags).toEqual([])
       expect(films.get('a')?.director?.name.length).toBe(1)
       expect(logOf(object)[0]?.after).toEqual(film)
     })
@@ -35,14 +35,14 @@ describe('a schema', () => {
 
   it.each<[string, (films: ReturnType<typeof filmsOf>) => unknown, string]>([
     ['create', (films) => films.create({ title: '' }), 'title: '],
-    ['createMany', (films) => films.createMany([{ title: 'C' }, { title: 'D', rating: 11 }]), 'rating: '],
+    ['createBatch', (films) => films.createBatch([{ title: 'C' }, { title: 'D', rating: 11 }]), 'rating: '],
     ['update', (films) => films.update('a', { rating: 11 }), 'rating: '],
-    ['updateMany', (films) => films.updateMany({}, { 'director.born': 0.5 }), 'director.name: '],
+    ['updateBatch', (films) => films.updateBatch({}, { 'director.born': 0.5 }), 'director.name: '],
     ['updateIfVersion', (films) => films.updateIfVersion('a', { title: '' }, 1), 'title: '],
     ['replace', (films) => films.replace('a', { title: '' }), 'title: '],
     ['upsert', (films) => films.upsert('a', { title: '' }), 'title: '],
     ['upsert of none', (films) => films.upsert('b', { title: '' }), 'title: '],
-  ])('refuses what it does not let through: %s', async (method, mutate, problem) => {
+  ])('refuses what does not pass it: %s', async (method, mutate, problem) => {
     await inFreshObject(async (object) => {
       const films = filmsOf(object)
       const film = films.create({ $id: 'a', title: 'A' })
@@ -54,7 +54,7 @@ describe('a schema', () => {
     })
   })
 
-  it('may not give what is no document', async () => {
+  it('must return a document', async () => {
     await inFreshObject(async (object) => {
       const schema = z.object({ at: z.string() }).transform(({ at }) => ({ at: new Date(at) }))
       const events = new DocumentStore(object.ctx, 'Event', { schema })
@@ -64,7 +64,7 @@ describe('a schema', () => {
   })
 })
 
-/** Never run: what it says is for the compiler, which fails where one of these is no error. */
+/** Never called: the compiler fails if one of these is not an error. */
 export function misuse(films: ReturnType<typeof filmsOf>, anything: DocumentStore<Record<string, string>>): unknown {
   const { title }: { title: string } = films.create({ title: 'A' })
   const name: string | undefined = films.get('a')?.director?.name
@@ -96,6 +96,6 @@ export function misuse(films: ReturnType<typeof filmsOf>, anything: DocumentStor
     // @ts-expect-error a part of a document
     films.query({ after: { $id: 'a' } }),
     // @ts-expect-error no filter
-    films.deleteMany(),
+    films.deleteBatch(),
   ]
 }

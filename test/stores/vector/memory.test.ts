@@ -52,7 +52,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('[I1] never shows what an inner transaction did that was rolled back, whatever is done after it', async () => {
+  it('[I1] never shows what an inner transaction did that was rolled back, whatever is done afterwards', async () => {
     await withVectors('inner', async (vectors, object) => {
       vectors.insert(point('a', 1, 0, 0))
       await failureOf(() =>
@@ -75,7 +75,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('[I1] shows nothing of an async transaction that fails, at whatever moment one searches', async () => {
+  it('[I1] shows nothing of an async transaction that fails, whenever one searches', async () => {
     await withVectors('async', async (vectors, object) => {
       vectors.insert(point('kept', 1, 0, 0))
       const failing = failureOf(() =>
@@ -102,7 +102,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('shows the changes of another store over the same table', async () => {
+  it('shows the changes of another store on the same table', async () => {
     await withVectors('two stores', async (first, object) => {
       await withVectors('two stores', (second) => {
         first.insert(point('a', 1, 0, 0))
@@ -116,7 +116,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('costs a row written with the first search after a change, and none with others', async () => {
+  it('costs a written row in the first search after a change, and none in others', async () => {
     const name = 'billed rows'
     await withVectors(name, (vectors, object) => {
       const search = (): number => rowsWritten(object, () => void found(vectors))
@@ -144,7 +144,7 @@ describe('what searches keep in memory', () => {
     })
   })
 
-  it('is dropped after many changes, and where there is no room for it', async () => {
+  it('is dropped after many changes, and if there is no room for it', async () => {
     await withVectors(
       'many changes',
       (vectors) => {
@@ -158,7 +158,7 @@ describe('what searches keep in memory', () => {
         expect(found(vectors)).toEqual(nearestOf(points.slice(1_150), query, 'dot'))
       },
       // Room for about 700 of them.
-      { memoryBytes: 40_000 },
+      { maxMemoryBytes: 40_000 },
     )
   })
 })
@@ -236,7 +236,7 @@ it.each<[string, number]>([
   ['all of it in memory', 1_000_000],
   ['half of the time in memory', 13_500],
   ['none of it in memory', 0],
-])('[I1] finds what is there at every moment of nested transactions, with %s', async (kind, memoryBytes) => {
+])('[I1] finds what is there at every moment of nested transactions, with %s', async (kind, maxMemoryBytes) => {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
@@ -250,7 +250,7 @@ it.each<[string, number]>([
           const held = Array.from(model, ([id, embedding]) => ({ id, embedding }))
           expect(found(vectors)).toEqual(nearestOf(held, query, 'dot'))
         },
-        { memoryBytes },
+        { maxMemoryBytes },
       )
     }),
     { numRuns: 60 },

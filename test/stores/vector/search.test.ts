@@ -1,9 +1,5 @@
-import {
-  type VectorDocument,
-  type VectorMetric,
-  VECTORS_PER_SEARCH_MAX,
-  type VectorSearch,
-} from 'durable-outbox/stores'
+import { VectorStore } from 'durable-outbox'
+import { type VectorDocument, type VectorMetric, type VectorSearch } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
@@ -18,7 +14,7 @@ function point(id: string, x: number, y: number, z = 0): VectorDocument<Topic> {
 }
 
 describe('search', () => {
-  it('gives the nearest first, with content, metadata, similarity and distance', async () => {
+  it('returns the nearest first, with content, metadata, similarity and distance', async () => {
     await withVectors('gives', (vectors) => {
       vectors.insertBatch([point('east', 2, 0), point('north', 0, 3), point('west', -1, 0), point('nowhere', 0, 0)])
       const find = (metric?: VectorMetric): unknown[] =>
@@ -57,7 +53,7 @@ describe('search', () => {
   it.each<[string, number]>([
     ['from memory', 1_000_000],
     ['from SQLite', 0],
-  ])('finds exactly what measuring everything finds, %s', async (kind, memoryBytes) => {
+  ])('finds exactly what measuring everything finds, %s', async (kind, maxMemoryBytes) => {
     let runs = 0
     await fc.assert(
       fc.asyncProperty(
@@ -76,7 +72,7 @@ describe('search', () => {
               for (let repeated = 0; repeated < 2; repeated++)
                 expect(vectors.search({ embedding: query, metric, limit }).map(({ id }) => id)).toEqual(expected)
             },
-            { memoryBytes },
+            { maxMemoryBytes },
           )
         },
       ),
@@ -84,7 +80,7 @@ describe('search', () => {
     )
   })
 
-  it('measures embeddings of any dimension, 1 and those that are no multiple of 4 among them', async () => {
+  it('measures embeddings of any dimension, including 1 and others that are not multiples of 4', async () => {
     for (const dimension of [1, 2, 4, 5, 7, 130])
       await withVectors(
         `dimension ${dimension}`,
@@ -124,9 +120,9 @@ describe('search', () => {
     ['no embedding', { embedding: undefined }, 'not undefined'],
     ['a limit of 0', { limit: 0 }, 'limit must be'],
     ['a fraction as a limit', { limit: 1.5 }, 'limit must be'],
-    ['a limit that is too high', { limit: VECTORS_PER_SEARCH_MAX + 1 }, 'limit must be'],
+    ['a limit that is too high', { limit: VectorStore.limits.searchDocuments + 1 }, 'limit must be'],
     ['an unknown metric', { metric: 'toString' }, 'metric must be'],
-    ['an unknown field', { filters: {} }, 'unknown field filters'],
+    ['an unknown field', { filters: {} }, 'but no filters'],
   ])('refuses %s', async (kind, fields, message) => {
     await withVectors(`refuses ${kind}`, async (vectors) => {
       const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], ...fields }))
@@ -135,7 +131,7 @@ describe('search', () => {
     })
   })
 
-  it('takes an embedding of length 0 where it means something', async () => {
+  it('takes an embedding of length 0 if the metric allows it', async () => {
     await withVectors('length 0', (vectors) => {
       vectors.insertBatch([point('far', 5, 0), point('near', 1, 0)])
       const near = vectors.search({ embedding: [0, 0, 0], metric: 'l2' })
@@ -143,13 +139,13 @@ describe('search', () => {
     })
   })
 
-  it('refuses to give more text than VECTOR_SEARCH_TEXT_MAX', async () => {
+  it('refuses to return more text than limits.searchCharacters', async () => {
     await withVectors('much text', async (vectors) => {
       for (let index = 0; index < 18; index++)
         vectors.insert({ ...point(`p${index}`, 1, 0), content: 'x'.repeat(900_000) })
       const failure = await failureOf(() => vectors.search({ embedding: [1, 0, 0], limit: 18 }))
       expect(failure).toMatchObject({ code: 'invalid-argument' })
-      expect(failure.message).toContain('lower the limit')
+      expect(failure.message).toContain('choose a lower limit')
       expect(vectors.search({ embedding: [1, 0, 0], limit: 17 })).toHaveLength(17)
     })
   })
@@ -197,7 +193,7 @@ describe('filter', () => {
     })
   })
 
-  it('gives the nearest of those that it lets through', async () => {
+  it('returns the nearest of those that match', async () => {
     await withVectors('filter and limit', (vectors) => {
       const points = Array.from({ length: 700 }, (_, index) => ({
         ...point(`p${index}`, index, 1),
@@ -216,11 +212,11 @@ describe('filter', () => {
     ['a bigint', { topic: 1n }, 'topic must be compared with'],
     ['NaN', { topic: Number.NaN }, 'topic is NaN'],
     ['half a surrogate pair', { topic: '\ud800' }, 'topic holds half a surrogate pair'],
-    ['a quote in a name', { 'x" = 1 --': 1 }, "can't name"],
-    ['a backslash in a name', { 'a\\b': 1 }, "can't name"],
-    ['an empty name between dots', { 'a..b': 1 }, "can't name"],
-    ['an empty name', { '': 1 }, "can't name"],
-    ['a NUL in a name', { 'a\0': 1 }, "can't name"],
+    ['a quote in a name', { 'x" = 1 --': 1 }, "can't have"],
+    ['a backslash in a name', { 'a\\b': 1 }, "can't have"],
+    ['an empty name between dots', { 'a..b': 1 }, "can't have"],
+    ['an empty name', { '': 1 }, "can't have"],
+    ['a NUL in a name', { 'a\0': 1 }, "can't have"],
     ['many fields', Object.fromEntries(Array.from({ length: 41 }, (_, index) => [`f${index}`, 1])), 'the limit is 40'],
   ])('refuses %s', async (_, filter, message) => {
     await withVectors('bad filter', async (vectors) => {
@@ -230,7 +226,7 @@ describe('filter', () => {
     })
   })
 
-  it('finds by every value that JSON can carry, and by no other', async () => {
+  it('finds by every value that JSON can hold, and by no other', async () => {
     const scalar = fc.oneof(
       fc.string({ unit: 'binary', maxLength: 4 }).map((text) => text.toWellFormed()),
       fc.double({ noNaN: true, noDefaultInfinity: true }),

@@ -1,19 +1,15 @@
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
-import { NAME_LENGTH_MAX, VectorStore } from 'durable-outbox'
-import {
-  VECTOR_CONTENT_BYTES_MAX,
-  VECTOR_DIMENSION_MAX,
-  type VectorDocument,
-  VECTORS_PER_BATCH_MAX,
-} from 'durable-outbox/stores'
+import { eventLimits, VectorStore } from 'durable-outbox'
+import type { VectorDocument } from 'durable-outbox/stores'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import * as z from 'zod'
 import { failureOf } from '../../notes.ts'
 import type { Stores } from '../../worker.ts'
 import { foldRows } from '../fold.ts'
-import { eventsOf, type Topic, type Vectors, withVectors } from './vectors.ts'
+import { inFreshObject, logOf, snapshotOf } from '../in-stores.ts'
+import { type Topic, type Vectors, withVectors } from './vectors.ts'
+
+const { limits } = VectorStore
 
 const tea: VectorDocument<Topic> = {
   id: 'tea',
@@ -26,9 +22,9 @@ const cake: VectorDocument<Topic> = { id: 'cake', content: 'Bob bakes cake', emb
 /** MurmurHash3 x86 128 of the embedding's bytes and the content, by another implementation (Python's mmh3). */
 const TEA_HASH = '59b5bc03ee41f4273adbf819315c8df1'
 
-/** What the events say, in short. */
+/** The events, in short. */
 function changes(object: Stores): unknown[][] {
-  return eventsOf(object).map(({ op, store, table, key, before, after }) => [
+  return logOf(object).map(({ op, store, table, key, before, after }) => [
     op,
     `${store}/${table} ${key}`,
     before,
@@ -62,7 +58,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('gives back what it was given, the embedding as 32-bit floats', async () => {
+  it('returns what it was given, the embedding as 32-bit floats', async () => {
     await withVectors('gives back', (vectors, object) => {
       vectors.insert({ ...tea, embedding: [0.1, -2, 1e-45] })
       vectors.insert({ ...cake, embedding: new Float32Array([9, 0, 1, 0, 9]).subarray(1, 4) })
@@ -80,7 +76,7 @@ describe('VectorStore', () => {
       vectors.upsert({ ...tea, content: 'Alice likes tea.' })
       vectors.upsert({ ...tea, embedding: [1, 0, 0.25] })
       vectors.upsert(tea)
-      const [first, ...others] = eventsOf(object).map(({ after }) => after?.['contentHash'])
+      const [first, ...others] = logOf(object).map(({ after }) => after?.['contentHash'])
       expect(new Set(others).size).toBe(4 - 1)
       expect(others[0]).toBe(first)
       expect(others[3]).toBe(first)
@@ -91,7 +87,7 @@ describe('VectorStore', () => {
     await withVectors('batch', (vectors, object) => {
       vectors.insertBatch([tea, cake], { actor: 'User/alice', correlationId: 'r1' })
       vectors.insertBatch([])
-      const events = eventsOf(object)
+      const events = logOf(object)
       expect(events).toMatchObject([
         { op: 'c', key: 'tea', actor: 'User/alice', correlationId: 'r1', lsn: 1 },
         { op: 'c', key: 'cake', actor: 'User/alice', correlationId: 'r1', lsn: 2 },
@@ -102,7 +98,7 @@ describe('VectorStore', () => {
     })
   })
 
-  it('says in the events who did it, for a call or for a transaction', async () => {
+  it('records the actor in the events, of a call or of a transaction', async () => {
     await withVectors('attribution', (vectors, object) => {
       object.ctx.transactionSync(
         (tx) => {
@@ -115,7 +111,7 @@ describe('VectorStore', () => {
       )
       vectors.upsert(cake, { actor: 'User/carol' })
       vectors.delete('cake', { actor: 'User/dave' })
-      const events = eventsOf(object)
+      const events = logOf(object)
       expect(events.map(({ actor }) => actor?.slice(5))).toEqual(['bob', 'alice', 'alice', 'alice', 'carol', 'dave'])
       expect(events.map(({ correlationId }) => correlationId)).toEqual(['r1', 'r1', 'r1', 'r1', undefined, undefined])
       const [first, second, third, fourth, fifth, sixth] = events.map(({ txid }) => txid)
@@ -129,7 +125,7 @@ describe('VectorStore', () => {
     ['insertBatch', (vectors) => vectors.insertBatch([cake, { ...cake, id: 'second cake' }])],
     ['upsert', (vectors) => vectors.upsert({ ...tea, content: 'changed' })],
     ['delete', (vectors) => void vectors.delete('tea')],
-  ])('[I1] leaves neither row nor event of %s when the transaction around it throws', async (method, change) => {
+  ])('[I1] leaves neither row nor event of %s if the transaction around it throws', async (method, change) => {
     await withVectors(`throws after ${method}`, async (vectors, object) => {
       vectors.insert(tea)
       const failure = await failureOf(() =>
@@ -141,17 +137,17 @@ describe('VectorStore', () => {
       expect(failure.message).toBe('on purpose')
       expect(vectors.get('tea')?.content).toBe(tea.content)
       expect(vectors.get('cake')).toBeUndefined()
-      expect(eventsOf(object)).toHaveLength(1)
+      expect(logOf(object)).toHaveLength(1)
     })
   })
 
-  it('writes nothing and emits nothing where nothing changes', async () => {
+  it('writes and emits nothing if nothing changes', async () => {
     await withVectors('no change', (vectors, object) => {
       vectors.insert(tea)
       vectors.upsert({ ...tea, embedding: new Float32Array([1, 0, 0.5]) })
       expect(vectors.delete('nobody')).toBe(false)
       expect(vectors.delete('')).toBe(false)
-      expect(eventsOf(object)).toHaveLength(1)
+      expect(logOf(object)).toHaveLength(1)
     })
   })
 
@@ -165,7 +161,7 @@ describe('VectorStore', () => {
       expect(failure.code).toBe('already-exists')
       expect(failure.message).toContain(documents[1]?.id)
       expect(vectors.get('cake')).toBeUndefined()
-      expect(eventsOf(object)).toHaveLength(1)
+      expect(logOf(object)).toHaveLength(1)
     })
   })
 
@@ -175,10 +171,10 @@ describe('VectorStore', () => {
       const failure = await failureOf(() => vectors.insert({ ...tea, content: 'other' }))
       expect(failure).toEqual({
         code: 'already-exists',
-        message: 'vectors.insert: there is a document tea already; upsert it instead',
+        message: 'vectors.insert: document tea already exists; upsert it instead',
       })
       expect(vectors.get('tea')?.content).toBe(tea.content)
-      expect(eventsOf(object)).toHaveLength(1)
+      expect(logOf(object)).toHaveLength(1)
     })
   })
 
@@ -187,27 +183,27 @@ describe('VectorStore', () => {
     ['NaN', { embedding: [1, Number.NaN, 0] }, 'embedding[1] is NaN'],
     ['Infinity', { embedding: new Float32Array([1, 0, Number.POSITIVE_INFINITY]) }, 'embedding[2] is Infinity'],
     ['a number beyond 32 bits', { embedding: [1e39, 0, 0] }, 'embedding[0] is 1e+39'],
-    ['a string for a number', { embedding: ['1', 0, 0] }, 'embedding[0] is 1'],
+    ['a string for a number', { embedding: ['1', 0, 0] }, 'embedding[0] is "1"'],
     ['a hole', { embedding: [1, , 0] }, 'embedding[1] is undefined'], // oxlint-disable-line no-sparse-arrays
-    ['numbers of another kind', { embedding: new Float64Array(3) }, 'not Float64Array'],
+    ['numbers of another kind', { embedding: new Float64Array(3) }, 'not a Float64Array'],
     ['no embedding', { embedding: undefined }, 'not undefined'],
     ['no id', { id: undefined }, 'id must be'],
     ['an empty id', { id: '' }, 'id must be'],
     ['an id that is a number', { id: 5 }, 'id must be'],
-    ['a long id', { id: 'x'.repeat(NAME_LENGTH_MAX + 1) }, 'id must be'],
+    ['a long id', { id: 'x'.repeat(eventLimits.nameLength + 1) }, 'id must be'],
     ['a NUL in the id', { id: 'a\0b' }, 'id must be'],
     ['half a surrogate pair in the id', { id: '\ud800' }, 'id must be'],
     ['no content', { content: undefined }, 'content must be'],
-    ['a NUL in the content', { content: 'a\0b' }, 'content holds a NUL'],
-    ['half a surrogate pair in the content', { content: 'a\udc00' }, 'content holds a NUL or half'],
-    ['content that is too long', { content: 'é'.repeat(VECTOR_CONTENT_BYTES_MAX / 2 + 1) }, 'content is 900002 bytes'],
+    ['a NUL in the content', { content: 'a\0b' }, 'content has a NUL'],
+    ['half a surrogate pair in the content', { content: 'a\udc00' }, 'content has a NUL or half'],
+    ['content that is too long', { content: 'é'.repeat(limits.contentBytes / 2 + 1) }, 'content is 900002 bytes'],
     ['a Date', { metadata: { at: new Date(0) } }, 'metadata: at is a Date'],
     ['a bigint', { metadata: { at: 1n } }, 'metadata: at is a bigint'],
     ['NaN in metadata', { metadata: { at: Number.NaN } }, 'metadata: at is NaN'],
     ['undefined in an array', { metadata: { at: [undefined] } }, 'metadata: at[0] is a undefined'],
     ['bytes', { metadata: { at: new Uint8Array(1) } }, 'metadata: at is a Uint8Array'],
-    ['a list for metadata', { metadata: [] }, 'metadata: must be an object'],
-    ['null for metadata', { metadata: null }, 'metadata: must be an object'],
+    ['a list for metadata', { metadata: [] }, 'metadata must be an object'],
+    ['null for metadata', { metadata: null }, 'metadata must be an object'],
     ['an unknown field', { meta: {} }, 'unknown field meta'],
   ]
   it.each(bad)('refuses a document with %s, and writes nothing', async (kind, fields, message) => {
@@ -222,24 +218,24 @@ describe('VectorStore', () => {
         expect(failure.code).toBe('invalid-argument')
         expect(failure.message).toContain(message)
       }
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
       expect(vectors.readRows(undefined, 10).events).toEqual([])
     })
   })
 
-  it('refuses metadata that no event has room for', async () => {
+  it('refuses metadata that no event can hold', async () => {
     await withVectors('large metadata', async (vectors, object) => {
       const failure = await failureOf(() => vectors.insert({ ...tea, metadata: { topic: 'x'.repeat(1_000_000) } }))
       expect(failure.code).toBe('event-too-large')
       expect(vectors.get('tea')).toBeUndefined()
-      expect(eventsOf(object)).toEqual([])
+      expect(logOf(object)).toEqual([])
     })
   })
 
-  it('takes what is as large as it may be', async () => {
+  it('takes a document of the largest size', async () => {
     const large = {
-      content: '"'.repeat(VECTOR_CONTENT_BYTES_MAX),
-      embedding: new Float32Array(VECTOR_DIMENSION_MAX).fill(1),
+      content: '"'.repeat(limits.contentBytes),
+      embedding: new Float32Array(limits.dimension).fill(1),
       metadata: { topic: 'x'.repeat(900_000) },
     }
     await withVectors(
@@ -249,40 +245,42 @@ describe('VectorStore', () => {
           { ...large, id: 'a' },
           { ...large, id: 'b' },
         ])
-        vectors.upsert({ ...large, id: 'x'.repeat(NAME_LENGTH_MAX), metadata: {} })
+        vectors.upsert({ ...large, id: 'x'.repeat(eventLimits.nameLength), metadata: {} })
         expect(vectors.get('b')).toEqual({ ...large, id: 'b' })
         expect(vectors.search({ embedding: large.embedding, limit: 1 })).toMatchObject([{ id: 'a', similarity: 1 }])
-        expect(eventsOf(object)).toHaveLength(3)
+        expect(logOf(object)).toHaveLength(3)
       },
-      { dimension: VECTOR_DIMENSION_MAX },
+      { dimension: limits.dimension },
     )
   })
 
-  it('refuses a batch beyond VECTORS_PER_BATCH_MAX', async () => {
+  it('refuses a batch beyond limits.batchDocuments', async () => {
     await withVectors('batch too large', async (vectors) => {
       const failure = await failureOf(() =>
-        vectors.insertBatch(Array.from({ length: VECTORS_PER_BATCH_MAX + 1 }, () => tea)),
+        vectors.insertBatch(Array.from({ length: limits.batchDocuments + 1 }, () => tea)),
       )
       expect(failure).toMatchObject({ code: 'invalid-argument' })
-      expect(failure.message).toContain('the limit is 10000')
+      expect(failure.message).toContain('more than 10000 documents')
     })
   })
 
-  it.each(['', '1st', 'a b', 'x"; DROP TABLE notes; --', 'a'.repeat(65)])('refuses %j as a table', async (table) => {
-    const failure = await failureOf(() => withVectors('tables', () => undefined, { table }))
+  it.each(['', '1st', 'a b', 'x"; DROP TABLE notes; --', 'a'.repeat(65)])('refuses %j as a name', async (name) => {
+    const failure = await withVectors('names', (_, { ctx }) =>
+      failureOf(() => new VectorStore(ctx, name, { dimension: 3 })),
+    )
     expect(failure.code).toBe('invalid-argument')
   })
 
-  it.each([0, 1.5, -3, Number.NaN, VECTOR_DIMENSION_MAX + 1])('refuses %d as a dimension', async (dimension) => {
+  it.each([0, 1.5, -3, Number.NaN, limits.dimension + 1])('refuses %d as a dimension', async (dimension) => {
     const failure = await failureOf(() => withVectors('dimensions', () => undefined, { dimension }))
     expect(failure.code).toBe('invalid-argument')
   })
 
-  it('refuses another dimension than that of the embeddings that are there', async () => {
+  it('refuses another dimension than that of the stored embeddings', async () => {
     await withVectors('new dimension', (vectors) => vectors.insert(tea))
     const failure = await failureOf(() => withVectors('new dimension', () => undefined, { dimension: 4 }))
     expect(failure.message).toBe(
-      'VectorStore: vectors holds embeddings of 3 numbers, not 4; give the new ones another table',
+      'VectorStore: vectors holds embeddings of 3 numbers, not 4; give the new ones a store of another name',
     )
     await withVectors('new dimension', (vectors) => vectors.delete('tea'))
     await withVectors('new dimension', (vectors) => vectors.insert({ ...tea, embedding: [1, 2, 3, 4] }), {
@@ -290,9 +288,9 @@ describe('VectorStore', () => {
     })
   })
 
-  it('keeps the tables of several stores apart', async () => {
+  it('separates the tables of several stores', async () => {
     await withVectors('several', (vectors, object) => {
-      const faces = new VectorStore(object.ctx, { dimension: 2, table: 'faces' })
+      const faces = new VectorStore(object.ctx, 'faces', { dimension: 2 })
       vectors.insert(tea)
       faces.insert({ id: 'tea', content: '', embedding: [1, 1] })
       expect(changes(object).map(([op, key]) => [op, key])).toEqual([
@@ -303,21 +301,21 @@ describe('VectorStore', () => {
     })
   })
 
-  it('keeps what a schema makes of metadata, and refuses what it refuses', async () => {
-    await runInDurableObject<Stores, void>(env.STORES.getByName('schema'), async (object) => {
+  it('keeps what a schema returns for metadata, and refuses what it refuses', async () => {
+    await inFreshObject(async (object) => {
       const schema = z.strictObject({ topic: z.string(), stars: z.int().default(3) })
-      const vectors = new VectorStore(object.ctx, { dimension: 1, schema })
+      const vectors = new VectorStore(object.ctx, 'vectors', { dimension: 1, schema })
       vectors.insert({ id: 'a', content: '', embedding: [1], metadata: { topic: 'x' } })
       expect(vectors.get('a')?.metadata.stars).toBe(3)
       // @ts-expect-error The schema wants a topic.
       const failure = await failureOf(() => vectors.insert({ id: 'b', content: '', embedding: [1], metadata: {} }))
       expect(failure.code).toBe('invalid-argument')
-      expect(failure.message).toContain('vectors.insert: metadata: topic:')
+      expect(failure.message).toContain('vectors.insert: metadata.topic:')
       expect(vectors.get('b')).toBeUndefined()
     })
   })
 
-  it('makes its tables anew after deleteAll', async () => {
+  it('has its tables again after deleteAll', async () => {
     await withVectors('deleteAll', async (vectors, object) => {
       vectors.insert(tea)
       vectors.search({ embedding: [1, 0, 0] })
@@ -328,18 +326,6 @@ describe('VectorStore', () => {
     })
   })
 })
-
-/** All rows of the store, as a snapshot reads them. */
-function snapshotOf(vectors: Vectors, maxRows: number): unknown[] {
-  const events: unknown[] = []
-  let after: string | undefined
-  do {
-    const page = vectors.readRows(after, maxRows)
-    events.push(...page.events)
-    after = page.next
-  } while (after !== undefined)
-  return events
-}
 
 const id = fc.constantFrom('a', 'b', 'c', 'É', '😀', "'; --")
 const text = fc.string({ unit: 'grapheme', maxLength: 8 }).map((content) => content.replaceAll('\0', ''))
@@ -408,7 +394,7 @@ it('[I1] emits a log from which its rows can be rebuilt, and holds what a simple
         }
         const held = [...model.values()].map((kept) => ({ ...kept, embedding: new Float32Array(kept.embedding) }))
         expect(held.map((kept) => vectors.get(kept.id))).toEqual(held)
-        const events = eventsOf(object)
+        const events = logOf(object)
         expect(events.map(({ lsn }) => lsn)).toEqual(events.map((_, index) => index + 1))
         const folded = foldRows(events as Parameters<typeof foldRows>[0]).get('vector/vectors') ?? new Map()
         const snapshot = foldRows(snapshotOf(vectors, 2) as Parameters<typeof foldRows>[0]).get('vector/vectors')

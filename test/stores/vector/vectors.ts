@@ -1,10 +1,9 @@
-// How the tests of vector stores reach them, and what a search is to find, without any of the store's own code.
+// How the tests of vector stores reach them, and what a search must find, computed without the store's own code.
 
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
-import { type ListedEvent, VectorStore } from 'durable-outbox'
+import { VectorStore } from 'durable-outbox'
 import type { Embedding, VectorMetric, VectorStoreOptions } from 'durable-outbox/stores'
 import type { Stores } from '../../worker.ts'
+import { inObject } from '../in-stores.ts'
 
 export interface Topic {
   topic?: string
@@ -19,20 +18,9 @@ export function withVectors<T>(
   run: (vectors: Vectors, object: Stores) => T | Promise<T>,
   options: Partial<VectorStoreOptions<Topic>> = {},
 ): Promise<T> {
-  return runInDurableObject<Stores, T>(env.STORES.getByName(name), (object) =>
-    run(new VectorStore<Topic>(object.ctx, { dimension: 3, ...options }), object),
+  return inObject(name, (object) =>
+    run(new VectorStore<Topic>(object.ctx, 'vectors', { dimension: 3, ...options }), object),
   )
-}
-
-/** The object's events, all of them, in the order of their LSNs. */
-export function eventsOf(object: Stores): ListedEvent[] {
-  const events: ListedEvent[] = []
-  for (let from: number | undefined = 1; from !== undefined;) {
-    const page = object.outbox.list({ from, limit: 1_000 })
-    events.push(...page.items)
-    from = page.nextLSN
-  }
-  return events
 }
 
 /** A document of the model: what a store must give back. */

@@ -1,0 +1,122 @@
+// A running Worker as the command reaches it: its outboxes over `outboxRoutes`, and its lake over `lakeRoutes`.
+
+import * as z from 'zod'
+import type { OutboxCalls } from '../admin/index.ts'
+import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
+import { checkAddress, checkToken } from './address.ts'
+import { type IO, problemOf } from './command.ts'
+import { post } from './http.ts'
+
+/** Where a Worker mounts the routes. */
+const OUTBOXES = '/admin/outbox'
+const REPAIR = '/lake/repair'
+
+/** A flush takes up to a minute, and its last batch may wait for its answer. */
+const CALL_MS = 120_000
+/** The lake reads its whole table for a repair. */
+const REPAIR_MS = 600_000
+
+/** What `wrangler dev` listens on. */
+export const DEFAULT_URL = 'http://localhost:8787'
+
+/** The options of every command that reaches a Worker, and their help. */
+export const WORKER_OPTIONS = { url: { type: 'string' }, token: { type: 'string' } } as const
+export const TOKEN_HELP = `\
+  --token <token>   its ADMIN_TOKEN; better set ADMIN_TOKEN in the environment, which a list of
+                    processes does not show`
+
+/** An object's outbox: the class as the Worker's routes name it, and the object's name. */
+export interface Target {
+  readonly className: string
+  readonly object: string
+}
+
+/** The server refused a call. The message is the server's own. */
+export class RefusedError extends Error {
+  override readonly name = 'RefusedError'
+  readonly code: string
+
+  constructor(code: string, message: string) {
+    const isClosed = code === 'unauthorized'
+    super(isClosed ? `${message} (give it the token: ADMIN_TOKEN in the environment, or --token)` : message)
+    this.code = code
+  }
+}
+
+const refusalSchema = z.object({ error: z.string(), code: z.string() })
+const rangesSchema = z.object({
+  ns: z.string(),
+  source: z.string(),
+  epoch: z.string(),
+  ranges: z.array(z.object({ first: z.int(), last: z.int() })),
+})
+const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
+
+/** What the Worker answered, if that is JSON. */
+interface Answer {
+  readonly response: Response
+  readonly body: unknown
+}
+
+export class WorkerClient {
+  readonly #url: string
+  readonly #token: string | undefined
+
+  /** @throws {CDCError} `invalid-argument` for a URL or a token that nothing should be sent to or with. */
+  constructor(url: string, token: string | undefined) {
+    this.#url = checkAddress('--url', url, token !== undefined)
+    this.#token = token === undefined ? undefined : checkToken(token)
+  }
+
+  /** The Worker of a command line, with the token that the environment has if the command line has none. */
+  static of({ url = DEFAULT_URL, token }: { url?: string | undefined; token?: string | undefined }, { env }: IO) {
+    return new WorkerClient(url, (token ?? env['ADMIN_TOKEN'])?.trim() || undefined)
+  }
+
+  /**
+   * Calls a method of an outbox.
+   *
+   * @returns the JSON of its result.
+   * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
+   */
+  async call({ className, object }: Target, method: keyof OutboxCalls, argument?: unknown): Promise<unknown> {
+    const path = [className, object, method].map(encodeURIComponent).join('/')
+    const { response, body } = await this.#post(`${OUTBOXES}/${path}`, argument, CALL_MS)
+    if (response.ok && body !== undefined) return body
+    throw new Error(`${this.#url}${OUTBOXES} ${strangeness(response, 'outboxRoutes')}`)
+  }
+
+  /**
+   * Has the lake look for what it has lost.
+   *
+   * @returns nothing if the Worker has no `lakeRoutes`.
+   * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
+   */
+  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | undefined> {
+    const { response, body } = await this.#post(REPAIR, ranges, REPAIR_MS)
+    if (response.ok) return readAnswer(outcomeSchema, body)
+    if (response.status === 404) return undefined
+    throw new Error(`${this.#url}${REPAIR} ${strangeness(response, 'lakeRoutes')}`)
+  }
+
+  async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {
+    const response = await post(`${this.#url}${path}`, { token: this.#token, body, timeoutMs })
+    const answer: unknown = await response.json().catch(() => undefined)
+    const refusal = response.ok ? undefined : refusalSchema.safeParse(answer).data
+    if (refusal !== undefined) throw new RefusedError(refusal.code, refusal.error)
+    return { response, body: answer }
+  }
+}
+
+/** Checks that an answer has the form that this version of the library gives it. */
+export function readAnswer<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
+  const parsed = schema.safeParse(answer)
+  if (parsed.success) return parsed.data
+  throw new Error(`the answer is not that of this version: ${problemOf(parsed.error)}`)
+}
+
+function strangeness({ status, headers }: Response, routes: string): string {
+  const location = headers.get('location')
+  if (status >= 300 && status < 400 && location !== null) return `redirects to ${location}; give that as --url`
+  return `answered ${status} without the JSON of ${routes}; does the Worker mount them there?`
+}

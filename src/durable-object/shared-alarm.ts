@@ -1,0 +1,64 @@
+// The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
+
+/** One user of the alarm. */
+export interface AlarmClaim {
+  /** Makes the alarm due at a time, or earlier if another claim is. Part of the open transaction, if there is one. */
+  arm(atMs: number): void
+  /** Makes the alarm due when the first claim is. To be called when the due time of this claim has changed. */
+  rearm(): void
+  /** When the platform's alarm is due, in milliseconds since 1970. */
+  get(): Promise<number | null>
+}
+
+export class SharedAlarm {
+  readonly #storage: DurableObjectStorage
+  readonly #claims: (() => number | undefined)[] = []
+  readonly #beforeChange: (() => void)[] = []
+  /** When the running alarm was due. */
+  #runningMs = 0
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage
+  }
+
+  /** Calls the listener before the platform's alarm is set or deleted, which writes to the object's database. */
+  onChange(listener: () => void): void {
+    this.#beforeChange.push(listener)
+  }
+
+  /** @param dueMs when this user needs the alarm, in milliseconds since 1970; undefined while it does not. */
+  claim(dueMs: () => number | undefined): AlarmClaim {
+    this.#claims.push(dueMs)
+    return {
+      arm: (atMs) => this.#set(Math.min(atMs, this.#earliest(dueMs) ?? Infinity)),
+      rearm: () => this.#rearm(),
+      get: () => this.#storage.getAlarm(),
+    }
+  }
+
+  /** To be called when the alarm fires, with the time at which it was due. */
+  begin(scheduledMs: number): void {
+    this.#runningMs = scheduledMs
+  }
+
+  #rearm(): void {
+    const dueMs = this.#earliest()
+    if (dueMs !== undefined) return this.#set(dueMs)
+    for (const listener of this.#beforeChange) listener()
+    void this.#storage.deleteAlarm()
+  }
+
+  #earliest(except?: () => number | undefined): number | undefined {
+    const times = this.#claims.filter((dueMs) => dueMs !== except).map((dueMs) => dueMs())
+    const known = times.filter((time) => time !== undefined)
+    return known.length === 0 ? undefined : Math.min(...known)
+  }
+
+  #set(atMs: number): void {
+    for (const listener of this.#beforeChange) listener()
+    // Never at the due time of the running alarm: the platform's scheduler would not learn of it, and it would never fire
+    // (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is written at once,
+    // and if it fails, the commit fails.
+    void this.#storage.setAlarm(Math.max(atMs, this.#runningMs + 1))
+  }
+}

@@ -1,0 +1,58 @@
+// Consumes the events of other objects, each once.
+
+import type { Attribution } from '../event/unified-event.ts'
+import type { Transaction } from '../transaction/transaction.ts'
+import { refusePromise, type SyncResult, type Transactions } from '../transaction/transactions.ts'
+import type { Inbox, NamedEvent } from './inbox.ts'
+
+/** Whether an event was new, and then the callback's result. */
+export type Processed<T> = { readonly isNew: true; readonly result: T } | { readonly isNew: false }
+
+/** How an object consumes events that may arrive more than once. */
+export interface Consumption {
+  /**
+   * Runs a callback for an event, unless it was run for that event before. That it was run is recorded in the same
+   * transaction: the record, the callback's changes and the events that it emits commit together, or not at all. Two events
+   * are the same by (ns, source, epoch, lsn); without an LSN, by (ns, id). Throws what the callback throws: then the event
+   * counts as new when it arrives again.
+   *
+   * @param event with `id` and `ns`; of a log also with `lsn`, `source` and `epoch`, as events and records have them. The
+   *   emitted events take over its correlation id.
+   * @throws {CDCError} `event-invalid` if it identifies no event; `event-forgotten` if its log arrived so far out of order
+   *   that the inbox no longer knows whether it was processed.
+   */
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>>
+
+  /** The same with a plain callback, in the current turn. */
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T>
+}
+
+export class Consumer implements Consumption {
+  readonly #inbox: Inbox
+  readonly #transactions: Transactions
+
+  constructor(inbox: Inbox, transactions: Transactions) {
+    this.#inbox = inbox
+    this.#transactions = transactions
+  }
+
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>> {
+    return this.#transactions.transaction<Processed<T>>(
+      async (tx) => (this.#inbox.record(event) ? { isNew: true, result: await callback(tx) } : { isNew: false }),
+      correlationOf(event),
+    )
+  }
+
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T> {
+    return this.#transactions.transactionSync<Processed<T>>((tx) => {
+      if (!this.#inbox.record(event)) return { isNew: false }
+      const result: T = callback(tx)
+      refusePromise(result)
+      return { isNew: true, result }
+    }, correlationOf(event))
+  }
+}
+
+function correlationOf({ correlationId, correlation_id = correlationId }: NamedEvent): Attribution {
+  return correlation_id === undefined ? {} : { correlationId: correlation_id }
+}

@@ -1,0 +1,160 @@
+// Reads the files that describe a table: its metadata, a manifest list, a manifest. Any writer may have made them, so what is
+// used of them is checked. For Node: avsc compiles its decoders from strings of code, which workerd forbids.
+// Format: https://iceberg.apache.org/spec/#table-metadata, https://iceberg.apache.org/spec/#manifests
+
+import avsc from 'avsc'
+import * as z from 'zod'
+import { CDCError } from '../../error.ts'
+import { parseJSON } from '../../event/json.ts'
+import { refusal } from '../../problem.ts'
+import type { Column } from './schema.ts'
+
+/** What a reader of the current snapshot needs of the table's metadata. */
+export interface MetadataContent {
+  readonly location: string
+  readonly columns: readonly Column[]
+  readonly updatedMs: number
+  /** Missing in a table to which nothing was committed. */
+  readonly current?: { readonly id: number; readonly committedMs: number; readonly manifestList: string }
+  /** The summaries of the snapshots that the table remembers, oldest first. */
+  readonly summaries: readonly { readonly sequence: number; readonly summary: Readonly<Record<string, string>> }[]
+}
+
+/** A file that a manifest list or a manifest lists. */
+export interface FileReference {
+  /** Full location. */
+  readonly path: string
+  readonly bytes: number
+}
+
+/** A data file of a manifest. */
+export interface DataFileReference extends FileReference {
+  readonly rows: number
+}
+
+const schemaShape = z.object({
+  'schema-id': z.int().optional(),
+  fields: z.array(
+    z.object({ id: z.int(), name: z.string(), required: z.boolean(), type: z.enum(['string', 'long', 'timestamptz']) }),
+  ),
+})
+
+const metadataShape = z.object({
+  location: z.string(),
+  'last-updated-ms': z.number(),
+  'current-schema-id': z.int(),
+  schemas: z.array(schemaShape),
+  'current-snapshot-id': z.number().nullish(),
+  snapshots: z
+    .array(
+      z.object({
+        'snapshot-id': z.number(),
+        'sequence-number': z.number().default(0),
+        'timestamp-ms': z.number(),
+        'manifest-list': z.string(),
+        summary: z.record(z.string(), z.string()).default({}),
+      }),
+    )
+    .default([]),
+})
+
+const manifestFileShape = z.object({
+  manifest_path: z.string(),
+  manifest_length: z.number(),
+  content: z.number().default(0),
+})
+
+const manifestEntryShape = z.object({
+  status: z.number(),
+  data_file: z.object({
+    content: z.number().default(0),
+    file_path: z.string(),
+    file_format: z.string(),
+    record_count: z.number(),
+    file_size_in_bytes: z.number(),
+  }),
+})
+
+const ENTRY_DELETED = 2
+
+/** Reads a metadata file. @throws {CDCError} `invalid-config`. */
+export function readMetadata(name: string, bytes: Uint8Array): MetadataContent {
+  const metadata = check(metadataShape, readJSON(name, bytes), name)
+  const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
+  if (schema === undefined) throw new CDCError('invalid-config', `lake: ${name} has no schema with its current id`)
+  const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
+  return {
+    location: metadata.location,
+    columns: schema.fields,
+    updatedMs: metadata['last-updated-ms'],
+    ...(current && {
+      current: {
+        id: current['snapshot-id'],
+        committedMs: current['timestamp-ms'],
+        manifestList: current['manifest-list'],
+      },
+    }),
+    summaries: metadata.snapshots
+      .map(({ summary, ...snapshot }) => ({ sequence: snapshot['sequence-number'], summary }))
+      .toSorted((a, b) => a.sequence - b.sequence),
+  }
+}
+
+/** Names the manifests of a manifest list. @throws {CDCError} `invalid-config`, for a table with delete files too. */
+export async function readManifestList(name: string, bytes: Uint8Array): Promise<FileReference[]> {
+  const entries = await readAvro(manifestFileShape, name, bytes)
+  return entries.map(({ manifest_path, manifest_length, content }) => {
+    if (content !== 0) throw deletesUnsupported(manifest_path)
+    return { path: manifest_path, bytes: manifest_length }
+  })
+}
+
+/** Names the live data files of a manifest. @throws {CDCError} `invalid-config`, for delete files too. */
+export async function readManifest(name: string, bytes: Uint8Array): Promise<DataFileReference[]> {
+  const entries = await readAvro(manifestEntryShape, name, bytes)
+  return entries
+    .filter(({ status }) => status !== ENTRY_DELETED)
+    .map(({ data_file: { content, file_path, file_format, file_size_in_bytes, record_count } }) => {
+      if (content !== 0) throw deletesUnsupported(file_path)
+      if (file_format.toUpperCase() !== 'PARQUET')
+        throw new CDCError('invalid-config', `lake: ${file_path} is ${file_format}; only Parquet can be read`)
+      return { path: file_path, bytes: file_size_in_bytes, rows: record_count }
+    })
+}
+
+/** Parses a file of JSON. @throws {CDCError} `invalid-config`. */
+export function readJSON(name: string, bytes: Uint8Array): unknown {
+  const value = parseJSON(new TextDecoder().decode(bytes))
+  if (value === undefined) throw new CDCError('invalid-config', `lake: ${name} is not valid JSON`)
+  return value
+}
+
+async function readAvro<Shape extends z.ZodType>(shape: Shape, name: string, bytes: Uint8Array) {
+  return (await decodeAvro(name, bytes)).map((record) => check(shape, record, name))
+}
+
+async function decodeAvro(name: string, bytes: Uint8Array): Promise<unknown[]> {
+  try {
+    const decoder = new avsc.streams.BlockDecoder()
+    decoder.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+    const records: unknown[] = []
+    for await (const record of decoder) records.push(record)
+    return records
+  } catch (error) {
+    throw new CDCError('invalid-config', `lake: ${name} is not an Avro file that can be read`, { cause: error })
+  }
+}
+
+function check<Shape extends z.ZodType>(shape: Shape, value: unknown, name: string): z.infer<Shape> {
+  const result = shape.safeParse(value)
+  if (result.success) return result.data
+  throw refusal('invalid-config', `lake: ${name} is not as Iceberg defines it`, result.error.issues)
+}
+
+function deletesUnsupported(path: string): CDCError {
+  return new CDCError(
+    'invalid-config',
+    `lake: the table has delete files (${path}), which are not supported: the answer would count deleted rows; ` +
+      'rewrite the table without them, or query it with an engine that applies them',
+  )
+}

@@ -1,0 +1,284 @@
+// The state of the table, as its one writer keeps it in SQLite: the current version, the manifests and files of its snapshot,
+// and the commits that were prepared and may or may not have happened.
+
+import type { ListedFile } from '../iceberg/commit.ts'
+import type { ManifestFile } from '../iceberg/manifest.ts'
+import { Garbage } from './garbage.ts'
+
+/** What a commit changes in the current snapshot, and what else it has stored. Keys are relative to the table's location. */
+export type TableChange =
+  | { readonly kind: 'add manifest'; readonly key: string; readonly manifest: ManifestFile }
+  | {
+      readonly kind: 'add file' | 'move file'
+      readonly key: string
+      readonly manifestKey: string
+      readonly file: ListedFile
+    }
+  | { readonly kind: 'remove manifest' | 'remove file' | 'store'; readonly key: string }
+
+/** A commit whose files are stored. It has happened once the metadata file of its version names its snapshot. */
+export interface OpenCommit {
+  readonly snapshotId: number
+  /** The table's version that the commit makes. */
+  readonly version: number
+  /** The last row of the buffer that it brings into the table; 0 if it brings none. */
+  readonly throughSeq: number
+  /** The file of all watermarks that it stored, relative to the table's location. */
+  readonly watermarksKey?: string
+}
+
+export interface Pointer {
+  /** Commits so far; 0 before the first. */
+  readonly version: number
+  /** Events that have ever landed. */
+  readonly events: number
+  /** The newest file of all watermarks, relative to the table's location. */
+  readonly watermarksKey: string | undefined
+  /** The version whose commit stored it; 0 if none has. */
+  readonly watermarksVersion: number
+}
+
+/** Which small files are worth being compacted. */
+export interface SmallFilesQuery {
+  readonly minFiles: number
+  readonly maxFiles: number
+  readonly eventsBelow: number
+}
+
+type PointerRow = { version: number; events: number; watermarks_key: string | null; watermarks_version: number }
+
+export class TableState {
+  readonly garbage: Garbage
+  readonly #sql: SqlStorage
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql
+    this.garbage = new Garbage(sql)
+  }
+
+  pointer(): Pointer {
+    const [row] = this.#sql.exec<PointerRow>('SELECT * FROM lake_pointer').toArray()
+    if (row === undefined) return { version: 0, events: 0, watermarksKey: undefined, watermarksVersion: 0 }
+    return {
+      version: row.version,
+      events: row.events,
+      watermarksKey: row.watermarks_key ?? undefined,
+      watermarksVersion: row.watermarks_version,
+    }
+  }
+
+  /** The manifests of the current snapshot, newest first. */
+  manifests(): ManifestFile[] {
+    return this.#sql
+      .exec<{ manifest: string }>('SELECT manifest FROM lake_manifest ORDER BY version DESC, key')
+      .toArray()
+      .map((row) => JSON.parse(row.manifest) as ManifestFile)
+  }
+
+  /** Notes a commit whose outcome only the table's files will tell. To be called in a transaction. */
+  prepare({ snapshotId, version, throughSeq, watermarksKey }: OpenCommit, changes: readonly TableChange[]): void {
+    this.#sql.exec(
+      'INSERT INTO lake_prepared (snapshot_id, version, through_seq, watermarks_key) VALUES (?, ?, ?, ?)',
+      snapshotId,
+      version,
+      throughSeq,
+      watermarksKey ?? null,
+    )
+    for (const change of changes)
+      this.#sql.exec(
+        'INSERT INTO lake_change (snapshot_id, kind, key, body) VALUES (?, ?, ?, ?)',
+        snapshotId,
+        change.kind,
+        change.key,
+        bodyOf(change),
+      )
+  }
+
+  open(snapshotId: number): OpenCommit | undefined {
+    const [row] = this.#sql
+      .exec<{ version: number; throughSeq: number; watermarksKey: string | null }>(
+        `SELECT version, through_seq AS throughSeq, watermarks_key AS watermarksKey
+         FROM lake_prepared WHERE snapshot_id = ?`,
+        snapshotId,
+      )
+      .toArray()
+    if (row === undefined) return undefined
+    const { watermarksKey, ...commit } = row
+    return { snapshotId, ...commit, ...(watermarksKey !== null && { watermarksKey }) }
+  }
+
+  hasOpen(): boolean {
+    return this.#sql.exec('SELECT 1 FROM lake_prepared LIMIT 1').toArray().length > 0
+  }
+
+  /**
+   * Applies a commit that has happened. All others that were prepared have not, and what they stored is garbage. To be called
+   * in the transaction that empties the buffer.
+   */
+  finish({ snapshotId, version, watermarksKey }: OpenCommit, events: number, nowMs: number): void {
+    const { watermarksKey: before } = this.pointer()
+    this.#sql.exec(
+      `INSERT INTO lake_pointer VALUES (1, ?1, ?2, ?3, iif(?3 IS NULL, 0, ?1))
+       ON CONFLICT DO UPDATE SET version = ?1, events = events + ?2, watermarks_key = coalesce(?3, watermarks_key),
+         watermarks_version = iif(?3 IS NULL, watermarks_version, ?1)`,
+      version,
+      events,
+      watermarksKey ?? null,
+    )
+    if (watermarksKey !== undefined && before !== undefined) this.garbage.add([before], version, nowMs)
+    const changes = this.#sql
+      .exec<{ kind: TableChange['kind']; key: string; body: string }>(
+        'SELECT kind, key, body FROM lake_change WHERE snapshot_id = ? ORDER BY seq',
+        snapshotId,
+      )
+      .toArray()
+    for (const { kind, key, body } of changes) this.#apply(kind, key, { body, version, nowMs })
+    const abandoned = this.#keys(
+      `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
+      snapshotId,
+    )
+    // Nothing ever read them: the version that they were for is another commit's.
+    this.garbage.add(abandoned, 0, nowMs)
+    this.#sql.exec('DELETE FROM lake_change')
+    this.#sql.exec('DELETE FROM lake_prepared')
+  }
+
+  /** The keys of the current snapshot's data files. */
+  fileKeys(): string[] {
+    return this.#keys('SELECT key FROM lake_file ORDER BY key')
+  }
+
+  /** The data files of some manifests. */
+  filesOf(manifestKeys: readonly string[]): ListedFile[] {
+    return this.#files(
+      'manifest_key IN (SELECT value FROM json_each(?)) ORDER BY sequence, key',
+      JSON.stringify(manifestKeys),
+    )
+  }
+
+  /** The manifests that list some data files. */
+  manifestsOf(keys: readonly string[]): string[] {
+    return this.#keys(
+      'SELECT DISTINCT manifest_key AS key FROM lake_file WHERE key IN (SELECT value FROM json_each(?))',
+      JSON.stringify(keys),
+    )
+  }
+
+  /** The oldest small files of the partition that has the most of them; none if no partition has enough. */
+  smallFiles({ minFiles, maxFiles, eventsBelow }: SmallFilesQuery): ListedFile[] {
+    const [most] = this.#sql
+      .exec<{ partition: string }>(
+        `SELECT partition FROM lake_file WHERE events < ?
+         GROUP BY partition HAVING count(*) >= ? ORDER BY count(*) DESC LIMIT 1`,
+        eventsBelow,
+        minFiles,
+      )
+      .toArray()
+    if (most === undefined) return []
+    return this.#files(
+      'partition = ? AND events < ? ORDER BY sequence, key LIMIT ?',
+      most.partition,
+      eventsBelow,
+      maxFiles,
+    )
+  }
+
+  /** Those of some keys that belong to the table or to a commit that may yet happen, or are known as garbage. */
+  known(keys: readonly string[]): Set<string> {
+    const known = this.#keys(
+      `WITH asked AS (SELECT value AS key FROM json_each(?))
+       SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
+         OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
+         OR key = (SELECT watermarks_key FROM lake_pointer)`,
+      JSON.stringify(keys),
+    )
+    return new Set(known)
+  }
+
+  /** Every commit asks for it, so nothing else is counted. */
+  countManifests(): number {
+    return this.#sql.exec<{ manifests: number }>('SELECT count(*) AS manifests FROM lake_manifest').one().manifests
+  }
+
+  /** The data files and manifests of the current snapshot, and the files that are garbage. */
+  count(): { files: number; manifests: number; garbage: number } {
+    return this.#sql
+      .exec<{ files: number; manifests: number; garbage: number }>(
+        `SELECT (SELECT count(*) FROM lake_file) AS files, (SELECT count(*) FROM lake_manifest) AS manifests,
+           (SELECT count(*) FROM lake_garbage) AS garbage`,
+      )
+      .one()
+  }
+
+  #keys(select: string, ...values: SqlStorageValue[]): string[] {
+    return this.#sql
+      .exec<{ key: string }>(select, ...values)
+      .toArray()
+      .map(({ key }) => key)
+  }
+
+  #files(condition: string, ...values: SqlStorageValue[]): ListedFile[] {
+    return this.#sql
+      .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${condition}`, ...values)
+      .toArray()
+      .map(({ file }) => JSON.parse(file, bytesOfHex) as ListedFile)
+  }
+
+  #apply(
+    kind: TableChange['kind'],
+    key: string,
+    { body, version, nowMs }: { body: string; version: number; nowMs: number },
+  ): void {
+    switch (kind) {
+      case 'add manifest':
+        this.#sql.exec('INSERT INTO lake_manifest (key, version, manifest) VALUES (?, ?, ?)', key, version, body)
+        break
+      case 'remove manifest':
+        this.#sql.exec('DELETE FROM lake_manifest WHERE key = ?', key)
+        this.garbage.add([key], version, nowMs)
+        break
+      case 'add file':
+      case 'move file': {
+        const { manifestKey, file } = JSON.parse(body) as { manifestKey: string; file: ListedFile }
+        this.#sql.exec(
+          'INSERT OR REPLACE INTO lake_file (key, manifest_key, partition, sequence, events, file) VALUES (?, ?, ?, ?, ?, ?)',
+          key,
+          manifestKey,
+          JSON.stringify(file.partition),
+          file.sequenceNumber,
+          file.rows,
+          JSON.stringify(file),
+        )
+        break
+      }
+      case 'remove file':
+        this.#sql.exec('DELETE FROM lake_file WHERE key = ?', key)
+        this.garbage.add([key], version, nowMs)
+        break
+      case 'store':
+        break
+    }
+  }
+}
+
+function bodyOf(change: TableChange): string {
+  switch (change.kind) {
+    case 'add manifest':
+      return JSON.stringify(change.manifest)
+    case 'add file':
+    case 'move file':
+      return JSON.stringify({ manifestKey: change.manifestKey, file: change.file }, hexBytes)
+    default:
+      return ''
+  }
+}
+
+/** JSON has no bytes, so they are stored as text. */
+function hexBytes(_: string, value: unknown): unknown {
+  return value instanceof Uint8Array ? { $hex: value.toHex() } : value
+}
+
+function bytesOfHex(_: string, value: unknown): unknown {
+  const isHex = typeof value === 'object' && value !== null && '$hex' in value && typeof value.$hex === 'string'
+  return isHex ? Uint8Array.fromHex(String(value.$hex)) : value
+}

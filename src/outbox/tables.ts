@@ -1,0 +1,114 @@
+// The library's tables in an object, and the identity of the outbox: with new tables a new epoch begins (I9). They are made
+// when the object wakes, and again when they are needed after `deleteAll`.
+
+import { incrementBase32 } from 'ulid'
+import { CDCError } from '../error.ts'
+import { LazyTables } from '../sqlite/lazy-tables.ts'
+import { migrate } from '../sqlite/migrate.ts'
+import { LAST_LSN } from './end-of-log.ts'
+import { decideEpoch, type Owner } from './identity.ts'
+import { envelopeBytes } from './log.ts'
+import { migrations } from './migrations.generated.ts'
+import { type OutboxState, readState } from './state.ts'
+
+export class OutboxTables {
+  readonly #storage: DurableObjectStorage
+  readonly #owner: Owner
+  readonly #createId: () => string
+  readonly #tables: LazyTables
+  /** Upper bound of the UTF-8 bytes that a record has beyond its event. */
+  #envelopeBytes = 0
+  /** The latest epoch since the object woke, which `deleteAll` takes out of the database. */
+  #lastEpoch = ''
+
+  /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`. */
+  constructor(storage: DurableObjectStorage, owner: Owner, createId: () => string) {
+    this.#storage = storage
+    this.#owner = owner
+    this.#createId = createId
+    this.#tables = new LazyTables(
+      () => this.#create(),
+      () => storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0,
+    )
+    this.open()
+  }
+
+  /** Makes the tables if they are missing; then a new epoch begins. */
+  open(): void {
+    this.#tables.open()
+  }
+
+  /** Whether they exist. After `deleteAll` they don't, until something needs them. */
+  exist(): boolean {
+    return this.#tables.exist()
+  }
+
+  emptied(): void {
+    this.#tables.emptied()
+  }
+
+  rolledBack(): void {
+    this.#tables.rolledBack()
+  }
+
+  get envelopeBytes(): number {
+    return this.#envelopeBytes
+  }
+
+  #create(): void {
+    this.#storage.transactionSync(() => {
+      migrate(this.#storage, '_cdc_migrations', migrations)
+      this.#settleEpoch()
+    })
+    const state = readState(this.#storage.sql)
+    if (state === undefined) throw new Error('I9: an open outbox has a state')
+    this.#envelopeBytes = envelopeBytes(state)
+    this.#lastEpoch = state.epoch
+  }
+
+  #settleEpoch(): void {
+    const state = readState(this.#storage.sql)
+    if (state === undefined) return this.#beginEpoch(requireNs(this.#owner))
+    const { lastLSN } = this.#storage.sql
+      .exec<{ lastLSN: number }>(`SELECT ${LAST_LSN} AS lastLSN FROM _cdc_state`)
+      .one()
+    if (decideEpoch({ ...state, isPending: lastLSN > state.ackedLSN }, this.#owner) === 'begins')
+      this.#beginEpoch(this.#owner.ns ?? state.ns, state)
+  }
+
+  /** An epoch that sorts after every one that is known to have been before it, although the clock may have stepped back. */
+  #mintEpoch(stored = ''): string {
+    const last = stored > this.#lastEpoch ? stored : this.#lastEpoch
+    const minted = this.#createId()
+    this.#lastEpoch = minted > last ? minted : incrementBase32(last)
+    return this.#lastEpoch
+  }
+
+  #beginEpoch(ns: string, before?: OutboxState): void {
+    const { object = null, source } = this.#owner
+    this.#storage.sql.exec(
+      `INSERT OR REPLACE INTO _cdc_state (
+         id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
+         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn
+       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0)`,
+      object,
+      ns,
+      source,
+      this.#mintEpoch(before?.epoch),
+      (before?.ackedLSN ?? 0) + 1,
+      before?.ackedLSN ?? 0,
+      before?.ackedBytes ?? 0,
+      before?.prunedBytes ?? 0,
+      before?.isPaused ? 1 : 0,
+    )
+  }
+}
+
+function requireNs(owner: Owner): string {
+  const ns = owner.ns ?? owner.object
+  if (ns !== undefined) return ns
+  throw new CDCError(
+    'invalid-config',
+    'outbox: its ns is unknown, because a database does not know its object; pass { ns }, or pass the DurableObjectState',
+  )
+}

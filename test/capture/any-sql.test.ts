@@ -1,0 +1,435 @@
+// Cases from other tools' bug reports: SQL as people really write it, of which folding the log must give the table.
+
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { sqliteTable, text, integer, blob } from 'drizzle-orm/sqlite-core'
+import type { CommittedEvent, ListedEvent } from 'durable-outbox'
+import { describe, expect, it } from 'vitest'
+import { failureOf } from '../notes.ts'
+import { configurations, type Stores } from '../worker.ts'
+
+function inObject<T>(name: string, run: (object: Stores, sql: SqlStorage) => T | Promise<T>): Promise<T> {
+  return runInDurableObject<Stores, T>(env.STORES.getByName(name), (object) => run(object, object.ctx.storage.sql))
+}
+
+function events(object: Stores): ListedEvent[] {
+  return object.outbox.list({ limit: 1_000 }).items
+}
+
+/** The last state of each key of a table, as the log has it. */
+function folded(object: Stores, table: string): Record<string, CommittedEvent['after']> {
+  const rows: Record<string, CommittedEvent['after']> = {}
+  for (const { op, key, after, table: of } of events(object)) {
+    if (of !== table || key === undefined) continue
+    if (op === 'd') delete rows[key]
+    else rows[key] = after
+  }
+  return rows
+}
+
+/** The column `n` of rows, in order. */
+function numbersOf(rows: readonly CommittedEvent['after'][]): number[] {
+  return rows.map((row) => Number(row?.['n'])).toSorted((a, b) => a - b)
+}
+
+function ops(object: Stores): unknown[] {
+  return events(object).map(({ op, key }) => [op, key])
+}
+
+describe('[I11] values of a captured row', () => {
+  it('show what is in a JSON column, whatever it looks like', async () => {
+    const table = sqliteTable('t', { id: integer('id').primaryKey(), j: text('j', { mode: 'json' }), b: blob('b') })
+    await inObject('json', async (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, j TEXT, b BLOB)')
+      object.ctx.capture(table)
+      const deep = `${'['.repeat(100)}${']'.repeat(100)}`
+      const values = [
+        '{"$hex":"not hex"}',
+        '{"$hex":"c0ffee","more":1}',
+        '{"$json":"1"}',
+        deep,
+        '{"a":"\\ud83d"}',
+        'no JSON',
+        '12345678901234567890',
+        'null',
+      ]
+      for (const [index, value] of values.entries()) sql.exec("INSERT INTO t VALUES (?, ?, x'01')", index, value)
+      expect(events(object).map(({ after }) => [after?.['j'], after?.['b']])).toEqual(
+        [
+          { $hex: 'not hex' },
+          { $hex: 'c0ffee', more: 1 },
+          { $json: '{"$json":"1"}' },
+          { $json: deep },
+          { $json: '{"a":"\\ud83d"}' },
+          { $text: 'no JSON' },
+          { $json: '12345678901234567890' },
+          null,
+        ].map((value) => [value, 'AQ==']),
+      )
+      expect(await object.outbox.flush()).toMatchObject({ delivered: values.length, deadLetters: 0 })
+    })
+  })
+
+  it('are exact for every real', async () => {
+    await inObject('reals', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL)')
+      object.ctx.capture('t')
+      const reals = [
+        0.1 + 0.2,
+        5e-324,
+        1.7976931348623157e308,
+        2.2250738585072014e-308,
+        1e23,
+        123456789.12345679,
+        -1e-7,
+        9007199254740992,
+      ]
+      for (let index = 0; index < 500; index++) {
+        const view = new DataView(crypto.getRandomValues(new Uint8Array(8)).buffer)
+        if (Number.isFinite(view.getFloat64(0))) reals.push(view.getFloat64(0))
+      }
+      for (const real of reals) sql.exec('INSERT INTO t (r) VALUES (?)', real)
+      expect(events(object).map(({ after }) => after?.['r'])).toEqual(reals)
+    })
+  })
+
+  it('carry a NUL, the text that spells one, and text that is not UTF-8', async () => {
+    await inObject('texts', async (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      sql.exec(String.raw`INSERT INTO t VALUES (1, 'regex: [\u0000-\u001f]')`)
+      sql.exec("INSERT INTO t VALUES (2, 'a' || char(0) || 'b')")
+      sql.exec("INSERT INTO t VALUES (3, CAST(x'61ff62' AS TEXT)), (4, CAST(x'eda0bd' AS TEXT)), (5, char(65533))")
+      expect(Object.values(folded(object, 't')).map((row) => row?.['a'])).toEqual([
+        String.raw`regex: [\u0000-\u001f]`,
+        'a\0b',
+        { $base64: 'Yf9i' },
+        { $base64: '7aC9' },
+        '\uFFFD',
+      ])
+      expect(await object.outbox.flush()).toMatchObject({ delivered: 5 })
+    })
+  })
+
+  it('let a row go that is too large for an event', async () => {
+    await inObject('large', async (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      for (const id of [1, 2]) sql.exec('INSERT INTO t VALUES (?, ?)', id, 'x'.repeat(1_100_000))
+      object.ctx.capture('t')
+      expect(await failureOf(() => sql.exec('INSERT INTO t SELECT 3, a FROM t'))).toMatchObject({
+        code: 'event-too-large',
+      })
+      sql.exec("UPDATE t SET a = 'small' WHERE id = 1")
+      sql.exec('DELETE FROM t WHERE id = 2')
+      expect(events(object).map(({ op, key, before, after }) => [op, key, before, after])).toEqual([
+        ['u', '1', undefined, { id: 1, a: 'small' }],
+        ['d', '2', undefined, undefined],
+      ])
+    })
+  })
+})
+
+describe('[I11] keys of a captured table', () => {
+  it.each([
+    ['a REAL', ['0.3', '0.1 + 0.2', '1e300', '-2.5']],
+    [
+      'a',
+      [
+        '1',
+        "'1'",
+        "'1.0'",
+        '1.5',
+        "x'41'",
+        "'41'",
+        "'X''41'''",
+        "''",
+        "CAST(x'ff' AS TEXT)",
+        "CAST(x'fe' AS TEXT)",
+        "'a' || char(0)",
+        "'CAST(X'''''",
+      ],
+    ],
+    ['a TEXT', ["'ab'", "'X''41'''", "''", "x'41'", "'41'", "'NULL@1'"]],
+    ['a BLOB', ["x''", "x'00'", "x'c0ffee'"]],
+  ])('of %s are one to one', async (column, values) => {
+    await inObject(`keys ${column}`, (object, sql) => {
+      sql.exec(`CREATE TABLE t (${column} PRIMARY KEY, n INTEGER)`)
+      object.ctx.capture('t')
+      for (const [n, value] of values.entries()) sql.exec(`INSERT INTO t VALUES (${value}, ${n})`)
+      expect(numbersOf(Object.values(folded(object, 't')))).toEqual([...values.keys()])
+      sql.exec('DELETE FROM t WHERE n % 2')
+      expect(Object.values(folded(object, 't'))).toHaveLength(Math.ceil(values.length / 2))
+    })
+  })
+
+  it('of several columns are one to one, also with reals and NULLs', async () => {
+    await inObject('composite', (object, sql) => {
+      sql.exec('CREATE TABLE t (a, b, n INTEGER, PRIMARY KEY (a, b))')
+      object.ctx.capture('t')
+      sql.exec(
+        "INSERT INTO t VALUES (0.3, 1, 1), (0.1 + 0.2, 1, 2), ('0.3', 1, 3), (NULL, 1, 4), (NULL, 1, 5), (9e999, 1, 6), ('Inf', 1, 7)",
+      )
+      expect(Object.keys(folded(object, 't'))).toHaveLength(7)
+      sql.exec('DELETE FROM t WHERE n = 4')
+      expect(Object.values(folded(object, 't')).map((row) => row?.['n'])).toEqual([1, 2, 3, 5, 6, 7])
+    })
+  })
+
+  it('are not misled by a column that is named rowid', async () => {
+    await inObject('rowid', (object, sql) => {
+      sql.exec('CREATE TABLE keyless (rowid TEXT, n INTEGER)')
+      object.ctx.capture('keyless')
+      sql.exec("INSERT INTO keyless VALUES ('same', 1), ('same', 2)")
+      expect(Object.keys(folded(object, 'keyless'))).toEqual(['1', '2'])
+    })
+  })
+
+  it('change with every byte, also where the collation sees no difference', async () => {
+    await inObject('collation', (object, sql) => {
+      sql.exec('CREATE TABLE t (k TEXT COLLATE NOCASE PRIMARY KEY, label TEXT COLLATE RTRIM)')
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t VALUES ('ab-1', 'x')")
+      sql.exec("UPDATE t SET label = 'x '")
+      sql.exec("UPDATE t SET k = 'AB-1'")
+      sql.exec("INSERT INTO t VALUES ('ab-1', 'y') ON CONFLICT DO UPDATE SET k = excluded.k")
+      expect(ops(object)).toEqual([
+        ['c', 'ab-1'],
+        ['u', 'ab-1'],
+        ['d', 'ab-1'],
+        ['c', 'AB-1'],
+        ['d', 'AB-1'],
+        ['c', 'ab-1'],
+      ])
+      expect(folded(object, 't')).toEqual({ 'ab-1': { k: 'ab-1', label: 'x ' } })
+    })
+  })
+})
+
+describe('[I11] the last event of a row', () => {
+  it.each([
+    [
+      'writes the row',
+      'UPDATE t SET slug = lower(NEW.title) WHERE id = NEW.id',
+      { '1': { id: 1, title: 'Hello', slug: 'hello' } },
+    ],
+    ['takes the row away', 'DELETE FROM t WHERE id = NEW.id', {}],
+    ['ends in RAISE(IGNORE)', 'SELECT RAISE(IGNORE)', { '1': { id: 1, title: 'Hello', slug: null } }],
+  ])('is the row as it is after a newer trigger of the user that %s', async (what, statement, rows) => {
+    const name = `trigger ${what}`
+    await inObject(name, (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, title TEXT, slug TEXT)')
+      object.ctx.capture('t')
+      sql.exec(`CREATE TRIGGER s AFTER INSERT ON t BEGIN ${statement}; END`)
+      sql.exec("INSERT INTO t (id, title) VALUES (1, 'Hello')")
+      expect(folded(object, 't')).toEqual(rows)
+    })
+    await evictDurableObject(env.STORES.getByName(name))
+    await inObject(name, (object, sql) => {
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t (id, title) VALUES (2, 'Hello')")
+      expect(Object.keys(folded(object, 't'))).toHaveLength(Object.keys(rows).length * 2)
+      expect(object.outbox.stats().captured).toEqual({ t: 'live' })
+    })
+  })
+
+  it('is the row as it is after a foreign key action that writes it', async () => {
+    await inObject('self-reference', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, parent INTEGER REFERENCES t (id) ON UPDATE CASCADE)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, 1)')
+      sql.exec('UPDATE t SET id = 2')
+      expect(folded(object, 't')).toEqual({ '2': { id: 2, parent: 2 } })
+    })
+  })
+
+  it('is a deletion of what INSERT OR REPLACE replaced, after deleteAll and beside triggers too', async () => {
+    await inObject('replace', async (object, sql) => {
+      const create = (): void => {
+        sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, email TEXT UNIQUE)')
+      }
+      create()
+      object.ctx.capture('t')
+      await object.ctx.storage.deleteAll()
+      create()
+      sql.exec("INSERT INTO t VALUES (1, 'a@x')")
+      sql.exec("INSERT OR REPLACE INTO t VALUES (2, 'a@x')")
+      sql.exec('CREATE TRIGGER n AFTER UPDATE ON t BEGIN UPDATE t SET email = lower(email) WHERE id = NEW.id; END')
+      sql.exec("UPDATE t SET email = 'A@X'")
+      sql.exec("REPLACE INTO t VALUES (3, 'a@x')")
+      expect(folded(object, 't')).toEqual({ '3': { id: 3, email: 'a@x' } })
+    })
+  })
+})
+
+describe('[I12] the user of a captured table', () => {
+  it('sees the rowid and the changes of its own statements', async () => {
+    configurations.set('row-functions', { lingerMs: 0 })
+    await inObject('row-functions', (object, sql) => {
+      sql.exec('CREATE TABLE orders (id INTEGER PRIMARY KEY, who TEXT)')
+      sql.exec('CREATE TABLE items (id INTEGER PRIMARY KEY, order_id INTEGER)')
+      for (const table of ['orders', 'items']) object.ctx.capture(table)
+      sql.exec("INSERT INTO orders VALUES (500, 'x')")
+      sql.exec("INSERT INTO orders (who) VALUES ('ann')")
+      sql.exec('INSERT INTO items (order_id) VALUES (last_insert_rowid())')
+      object.ctx.transactionSync(() => {
+        sql.exec("INSERT INTO orders (who) VALUES ('bob')")
+        sql.exec('INSERT INTO items (order_id) VALUES (last_insert_rowid())')
+      })
+      expect(sql.exec('SELECT order_id FROM items').toArray()).toEqual([{ order_id: 501 }, { order_id: 502 }])
+      sql.exec("UPDATE orders SET who = 'z'")
+      sql.exec('INSERT INTO items (order_id) VALUES (changes())')
+      expect(sql.exec('SELECT order_id FROM items ORDER BY id DESC LIMIT 1').one()).toEqual({ order_id: 3 })
+      expect(sql.exec('SELECT changes() AS n').one()).toEqual({ n: 1 })
+    })
+  })
+
+  it.each(['INTEGER PRIMARY KEY', 'TEXT PRIMARY KEY', 'REAL PRIMARY KEY'])(
+    'has no DELETE trigger fired for rows that OR REPLACE replaces, with %s, and the log has their deletion',
+    async (key) => {
+      await inObject(`replaced ${key}`, (object, sql) => {
+        sql.exec(`CREATE TABLE t (id ${key}, email TEXT UNIQUE COLLATE NOCASE, phone TEXT UNIQUE)`)
+        sql.exec('CREATE TABLE audit (id)')
+        sql.exec('CREATE TRIGGER audited AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (OLD.id); END')
+        object.ctx.capture('t', { columns: ['id', 'email'] })
+        sql.exec("INSERT INTO t VALUES (1, 'a', '1'), (2, 'b', '2'), (3, 'c', '3')")
+        sql.exec("INSERT OR IGNORE INTO t VALUES (9, 'A', '9')")
+        sql.exec("INSERT INTO t VALUES (8, 'B', '8') ON CONFLICT DO UPDATE SET email = 'bb'")
+        sql.exec("INSERT OR REPLACE INTO t VALUES (1, 'BB', '7')")
+        sql.exec("UPDATE OR REPLACE t SET phone = '7' WHERE phone = '3'")
+        expect(sql.exec('SELECT * FROM audit').toArray()).toEqual([])
+        const rows = sql.exec('SELECT id, email FROM t').toArray()
+        expect(Object.values(folded(object, 't'))).toEqual(rows)
+        sql.exec('DELETE FROM t')
+        expect(sql.exec('SELECT * FROM audit').toArray()).toHaveLength(rows.length)
+        expect(folded(object, 't')).toEqual({})
+      })
+    },
+  )
+
+  it('keeps the meaning of a trigger that writes to its own table', async () => {
+    await inObject('touch', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER, rev INTEGER DEFAULT 0)')
+      sql.exec('CREATE TRIGGER touch AFTER UPDATE ON t BEGIN UPDATE t SET rev = rev + 1 WHERE id = NEW.id; END')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t (id, n) VALUES (1, 1)')
+      sql.exec('UPDATE t SET n = 2')
+      expect(folded(object, 't')).toEqual({ '1': { id: 1, n: 2, rev: 1 } })
+    })
+  })
+})
+
+describe('[I11] capture outlives', () => {
+  const create = 'CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT, plan TEXT)'
+
+  async function firstLife(name: string): Promise<void> {
+    await inObject(name, (object, sql) => {
+      sql.exec(create)
+      object.ctx.capture('users')
+      sql.exec("INSERT INTO users VALUES (1, 'a', NULL), (2, 'b', NULL)")
+    })
+    await evictDurableObject(env.STORES.getByName(name))
+  }
+
+  it('a migration that runs before the call of capture', async () => {
+    await firstLife('migration')
+    await inObject('migration', (object, sql) => {
+      sql.exec('ALTER TABLE users ADD COLUMN initial TEXT; UPDATE users SET initial = substr(name, 1, 1)')
+      sql.exec('DELETE FROM users WHERE id = 2')
+      object.ctx.capture('users')
+      expect(folded(object, 'users')).toEqual({ '1': { id: 1, name: 'a', plan: null, initial: 'a' } })
+    })
+  })
+
+  it('a table that is rebuilt before the call of capture, and says so', async () => {
+    await firstLife('rebuild')
+    await inObject('rebuild', (object, sql) => {
+      sql.exec('CREATE TABLE __new_users (id INTEGER PRIMARY KEY, name TEXT, plan TEXT)')
+      sql.exec('INSERT INTO __new_users SELECT id, upper(name), plan FROM users')
+      sql.exec('DROP TABLE users')
+      sql.exec('ALTER TABLE __new_users RENAME TO users')
+      sql.exec("UPDATE users SET plan = 'free' WHERE id = 1")
+      sql.exec('DELETE FROM users WHERE id = 2')
+      object.ctx.capture('users')
+      expect(events(object).find(({ type }) => type === 'cdc.capture')?.data).toEqual({
+        table: 'users',
+        change: 'rebuilt',
+      })
+      expect(folded(object, 'users')).toEqual({ '1': { id: 1, name: 'A', plan: 'free' } })
+    })
+  })
+
+  it('the call of capture itself, until it is ended', async () => {
+    await firstLife('no call')
+    await inObject('no call', (object, sql) => {
+      sql.exec('CREATE TABLE other (id INTEGER PRIMARY KEY)')
+      sql.exec('ALTER TABLE users ADD COLUMN x')
+      sql.exec('UPDATE users SET x = 1 WHERE id = 1')
+      expect(folded(object, 'users')['1']).toEqual({ id: 1, name: 'a', plan: null, x: 1 })
+      object.ctx.uncapture('users')
+      sql.exec('UPDATE users SET x = 2')
+      expect(events(object).at(-1)).toMatchObject({ type: 'cdc.capture', data: { table: 'users', change: 'ended' } })
+      expect(object.outbox.stats().captured).toEqual({})
+    })
+  })
+
+  it('a new name of the table', async () => {
+    await inObject('rename', (object, sql) => {
+      sql.exec(create)
+      object.ctx.capture('users')
+      sql.exec('ALTER TABLE users RENAME TO people')
+      sql.exec("INSERT INTO people VALUES (1, 'a', NULL)")
+      expect(events(object).map(({ type, table, data }) => [type, table, data])).toEqual([
+        ['cdc.capture', undefined, { table: 'people', change: 'renamed', from: 'users' }],
+        ['cdc.insert', 'people', undefined],
+      ])
+      expect(object.outbox.stats().captured).toEqual({ people: 'live' })
+    })
+  })
+
+  it('triggers that somebody dropped while it was not looking, and says so', async () => {
+    await firstLife('dropped')
+    await inObject('dropped', (object) => {
+      const { sql } = object.ctx.storage
+      const exec = (query: string): void => void Object.getPrototypeOf(sql).exec.call(sql, query)
+      for (const what of ['insert', 'update', 'rekey', 'delete']) exec(`DROP TRIGGER _cdc_users_${what}`)
+      exec("UPDATE users SET plan = 'lost'")
+    })
+    await evictDurableObject(env.STORES.getByName('dropped'))
+    await inObject('dropped', (object) => {
+      expect(events(object).at(-1)?.data).toEqual({ table: 'users', change: 'restored' })
+      expect(object.outbox.stats().captured).toEqual({ users: 'live' })
+    })
+  })
+})
+
+describe('[I11] a snapshot of a captured table', () => {
+  it.each([
+    ['REAL', 'k REAL PRIMARY KEY', ['2461371.1234567', '2461371.1234567007', '5e-324', '1e308', '-0.5']],
+    ['BLOB', 'k BLOB PRIMARY KEY', ["x''", "x'00'", "x'0001'", "x'ff'"]],
+    ['NOCASE', 'k TEXT COLLATE NOCASE PRIMARY KEY', ["'b'", "'A'", "'c'", "''"]],
+    ['a typeless key', 'k PRIMARY KEY', ['1', "'1'", "x'31'", '1.5', "'a' || char(0) || 'b'", "CAST(x'ff' AS TEXT)"]],
+  ])('has each row once, WITHOUT ROWID and with %s', async (_, column, values) => {
+    for (const chunk of [1, 2, 500])
+      await inObject(`snapshot ${column} ${chunk}`, async (object, sql) => {
+        sql.exec(`CREATE TABLE t (${column} NOT NULL, n INTEGER) WITHOUT ROWID`)
+        for (const [n, value] of values.entries()) sql.exec(`INSERT INTO t VALUES (${value}, ${n})`)
+        object.ctx.capture('t')
+        object.outbox.snapshot('t', { chunk })
+        for (let runs = 0; runs < 3; runs++) await object.alarm()
+        expect(object.outbox.stats().snapshots).toMatchObject([{ rows: values.length, endedAt: expect.any(String) }])
+        expect(numbersOf(events(object).map(({ after }) => after))).toEqual([...values.keys()])
+        expect(new Set(events(object).map(({ key }) => key)).size).toBe(values.length)
+      })
+  })
+
+  it('has each row once, if a column is named rowid', async () => {
+    await inObject('snapshot rowid', async (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, rowid TEXT)')
+      sql.exec("INSERT INTO t VALUES (1, 'x'), (2, 'x'), (3, 'x'), (4, 'x')")
+      object.ctx.capture('t')
+      object.outbox.snapshot('t', { chunk: 2 })
+      for (let runs = 0; runs < 3; runs++) await object.alarm()
+      expect(Object.keys(folded(object, 't'))).toEqual(['1', '2', '3', '4'])
+    })
+  })
+})

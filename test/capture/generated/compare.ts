@@ -1,0 +1,97 @@
+// Runs a script in a captured object and in its plain twin, and says where they first differ.
+
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { configurations, type Stores } from '../../worker.ts'
+import type { Features } from './features.ts'
+import type { Op, Script } from './plan.ts'
+import { CapturedRun, type Finding, type Line, messageOf, PlainRun, type Run, type Shared } from './run.ts'
+
+/** Longer than any test. */
+const NEVER_MS = 3_600_000
+/** More than any script has, so that a log that grows without end is noticed. */
+const BACKLOG_EVENTS_MAX = 1_000
+
+let scripts = 0
+
+/** Runs a script twice. @returns the first thing that is wrong, or nothing. */
+export async function runScript(script: Script, features: Features): Promise<Finding | undefined> {
+  const shared: Shared = { features, refused: new Map(), modes: new Map() }
+  const name = `generated ${++scripts}`
+  const captured = new CapturedRun(shared)
+  configurations.set(name, {
+    pipeline: captured.pipeline,
+    lingerMs: NEVER_MS,
+    maxBacklogEvents: BACKLOG_EVENTS_MAX,
+    now: () => Date.now() + captured.skewMs,
+  })
+  const plain = new PlainRun(shared)
+  await runLives(captured, env.STORES.getByName(name), script)
+  configurations.delete(name)
+  await runLives(plain, env.PLAIN.getByName(name), script)
+  return firstFinding(script, [...captured.findings, ...plain.findings, ...differences(captured, plain)])
+}
+
+async function runLives(
+  run: CapturedRun | PlainRun,
+  stub: DurableObjectStub<Stores> | DurableObjectStub,
+  script: Script,
+): Promise<void> {
+  for (const { wake, ops } of livesOf(script)) {
+    if (wake !== undefined) {
+      await evictDurableObject(stub)
+      if (run instanceof CapturedRun) run.skewMs += wake.skewMs
+    }
+    try {
+      await runInDurableObject(stub, (object, state) => run.take(object, state, ops))
+    } catch (error) {
+      return breakDown(run, ops, error)
+    }
+  }
+}
+
+/** The object could not go on: so be it, where its twin can't either. */
+function breakDown(run: Run, ops: readonly Op[], error: unknown): void {
+  run.lines.push({ op: run.lines.at(-1)?.op ?? ops[0], kind: 'broken', text: `the object broke: ${messageOf(error)}` })
+}
+
+interface Life {
+  readonly wake: Extract<Op, { do: 'wake' }> | undefined
+  readonly ops: Op[]
+}
+
+function livesOf({ ops }: Script): Life[] {
+  const lives: Life[] = [{ wake: undefined, ops: [] }]
+  for (const op of ops)
+    if (op.do === 'wake') lives.push({ wake: op, ops: [] })
+    else lives.at(-1)?.ops.push(op)
+  return lives
+}
+
+function differences(captured: Run, plain: PlainRun): Finding[] {
+  const found = difference(captured.lines, plain.lines)
+  const isSQLites = plain.hasBrokenKeys && found.some(({ what }) => what.includes('FOREIGN KEY constraint failed'))
+  return isSQLites ? [] : found
+}
+
+function difference(captured: readonly Line[], plain: readonly Line[]): Finding[] {
+  const length = Math.max(captured.length, plain.length)
+  for (let at = 0; at < length; at++) {
+    const [mine, twins] = [captured[at], plain[at]]
+    if (mine !== undefined && twins !== undefined && mine.op === twins.op && mine.text === twins.text) continue
+    const op = mine?.op ?? twins?.op
+    const what = `captured: ${mine?.text ?? 'nothing'}\nplain:    ${twins?.op === op || mine === undefined ? twins?.text : 'nothing'}`
+    return [{ op, kind: mine?.kind ?? twins?.kind ?? 'lines', what }]
+  }
+  return []
+}
+
+function firstFinding(script: Script, findings: readonly Finding[]): Finding | undefined {
+  const order = flatten(script.ops)
+  const place = ({ op }: Finding): number => (op === undefined ? -1 : order.indexOf(op))
+  return findings.toSorted((a, b) => place(a) - place(b))[0]
+}
+
+export function flatten(ops: readonly Op[]): Op[] {
+  return ops.flatMap((op) => ('ops' in op ? [op, ...flatten(op.ops)] : [op]))
+}

@@ -1,0 +1,111 @@
+// What docs/capture.md promises about the events of captured rows: how a value and a key look in them, what may be
+// refused, and what happens at the end of a life. The only file to change when these promises change.
+
+import type { OutboxStats } from 'durable-outbox'
+
+/** A value as SQLite has it: a text and a BLOB by their bytes in hexadecimal, an integer by its digits. */
+export type Cell =
+  | { readonly type: 'null' }
+  | { readonly type: 'integer'; readonly digits: string }
+  | { readonly type: 'real'; readonly number: number }
+  | { readonly type: 'text' | 'blob'; readonly hex: string }
+
+export type Row = Readonly<Record<string, Cell>>
+
+/** What drizzle means by a column, where the table was captured as drizzle's. */
+export type Mode = 'boolean' | 'json' | 'timestamp' | 'timestamp_ms'
+export type Modes = Readonly<Record<string, Mode>>
+
+/** A table's rows as a check needs them. */
+export interface TableShape {
+  /** Columns of the primary key; none where there is only the rowid. */
+  readonly key: readonly string[]
+  readonly modes: Modes
+}
+
+/** What `after` shows of a row. */
+export function describeRow(row: Row, modes: Modes): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(row).map(([column, cell]) => [column, describeCell(cell, modes[column])]))
+}
+
+function describeCell(cell: Cell, mode: Mode | undefined): unknown {
+  switch (mode) {
+    case 'boolean':
+      return cell.type === 'integer' && /^[01]$/.test(cell.digits) ? cell.digits === '1' : describePlain(cell)
+    case 'json':
+      return describeJSON(cell)
+    case 'timestamp':
+      return describeTime(cell, 1_000)
+    case 'timestamp_ms':
+      return describeTime(cell, 1)
+    default:
+      return describePlain(cell)
+  }
+}
+
+function describePlain(cell: Cell): unknown {
+  switch (cell.type) {
+    case 'null':
+      return null
+    case 'integer':
+      return Number.isSafeInteger(Number(cell.digits)) ? Number(cell.digits) : cell.digits
+    case 'real':
+      // -0 becomes 0; infinities are text, as SQLite writes them.
+      if (Number.isFinite(cell.number)) return cell.number + 0
+      return cell.number > 0 ? 'Inf' : '-Inf'
+    case 'text':
+      return new TextDecoder().decode(Uint8Array.fromHex(cell.hex))
+    case 'blob':
+      return Uint8Array.fromHex(cell.hex).toBase64()
+  }
+}
+
+function describeJSON(cell: Cell): unknown {
+  const plain = describePlain(cell)
+  if (cell.type !== 'text' || typeof plain !== 'string') return plain
+  try {
+    return JSON.parse(plain)
+  } catch {
+    return plain
+  }
+}
+
+function describeTime(cell: Cell, unitMs: number): unknown {
+  if (cell.type !== 'integer') return describePlain(cell)
+  const date = new Date(Number(cell.digits) * unitMs)
+  // SQLite's dates end in the year 9999.
+  const isTime = !Number.isNaN(date.getTime()) && date.getUTCFullYear() >= 0 && date.getUTCFullYear() <= 9_999
+  return isTime ? date.toISOString() : describePlain(cell)
+}
+
+const KEY_LENGTH_MAX = 1_024
+const EVENT_BYTES_MAX = 1_000_000
+
+/** Whether a write that leaves this row may be refused. */
+export function mayRefuse(row: Row, { key }: TableShape): boolean {
+  const cells = Object.values(row)
+  const bytes = cells.reduce((sum, cell) => sum + ('hex' in cell ? cell.hex.length / 2 : 20), 0)
+  return (
+    cells.some((cell) => cell.type === 'text' && /^(..)*00/.test(cell.hex)) ||
+    bytes > EVENT_BYTES_MAX / 3 ||
+    key.some((column) => isBadKey(row[column]))
+  )
+}
+
+function isBadKey(cell: Cell | undefined): boolean {
+  if (cell === undefined || cell.type === 'null') return true
+  return 'hex' in cell && (cell.hex === '' || cell.hex.length / 2 > KEY_LENGTH_MAX / 4)
+}
+
+/** The codes by which a write may be refused. */
+export const REFUSALS: readonly string[] = ['event-invalid', 'event-too-large']
+
+/** Whether a life with the epoch `later` counts as later than one with the epoch `earlier`. */
+export function isLater(later: string, earlier: string): boolean {
+  return later > earlier
+}
+
+/** Whether the object says of a table that changes may be missing in the log, so that it proves nothing. */
+export function saysIncomplete(_stats: OutboxStats, _table: string): boolean {
+  return false
+}
