@@ -5,13 +5,13 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openBucket } from '../../proofs/harness/bucket.ts'
 import { type Run, runCommand } from '../../proofs/harness/command.ts'
 import { prepareAppend, type Table } from '../../src/lake/iceberg/commit.ts'
 import { createTableMetadata } from '../../src/lake/iceberg/metadata.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { snapshotIdFrom } from '../../src/lake/iceberg/snapshot.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../../src/lake/table/table.ts'
+import { lendBucket, takeBack } from './shared-buckets.ts'
 
 const WRANGLER_TOML = `name = "shop"
 main = "src/worker-that-is-not-there.ts"
@@ -37,11 +37,15 @@ new_sqlite_classes = ["Customers"]
 
 export type { Run }
 
-/** Creates an empty project folder, which `remove` removes. */
+/** Makes an empty project folder. `remove` removes it, with its lakes. */
 export async function createProject() {
   const root = await mkdtemp(join(tmpdir(), 'durable-outbox-query-'))
   await writeFile(join(root, 'wrangler.toml'), WRANGLER_TOML)
-  return { root, remove: () => rm(root, { recursive: true, force: true }) }
+  async function remove(): Promise<void> {
+    takeBack(root)
+    await rm(root, { recursive: true, force: true })
+  }
+  return { root, remove }
 }
 
 /** Runs the command in a project, as the program does. */
@@ -57,7 +61,7 @@ export type Lake = Awaited<ReturnType<typeof openLake>>
 
 /** Opens the lake in one of a project's state directories, as the writer. */
 export async function openLake(root: string, state = '.wrangler/state', location = 's3://lake/cdc/events') {
-  const { bucket, close } = await openBucket(join(root, state), 'durable-outbox-lake')
+  const bucket = await lendBucket(join(root, state))
   const prefix = location.replace('s3://lake/', '') + '/'
   let version = 0
   let table = newTable(location)
@@ -80,7 +84,6 @@ export async function openLake(root: string, state = '.wrangler/state', location
   return {
     bucket,
     prefix,
-    close,
     append: commit,
     /** Commits a snapshot with these rows alone; the files of the older ones stay in the bucket. */
     async replace(rows: readonly Row[]): Promise<void> {

@@ -19,10 +19,7 @@ beforeEach(async () => {
   lake = await openLake(project.root)
 })
 
-afterEach(async () => {
-  await lake.close()
-  await project.remove()
-})
+afterEach(() => project.remove())
 
 function row(id: string, fields: Row = {}): Row {
   return eventRow(TIME, { id, ...fields })
@@ -214,7 +211,6 @@ describe('the state directory', () => {
     const { rows, stderr } = await query(IDS)
     expect(rows).toHaveLength(2)
     expect(stderr).toMatch(/^\.wrangler\/state: .*; \.wrangler\/demo has an older table\n$/)
-    await demo.close()
   })
 
   it('is the one that --state names', async () => {
@@ -222,7 +218,6 @@ describe('the state directory', () => {
     await other.append([row('other')], { nowMs: Date.parse(TIME) })
     await lake.append([row('dev')])
     expect(await ids('--state', 'elsewhere/state')).toEqual(['other'])
-    await other.close()
   })
 
   it('holds the table at the LAKE_LOCATION of the configuration', async () => {
@@ -231,7 +226,6 @@ describe('the state directory', () => {
     expect((await query(IDS)).stderr).toContain('no table yet')
     await appendFile(join(project.root, 'wrangler.toml'), '\n[vars]\nLAKE_LOCATION = "s3://lake/elsewhere/table"\n')
     expect(await ids()).toEqual(['moved'])
-    await moved.close()
   })
 
   it('has an empty table until something is committed', async () => {

@@ -33,10 +33,7 @@ beforeAll(async () => {
   ])
 })
 
-afterAll(async () => {
-  await lake.close()
-  await project.remove()
-})
+afterAll(() => project.remove())
 
 async function answer(sql: string): Promise<Record<string, unknown>[]> {
   const { code, stdout, stderr } = await runIn(project.root, ['query', sql, '--json'])

@@ -141,10 +141,7 @@ describe('the layout that the first document shows', () => {
     await lake.append([eventRow('2024-01-14T12:00:00Z', {}), eventRow('2024-01-14T12:00:00Z', { type: 'cdc.insert' })])
   })
 
-  afterAll(async () => {
-    await lake.close()
-    await project.remove()
-  })
+  afterAll(() => project.remove())
 
   it('is that of the bucket, except that data files are under data/ and have unique names', async () => {
     const shown = blockUnder('Schema (R2 Iceberg)')

@@ -65,7 +65,6 @@ export async function landedTable(rows: readonly Row[]) {
   const project = await createProject()
   const lake = await openLake(project.root)
   await lake.append(rows)
-  await lake.close()
   return {
     root: project.root,
     remove: project.remove,
