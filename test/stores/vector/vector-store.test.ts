@@ -200,7 +200,7 @@ describe('VectorStore', () => {
     ['a Date', { metadata: { at: new Date(0) } }, 'metadata: at is a Date'],
     ['a bigint', { metadata: { at: 1n } }, 'metadata: at is a bigint'],
     ['NaN in metadata', { metadata: { at: Number.NaN } }, 'metadata: at is NaN'],
-    ['undefined in an array', { metadata: { at: [undefined] } }, 'metadata: at[0] is a undefined'],
+    ['undefined in an array', { metadata: { at: [undefined] } }, 'metadata: at[0] is undefined'],
     ['bytes', { metadata: { at: new Uint8Array(1) } }, 'metadata: at is a Uint8Array'],
     ['a list for metadata', { metadata: [] }, 'metadata must be an object'],
     ['null for metadata', { metadata: null }, 'metadata must be an object'],
