@@ -79,7 +79,11 @@ export class CapturedTable implements AttachedStore {
   /** Puts the triggers in if they are missing or not as they must be. */
   install(sql: StoreSQL, hasUserTriggers: boolean): Found {
     const table = readTable(sql, this.tableName)
-    if (table === undefined) return 'no table'
+    if (table === undefined) {
+      // What is left of its triggers would make SQLite refuse the next change of the schema.
+      uninstall(sql, this.tableName)
+      return 'no table'
+    }
     const wanted = this.#triggersOf(table, hasUserTriggers)
     const present = presentTriggers(sql, this.tableName)
     if (problemOf(present, wanted) === undefined) {

@@ -54,20 +54,49 @@ function describePlain(cell: Cell): unknown {
       if (Number.isFinite(cell.number)) return cell.number + 0
       return cell.number > 0 ? 'Inf' : '-Inf'
     case 'text':
-      return new TextDecoder().decode(Uint8Array.fromHex(cell.hex))
+      return describeText(cell.hex)
     case 'blob':
       return Uint8Array.fromHex(cell.hex).toBase64()
   }
 }
 
+/** A text, or the bytes of one that is not UTF-8. */
+function describeText(hex: string): unknown {
+  const bytes = Uint8Array.fromHex(hex)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    return { $base64: bytes.toBase64() }
+  }
+}
+
+const JSON_DEPTH_MAX = 63
+
 function describeJSON(cell: Cell): unknown {
   const plain = describePlain(cell)
   if (cell.type !== 'text' || typeof plain !== 'string') return plain
+  let value: unknown
   try {
-    return JSON.parse(plain)
+    value = JSON.parse(plain)
   } catch {
-    return plain
+    return { $text: plain }
   }
+  const isMarker =
+    typeof value === 'object' && value !== null && ['$json', '$text', '$base64'].some((name) => name in value)
+  return isMarker || /\d{16}/.test(plain) || !isCarried(value, 0) ? { $json: plain } : value
+}
+
+/** Whether an event can hold a JSON value: not too deep, and no half of a surrogate pair. */
+function isCarried(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return value.isWellFormed()
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  if (depth >= JSON_DEPTH_MAX) return false
+  const names = Array.isArray(value) ? [] : Object.keys(value)
+  return (
+    names.every((name) => name.isWellFormed() && !name.includes('\0')) &&
+    Object.values(value).every((each) => isCarried(each, depth + 1))
+  )
 }
 
 function describeTime(cell: Cell, unitMs: number): unknown {
@@ -85,11 +114,7 @@ const EVENT_BYTES_MAX = 1_000_000
 export function mayRefuse(row: Row, { key }: TableShape): boolean {
   const cells = Object.values(row)
   const bytes = cells.reduce((sum, cell) => sum + ('hex' in cell ? cell.hex.length / 2 : 20), 0)
-  return (
-    cells.some((cell) => cell.type === 'text' && /^(..)*00/.test(cell.hex)) ||
-    bytes > EVENT_BYTES_MAX / 3 ||
-    key.some((column) => isBadKey(row[column]))
-  )
+  return bytes > EVENT_BYTES_MAX / 3 || key.some((column) => isBadKey(row[column]))
 }
 
 function isBadKey(cell: Cell | undefined): boolean {

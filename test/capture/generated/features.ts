@@ -42,7 +42,7 @@ export const FEATURES = {
   /** L: tables are dropped after events were sent, in one life of the object. */
   dropsAfterSends: false,
   /** A trigger that writes to its own table fires itself only where the user has asked for that. */
-  recursion: false,
+  recursion: true,
   /** Reals of 17 digits at both ends of what a double holds. */
   extremeReals: false,
   /** Texts that are not UTF-8, outside of keys. */

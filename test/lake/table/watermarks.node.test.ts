@@ -32,7 +32,7 @@ describe('currentWatermarks', () => {
   })
 
   it('refuses anything but a map of watermarks', async () => {
-    await expect(currentWatermarks([saying(1, { a: 1 })], async () => ({}))).rejects.toThrow('record')
-    await expect(currentWatermarks([saying(2, {}, file)], async () => [])).rejects.toThrow('record')
+    await expect(currentWatermarks([saying(1, { a: 1 })], async () => ({}))).rejects.toThrow('expected an object')
+    await expect(currentWatermarks([saying(2, {}, file)], async () => [])).rejects.toThrow('expected an object')
   })
 })
