@@ -21,9 +21,17 @@ const TRIGGER_PREFIX = '_cdc_'
 /** Of a row of `sqlite_master` that is a trigger's. */
 export const IS_OUR_TRIGGER = `substr(name, 1, ${TRIGGER_PREFIX.length}) = '${TRIGGER_PREFIX}'`
 
+/** Columns of `_cdc_replaced` in which a row's place is kept. */
+const PLACES = ['k0', 'k1', 'k2', 'k3'] as const
+
 /** Whether what a statement replaces is found by triggers alone, without a setting of the connection. */
 export function canNoteReplaced(table: TableInfo): boolean {
-  return table.rowid !== undefined && table.uniques !== undefined
+  return placeOf(table).length <= PLACES.length && table.uniques !== undefined
+}
+
+/** The columns by which a row is found: the rowid if there is one, else the primary key. */
+function placeOf({ rowid, key }: TableInfo): string[] {
+  return rowid === undefined ? key.map(({ name }) => quoteName(name)) : [rowid]
 }
 
 /** @param notesReplaced whether rows that are replaced are found by triggers, as `canNoteReplaced` says that they can be. */
@@ -82,8 +90,9 @@ function trigger(table: TableInfo, { what, verb, on = table.name, when, statemen
  */
 function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
   const takeNotes = `DELETE FROM _cdc_replaced WHERE table_name = ${quoteText(table.name)};`
-  const isOther = `r.${table.rowid} <> OLD.${table.rowid}`
-  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE r.${table.rowid} = OLD.row AND ${keySQL('r', table)} = OLD.key`
+  const isOther = `NOT (${isRow('r', 'OLD', table)})`
+  const places = placeOf(table).map((column, index) => `r.${column} IS OLD.${PLACES[index]}`)
+  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${places.join(' AND ')} AND ${keySQL('r', table)} = OLD.key`
   return [
     trigger(table, { what: 'before_insert', verb: 'BEFORE INSERT', statements: [noteInTheWay(table, captured)] }),
     trigger(table, {
@@ -117,10 +126,11 @@ function noteInTheWay(table: TableInfo, captured: CapturedColumns, condition?: s
       .map(({ name, collation }) => `r.${quoteName(name)} = NEW.${quoteName(name)} COLLATE ${collation}`)
       .join(' AND '),
   )
-  const isInTheWay = [`r.${table.rowid} = NEW.${table.rowid}`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
+  const isInTheWay = [`(${isRow('r', 'NEW', table)})`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
   const where = condition === undefined ? isInTheWay : `(${isInTheWay}) AND ${condition}`
-  return `INSERT INTO _cdc_replaced (table_name, row, key, before)
-SELECT ${quoteText(table.name)}, r.${table.rowid}, ${keySQL('r', table)}, ${rowSQL('r', table, captured)}
+  const place = placeOf(table)
+  return `INSERT INTO _cdc_replaced (table_name, key, before, ${PLACES.slice(0, place.length).join(', ')})
+SELECT ${quoteText(table.name)}, ${keySQL('r', table)}, ${rowSQL('r', table, captured)}, ${place.map((column) => `r.${column}`).join(', ')}
 FROM ${quoteName(table.name)} AS r WHERE ${where};`
 }
 

@@ -9,6 +9,6 @@ export const migrations: readonly Migration[] = [
   },
   {
     "name": "0001_capture",
-    "sql": "CREATE TABLE `_cdc_capture` (\n\t`name` text PRIMARY KEY NOT NULL,\n\t`options` text NOT NULL,\n\t`columns` text NOT NULL\n);\n--> statement-breakpoint\nCREATE TABLE `_cdc_replaced` (\n\t`seq` integer PRIMARY KEY NOT NULL,\n\t`table_name` text NOT NULL,\n\t`row` integer NOT NULL,\n\t`key` text NOT NULL,\n\t`before` text NOT NULL\n);\n--> statement-breakpoint\nALTER TABLE `_cdc_transaction` ADD `changes` integer DEFAULT 0 NOT NULL;"
+    "sql": "CREATE TABLE `_cdc_capture` (\n\t`name` text PRIMARY KEY NOT NULL,\n\t`options` text NOT NULL,\n\t`columns` text NOT NULL\n);\n--> statement-breakpoint\nCREATE TABLE `_cdc_replaced` (\n\t`seq` integer PRIMARY KEY NOT NULL,\n\t`table_name` text NOT NULL,\n\t`key` text NOT NULL,\n\t`before` text NOT NULL,\n\t`k0` blob,\n\t`k1` blob,\n\t`k2` blob,\n\t`k3` blob\n);\n--> statement-breakpoint\nALTER TABLE `_cdc_transaction` ADD `changes` integer DEFAULT 0 NOT NULL;"
   }
 ]

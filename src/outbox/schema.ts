@@ -1,6 +1,6 @@
 // The library's tables in an object. drizzle-kit makes the SQL in migrations/ from this file (`npm run migrations`).
 
-import { index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { blob, index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
 /**
  * The log. One row is one committed transaction, so a transaction costs one billed row however many events it has.
@@ -99,11 +99,15 @@ export const cdcSnapshot = sqliteTable('_cdc_snapshot', {
  */
 export const cdcReplaced = sqliteTable('_cdc_replaced', {
   seq: integer('seq').primaryKey(),
-  /** Name of the table, and the row's rowid, key and JSON. */
+  /** Name of the table, and the row's key and JSON. */
   tableName: text('table_name').notNull(),
-  row: integer('row').notNull(),
   key: text('key').notNull(),
   before: text('before').notNull(),
+  /** By what the row is found again: its rowid, or the values of its primary key, of any type. */
+  k0: blob('k0'),
+  k1: blob('k1'),
+  k2: blob('k2'),
+  k3: blob('k3'),
 })
 
 /** Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. */

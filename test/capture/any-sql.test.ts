@@ -283,11 +283,12 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
-  it.each(['INTEGER PRIMARY KEY', 'TEXT PRIMARY KEY', 'REAL PRIMARY KEY'])(
+  it.each(['INTEGER PRIMARY KEY', 'TEXT PRIMARY KEY', 'REAL PRIMARY KEY', 'WITHOUT ROWID'])(
     'has no DELETE trigger fired for rows that OR REPLACE replaces, with %s, and the log has their deletion',
     async (key) => {
       await inObject(`replaced ${key}`, (object, sql) => {
-        sql.exec(`CREATE TABLE t (id ${key}, email TEXT UNIQUE COLLATE NOCASE, phone TEXT UNIQUE)`)
+        const [type, option] = key === 'WITHOUT ROWID' ? ['INTEGER PRIMARY KEY', key] : [key, '']
+        sql.exec(`CREATE TABLE t (id ${type}, email TEXT UNIQUE COLLATE NOCASE, phone TEXT UNIQUE) ${option}`)
         sql.exec('CREATE TABLE audit (id)')
         sql.exec('CREATE TRIGGER audited AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (OLD.id); END')
         object.ctx.capture('t', { columns: ['id', 'email'] })
