@@ -54,9 +54,9 @@ export class Capture {
   #tables: ReadonlyMap<string, CapturedTable> = new Map()
   /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
-  /** Whether there are triggers of the user's. */
-  #hasUserTriggers = false
-  /** Whether, beside these, a setting of the connection is needed to see what any statement, or one that says so, replaces. */
+  /** Whether triggers find what is replaced, where they can; else a setting of the connection has SQLite tell. */
+  #notesReplaced = false
+  /** Whether, beside these, that setting is needed to see what any statement, or one that says so, replaces. */
   #needsRecursive: 'never' | 'if it says so' | 'always' = 'never'
   readonly #kinds = new Map<string, StatementKind>()
   /** What was last written to `_cdc_transaction`. */
@@ -88,14 +88,15 @@ export class Capture {
     this.#ports.tables.open()
     const captured = CapturedTable.of(table, options)
     const isNew = !this.#tables.has(captured.tableName.toLowerCase())
-    this.#hasUserTriggers = this.#userTriggers().length > 0
     this.#ports.storage.storage.transactionSync(() => {
-      const found = captured.install(this.#rawSQL, this.#hasUserTriggers)
+      const notesReplaced = this.#mustNoteReplaced(captured)
+      const found = captured.install(this.#rawSQL, notesReplaced)
       if (found === 'no table')
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
       if (!isNew) this.#report(captured, found)
+      this.#know(captured)
+      if (notesReplaced !== this.#notesReplaced) this.#install('altered')
     })
-    this.#know(captured)
     this.#watch()
   }
 
@@ -138,7 +139,7 @@ export class Capture {
     return Object.fromEntries(
       [...this.#tables.values()].map((table) => [
         table.tableName,
-        table.problem(this.#rawSQL, this.#hasUserTriggers) ?? 'live',
+        table.problem(this.#rawSQL, this.#notesReplaced) ?? 'live',
       ]),
     )
   }
@@ -225,13 +226,9 @@ export class Capture {
     return result
   }
 
-  /**
-   * Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. With triggers
-   * of the user's that setting is seen, as one that writes to its own table then fires itself: then triggers of ours find what
-   * is replaced, except in tables of which they can't.
-   */
+  /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
   #withReplaced<T>({ mayReplace }: StatementKind, run: () => T): T {
-    if (!this.#hasUserTriggers) {
+    if (!this.#notesReplaced) {
       this.#setRecursive(true)
       return run()
     }
@@ -278,7 +275,7 @@ export class Capture {
       const renamed = captured.renamed(name)
       this.#forget(captured)
       this.#know(renamed)
-      renamed.install(this.#rawSQL, this.#hasUserTriggers)
+      renamed.install(this.#rawSQL, this.#notesReplaced)
       this.#emit(renamed, 'renamed', { from: captured.tableName })
     }
   }
@@ -293,9 +290,9 @@ export class Capture {
   #install(occasion: 'restored' | 'rebuilt' | 'altered'): void {
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
-    this.#hasUserTriggers = this.#userTriggers().length > 0
+    this.#notesReplaced = this.#mustNoteReplaced()
     for (const table of this.#tables.values()) {
-      const found = table.install(this.#rawSQL, this.#hasUserTriggers)
+      const found = table.install(this.#rawSQL, this.#notesReplaced)
       if (occasion !== 'altered' || found === 'missing') this.#report(table, found, occasion)
     }
     this.#findWatched()
@@ -357,7 +354,6 @@ export class Capture {
   /** Finds the captured tables, and those from which a cascade or a trigger of the user's may reach them. */
   #findWatched(): void {
     const userTriggers = this.#userTriggers()
-    this.#hasUserTriggers = userTriggers.length > 0
     const isBlind = [...this.#tables.values()].some((table) => !table.notesReplaced(this.#rawSQL))
     this.#needsRecursive = !isBlind ? 'never' : this.#replacesAnywhere(userTriggers) ? 'always' : 'if it says so'
     const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => name.toLowerCase()))
@@ -369,6 +365,16 @@ export class Capture {
     }
     this.#watched = [...reached]
     this.#kinds.clear()
+  }
+
+  /**
+   * The setting is seen by triggers of the user's, as one that writes to its own table then fires itself; and with it SQLite
+   * takes an `UPDATE OR REPLACE` of a table with more than one key for a conflict with the row that it writes.
+   */
+  #mustNoteReplaced(added?: CapturedTable): boolean {
+    if (this.#userTriggers().length > 0) return true
+    const tables = [...this.#tables.values(), ...(added === undefined ? [] : [added])]
+    return tables.some((table) => table.hasSeveralKeys(this.#rawSQL))
   }
 
   #userTriggers(): { name: string; replaces: number }[] {

@@ -77,14 +77,14 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Puts the triggers in if they are missing or not as they must be. */
-  install(sql: StoreSQL, hasUserTriggers: boolean): Found {
+  install(sql: StoreSQL, notesReplaced: boolean): Found {
     const table = readTable(sql, this.tableName)
     if (table === undefined) {
       // What is left of its triggers would make SQLite refuse the next change of the schema.
       uninstall(sql, this.tableName)
       return 'no table'
     }
-    const wanted = this.#triggersOf(table, hasUserTriggers)
+    const wanted = this.#triggersOf(table, notesReplaced)
     const present = presentTriggers(sql, this.tableName)
     if (problemOf(present, wanted) === undefined) {
       this.#remember(sql, table)
@@ -99,16 +99,23 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Why capture is not live, or undefined if it is. */
-  problem(sql: StoreSQL, hasUserTriggers: boolean): string | undefined {
+  problem(sql: StoreSQL, notesReplaced: boolean): string | undefined {
     const table = readTable(sql, this.tableName)
     if (table === undefined) return 'there is no such table'
-    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, hasUserTriggers))
+    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, notesReplaced))
   }
 
   /** Whether what a statement replaces is seen without a setting of the connection. */
   notesReplaced(sql: StoreSQL): boolean {
     const table = readTable(sql, this.tableName)
     return table === undefined || canNoteReplaced(table)
+  }
+
+  /** Whether a row can be in the way of more than one other row. */
+  hasSeveralKeys(sql: StoreSQL): boolean {
+    const table = readTable(sql, this.tableName)
+    if (table === undefined) return false
+    return table.uniques === undefined || table.uniques.length + (table.isKeyedByRowid ? 1 : 0) > 1
   }
 
   /** Whether there are rows of which the log may not know. */
@@ -156,9 +163,8 @@ export class CapturedTable implements AttachedStore {
     return stored === undefined || stored.columns === columns
   }
 
-  /** In a database without triggers of the user's, a setting that only such triggers could see takes the place of ours. */
-  #triggersOf(table: TableInfo, hasUserTriggers: boolean): Trigger[] {
-    return createTriggers(table, this.#columnsOf(table), hasUserTriggers && canNoteReplaced(table))
+  #triggersOf(table: TableInfo, notesReplaced: boolean): Trigger[] {
+    return createTriggers(table, this.#columnsOf(table), notesReplaced && canNoteReplaced(table))
   }
 
   #columnsOf(table: TableInfo): CapturedColumns {

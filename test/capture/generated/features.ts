@@ -2,7 +2,7 @@
 // `npm test`, and are turned on here one by one as it does.
 
 /** In the order of the kinds A to K that other tools' bug reports taught, and of what was found since. */
-export const FEATURES = {
+const FEATURES = {
   /** A: texts that look like the markers of the encoding, in columns of JSON beside BLOBs. */
   markers: false,
   /** B: `changes()` and `last_insert_rowid()` are compared, and statements use them. */
@@ -49,7 +49,7 @@ export const FEATURES = {
   brokenText: false,
 }
 
-export type FeatureName = keyof typeof FEATURES
+type FeatureName = keyof typeof FEATURES
 export type Features = Readonly<Record<FeatureName, boolean>>
 
 /** Which features a list names: `all`, or those of `npm test` with `+these` and without `-those`. */

@@ -30,7 +30,7 @@ export interface Line {
  * Errors before which SQLite does not always roll back what the statement did: it does so where a trigger might raise an
  * error, as capture's do. What comes after one of them proves nothing.
  */
-const UNSURE = /too many levels of trigger recursion|cannot store .* value in/
+export const UNSURE = /too many levels of trigger recursion|cannot store .* value in/
 
 const SNAPSHOT_ALARMS_MAX = 40
 const EVENTS_PAGE = 1_000

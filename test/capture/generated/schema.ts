@@ -148,7 +148,7 @@ export function tableSpec(features: Features): fc.Arbitrary<TableSpec> {
 
 export const mostlyFalse = fc.integer({ min: 0, max: 4 }).map((n) => n === 4)
 
-export function mostlyZero(others: fc.Arbitrary<number>): fc.Arbitrary<number> {
+function mostlyZero(others: fc.Arbitrary<number>): fc.Arbitrary<number> {
   return fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: others })
 }
 

@@ -16,7 +16,7 @@ export interface TriggerSpec {
   readonly value: Value
   readonly isOf: boolean
 }
-export type TriggerAction = (typeof MILD)[number] | (typeof WILD)[number]
+type TriggerAction = (typeof MILD)[number] | (typeof WILD)[number]
 /** What capture must stand whenever the trigger was made, … */
 const MILD = ['side', 'other insert', 'other update', 'other delete', 'abort', 'other row'] as const
 /** … and what touches the row that the trigger fires for. */
