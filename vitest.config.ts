@@ -17,7 +17,7 @@ export default defineConfig({
           exclude: ['test/**/*.node.test.ts', 'test/model/**'],
           // One runtime for many files: to import the library anew for each took longer than the tests themselves.
           isolate: false,
-          setupFiles: ['test/setup.ts'],
+          setupFiles: ['test/one-proxy.ts', 'test/setup.ts'],
           testTimeout: 60_000,
         },
       },
@@ -25,7 +25,12 @@ export default defineConfig({
         // New random scripts each time, for a minute: `npm run model`, not part of `npm test`.
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
-        test: { name: 'model', include: ['test/model/**/*.test.ts'], testTimeout: 600_000 },
+        test: {
+          name: 'model',
+          include: ['test/model/**/*.test.ts'],
+          setupFiles: ['test/one-proxy.ts'],
+          testTimeout: 600_000,
+        },
       },
       {
         resolve: { tsconfigPaths: true },
