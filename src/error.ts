@@ -7,6 +7,7 @@ export type CDCErrorCode =
   | 'event-too-large'
   | 'invalid-argument'
   | 'invalid-config'
+  | 'lake-behind'
   | 'lake-conflict'
   | 'lake-full'
   | 'migration-failed'

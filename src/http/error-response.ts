@@ -12,6 +12,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'event-too-large': 413,
   'invalid-argument': 400,
   'invalid-config': 500,
+  'lake-behind': 503,
   'lake-conflict': 409,
   'lake-full': 429,
   'migration-failed': 500,

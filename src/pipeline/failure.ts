@@ -6,7 +6,7 @@ import { messageOf } from '../error.ts'
 /** HTTP statuses that mean that the request itself is bad (RFC 9110): bad request, content too large, unprocessable. */
 const REFUSING_STATUS: readonly unknown[] = [400, 413, 422]
 /** A pipeline that asks for a longer delay is tried again after an hour. */
-const RETRY_AFTER_MS_MAX = 3_600_000
+export const RETRY_AFTER_MS_MAX = 3_600_000
 
 /** How an attempt to send failed. */
 export type Failure =

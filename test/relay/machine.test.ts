@@ -126,8 +126,9 @@ describe('the relay', () => {
     ])
   })
 
-  it('[I6] heals an alarm that is missing or stuck in the past', () => {
-    const woke = (alarmMs: number | null) => after(state('waiting'), { name: 'woke', alarmMs })
+  it('[I6] heals an alarm that is missing, stuck in the past, or later than what is due', () => {
+    const woke = (alarmMs: number | null) => after(state('waiting'), { name: 'woke', alarmMs, dueMs: NOW + 100 })
+    expect(woke(NOW + 101)).toEqual(['waiting', { do: 'arm', atMs: NOW + 100 }])
     expect(woke(null)).toEqual(['waiting', { do: 'arm', atMs: NOW }])
     expect(woke(NOW - 1)).toEqual(['waiting', { do: 'arm', atMs: NOW }])
     expect(woke(NOW + 1)).toEqual(['waiting'])
@@ -145,7 +146,11 @@ describe('the relay', () => {
     })
     const events = fc.oneof(
       fc.record({ name: fc.constant('committed' as const), wasIdle: fc.boolean(), becameFull: fc.boolean() }),
-      fc.record({ name: fc.constant('woke' as const), alarmMs: fc.constantFrom(null, NOW - 1, NOW + 1) }),
+      fc.record({
+        name: fc.constant('woke' as const),
+        alarmMs: fc.constantFrom(null, NOW - 1, NOW + 1, NOW + 1e12),
+        dueMs: fc.constantFrom(NOW - 1, NOW + 100),
+      }),
       fc.record({ name: fc.constant('due' as const), isForced: fc.boolean() }),
       fc.record({ name: fc.constant('accepted' as const), isLast: fc.boolean(), hasTime: fc.boolean() }),
       fc.record({ name: fc.constant('failed' as const), reason: fc.constant('x'), retryAfterMs: fc.nat() }),
@@ -201,6 +206,7 @@ describe('readFailure', () => {
     ['a time beyond an hour', Object.assign(new Error('bad'), { retryAfter: 1e9 }), 3_600_000],
     ['a time that is not a number', Object.assign(new Error('bad'), { retryAfter: 'soon' }), 0],
     ['a lake that is full', new CDCError('lake-full', 'bad', { retryable: true }), 0],
+    ['a lake that is behind', new CDCError('lake-behind', 'bad', { retryable: true }), 0],
     ['a text', 'bad', 0],
   ])('takes %s as an unknown outcome', (_, error, retryAfterMs) => {
     expect(readFailure(error)).toEqual({ name: 'failed', reason: 'bad', retryAfterMs })

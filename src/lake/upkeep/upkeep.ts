@@ -2,6 +2,7 @@
 // and files that nothing needs are found and deleted. One bounded step at a time; what changes the table is a commit like any
 // other.
 
+import { endOfWait } from '../../due.ts'
 import type { ListedFile, Rewrite, Table } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import { keyBelow } from '../iceberg/metadata.ts'
@@ -87,8 +88,14 @@ export class Upkeep {
     const oldestGarbageMs = state.garbage.oldestMs(writer.oldestVersion())
     return [
       ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + limits.graceMs]),
-      ...(state.pointer().version > 0 ? [this.#state.sweepDueMs] : []),
+      ...(state.pointer().version > 0 ? [this.#sweepDueMs()] : []),
     ]
+  }
+
+  /** By the clock and the limits of now. */
+  #sweepDueMs(): number {
+    const { limits, now } = this.#ports
+    return endOfWait(this.#state.sweepDueMs, limits.sweepMs, now())
   }
 
   get #state(): UpkeepState {
@@ -141,7 +148,7 @@ export class Upkeep {
   async #sweep(): Promise<boolean> {
     const { sql, bucket, writer, state, limits, now } = this.#ports
     const { sweepAfter, sweepDueMs, last } = this.#state
-    if (now() < sweepDueMs) return false
+    if (now() < this.#sweepDueMs()) return false
     const root = writer.keyOf('')
     const { objects, truncated } = await bucket.list({
       prefix: root,
