@@ -2,7 +2,7 @@
 // platform's alarm is due when the first of all is.
 
 import { needsAlarm } from '../due.ts'
-import { CDCError, messageOf } from '../error.ts'
+import { CDCError, reasonOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
@@ -165,7 +165,7 @@ export class Alarms {
       else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${messageOf(error)}`)
+      console.error(`alarm ${row.name}: ${reasonOf(error)}`)
       this.#settle(row, () => this.#retry(row))
     }
   }

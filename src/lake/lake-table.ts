@@ -4,7 +4,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { endOfWait } from '../due.ts'
-import { messageOf } from '../error.ts'
+import { reasonOf } from '../error.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { Intake } from './intake/intake.ts'
@@ -167,7 +167,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       this.#lastError = undefined
     } catch (error) {
       this.#alarm.fail()
-      this.#lastError = messageOf(error)
+      this.#lastError = reasonOf(error)
       console.warn(`lake: commit failed: ${this.#lastError}`)
     }
     this.#tellIfBehind()

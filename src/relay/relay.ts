@@ -2,7 +2,7 @@
 // I4 and I6.
 
 import { endOfWait } from '../due.ts'
-import { messageOf } from '../error.ts'
+import { reasonOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
@@ -57,6 +57,8 @@ export class Relay {
   /** The current run and the current replay: each waits for the other. */
   #draining: Promise<void> | undefined
   #replaying: Promise<void> | undefined
+  /** A batch whose attempt the runtime outlived, although the end of the attempt could not be stored. */
+  #outlived: Batch | undefined
 
   constructor(ports: RelayPorts) {
     this.#ports = ports
@@ -133,17 +135,21 @@ export class Relay {
   async #drain({ isForced }: { isForced: boolean }): Promise<void> {
     const { limits, now } = this.#ports
     const endMs = now() + limits.maxAlarmMs
+    let attempted: Batch | undefined
     try {
+      this.#noteOutlived()
       let isSending = this.#dispatch({ name: 'due', isForced })
       for (let batches = 1; isSending && this.#batch !== undefined; batches++) {
         const hasTime = batches < limits.maxBatchesPerAlarm && now() < endMs
-        const answer = await this.#attempt(this.#batch)
-        isSending = this.#dispatch(this.#readAnswer(answer, this.#batch, hasTime))
+        attempted = this.#batch
+        const answer = await this.#attempt(attempted)
+        isSending = this.#dispatch(this.#readAnswer(answer, attempted, hasTime))
       }
     } catch (error) {
       // No expected error gets here. The relay tries again, and logs the error until its cause is removed.
-      console.error(`relay: ${messageOf(error)}`)
+      console.error(`relay: ${reasonOf(error)}`)
       this.#alarm.arm(now() + limits.maxRetryDelayMs)
+      this.#outlived = attempted ?? this.#outlived
     } finally {
       this.#batch = undefined
     }
@@ -151,8 +157,8 @@ export class Relay {
 
   /** @returns how it failed; undefined if the pipeline accepted it. */
   async #attempt(batch: Batch): Promise<Failure | undefined> {
-    const { outbox, limits } = this.#ports
-    const crashWindow = setTimeout(() => outbox.recordCrashWindowEnd(batch), limits.crashWindowMs)
+    const { limits } = this.#ports
+    const crashWindow = setTimeout(() => this.#endCrashWindow(batch), limits.crashWindowMs)
     try {
       await this.#send(batch)
       return undefined
@@ -163,6 +169,21 @@ export class Relay {
     } finally {
       clearTimeout(crashWindow)
     }
+  }
+
+  #endCrashWindow(batch: Batch): void {
+    try {
+      this.#ports.outbox.recordCrashWindowEnd(batch)
+    } catch (error) {
+      // The end of the attempt is still to be stored, and says the same.
+      console.error(`relay: ${reasonOf(error)}`)
+    }
+  }
+
+  /** Stores that an attempt ended, where that failed before: otherwise it would look as if the runtime had ended. */
+  #noteOutlived(): void {
+    if (this.#outlived !== undefined) this.#ports.outbox.recordCrashWindowEnd(this.#outlived)
+    this.#outlived = undefined
   }
 
   /** Whether a batch is full, so that it need not wait for more events. */

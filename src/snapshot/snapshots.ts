@@ -1,7 +1,7 @@
 // Table snapshots: the current rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read
 // and appended in one transaction, so each row is as it was at its LSN, and folding the log by LSN gives the current state.
 
-import { CDCError, messageOf } from '../error.ts'
+import { CDCError, reasonOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { AttachedStore } from '../store.ts'
@@ -106,7 +106,7 @@ export class Snapshots {
         this.#takeChunk(row)
       } catch (error) {
         if (error instanceof CDCError && error.code === 'outbox-full') return this.#alarm.setAt(now() + FULL_DELAY_MS)
-        this.#end(row, messageOf(error))
+        this.#end(row, reasonOf(error))
       }
       // Lets other requests run, and waits for the disk.
       await storage.sync()

@@ -167,7 +167,8 @@ describe('alarm', () => {
     await alarm('busy-names', 'reject')
     time.nowMs -= YEAR_MS
     await inNotes('busy-names', ({ timers }) => timers.set('any', time.nowMs + HOUR_MS))
-    expect(await alarmOf('busy-names').then((atMs) => atMs ?? 0)).toBeLessThanOrEqual(time.nowMs)
+    // The alarm is due at once, so it is the runtime that runs it.
+    await vi.waitFor(() => expect(lsns(acceptedRecords('busy-names'))).toEqual([1]))
   })
 
   it('[I6] is due soon after a transaction was rolled back that had set it', async () => {

@@ -238,6 +238,6 @@ export class Intake {
 function parseRecords(json: string): ParsedRecords {
   return parseRecordsJSON(json, (index, problem) => {
     const where = index < 0 ? 'send' : `send: record ${index}`
-    return new CDCError('record-invalid', `${where}: ${problem}`)
+    return new CDCError('record-invalid', `${where}: ${problem}`, index < 0 ? {} : { index })
   })
 }
