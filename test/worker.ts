@@ -124,6 +124,7 @@ export class SlowLakeTable extends LakeTable {
       maxCommitEvents: 100,
       maxBufferBytes: 100_000,
       rollEvents: 400,
+      maxCommitPartitions: 40,
       freshnessMs: 4 * NEVER_MS,
       holdMs: HOLD_MS,
       maxHoldBytes: 20_000,

@@ -92,6 +92,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
       state,
       location: locationOf(env),
       snapshotsKept: limits.snapshotsKept,
+      maxCommitPartitions: limits.maxCommitPartitions,
+      maxPartitions: limits.maxPartitions,
       now,
       watermarks: () => intake.watermarks(),
       landed: (throughSeq) => intake.land(throughSeq),

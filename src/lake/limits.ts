@@ -12,6 +12,12 @@ import type { UpkeepLimits } from './upkeep/upkeep.ts'
 export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
+  /**
+   * Partitions of one commit and of the table: a type on a day. The rows of a commit that would have more go into one file that
+   * has no partition.
+   */
+  readonly maxCommitPartitions: number
+  readonly maxPartitions: number
 }
 
 const HOUR_MS = 3_600_000
@@ -35,6 +41,8 @@ const limitFields = new Fields<LakeLimits>(
     holdMs: withDefault(delay, 60_000),
     maxHoldBytes: withDefault(bytes, 16_000_000),
     snapshotsKept: withDefault(whole({ to: 10_000 }), 100),
+    maxCommitPartitions: withDefault(whole({ to: 10_000 }), 100),
+    maxPartitions: withDefault(count, 50_000),
     graceMs: withDefault(days, HOUR_MS),
     minCompactFiles: withDefault(count, 16),
     maxCompactFiles: withDefault(whole({ from: 2, to: 10_000 }), 64),

@@ -61,11 +61,10 @@ export class Upkeep {
   async removeFiles(keys: ReadonlySet<string>): Promise<void> {
     const { state } = this.#ports
     const manifests = state.manifestsOf([...keys])
-    await this.#replaceFiles(
-      'remove lost files',
-      state.filesOf(manifests).filter(({ key }) => keys.has(key)),
-      [],
-    )
+    const lost = state.filesOf(manifests).filter(({ key }) => keys.has(key))
+    // A commit has one partition spec.
+    for (const files of Map.groupBy(lost, ({ partition }) => partition.length).values())
+      await this.#replaceFiles('remove lost files', files, [])
   }
 
   /** Deletes files that no remembered snapshot reads, once readers of older ones have had their time. */
@@ -205,10 +204,12 @@ function manifestKey({ manifest_path }: ManifestFile, { metadata }: Table): stri
   return keyBelow(metadata.location, manifest_path)
 }
 
-/** The smallest manifests, as many as may become one. */
+/** The smallest manifests, as many as may become one: of the partition spec that has the most of them. */
 function chooseManifests(manifests: readonly ManifestFile[]): ManifestFile[] {
+  const groups = [...Map.groupBy(manifests, (manifest) => manifest.partition_spec_id).values()]
+  const [most = []] = groups.toSorted((a, b) => b.length - a.length)
   return chooseWithin(
-    manifests.toSorted((a, b) => filesOf(a) - filesOf(b)),
+    most.toSorted((a, b) => filesOf(a) - filesOf(b)),
     filesOf,
     MANIFEST_FILES_MAX,
   )
