@@ -38,9 +38,9 @@ for that. Exit code 0 means that it is proven, 1 that it is not.
 
 With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
 source DO/Customers of the ns acme; and the lake what waits in it. It is a failure if that waits for
-longer than its freshnessMs, or if the lake can't be asked. Events that were emitted without an outbox have no place in a
-log; they are checked for ids that are there twice. An event that is over ${CLOCK_BACK_SECONDS} s older than the one
-before it is a note, not a failure.
+longer than its freshnessMs, or if the lake can't be asked. Events that were emitted without an
+outbox have no place in a log; they are checked for ids that are there twice. An event that is over
+${CLOCK_BACK_SECONDS} s older than the one before it is a note, not a failure.
 
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox, and lakeRoutes at /lake
 ${CHECK_HELP}
