@@ -25,11 +25,12 @@ table.route('/lake', fileRoutes())
 
 const local = new Hono<{ Bindings: Bindings }>()
 local.route('/', worker)
+// Before the routes that need a token: here nobody need have one to see how the lake is.
+local.get('/lake', async (c) => c.json(await c.env.EVENTS_PIPELINE.status()))
 local.route(
   '/lake',
   lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
 )
-local.get('/lake', async (c) => c.json(await c.env.EVENTS_PIPELINE.status()))
 local.all('/catalog/*', (c) => readTable(c.req.raw, c.env))
 local.all('/lake/*', (c) => readTable(c.req.raw, c.env))
 

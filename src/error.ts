@@ -7,6 +7,7 @@ export type CDCErrorCode =
   | 'event-too-large'
   | 'invalid-argument'
   | 'invalid-config'
+  | 'lake-behind'
   | 'lake-conflict'
   | 'lake-full'
   | 'migration-failed'
@@ -31,20 +32,53 @@ export class CDCError extends Error {
   readonly code: CDCErrorCode
   /** Whether the same call can succeed later without a change. */
   readonly retryable: boolean
+  /** Which record of a batch is to blame, counted from 0, if it is one of them. */
+  readonly index?: number
 
-  constructor(code: CDCErrorCode, message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+  constructor(
+    code: CDCErrorCode,
+    message: string,
+    options: { retryable?: boolean | undefined; index?: number | undefined; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.retryable = options.retryable ?? false
+    if (options.index !== undefined) this.index = options.index
   }
 }
 
-/** The message of a thrown value, which need not be an `Error`, nor anything that has a text. */
+/** Characters of a reason that is kept or logged: what fails elsewhere may say anything, at any length. */
+const REASON_LENGTH_MAX = 500
+
+/**
+ * The message of a thrown value, which need not be an `Error`, nor anything that has a text: reading it may itself throw. This
+ * never does.
+ */
 export function messageOf(thrown: unknown): string {
-  if (thrown instanceof Error) return thrown.message
   try {
-    return String(thrown)
+    return String(thrown instanceof Error ? thrown.message : thrown)
   } catch {
     return `a thrown ${typeof thrown} without a text`
+  }
+}
+
+/** The same, short and clean enough to be stored, logged and sent anywhere. */
+export function reasonOf(thrown: unknown): string {
+  return cleanReason(messageOf(thrown))
+}
+
+export function cleanReason(text: string): string {
+  const isLong = text.length > REASON_LENGTH_MAX
+  const kept = isLong ? `${text.slice(0, REASON_LENGTH_MAX)}… (${text.length} characters)` : text
+  // The cut may have divided a surrogate pair.
+  return kept.toWellFormed().replaceAll('\0', '\uFFFD')
+}
+
+/** A property of a thrown value, whatever that is; undefined also if reading it throws. */
+export function propertyOf(thrown: unknown, name: string): unknown {
+  try {
+    return Reflect.get(Object(thrown), name) as unknown
+  } catch {
+    return undefined
   }
 }

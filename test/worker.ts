@@ -99,6 +99,9 @@ export class Plain extends DurableObject {
   override alarm(): void {}
 }
 
+/** The lake's `LAKE_LIMITS`, once it wakes. */
+export const lakeVariables: { LAKE_LIMITS?: string } = {}
+
 /** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
 export const HOLD_MS = 60_000
@@ -106,7 +109,7 @@ export const HOLD_MS = 60_000
 /** The lake, over a bucket that may fail. It commits only when a test calls it. */
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-    super(ctx, { ...env, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
+    super(ctx, { ...env, ...lakeVariables, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
     faultyStorage(ctx.storage)
   }
 
@@ -121,6 +124,8 @@ export class SlowLakeTable extends LakeTable {
       maxCommitEvents: 100,
       maxBufferBytes: 100_000,
       rollEvents: 400,
+      maxCommitPartitions: 40,
+      freshnessMs: 4 * NEVER_MS,
       holdMs: HOLD_MS,
       maxHoldBytes: 20_000,
       minCompactFiles: 4,

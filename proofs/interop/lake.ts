@@ -24,6 +24,8 @@ const metadataShape = z
     schemas: z.tuple([
       z.object({ fields: z.array(z.object({ name: z.string(), type: z.string(), required: z.boolean() })) }),
     ]),
+    // With the second one, films are written that would have too many partitions.
+    'partition-specs': z.array(z.unknown()).length(2),
     snapshots: z.array(
       z.object({
         'snapshot-id': z.int(),
@@ -51,8 +53,11 @@ export interface CatalogAddress {
 /** With characters that a URL escapes, because signatures are made over escaped URLs. */
 const TOKEN = 'interop/+ token'
 
-/** With these, a few commits produce every kind of snapshot: appends, compactions, merged manifests. */
-const LIMITS = { rollMs: 300, minCompactFiles: 3, maxManifests: 6 }
+/**
+ * With these, a few commits produce every kind of snapshot: appends, compactions, merged manifests; and files of both
+ * partition specs, as the films have more types than one commit may have partitions, and the customers fewer.
+ */
+const LIMITS = { rollMs: 300, minCompactFiles: 3, maxManifests: 6, maxCommitPartitions: 3 }
 
 /** Starts the project's own Worker. */
 export function startWorker(state: string): Promise<Runtime> {

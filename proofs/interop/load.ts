@@ -24,17 +24,25 @@ const EVENTS_OF: Readonly<Record<Command['do'], number>> = { add: 1, premiere: 2
 const filmShape = z.record(z.string(), z.union([z.string(), z.number(), z.null()]))
 const FILMS = join(import.meta.dirname, '../../node_modules/vega-datasets/data/movies.json')
 
-/** The load, wave by wave. Each wave sends one request twice, and its commands count once. */
+/**
+ * The load, wave by wave. Each wave sends one request twice, and its commands count once. The last one has customers alone, and
+ * so few partitions that each has a file of its own.
+ */
 export async function createLoad(): Promise<Request[][]> {
   const films = z.array(filmShape).parse(JSON.parse(await readFile(FILMS, 'utf8')))
-  return Array.from({ length: WAVES }, (_, wave) => {
+  const waves = Array.from({ length: WAVES }, (_, wave) => {
     const requests = FILM_OBJECTS.map((object, index) => {
       const first = (wave * FILM_OBJECTS.length + index) * FILMS_A_REQUEST
       return filmRequest(object, first, films.slice(first, first + FILMS_A_REQUEST))
     })
     const again = requests.slice(0, 1).map((request) => ({ ...request, events: 0 }))
-    return [...requests, ...again, ...CUSTOMER_OBJECTS.map((object) => customerRequest(object, wave))]
+    return [...requests, ...again, ...customersOf(wave)]
   })
+  return [...waves, customersOf(WAVES)]
+}
+
+function customersOf(wave: number): Request[] {
+  return CUSTOMER_OBJECTS.map((object) => customerRequest(object, wave))
 }
 
 function filmRequest(object: string, first: number, films: readonly Film[]): Request {

@@ -1,4 +1,4 @@
-// The lake's repair over HTTP, for `durable-outbox reconcile`.
+// The lake's status and its repair over HTTP, for `durable-outbox verify` and `reconcile`.
 
 import { Hono } from 'hono'
 import { errorResponse } from '../http/error-response.ts'
@@ -8,18 +8,21 @@ import { requireAdminToken } from './token.ts'
 /** Enough for all logs and holes of one repair. */
 const BODY_BYTES_MAX = 2_000_000
 
-/** A lake that can be repaired: the binding of a `Lake`. */
+/** A lake that can be asked and repaired: the binding of a `Lake`. */
 export interface RepairableLake {
   repair(suspects: unknown): unknown
+  status(): unknown
 }
 
 /**
- * A hono app for `POST /repair`, with the suspects as the JSON body. Like the outbox routes it needs the header
- * `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
+ * A hono app for `GET /`, the lake's status, and `POST /repair`, with the suspects as the JSON body. Like the outbox routes it
+ * needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
  */
 export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('lake'))
+  app.use('/', requireAdminToken)
+  app.get('/', async (c) => Response.json(await lakeOf(c.env).status()))
   app.use('/repair', requireAdminToken)
   app.use('/repair', limitBody('lake', BODY_BYTES_MAX))
   app.post('/repair', async (c) => {

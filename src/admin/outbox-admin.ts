@@ -3,7 +3,7 @@
 
 import { RpcTarget } from 'cloudflare:workers'
 import type { Capture } from '../capture/capture.ts'
-import { CDCError, messageOf } from '../error.ts'
+import { CDCError, reasonOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
@@ -334,7 +334,7 @@ export class OutboxAdmin extends RpcTarget {
     try {
       await this.#ports.relay.replay(batch)
     } catch (cause) {
-      const reason = messageOf(cause)
+      const reason = reasonOf(cause)
       throw new CDCError('pipeline-failed', `replay: the pipeline did not accept ${batch.key}: ${reason}`, {
         retryable: true,
         cause,

@@ -6,6 +6,7 @@ import { CDCError } from '../error.ts'
 import { checkedAttribution } from '../event/create-event.ts'
 import { RAISED } from '../outbox/captured.ts'
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
+import { checkTime } from '../outbox/identity.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import { splitStatements } from '../sqlite/statements.ts'
 import type { StoreSQL } from '../store.ts'
@@ -320,7 +321,9 @@ export class Capture {
     const stamp = txid + fields
     if (stamp === this.#stamp) return
     tables.open()
-    const values = [txid, now(), fields, tables.envelopeBytes]
+    const timeMs = now()
+    checkTime(timeMs)
+    const values = [txid, timeMs, fields, tables.envelopeBytes]
     const { rowsWritten } = this.#exec(
       `UPDATE _cdc_transaction SET txid = ?, time = ?, fields = ?, envelope_bytes = ?, changes = ${this.#rows.changesSQL()}`,
       ...values,

@@ -4,6 +4,7 @@ import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { getTableName } from 'drizzle-orm/table'
 import { getTableColumns } from 'drizzle-orm/utils'
 import { CDCError } from '../error.ts'
+import { checked, name } from '../event/kinds.ts'
 import { showKey, showRow } from '../outbox/captured-values.ts'
 import { textOf } from '../sqlite/bytes.ts'
 import { quoteName } from '../sqlite/quote.ts'
@@ -60,6 +61,7 @@ export class CapturedTable implements AttachedStore {
     for (const redaction of Object.values(options.redact ?? {})) checkFunction(redaction)
     if (options.columns !== undefined && options.exclude !== undefined)
       throw new CDCError('invalid-argument', 'capture: columns and exclude say the same twice; give one of them')
+    checked(name, tableName, 'capture: the table', 'invalid-argument')
     this.options = options
     this.tableName = tableName
     this.#kinds = kinds

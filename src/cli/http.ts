@@ -16,21 +16,27 @@ interface Message {
  * @throws {Error} if there is no answer.
  */
 export async function post(url: string, { token, body, timeoutMs }: Message): Promise<Response> {
+  const json = body === undefined ? undefined : JSON.stringify(body)
+  const headers = { ...authorization(token), ...(json !== undefined && { 'content-type': 'application/json' }) }
+  return request(url, { method: 'POST', headers, body: json ?? null }, timeoutMs)
+}
+
+/** Gets what is at a URL, in the same way. @throws {Error} if there is no answer. */
+export async function get(url: string, { token, timeoutMs }: Omit<Message, 'body'>): Promise<Response> {
+  return request(url, { method: 'GET', headers: authorization(token) }, timeoutMs)
+}
+
+async function request(url: string, init: RequestInit, timeoutMs: number): Promise<Response> {
   try {
-    return await fetch(url, {
-      method: 'POST',
-      headers: {
-        ...(token !== undefined && { authorization: `Bearer ${token}` }),
-        ...(body !== undefined && { 'content-type': 'application/json' }),
-      },
-      body: body === undefined ? null : JSON.stringify(body),
-      // A redirect would take the token elsewhere.
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
-    })
+    // A redirect would take the token elsewhere.
+    return await fetch(url, { ...init, redirect: 'manual', signal: AbortSignal.timeout(timeoutMs) })
   } catch (error) {
     throw unreachable(url, error, timeoutMs)
   }
+}
+
+function authorization(token: string | undefined): Record<string, string> {
+  return token === undefined ? {} : { authorization: `Bearer ${token}` }
 }
 
 /** The error for a server that does not answer, or stops in the middle of it. */

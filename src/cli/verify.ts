@@ -4,7 +4,8 @@ import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, usage } from './command.ts'
 import { LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
 import { printJSON } from './output.ts'
-import { checkUntil } from './verify/check-table.ts'
+import { checkUntil, type Report } from './verify/check-table.ts'
+import { askLake, type LakeAnswer, lakeProblem } from './verify/lake.ts'
 import { CLOCK_BACK_SECONDS } from './verify/logs.ts'
 import { Outboxes, parseClasses } from './verify/outboxes.ts'
 import { jsonOf, printReport } from './verify/print.ts'
@@ -36,11 +37,12 @@ missing or be there twice, and the watermarks of the table must be right. The ta
 for that. Exit code 0 means that it is proven, 1 that it is not.
 
 With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
-source DO/Customers of the ns acme. Events that were emitted without an outbox have no place in a
-log; they are checked for ids that are there twice. An event that is over ${CLOCK_BACK_SECONDS} s older than the one
-before it is a note, not a failure.
+source DO/Customers of the ns acme; and the lake what waits in it. It is a failure if that waits for
+longer than its freshnessMs, or if the lake can't be asked. Events that were emitted without an
+outbox have no place in a log; they are checked for ids that are there twice. An event that is over
+${CLOCK_BACK_SECONDS} s older than the one before it is a note, not a failure.
 
-  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox
+  --url <url>       a Worker that mounts outboxRoutes at /admin/outbox, and lakeRoutes at /lake
 ${CHECK_HELP}
   --json            print the report as JSON
 
@@ -60,14 +62,20 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
   const values = parseOptions(args, CHECK_OPTIONS)
   const lost = OUTBOX_FLAGS.find((flag) => values.url === undefined && values[flag] !== undefined)
   if (lost !== undefined) throw usage(`--${lost} needs --url`)
-  const outboxes =
-    values.url === undefined ? undefined : new Outboxes(WorkerClient.of(values, io), parseClasses(values.class))
+  const client = values.url === undefined ? undefined : WorkerClient.of(values, io)
+  const outboxes = client && new Outboxes(client, parseClasses(values.class))
   const options = { lake: values, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait(values.wait) }
   const checking = checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
-  const report = await withHint(checking, 'durable-outbox reconcile brings back what the outboxes still keep')
+  const inTable = await withHint(checking, 'durable-outbox reconcile brings back what the outboxes still keep')
+  if (client === undefined) io.note('the table alone was checked; with --url the lake is asked too what waits in it')
+  const report = client === undefined ? inTable : withLake(inTable, await askLake(client))
   if (values.json) printJSON(jsonOf(report), io)
   else await printReport(report, io)
   return report.isProven ? 0 : 1
+}
+
+function withLake(report: Report, lake: LakeAnswer): Report {
+  return { ...report, isProven: report.isProven && lakeProblem(lake) === undefined, lake }
 }
 
 /** @returns milliseconds. */

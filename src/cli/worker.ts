@@ -5,14 +5,16 @@ import type { OutboxCalls } from '../admin/index.ts'
 import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from './address.ts'
 import { type IO, problemOf } from './command.ts'
-import { post } from './http.ts'
+import { get, post } from './http.ts'
 
 /** Where a Worker mounts the routes. */
 const OUTBOXES = '/admin/outbox'
-const REPAIR = '/lake/repair'
+const LAKE = '/lake'
+const REPAIR = `${LAKE}/repair`
 
 /** A flush takes up to a minute, and its last batch may wait for its answer. */
 const CALL_MS = 120_000
+const STATUS_MS = 30_000
 /** The lake reads its whole table for a repair. */
 const REPAIR_MS = 600_000
 
@@ -52,6 +54,17 @@ const rangesSchema = z.object({
 })
 const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
 
+const statusSchema = z.object({
+  bufferedEvents: z.int(),
+  heldEvents: z.int(),
+  lagMs: z.number(),
+  freshnessMs: z.number(),
+  isBehind: z.boolean(),
+  lastError: z.string().optional(),
+})
+/** What the lake reports about what waits in it. */
+export type LakeReport = z.infer<typeof statusSchema>
+
 /** What the Worker answered, if that is JSON. */
 interface Answer {
   readonly response: Response
@@ -86,6 +99,14 @@ export class WorkerClient {
     throw new Error(`${this.#url}${OUTBOXES} ${strangeness(response, 'outboxRoutes')}`)
   }
 
+  /** Asks the lake how it is. @throws {RefusedError} with the server's message; or an `Error` if there is no lake there. */
+  async lakeStatus(): Promise<LakeReport> {
+    const url = `${this.#url}${LAKE}`
+    const { response, body } = await read(await get(url, { token: this.#token, timeoutMs: STATUS_MS }))
+    if (response.ok && body !== undefined) return readAnswer(statusSchema, body)
+    throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
+  }
+
   /**
    * Has the lake look for what it has lost.
    *
@@ -100,12 +121,15 @@ export class WorkerClient {
   }
 
   async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {
-    const response = await post(`${this.#url}${path}`, { token: this.#token, body, timeoutMs })
-    const answer: unknown = await response.json().catch(() => undefined)
-    const refusal = response.ok ? undefined : refusalSchema.safeParse(answer).data
-    if (refusal !== undefined) throw new RefusedError(refusal.code, refusal.error)
-    return { response, body: answer }
+    return read(await post(`${this.#url}${path}`, { token: this.#token, body, timeoutMs }))
   }
+}
+
+async function read(response: Response): Promise<Answer> {
+  const body: unknown = await response.json().catch(() => undefined)
+  const refusal = response.ok ? undefined : refusalSchema.safeParse(body).data
+  if (refusal !== undefined) throw new RefusedError(refusal.code, refusal.error)
+  return { response, body }
 }
 
 /** Checks that an answer has the form that this version of the library gives it. */

@@ -1,7 +1,8 @@
 // The platform gives an object one alarm, and the relay needs it. So users' alarms have names here, with a row each, and the
 // platform's alarm is due when the first of all is.
 
-import { CDCError, messageOf } from '../error.ts'
+import { needsAlarm } from '../due.ts'
+import { CDCError, reasonOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
@@ -22,11 +23,18 @@ type AlarmRow = { name: string; due: number; scheduled: number; retries: number 
 /** Like the platform: six retries, after 2 s, 4 s, … 64 s; then the alarm is dropped. */
 const RETRIES_MAX = 6
 const RETRY_DELAY_MS = 2_000
+const RETRY_DELAY_MS_MAX = RETRY_DELAY_MS * 2 ** (RETRIES_MAX - 1)
 /** How many alarms one object may have, and how many run at once. */
 const ALARMS_MAX = 1_000
 const ALARMS_AT_ONCE = 100
 /** Prefix of the library's own alarms. */
 const OWN_PREFIX = 'cdc.'
+/**
+ * When an alarm is due. A user may set one for any time. But one of ours, or one that is tried again, waits for a limited
+ * time, given as ?2. If it is further away from now, ?1, it was set by a clock that was ahead, and is due now.
+ */
+const DUE = `
+  iif(due <= ?1 + ?2, due, iif(name GLOB '${OWN_PREFIX}*', ?1, iif(due > scheduled, max(scheduled, ?1), due)))`
 
 interface AlarmsPorts {
   readonly storage: DurableObjectStorage
@@ -56,10 +64,11 @@ export class Alarms {
     return this.#nextDueMs() === undefined
   }
 
-  /** Makes the platform's alarm due if named ones are set and it is missing, or stuck in the past. */
+  /** Makes the platform's alarm due if named ones are set and it is missing, stuck in the past, or far ahead. */
   async heal(): Promise<void> {
     const alarmMs = await this.#claim.get()
-    if (!this.isEmpty && (alarmMs === null || alarmMs <= this.#ports.now())) this.#claim.rearm()
+    const dueMs = this.#nextDueMs()
+    if (dueMs !== undefined && needsAlarm(alarmMs, dueMs, this.#ports.now())) this.#claim.rearm()
   }
 
   /**
@@ -80,10 +89,14 @@ export class Alarms {
     this.#set(name, due)
   }
 
-  /** An alarm of the library, which the user does not see. @returns the function that sets it, in milliseconds since 1970. */
-  own(name: string, run: () => Promise<void>): (atMs: number) => void {
-    this.#ownHandlers.set(OWN_PREFIX + name, run)
-    return (atMs) => this.#set(OWN_PREFIX + name, atMs)
+  /**
+   * An alarm of the library, which the user does not see. It is tried again until it succeeds, and is never set for a time that
+   * is more than a minute ahead.
+   */
+  own(name: string, run: () => Promise<void>): { setAt(atMs: number): void; isSet(): boolean } {
+    const fullName = OWN_PREFIX + name
+    this.#ownHandlers.set(fullName, run)
+    return { setAt: (atMs) => this.#set(fullName, atMs), isSet: () => this.get(fullName) !== undefined }
   }
 
   #set(name: string, due: number): void {
@@ -130,8 +143,9 @@ export class Alarms {
     if (this.isEmpty) return undefined
     const { storage, now, recoveryMs } = this.#ports
     const rows = this.#sql<AlarmRow>(
-      'SELECT * FROM _cdc_alarm WHERE due <= ? ORDER BY due, name LIMIT ?',
+      `SELECT name, ${DUE} AS due, scheduled, retries FROM _cdc_alarm WHERE ${DUE} <= ?1 ORDER BY 2, name LIMIT ?3`,
       now(),
+      this.#waitMsMax(),
       ALARMS_AT_ONCE,
     )
     if (rows.length === 0) return undefined
@@ -151,14 +165,22 @@ export class Alarms {
       else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${messageOf(error)}`)
+      console.error(`alarm ${row.name}: ${reasonOf(error)}`)
       this.#settle(row, () => this.#retry(row))
     }
   }
 
   #retry(row: AlarmRow): void {
-    if (row.retries >= RETRIES_MAX) this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name)
-    else this.#postpone({ ...row, retries: row.retries + 1 }, this.#ports.now() + RETRY_DELAY_MS * 2 ** row.retries)
+    // What the library has begun never stops in silence.
+    const isDropped = row.retries >= RETRIES_MAX && !this.#ownHandlers.has(row.name)
+    if (isDropped) return void this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name)
+    const delayMs = Math.min(RETRY_DELAY_MS_MAX, RETRY_DELAY_MS * 2 ** row.retries)
+    this.#postpone({ ...row, retries: row.retries + 1 }, this.#ports.now() + delayMs)
+  }
+
+  /** How long an alarm waits at most that was not set by the user for just that time. */
+  #waitMsMax(): number {
+    return Math.max(RETRY_DELAY_MS_MAX, this.#ports.recoveryMs)
   }
 
   /** Applies the result of a run, unless the handler has set or deleted the alarm itself. */
@@ -176,7 +198,11 @@ export class Alarms {
 
   #nextDueMs(): number | undefined {
     if (!this.#ports.tables.exist()) return undefined
-    const [row] = this.#sql<{ due: number | null }>('SELECT min(due) AS due FROM _cdc_alarm')
+    const [row] = this.#sql<{ due: number | null }>(
+      `SELECT min(${DUE}) AS due FROM _cdc_alarm`,
+      this.#ports.now(),
+      this.#waitMsMax(),
+    )
     return row?.due ?? undefined
   }
 

@@ -93,9 +93,11 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
 
     followed.onEmptied(() => {
       for (const follower of [tables, stores, outbox, capture]) follower.emptied()
+      alarm.forget()
     })
     followed.onRollback(() => {
       for (const follower of [tables, stores, outbox, capture]) follower.rolledBack()
+      alarm.forget()
     })
 
     alarm.onChange(() => capture.beforeAlarm())
@@ -111,6 +113,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     this.#alarm = alarm
     this.#maxAlarmMs = limits.maxAlarmMs
 
+    snapshots.wake()
     const isPending = outbox.backlog().events > 0
     if (isPending || !alarms.isEmpty) void object?.blockConcurrencyWhile(() => this.#heal(isPending))
   }
@@ -156,7 +159,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
   }
 
-  /** Makes the platform's alarm due if something needs it, even if the platform has lost it (I6). */
+  /** Makes the platform's alarm due if something needs it, even if the platform has lost it, or it is far ahead (I6). */
   async #heal(isPending: boolean): Promise<void> {
     if (isPending) await this.#relay.wake()
     await this.alarms.heal()

@@ -43,19 +43,23 @@ export interface ResolvedOptions {
 
 const positive = whole()
 const nonNegative = whole({ from: 0 })
+// Longer waits would stop the relay as surely as a fault does.
+const HOUR_MS = 3_600_000
+const delay = whole({ from: 0, to: HOUR_MS })
+const timeout = whole({ to: HOUR_MS })
 
 const limitFields = new Fields<ResolvedOptions['limits']>(
   {
     maxBatchEvents: withDefault(positive, BATCH_EVENTS_MAX),
     maxBatchBytes: withDefault(whole({ to: 4_500_000 }), BATCH_BYTES_MAX),
-    lingerMs: withDefault(nonNegative, 100),
-    minRetryDelayMs: withDefault(nonNegative, 500),
-    maxRetryDelayMs: withDefault(nonNegative, 60_000),
-    sendTimeoutMs: withDefault(positive, 30_000),
-    crashWindowMs: withDefault(positive, 2_000),
-    recoveryMs: withDefault(positive, 5_000),
+    lingerMs: withDefault(delay, 100),
+    minRetryDelayMs: withDefault(delay, 500),
+    maxRetryDelayMs: withDefault(delay, 60_000),
+    sendTimeoutMs: withDefault(timeout, 30_000),
+    crashWindowMs: withDefault(timeout, 2_000),
+    recoveryMs: withDefault(timeout, 5_000),
     maxBatchesPerAlarm: withDefault(positive, 1_000),
-    maxAlarmMs: withDefault(positive, 60_000),
+    maxAlarmMs: withDefault(timeout, 60_000),
     maxBacklogEvents: withDefault(positive, 10_000_000),
     maxBacklogBytes: withDefault(positive, 4_000_000_000),
     retentionMs: withDefault(nonNegative, 24 * 3_600_000),

@@ -1,5 +1,7 @@
 // The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
 
+import { needsAlarm } from '../due.ts'
+
 /** One user of the alarm. */
 export interface AlarmClaim {
   /** Makes the alarm due at a time, or earlier if another claim is. Part of the open transaction, if there is one. */
@@ -8,6 +10,8 @@ export interface AlarmClaim {
   rearm(): void
   /** When the platform's alarm is due, in milliseconds since 1970. */
   get(): Promise<number | null>
+  /** Whether it is certainly due at a time or earlier, as far as it is known without asking the storage. */
+  isDueBy(atMs: number, nowMs: number): boolean
 }
 
 export class SharedAlarm {
@@ -16,6 +20,8 @@ export class SharedAlarm {
   readonly #beforeChange: (() => void)[] = []
   /** When the running alarm was due. */
   #runningMs = 0
+  /** When the platform's alarm is due, as far as known; null if that is not known, or if there is none. */
+  #atMs: number | null = null
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage
@@ -32,19 +38,27 @@ export class SharedAlarm {
     return {
       arm: (atMs) => this.#set(Math.min(atMs, this.#earliest(dueMs) ?? Infinity)),
       rearm: () => this.#rearm(),
-      get: () => this.#storage.getAlarm(),
+      get: async () => (this.#atMs = await this.#storage.getAlarm()),
+      isDueBy: (atMs, nowMs) => !needsAlarm(this.#atMs, atMs, nowMs),
     }
+  }
+
+  /** To be called when a transaction was rolled back, or the storage emptied: the alarm may be another one then. */
+  forget(): void {
+    this.#atMs = null
   }
 
   /** To be called when the alarm fires, with the time at which it was due. */
   begin(scheduledMs: number): void {
     this.#runningMs = scheduledMs
+    this.#atMs = null
   }
 
   #rearm(): void {
     const dueMs = this.#earliest()
     if (dueMs !== undefined) return this.#set(dueMs)
     for (const listener of this.#beforeChange) listener()
+    this.#atMs = null
     void this.#storage.deleteAlarm()
   }
 
@@ -59,6 +73,7 @@ export class SharedAlarm {
     // Never at the due time of the running alarm: the platform's scheduler would not learn of it, and it would never fire
     // (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is written at once,
     // and if it fails, the commit fails.
-    void this.#storage.setAlarm(Math.max(atMs, this.#runningMs + 1))
+    this.#atMs = atMs === this.#runningMs ? atMs + 1 : atMs
+    void this.#storage.setAlarm(this.#atMs)
   }
 }

@@ -114,13 +114,20 @@ const ROW_FIELDS = ['before', 'after', 'data'] as const
 const PUNCTUATION_BYTES = 64
 
 /** The beginning of the JSON of a table's events, which is the same for all of them: made once for each table. */
-const knownNames = new Map<string, { readonly json: string; readonly bytes: number }>()
+const knownNames = new Map<string, TableNames>()
 const KNOWN_NAMES_MAX = 1_000
 
-function namesOf({ op, store, table }: StoreChange): { readonly json: string; readonly bytes: number } {
+interface TableNames {
+  readonly json: string
+  readonly bytes: number
+}
+
+/** @throws {CDCError} `event-invalid`. */
+function namesOf({ op, store, table }: StoreChange): TableNames {
   const prefix = op + store + table
   const known = knownNames.get(prefix)
   if (known !== undefined) return known
+  checkFields({ op, store, table })
   const json = `${JSON.stringify({ type: TYPE_OF_OP[op], op, store, table }).slice(0, -1)},`
   const names = { json, bytes: utf8Bytes(json) + PUNCTUATION_BYTES }
   if (knownNames.size < KNOWN_NAMES_MAX) knownNames.set(prefix, names)

@@ -4,7 +4,8 @@
 
 import type { Problem } from '../problem.ts'
 import { Fields } from './fields.ts'
-import { jsonObject, name, optional, timestamp, ulid, whole } from './kinds.ts'
+import { jsonObject, name, optional, text, timestamp, ulid, whole } from './kinds.ts'
+import { NAME_LENGTH_MAX } from './limits.ts'
 import type { UnifiedEvent } from './unified-event.ts'
 
 /** What a pipeline receives for each event. Fields that an event does not have are left out. */
@@ -56,7 +57,8 @@ export const recordFields = new Fields<EventRecord>(
     op: optional(name),
     store: optional(name),
     table: optional(name),
-    key: optional(name),
+    // Twice as long as an event's: the key of a captured row is measured in characters, which may be surrogate pairs.
+    key: optional(text(2 * NAME_LENGTH_MAX)),
     before: optional(jsonObject),
     after: optional(jsonObject),
     actor: optional(name),

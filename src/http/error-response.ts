@@ -2,7 +2,7 @@
 
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import type { CDCErrorCode } from '../error.ts'
+import { type CDCErrorCode, propertyOf } from '../error.ts'
 
 const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'already-exists': 409,
@@ -12,6 +12,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'event-too-large': 413,
   'invalid-argument': 400,
   'invalid-config': 500,
+  'lake-behind': 503,
   'lake-conflict': 409,
   'lake-full': 429,
   'migration-failed': 500,
@@ -49,8 +50,8 @@ export interface RefusalDetails {
   /** Whether the same request can succeed later. Default: false. */
   readonly retryable?: boolean
   readonly headers?: Readonly<Record<string, string>>
-  /** The record of the body that is to blame, counted from 0, and the field of it. */
-  readonly record?: { readonly index: number; readonly field: string }
+  /** The record of the body that is to blame, counted from 0, and the field of it, if that is known. */
+  readonly record?: { readonly index: number; readonly field?: string }
 }
 
 /** The refusal of a request for a reason that HTTP has a status for. */
@@ -88,9 +89,10 @@ export function errorResponse(area: string): (error: Error) => Response {
 /** The `status` of an error; that of its code if it is a `CDCError` without one. */
 export function statusOf(error: unknown): number | undefined {
   // Over RPC an error keeps its own properties and loses its class.
-  const { name, code, status } = Object(error) as Record<string, unknown>
+  const status = propertyOf(error, 'status')
+  const code = propertyOf(error, 'code')
   if (typeof status === 'number') return status
-  return name === 'CDCError' && isCode(code) ? STATUS[code] : undefined
+  return propertyOf(error, 'name') === 'CDCError' && isCode(code) ? STATUS[code] : undefined
 }
 
 function describe(error: Error, area: string): Answer {

@@ -3,6 +3,7 @@
 // and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
+import { needsAlarm } from '../due.ts'
 import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
@@ -31,10 +32,10 @@ export interface IngestBatchesOptions {
 type BatchLimits = Required<Omit<IngestBatchesOptions, 'pipeline' | 'now'>>
 
 const limitFields = new Fields<BatchLimits>({
-  sendTimeoutMs: withDefault(whole(), SEND_TIMEOUT_MS),
-  rememberedMs: withDefault(whole(), 24 * 3_600_000),
-  maxBatches: withDefault(whole(), 100_000),
-  maxSends: withDefault(whole(), 6),
+  sendTimeoutMs: withDefault(whole({ to: 3_600_000 }), SEND_TIMEOUT_MS),
+  rememberedMs: withDefault(whole({ to: 366 * 24 * 3_600_000 }), 24 * 3_600_000),
+  maxBatches: withDefault(whole({ to: 10_000_000 }), 100_000),
+  maxSends: withDefault(whole({ to: 1_000 }), 6),
 })
 
 /** Rows that one run of the alarm deletes, and how soon the next one continues if there are more. */
@@ -68,6 +69,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
       'CREATE TABLE IF NOT EXISTS batches (identity TEXT PRIMARY KEY, accepted_ms INTEGER NOT NULL) WITHOUT ROWID',
     )
     this.#count = this.#countRows()
+    if (this.#count > 0) void ctx.blockConcurrencyWhile(() => this.#wake())
   }
 
   protected configure(): IngestBatchesOptions {
@@ -112,18 +114,32 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
     await this.#sweepBy(this.#now() + (isFull ? 0 : this.#limits.rememberedMs))
   }
 
-  /** Sets the alarm to a time, unless it is due earlier. An alarm in the past counts as none. */
+  /** Makes the alarm due for what is remembered, whatever has become of it (I6). */
+  async #wake(): Promise<void> {
+    this.#correctTimes()
+    const oldestMs = this.#oldestMs()
+    if (oldestMs !== undefined) await this.#sweepBy(Math.max(this.#now(), oldestMs + this.#limits.rememberedMs))
+  }
+
+  /** Lets what was accepted in the future, by a clock that was ahead, have been accepted now. */
+  #correctTimes(): void {
+    this.#sql('UPDATE batches SET accepted_ms = ?1 WHERE accepted_ms > ?1', this.#now())
+  }
+
+  /** Sets the alarm to a time, unless it is due earlier. */
   async #sweepBy(atMs: number): Promise<void> {
     const now = this.#now()
-    if (now < this.#sweepMs && this.#sweepMs <= atMs) return
-    const dueMs = await this.ctx.storage.getAlarm()
-    this.#sweepMs = dueMs !== null && now < dueMs && dueMs <= atMs ? dueMs : atMs
-    if (this.#sweepMs !== dueMs) await this.ctx.storage.setAlarm(this.#sweepMs)
+    if (!needsAlarm(this.#sweepMs, atMs, now)) return
+    const alarmMs = await this.ctx.storage.getAlarm()
+    const isNeeded = needsAlarm(alarmMs, atMs, now)
+    this.#sweepMs = isNeeded ? atMs : (alarmMs ?? 0)
+    if (isNeeded) await this.ctx.storage.setAlarm(atMs)
   }
 
   /** Forgets the oldest batches: those remembered for long enough, and those in excess of `maxBatches`. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     const now = this.#now()
+    this.#correctTimes()
     const due = Math.max(this.#countExpired(now), this.#countExcess())
     this.#sql(
       'DELETE FROM batches WHERE identity IN (SELECT identity FROM batches ORDER BY accepted_ms LIMIT ?)',
@@ -138,7 +154,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
         ? now + SWEEP_CONTINUES_MS
         : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#limits.rememberedMs)
     // Never for the same millisecond as the running alarm: the platform would lose it.
-    this.#sweepMs = Math.max(nextMs, (info?.scheduledTime ?? 0) + 1)
+    this.#sweepMs = nextMs === info?.scheduledTime ? nextMs + 1 : nextMs
     await this.ctx.storage.setAlarm(this.#sweepMs)
   }
 

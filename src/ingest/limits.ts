@@ -8,6 +8,9 @@ export const BODY_BYTES_MAX = 5_000_000
 /** Records of one request. */
 export const RECORDS_MAX = 10_000
 
+/** Partitions of the lake that one request may write to: pairs of a type and a day. */
+export const PARTITIONS_MAX = 1_000
+
 /** UTF-8 bytes of one record as JSON: an event with its envelope. */
 export const RECORD_BYTES_MAX = EVENT_BYTES_MAX + 100_000
 

@@ -1,6 +1,7 @@
 // The outcome of sending records to the pipeline. It is a value, not an error, because it travels from the object that forwards
 // to the Worker that answers.
 
+import { propertyOf } from '../error.ts'
 import { statusOf } from '../http/error-response.ts'
 import { readFailure } from '../pipeline/failure.ts'
 
@@ -34,5 +35,5 @@ export function outcomeOf(error: unknown): Exclude<Outcome, { name: 'accepted' }
 
 /** Over RPC an error keeps its name and loses its class. */
 function isCDCError(error: unknown): boolean {
-  return error instanceof Error && error.name === 'CDCError'
+  return propertyOf(error, 'name') === 'CDCError'
 }

@@ -7,7 +7,14 @@ import { utf8Bytes } from '../event/utf8.ts'
 import { Refusal } from '../http/error-response.ts'
 import { describeProblems, type Problem } from '../problem.ts'
 import { countMembers, type JSONShape, jsonShape } from './json-shape.ts'
-import { BODY_BYTES_MAX, BODY_DEPTH_MAX, CONTAINERS_MAX, RECORD_BYTES_MAX, RECORDS_MAX } from './limits.ts'
+import {
+  BODY_BYTES_MAX,
+  BODY_DEPTH_MAX,
+  CONTAINERS_MAX,
+  PARTITIONS_MAX,
+  RECORD_BYTES_MAX,
+  RECORDS_MAX,
+} from './limits.ts'
 
 /** The form of the records in a body: one array, or a record on each line. */
 export type BodyFormat = 'json' | 'ndjson'
@@ -30,8 +37,14 @@ export function bodyFormatOf(contentType = ''): BodyFormat {
  */
 export function parseRecords(text: string, format: BodyFormat): EventRecord[] {
   let bytes = 0
+  const partitions = new Set<string>()
   return (format === 'json' ? parseArray(text) : parseLines(text)).map((given, index) => {
     const record = parseRecord(given, index)
+    if (partitions.add(partitionOf(record)).size > PARTITIONS_MAX)
+      throw new Refusal(
+        413,
+        `ingest: the records are of more than ${PARTITIONS_MAX} types and days; send smaller batches, or fewer types`,
+      )
     const recordBytes = utf8Bytes(JSON.stringify(record))
     if (recordBytes > RECORD_BYTES_MAX)
       throw new Refusal(413, `ingest: record ${index} is ${recordBytes} bytes, the limit is ${RECORD_BYTES_MAX}`)
@@ -94,6 +107,11 @@ function parseRecord(given: unknown, index: number): EventRecord {
   const metaProblem = jsonProblem(record._meta)
   if (metaProblem !== undefined) throw badRecord(index, { path: ['_meta'], message: metaProblem })
   return record
+}
+
+/** The type and the day, as the lake divides its table. */
+function partitionOf({ type, timestamp }: EventRecord): string {
+  return timestamp.slice(0, 'yyyy-mm-dd'.length) + type
 }
 
 function badRecord(index: number, problem: Problem): Refusal {

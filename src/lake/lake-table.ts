@@ -3,13 +3,15 @@
 // and what counts as landed change together.
 
 import { DurableObject } from 'cloudflare:workers'
-import { messageOf } from '../error.ts'
+import { endOfWait } from '../due.ts'
+import { reasonOf } from '../error.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { Intake } from './intake/intake.ts'
-import { type LakeLimits, limitsFrom } from './limits.ts'
+import { LakeAlarm } from './lake-alarm.ts'
+import { checkLimits, type LakeLimits, limitsFrom } from './limits.ts'
 import { migrations } from './migrations.ts'
-import { dueAfterCommit, dueAfterIntake } from './schedule.ts'
+import { dueMs, type Waiting } from './schedule.ts'
 import { locationOf } from './table/location.ts'
 import { toRows } from './table/stream.ts'
 import { TableState } from './table/table-state.ts'
@@ -33,6 +35,12 @@ export interface LakeStatus {
   bufferedBytes: number
   /** Events that wait for LSNs before them. */
   heldEvents: number
+  /** Age of the oldest event that waits, buffered or held, and how old it may be; beyond that `send` is refused. In ms. */
+  lagMs: number
+  freshnessMs: number
+  isBehind: boolean
+  /** Why the last commit failed; missing after a success. */
+  lastError?: string
   /** Logs with LSNs missing in the table. */
   logsWithHoles: number
   /** Commits so far; the current metadata file is `metadata/v<version>.metadata.json`. */
@@ -45,12 +53,26 @@ export interface LakeStatus {
   upkeep?: UpkeepOutcome
 }
 
+/** How soon a commit that failed is tried again, at least. */
+const RETRY_MS_MIN = 1_000
+/** What is due beside the events. */
+type UpkeepDue = Pick<Waiting, 'isInterrupted' | 'hasUpkeep' | 'upkeepDueMs'>
+/** For a write, which changes nothing of it, and should not pay for asking. */
+const NO_UPKEEP: UpkeepDue = { isInterrupted: false, hasUpkeep: false, upkeepDueMs: [] }
+
+/** How often the log is told that the lake is behind. */
+const TELL_EVERY_MS = 60_000
+
 export class LakeTable extends DurableObject<LakeEnv> {
   readonly #limits: LakeLimits
   readonly #state: TableState
   readonly #intake: Intake
   readonly #writer: TableWriter
   readonly #upkeep: Upkeep
+  readonly #alarm: LakeAlarm
+  #lastError: string | undefined
+  /** When the log was last told that the lake is behind. */
+  #toldMs = 0
   /** The last of the tasks that need the table to stay as it is meanwhile. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -58,7 +80,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     super(ctx, env)
     const { storage } = ctx
     migrate(storage, 'lake_migrations', migrations)
-    const limits = this.configure()
+    const limits = checkLimits(this.configure(), 'LakeTable.configure')
     const now = () => this.now()
     const bucket = env.LAKE_BUCKET
     const state = new TableState(storage.sql)
@@ -70,6 +92,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
       state,
       location: locationOf(env),
       snapshotsKept: limits.snapshotsKept,
+      maxCommitPartitions: limits.maxCommitPartitions,
+      maxPartitions: limits.maxPartitions,
       now,
       watermarks: () => intake.watermarks(),
       landed: (throughSeq) => intake.land(throughSeq),
@@ -79,8 +103,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#intake = intake
     this.#writer = writer
     this.#upkeep = new Upkeep({ sql: storage.sql, bucket, writer, state, limits, now })
-    if (intake.buffered.events + intake.held.events > 0 || state.hasOpen())
-      void ctx.blockConcurrencyWhile(() => this.#ensureAlarm())
+    this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, RETRY_MS_MIN), now)
+    this.#correctTimes()
+    void ctx.blockConcurrencyWhile(() => this.#armBy(this.#dueMs(this.#upkeepDue(false))))
   }
 
   /** Override to change limits in code. @throws {CDCError} `invalid-config` if `LAKE_LIMITS` is not valid. */
@@ -98,13 +123,17 @@ export class LakeTable extends DurableObject<LakeEnv> {
    * without an LSN is known by its (ns, id) for `seenMs`, and among the last `maxSeenEvents` of them. A record whose LSN
    * was taken by another event is a fork: it lands beside that one, with `_meta.isFork`.
    *
-   * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`: try again later.
+   * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full` or `lake-behind`: try
+   *   again later.
    */
   async send(json: string): Promise<void> {
-    const before = this.#intake.buffered
-    this.#intake.take(json)
-    const dueMs = dueAfterIntake(before, this.#intake, this.#limits, this.now())
-    if (dueMs !== undefined) await this.#armBy(dueMs)
+    this.#tellIfBehind()
+    try {
+      this.#intake.take(json)
+    } finally {
+      // Also after a refusal: what waits must land before anything else is taken in.
+      await this.#armBy(this.#dueMs(NO_UPKEEP))
+    }
   }
 
   status(): LakeStatus {
@@ -116,6 +145,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
       bufferedEvents: buffered.events,
       bufferedBytes: buffered.bytes,
       heldEvents: held.events,
+      lagMs: this.#intake.lagMs(),
+      freshnessMs: this.#limits.freshnessMs,
+      isBehind: this.#intake.isBehind,
+      ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       logsWithHoles: this.#intake.countHoles(),
       version,
       ...this.#state.count(),
@@ -130,14 +163,16 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /** Commits all that is buffered, then does one step of upkeep. Never throws: what fails is tried again. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
-    // Armed before anything can fail, and never for the very millisecond of the running alarm, which would be lost.
-    const retryAt = Math.max(this.now() + this.#limits.rollMs, (info?.scheduledTime ?? 0) + 1)
-    await this.ctx.storage.setAlarm(retryAt)
+    await this.#alarm.begin(info?.scheduledTime ?? 0)
     try {
-      await this.#inTurn(() => this.#commitAndKeepUp(info?.scheduledTime ?? 0))
+      await this.#inTurn(() => this.#commitAndKeepUp())
+      this.#lastError = undefined
     } catch (error) {
-      console.warn(`lake: commit failed: ${messageOf(error)}`)
+      this.#alarm.fail()
+      this.#lastError = reasonOf(error)
+      console.warn(`lake: commit failed: ${this.#lastError}`)
     }
+    this.#tellIfBehind()
   }
 
   /**
@@ -168,7 +203,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
     return turn
   }
 
-  async #commitAndKeepUp(alarmMs: number): Promise<void> {
+  async #commitAndKeepUp(): Promise<void> {
+    this.#correctTimes()
     await this.#writer.adoptOpen()
     this.#intake.releaseOverdue()
     for (let slice = this.#intake.nextSlice(); slice !== undefined; slice = this.#intake.nextSlice())
@@ -176,7 +212,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     await this.#upkeep.deleteGarbage()
     // One step at a time, so that upkeep keeps no commit waiting.
     const hasUpkeep = this.#state.pointer().version > 0 && (await this.#upkeep.step())
-    await this.#armNext(alarmMs, hasUpkeep)
+    await this.#alarm.end(this.#dueMs(this.#upkeepDue(hasUpkeep)))
   }
 
   async #commit(slice: Slice): Promise<void> {
@@ -185,26 +221,41 @@ export class LakeTable extends DurableObject<LakeEnv> {
     await this.#writer.append(rows, { throughSeq: slice.throughSeq, watermarks })
   }
 
-  /** Makes an alarm due if none is, or if it should have run already. */
-  async #ensureAlarm(): Promise<void> {
-    const alarm = await this.ctx.storage.getAlarm()
-    if (alarm === null || alarm <= this.now()) await this.ctx.storage.setAlarm(this.now())
+  /** Makes the alarm due for what there is to do (I6). */
+  async #armBy(atMs: number | undefined): Promise<void> {
+    if (atMs !== undefined) await this.#alarm.armBy(atMs)
   }
 
-  /** Makes the alarm due at a time, unless it is due before. */
-  async #armBy(atMs: number): Promise<void> {
-    const alarm = atMs <= this.now() ? null : await this.ctx.storage.getAlarm()
-    if (alarm === null || alarm > atMs) await this.ctx.storage.setAlarm(atMs)
-  }
-
-  async #armNext(alarmMs: number, hasUpkeep: boolean): Promise<void> {
-    const remaining = {
-      hasMore: hasUpkeep || this.#intake.buffered.events > 0,
+  #dueMs(upkeep: UpkeepDue): number | undefined {
+    const waiting = {
+      buffered: this.#intake.buffered,
+      oldestBufferedMs: this.#intake.oldestBufferedMs(),
       oldestHeldMs: this.#intake.oldestHeldMs(),
-      upkeepDueMs: this.#upkeep.dueMs(),
+      ...upkeep,
     }
-    const dueMs = dueAfterCommit(remaining, this.#limits, this.now())
-    if (dueMs === undefined) await this.ctx.storage.deleteAlarm()
-    else await this.ctx.storage.setAlarm(Math.max(dueMs, alarmMs + 1))
+    return dueMs(waiting, this.#limits, this.now())
+  }
+
+  #upkeepDue(hasUpkeep: boolean): UpkeepDue {
+    return { isInterrupted: this.#state.hasOpen(), hasUpkeep, upkeepDueMs: this.#upkeep.dueMs() }
+  }
+
+  /** What was noted by a clock that was ahead would wait until that time comes. */
+  #correctTimes(): void {
+    this.#intake.correctTimes()
+    this.#state.garbage.correctTimes(this.now())
+  }
+
+  /** Tells the log, once a minute, that the promise of `freshnessMs` is broken. */
+  #tellIfBehind(): void {
+    const nowMs = this.now()
+    if (!this.#intake.isBehind || endOfWait(this.#toldMs + TELL_EVERY_MS, TELL_EVERY_MS, nowMs) > nowMs) return
+    this.#toldMs = nowMs
+    const { events } = this.#intake.buffered
+    const reason = this.#lastError === undefined ? '' : `; the last commit failed: ${this.#lastError}`
+    console.error(
+      `lake: behind: the oldest of ${events} events has waited ${this.#intake.lagMs()} ms, the limit is ` +
+        `${this.#limits.freshnessMs} (freshnessMs); send is refused until it has landed${reason}`,
+    )
   }
 }

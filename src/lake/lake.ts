@@ -11,7 +11,7 @@ import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
  * Records that it has accepted land in the Iceberg table `cdc.events` of the bucket `LAKE_BUCKET`, each once.
  */
 export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
-  /** @throws {CDCError} `record-invalid` or `lake-full`. */
+  /** @throws {CDCError} `record-invalid`, `lake-full` or `lake-behind`. */
   async send(records: EventRecord[]): Promise<void> {
     // As text, because an RPC call takes three times as long with the objects.
     await this.#table().send(encode(records))

@@ -12,39 +12,68 @@ import type { UpkeepLimits } from './upkeep/upkeep.ts'
 export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
+  /**
+   * Partitions of one commit and of the table: a type on a day. The rows of a commit that would have more go into one file that
+   * has no partition.
+   */
+  readonly maxCommitPartitions: number
+  readonly maxPartitions: number
 }
 
-const ms = whole({ from: 0 })
-const count = whole()
+const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
+
+// Each has a largest value: a limit that is absurd by mistake would stop the lake as surely as a fault does.
+const count = whole({ to: 10_000_000 })
+const bytes = whole({ to: 1_000_000_000 })
+const delay = whole({ from: 0, to: HOUR_MS })
+const days = whole({ from: 0, to: 366 * DAY_MS })
 
 const limitFields = new Fields<LakeLimits>(
   {
-    rollMs: withDefault(ms, 2_000),
+    rollMs: withDefault(delay, 2_000),
     rollEvents: withDefault(count, 50_000),
-    rollBytes: withDefault(count, 16_000_000),
+    rollBytes: withDefault(bytes, 16_000_000),
     maxCommitEvents: withDefault(count, 50_000),
-    maxCommitBytes: withDefault(count, 16_000_000),
-    maxBufferBytes: withDefault(count, 64_000_000),
-    holdMs: withDefault(ms, 60_000),
-    maxHoldBytes: withDefault(count, 16_000_000),
-    snapshotsKept: withDefault(count, 100),
-    graceMs: withDefault(ms, 3_600_000),
+    maxCommitBytes: withDefault(bytes, 16_000_000),
+    maxBufferBytes: withDefault(bytes, 64_000_000),
+    freshnessMs: withDefault(whole({ to: DAY_MS }), 120_000),
+    holdMs: withDefault(delay, 60_000),
+    maxHoldBytes: withDefault(bytes, 16_000_000),
+    snapshotsKept: withDefault(whole({ to: 10_000 }), 100),
+    maxCommitPartitions: withDefault(whole({ to: 10_000 }), 100),
+    maxPartitions: withDefault(count, 50_000),
+    graceMs: withDefault(days, HOUR_MS),
     minCompactFiles: withDefault(count, 16),
-    maxCompactFiles: withDefault(whole({ from: 2 }), 64),
+    maxCompactFiles: withDefault(whole({ from: 2, to: 10_000 }), 64),
     maxCompactEvents: withDefault(count, 50_000),
     maxManifests: withDefault(count, 64),
-    sweepMs: withDefault(ms, 24 * 3_600_000),
-    orphanMs: withDefault(ms, 24 * 3_600_000),
-    seenMs: withDefault(ms, 24 * 3_600_000),
+    sweepMs: withDefault(days, DAY_MS),
+    orphanMs: withDefault(days, DAY_MS),
+    seenMs: withDefault(days, DAY_MS),
     maxSeenEvents: withDefault(count, 1_000_000),
-    idsMs: withDefault(ms, 31 * 24 * 3_600_000),
+    idsMs: withDefault(days, 31 * DAY_MS),
   },
-  { others: 'is not a limit of the lake' },
+  {
+    others: 'is not a limit of the lake',
+    // Otherwise the promise would be broken by design.
+    rule: ({ rollMs, holdMs, freshnessMs }) =>
+      freshnessMs < rollMs + holdMs
+        ? `freshnessMs is ${freshnessMs}, below rollMs + holdMs, which is ${rollMs + holdMs}; raise it`
+        : undefined,
+  },
 )
 
 /** The limits that JSON sets, with defaults for the others. @throws {CDCError} `invalid-config`, naming the limit. */
 export function limitsFrom(json = '{}'): LakeLimits {
   const given = parseJSON(json)
   if (given === undefined) throw new CDCError('invalid-config', `LAKE_LIMITS is not valid JSON: ${json}`)
-  return limitFields.parse(given, 'LAKE_LIMITS', 'invalid-config')
+  return checkLimits(given, 'LAKE_LIMITS')
+}
+
+/** Limits from anywhere, with defaults for those that are missing. @throws {CDCError} `invalid-config`, naming the limit. */
+export function checkLimits(given: unknown, caller: string): LakeLimits {
+  const limits = limitFields.parse(given, caller, 'invalid-config')
+  // A rule sees only what was given, so the defaults are checked with it.
+  return limitFields.parse(limits, caller, 'invalid-config')
 }

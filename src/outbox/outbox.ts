@@ -1,13 +1,13 @@
 // Where committed events wait for the relay. Keeps I2 (LSNs without a gap) and the storage half of I3, I4 and I7. Like a
 // write-ahead log: one row is one committed transaction.
 
-import { CDCError } from '../error.ts'
-import type { EncodedEvent } from '../event/create-event.ts'
+import { CDCError, cleanReason } from '../error.ts'
+import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
 import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
-import type { Identity } from './identity.ts'
+import { checkTime, type Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
 import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
 import { type OutboxState, readState } from './state.ts'
@@ -106,9 +106,10 @@ export class Outbox {
    *
    * @returns the backlog before and after. If it was empty before, no alarm is due, and the caller sets one in the same
    *   transaction. It is remembered from one transaction to the next, because reading it costs as much as appending.
-   * @throws {CDCError} `outbox-full`, which rolls the transaction back.
+   * @throws {CDCError} `outbox-full` or `invalid-config`, which roll the transaction back.
    */
   append({ txid, timeMs, events }: OutboxTransaction, limits: BacklogLimits): { before: Backlog; after: Backlog } {
+    checkTime(timeMs)
     this.#tables.open()
     const rows = splitRows(events, this.#tables.envelopeBytes)
     const before = this.latestBacklog()
@@ -228,14 +229,16 @@ export class Outbox {
         firstAttemptMs: state.firstAttemptMs,
         lastAttemptMs: nowMs,
       })
-      contents[index] = {
-        id: this.#createId(),
-        type: DEAD_LETTER_TYPE,
-        data: { id: refused.id, type: refused.type, reason },
-      }
+      contents[index] = this.#standIn(refused, reason)
       this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', JSON.stringify(contents), row.lsn)
       this.#storage.sql.exec(`UPDATE _cdc_state SET ${NO_BATCH}, last_error = ?`, reason)
     })
+  }
+
+  /** The event that takes the place of a refused one: of words that every receiver accepts, whatever the refused one holds. */
+  #standIn({ id, type }: Pick<EventContent, 'id' | 'type'>, reason: string): EventContent {
+    const data = { id: id.toWellFormed(), type: type.toWellFormed(), reason: cleanReason(reason) }
+    return { id: this.#createId(), type: DEAD_LETTER_TYPE, data }
   }
 
   /** Rows with dead letters in the place of events that can't be read, so that these don't stop the log (I3). */
@@ -249,7 +252,7 @@ export class Outbox {
         const lsn = row.lsn - row.count + 1 + index
         const times = { timeMs: row.time, firstAttemptMs: nowMs, lastAttemptMs: nowMs }
         this.deadLetters.add({ lsn, txid: row.txid, event, reason, attempts: 0, ...times })
-        return { id: this.#createId(), type: DEAD_LETTER_TYPE, data: { id: event.id, type: event.type, reason } }
+        return this.#standIn(event, reason)
       })
       const events = JSON.stringify(letters)
       this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', events, row.lsn)

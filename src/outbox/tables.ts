@@ -6,7 +6,7 @@ import { CDCError } from '../error.ts'
 import { LazyTables } from '../sqlite/lazy-tables.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { LAST_LSN } from './end-of-log.ts'
-import { decideEpoch, type Owner } from './identity.ts'
+import { checkIdentity, decideEpoch, type Owner } from './identity.ts'
 import { envelopeBytes } from './log.ts'
 import { migrations } from './migrations.generated.ts'
 import { type OutboxState, readState } from './state.ts'
@@ -86,6 +86,8 @@ export class OutboxTables {
 
   #beginEpoch(ns: string, before?: OutboxState): void {
     const { object = null, source } = this.#owner
+    const epoch = this.#mintEpoch(before?.epoch)
+    checkIdentity({ ns, source, epoch })
     this.#storage.sql.exec(
       `INSERT OR REPLACE INTO _cdc_state (
          id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
@@ -94,7 +96,7 @@ export class OutboxTables {
       object,
       ns,
       source,
-      this.#mintEpoch(before?.epoch),
+      epoch,
       (before?.ackedLSN ?? 0) + 1,
       before?.ackedLSN ?? 0,
       before?.ackedBytes ?? 0,

@@ -7,6 +7,7 @@
 //   stopping  a batch is in flight, and the relay was paused meanwhile
 //   paused    nothing is sent and no alarm is armed, even if events are pending
 
+import { needsAlarm } from '../due.ts'
 import { type BackoffLimits, retryDelayMs } from '../pipeline/backoff.ts'
 
 export type RelayStateName = 'idle' | 'waiting' | 'sending' | 'stopping' | 'paused'
@@ -29,8 +30,8 @@ export interface RelayState {
 interface RelayEvents {
   /** A transaction with events is about to commit. */
   committed: { wasIdle: boolean; becameFull: boolean }
-  /** The object woke; its alarm is due at that time, or null if none is set. */
-  woke: { alarmMs: number | null }
+  /** The object woke: when its alarm is due, null if none is set, and when the relay needs it. */
+  woke: { alarmMs: number | null; dueMs: number | undefined }
   /** The alarm fired, or a flush was asked for. A forced one does not wait for the end of a backoff. */
   due: { isForced: boolean }
   accepted: { isLast: boolean; hasTime: boolean }
@@ -98,9 +99,12 @@ const table: { readonly [Name in RelayStateName]: Row } = {
   waiting: {
     committed: (state, event, conditions) =>
       event.wasIdle || (event.becameFull && state.failures === 0) ? linger(state, event, conditions) : ['waiting'],
-    woke: (state, { alarmMs }, { nowMs }) =>
-      // An alarm in the past counts as missing, because in one case the platform never fires it (see SharedAlarm).
-      alarmMs === null || alarmMs <= nowMs ? ['waiting', arm(Math.max(nowMs, state.nextAttemptMs))] : ['waiting'],
+    woke: (state, { alarmMs, dueMs = Infinity }, { nowMs }) => {
+      if (!needsAlarm(alarmMs, dueMs, nowMs)) return ['waiting']
+      // If the alarm was lost, the events have waited for long enough.
+      const isLost = alarmMs === null || alarmMs <= nowMs
+      return ['waiting', arm(Math.max(nowMs, isLost ? state.nextAttemptMs : dueMs))]
+    },
     due: begin,
     accepted: stay,
     failed: stay,

@@ -1,13 +1,14 @@
 // The loop that runs the machine: it reads the state, asks the machine, and applies the effects. The two together keep I3,
 // I4 and I6.
 
-import { messageOf } from '../error.ts'
+import { endOfWait } from '../due.ts'
+import { reasonOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
 import type { Backlog, Batch, BatchLimits, Outbox, RetentionLimits } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { sendWithin } from '../pipeline/send-within.ts'
-import { type Failure, readFailure } from '../pipeline/failure.ts'
+import { type Failure, readFailure, RETRY_AFTER_MS_MAX } from '../pipeline/failure.ts'
 import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
 /** The options of the relay. Times are in milliseconds. */
@@ -29,6 +30,8 @@ export interface RelayAlarm {
   rearm(): void
   /** When it is due, in milliseconds since 1970. */
   get(): Promise<number | null>
+  /** Whether it is certainly due at a time or earlier, as far as it is known without asking the storage. */
+  isDueBy(atMs: number, nowMs: number): boolean
 }
 
 /** The object's one alarm. */
@@ -54,6 +57,8 @@ export class Relay {
   /** The current run and the current replay: each waits for the other. */
   #draining: Promise<void> | undefined
   #replaying: Promise<void> | undefined
+  /** A batch whose attempt the runtime outlived, although the end of the attempt could not be stored. */
+  #outlived: Batch | undefined
 
   constructor(ports: RelayPorts) {
     this.#ports = ports
@@ -64,13 +69,14 @@ export class Relay {
   committed(before: Backlog, after: Backlog): void {
     const wasIdle = before.events === 0
     const becameFull = this.#isFull(after) && !this.#isFull(before)
-    // Otherwise an alarm is due already, and there is no need to read the state. This is the usual case.
     if (wasIdle || becameFull) this.#dispatch({ name: 'committed', wasIdle, becameFull })
+    else this.#keepAlarm()
   }
 
-  /** Makes an alarm due if events are pending and no alarm is due, whatever the reason (I6). */
+  /** Makes an alarm due if events are pending and no alarm is due, or none that is soon enough, whatever the reason (I6). */
   async wake(): Promise<void> {
-    this.#dispatch({ name: 'woke', alarmMs: await this.#alarm.get() })
+    const alarmMs = await this.#alarm.get()
+    this.#dispatch({ name: 'woke', alarmMs, dueMs: this.dueMs() })
   }
 
   pause(): void {
@@ -91,9 +97,20 @@ export class Relay {
     if (name === 'sending') return now() + limits.recoveryMs
     if (name !== 'waiting') return undefined
     if (nextAttemptMs > 0) return nextAttemptMs
-    // If the clock has stepped back since, the linger counts from now.
-    const oldestMs = Math.min(outbox.oldestPendingMs() ?? now(), now())
-    return this.#isFull(outbox.backlog()) ? now() : oldestMs + limits.lingerMs
+    if (this.#isFull(outbox.backlog())) return now()
+    return endOfWait((outbox.oldestPendingMs() ?? now()) + limits.lingerMs, limits.lingerMs, now())
+  }
+
+  /**
+   * An alarm is due for the events that are pending already. But the clock may have stepped back since it was set, so that it
+   * is far ahead. As a rule it is soon enough for a first event, and there is no need to read the state.
+   */
+  #keepAlarm(): void {
+    const { limits, now } = this.#ports
+    // A run sets its own.
+    if (this.#draining !== undefined || this.#alarm.isDueBy(now() + limits.lingerMs, now())) return
+    const dueMs = this.dueMs()
+    if (dueMs !== undefined && !this.#alarm.isDueBy(dueMs, now())) this.#alarm.arm(Math.max(dueMs, now()))
   }
 
   /** Drains the outbox: for the alarm, or at once for a flush. Never throws. A second call joins the current run. */
@@ -118,17 +135,21 @@ export class Relay {
   async #drain({ isForced }: { isForced: boolean }): Promise<void> {
     const { limits, now } = this.#ports
     const endMs = now() + limits.maxAlarmMs
+    let attempted: Batch | undefined
     try {
+      this.#noteOutlived()
       let isSending = this.#dispatch({ name: 'due', isForced })
       for (let batches = 1; isSending && this.#batch !== undefined; batches++) {
         const hasTime = batches < limits.maxBatchesPerAlarm && now() < endMs
-        const answer = await this.#attempt(this.#batch)
-        isSending = this.#dispatch(this.#readAnswer(answer, this.#batch, hasTime))
+        attempted = this.#batch
+        const answer = await this.#attempt(attempted)
+        isSending = this.#dispatch(this.#readAnswer(answer, attempted, hasTime))
       }
     } catch (error) {
       // No expected error gets here. The relay tries again, and logs the error until its cause is removed.
-      console.error(`relay: ${messageOf(error)}`)
+      console.error(`relay: ${reasonOf(error)}`)
       this.#alarm.arm(now() + limits.maxRetryDelayMs)
+      this.#outlived = attempted ?? this.#outlived
     } finally {
       this.#batch = undefined
     }
@@ -136,8 +157,8 @@ export class Relay {
 
   /** @returns how it failed; undefined if the pipeline accepted it. */
   async #attempt(batch: Batch): Promise<Failure | undefined> {
-    const { outbox, limits } = this.#ports
-    const crashWindow = setTimeout(() => outbox.recordCrashWindowEnd(batch), limits.crashWindowMs)
+    const { limits } = this.#ports
+    const crashWindow = setTimeout(() => this.#endCrashWindow(batch), limits.crashWindowMs)
     try {
       await this.#send(batch)
       return undefined
@@ -148,6 +169,21 @@ export class Relay {
     } finally {
       clearTimeout(crashWindow)
     }
+  }
+
+  #endCrashWindow(batch: Batch): void {
+    try {
+      this.#ports.outbox.recordCrashWindowEnd(batch)
+    } catch (error) {
+      // The end of the attempt is still to be stored, and says the same.
+      console.error(`relay: ${reasonOf(error)}`)
+    }
+  }
+
+  /** Stores that an attempt ended, where that failed before: otherwise it would look as if the runtime had ended. */
+  #noteOutlived(): void {
+    if (this.#outlived !== undefined) this.#ports.outbox.recordCrashWindowEnd(this.#outlived)
+    this.#outlived = undefined
   }
 
   /** Whether a batch is full, so that it need not wait for more events. */
@@ -211,8 +247,14 @@ export class Relay {
       failures: state?.attemptsEnded ?? 0,
       interrupted: (state?.attemptsBegun ?? 0) - (state?.attemptsEnded ?? 0) - (isSending ? 1 : 0),
       isDeadLetter: batchEvents === 1 && outbox.typeAt(state?.batchLSN ?? 0) === DEAD_LETTER_TYPE,
-      nextAttemptMs: state?.nextAttemptMs ?? 0,
+      nextAttemptMs: this.#nextAttemptMs(state),
     }
+  }
+
+  /** By the clock and the limits of now. */
+  #nextAttemptMs(state: OutboxState | undefined): number {
+    const { limits, now } = this.#ports
+    return endOfWait(state?.nextAttemptMs ?? 0, Math.max(limits.maxRetryDelayMs, RETRY_AFTER_MS_MAX), now())
   }
 
   #send(batch: Batch): Promise<void> {

@@ -28,15 +28,22 @@ export interface ManagedPipelineOptions {
   readonly minGzipBytes?: number
 }
 
-/** A failed attempt, with the HTTP `status` of the answer, if there was one, and its `retryAfter` in seconds. */
+/**
+ * A failed attempt, with the HTTP `status` of the answer, if there was one, its `retryAfter` in seconds, and the `index` of the
+ * record that it names.
+ */
 export class ManagedPipelineError extends CDCError {
   readonly status?: number
   readonly retryAfter?: number
 
-  constructor(code: CDCErrorCode, message: string, answer: { status?: number; retryAfter?: number; cause?: unknown }) {
-    const { status, retryAfter, cause } = answer
+  constructor(
+    code: CDCErrorCode,
+    message: string,
+    answer: { status?: number; retryAfter?: number; index?: number | undefined; cause?: unknown },
+  ) {
+    const { status, retryAfter, index, cause } = answer
     const retryable = status === undefined || status === 408 || status === 429 || status >= 500 || status < 400
-    super(code, `managed pipeline: ${message}`, { retryable, cause })
+    super(code, `managed pipeline: ${message}`, { retryable, index, cause })
     if (status !== undefined) this.status = status
     if (retryAfter !== undefined) this.retryAfter = retryAfter
   }
@@ -93,19 +100,21 @@ export class ManagedPipeline implements Pipeline {
       )
     if ('source' in event) return event
     const { _meta } = event
-    if (_meta === undefined) throw new CDCError('event-invalid', `managed pipeline: event ${index} has no _meta.source`)
+    if (_meta === undefined)
+      throw new CDCError('event-invalid', `managed pipeline: event ${index} has no _meta.source`, { index })
     return toRecord({ ...event, _meta })
   }
 
-  async #sendHalves(records: readonly EventRecord[]): Promise<void> {
+  /** @param start the index of the first record in the whole batch. */
+  async #sendHalves(records: readonly EventRecord[], start = 0): Promise<void> {
     const response = await this.#post(records)
     if (response.status === 413 && records.length > 1) {
       await response.body?.cancel()
       const half = Math.ceil(records.length / 2)
-      await this.#sendHalves(records.slice(0, half))
-      return this.#sendHalves(records.slice(half))
+      await this.#sendHalves(records.slice(0, half), start)
+      return this.#sendHalves(records.slice(half), start + half)
     }
-    await checkAnswer(response)
+    await checkAnswer(response, start)
   }
 
   async #post(records: readonly EventRecord[]): Promise<Response> {
@@ -160,7 +169,7 @@ export class ManagedPipeline implements Pipeline {
 }
 
 /** @throws {ManagedPipelineError} unless the answer means that the records were accepted. */
-async function checkAnswer(response: Response): Promise<void> {
+async function checkAnswer(response: Response, start: number): Promise<void> {
   const { status, headers } = response
   const answer = await readAnswer(response)
   if (response.ok && isAcceptance(answer)) return
@@ -170,8 +179,15 @@ async function checkAnswer(response: Response): Promise<void> {
   const retryAfter = readRetryAfter(headers.get('retry-after'))
   throw new ManagedPipelineError('pipeline-failed', `the endpoint answered ${status}: ${reason}`, {
     status,
+    index: namedIndex(answer, start),
     ...(retryAfter !== undefined && { retryAfter }),
   })
+}
+
+/** The index of the record that an ingest names as bad. */
+function namedIndex(answer: string, start: number): number | undefined {
+  const { index } = Object(parseJSON(answer)) as Record<string, unknown>
+  return typeof index === 'number' ? start + index : undefined
 }
 
 /** Reads no more than the beginning of an answer. */

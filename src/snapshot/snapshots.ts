@@ -1,7 +1,7 @@
 // Table snapshots: the current rows of a store as `r` events, a chunk at a time, while writes continue. Each chunk is read
 // and appended in one transaction, so each row is as it was at its LSN, and folding the log by LSN gives the current state.
 
-import { CDCError, messageOf } from '../error.ts'
+import { CDCError, reasonOf } from '../error.ts'
 import type { AttachedStores } from './attached-stores.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { AttachedStore } from '../store.ts'
@@ -38,8 +38,8 @@ type SnapshotRow = {
 
 /** The part of the object's named alarms that the library itself uses. */
 interface OwnAlarms {
-  /** @returns a function that makes `run` due at a time, in milliseconds since 1970, also after a restart. */
-  own(name: string, run: () => Promise<void>): (atMs: number) => void
+  /** @returns what makes `run` due at a time, in milliseconds since 1970, also after a restart. */
+  own(name: string, run: () => Promise<void>): { setAt(atMs: number): void; isSet(): boolean }
 }
 
 interface SnapshotsPorts {
@@ -53,11 +53,16 @@ interface SnapshotsPorts {
 
 export class Snapshots {
   readonly #ports: SnapshotsPorts
-  readonly #wakeAt: (atMs: number) => void
+  readonly #alarm: ReturnType<OwnAlarms['own']>
 
   constructor(ports: SnapshotsPorts) {
     this.#ports = ports
-    this.#wakeAt = ports.alarms.own('snapshot', () => this.#run())
+    this.#alarm = ports.alarms.own('snapshot', () => this.#run())
+  }
+
+  /** Lets a running snapshot continue, whatever has become of its alarm (I6). */
+  wake(): void {
+    if (this.#next() !== undefined && !this.#alarm.isSet()) this.#alarm.setAt(this.#ports.now())
   }
 
   /** Makes a captured table known. */
@@ -78,7 +83,7 @@ export class Snapshots {
         chunk,
         now(),
       )
-      this.#wakeAt(now())
+      this.#alarm.setAt(now())
     })
     const row = this.#find(name)
     if (row === undefined) throw new Error('snapshot: a snapshot that was started has a row')
@@ -96,12 +101,12 @@ export class Snapshots {
     tables.open()
     const endMs = now() + RUN_MS_MAX
     for (let row = this.#next(); row !== undefined; row = this.#next()) {
-      if (now() >= endMs) return this.#wakeAt(now())
+      if (now() >= endMs) return this.#alarm.setAt(now())
       try {
         this.#takeChunk(row)
       } catch (error) {
-        if (error instanceof CDCError && error.code === 'outbox-full') return this.#wakeAt(now() + FULL_DELAY_MS)
-        this.#end(row, messageOf(error))
+        if (error instanceof CDCError && error.code === 'outbox-full') return this.#alarm.setAt(now() + FULL_DELAY_MS)
+        this.#end(row, reasonOf(error))
       }
       // Lets other requests run, and waits for the disk.
       await storage.sync()

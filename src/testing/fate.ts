@@ -10,9 +10,14 @@ export type NsChoice = string | typeof ALL_NS
 /** How a send fails: own properties of the `Error` that is thrown, because RPC carries these but not the class. */
 export interface Failure {
   readonly message: string
-  /** `CDCError` together with `retryable: false` is a refusal of the batch, as are the statuses 400, 413 and 422. */
+  /**
+   * What refuses a record for good: the statuses 413 and 422; 400 with an `index`; and without a status a `CDCError` with an
+   * `index` and the code `record-invalid`, `event-invalid` or `event-too-large`.
+   */
   readonly name?: string
   readonly code?: string
+  /** The record that is to blame, counted from 0. */
+  readonly index?: number
   readonly retryable?: boolean
   /** An HTTP status: 413, 429 … */
   readonly status?: number

@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -176,6 +176,15 @@ describe('verify with outboxes', () => {
   let server: Server
   let url: string
 
+  const fine = { bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false }
+  /** What the lake reports; undefined if the Worker has none. */
+  let lake: object | undefined = fine
+
+  function answerLake(response: ServerResponse): void {
+    response.writeHead(lake === undefined ? 404 : 200)
+    response.end(lake === undefined ? 'nothing here' : JSON.stringify(lake))
+  }
+
   const stats = {
     ns: 'acme',
     source: 'DO/Shop',
@@ -190,6 +199,7 @@ describe('verify with outboxes', () => {
     server = createServer((request, response) => {
       void text(request).then((body) => {
         const path = (request.url ?? '').replace('/admin/outbox/', '')
+        if (path === '/lake') return answerLake(response)
         calls.push(body === '' ? path : `${path} ${body}`)
         const [answer] = (answers[path]?.length ?? 0) > 1 ? (answers[path]?.splice(0, 1) ?? []) : (answers[path] ?? [])
         response.writeHead(answer === undefined ? 404 : 200)
@@ -218,6 +228,33 @@ describe('verify with outboxes', () => {
     expect(answer).toMatchObject({ code: 0, askedLogs: 1, notLanded: 0 })
     expect(answer.shown[0].outbox).toMatchObject({ place: 'shop/acme', ackedLSN: 3 })
     expect(calls).toEqual(['shop/acme/stats'])
+  })
+
+  it('[I13] fails if the lake is behind, although the table is whole', async () => {
+    lake = { ...fine, bufferedEvents: 2, lagMs: 300_000, isBehind: true, lastError: 'the bucket is gone' }
+    const answer = await ask(whole(3), { 'shop/acme/stats': [stats] })
+    expect(answer).toMatchObject({ code: 1, isProven: false, wrongLogs: 0, lake })
+    expect(answer.verdict).toMatch(/^NOT proven: 1 log, 3 events, the lake is behind/)
+    const { stdout } = await verify(whole(3), '--url', url, '--wait', '0')
+    expect(stdout).toContain(
+      'FAILURE: lake: 2 events wait, the oldest for 300000 ms, the limit is 120000 (freshnessMs); the last commit ' +
+        'failed: the bucket is gone',
+    )
+    lake = fine
+  })
+
+  it('[I13] fails if the lake cannot be asked', async () => {
+    lake = undefined
+    const answer = await ask(whole(3), { 'shop/acme/stats': [stats] })
+    expect(answer).toMatchObject({
+      code: 1,
+      lake: { refusal: expect.stringContaining('answered 404 without the JSON of lakeRoutes') },
+    })
+    lake = fine
+  })
+
+  it('[I13] notes that the table alone does not show what waits', async () => {
+    expect((await verify(whole(3))).stderr).toContain('the table alone was checked')
   })
 
   it('asks the class that --class names', async () => {

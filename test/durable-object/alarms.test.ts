@@ -6,6 +6,7 @@ import { failureOf, inNotes } from '../notes.ts'
 import { configurations } from '../worker.ts'
 
 const HOUR_MS = 3_600_000
+const YEAR_MS = 365 * 24 * HOUR_MS
 
 /** A clock for the object of that name, which the test moves. */
 function clock(name: string): { nowMs: number } {
@@ -83,6 +84,39 @@ describe('this.alarms', () => {
     const ran = await inNotes('failing', (notes) => notes.ran.map(({ info }) => info))
     expect(ran.map(({ retryCount }) => retryCount)).toEqual([0, 1, 2, 3, 4, 5, 6])
     expect(new Set(ran.map(({ scheduledTime }) => scheduledTime))).toEqual(new Set([start]))
+  })
+
+  it('[I6] are tried again soon if the clock was a year ahead when they failed', async () => {
+    const time = clock('ahead')
+    const start = time.nowMs
+    await inNotes('ahead', ({ timers }) => timers.set('fails', start))
+    time.nowMs += YEAR_MS
+    await alarm('ahead')
+    expect(await inNotes('ahead', (notes) => notes.ran.length)).toBe(1)
+    time.nowMs = start
+    await evictDurableObject(env.NOTES.getByName('ahead'))
+    const [due, list] = await inNotes('ahead', async ({ ctx, timers }) => [await ctx.storage.getAlarm(), timers.list()])
+    // It is due, or the runtime has run it already and it is due again.
+    expect(due === null || due <= start + HOUR_MS).toBe(true)
+    expect(list).toHaveLength(1)
+  })
+
+  it('[I6] are due when they were set for, however far ahead that is', async () => {
+    const time = clock('in a year')
+    await inNotes('in a year', ({ timers }) => timers.set('trial-ends', time.nowMs + YEAR_MS))
+    await evictDurableObject(env.NOTES.getByName('in a year'))
+    expect(await inNotes('in a year', ({ ctx }) => ctx.storage.getAlarm())).toBe(time.nowMs + YEAR_MS)
+    expect(await inNotes('in a year', (notes) => notes.ran)).toEqual([])
+  })
+
+  it('[I6] are due although the stored alarm is far ahead', async () => {
+    const time = clock('far')
+    await inNotes('far', async ({ ctx, timers }) => {
+      timers.set('soon', time.nowMs + HOUR_MS)
+      await ctx.storage.setAlarm(time.nowMs + YEAR_MS)
+    })
+    await evictDurableObject(env.NOTES.getByName('far'))
+    expect(await inNotes('far', ({ ctx }) => ctx.storage.getAlarm())).toBe(time.nowMs + HOUR_MS)
   })
 
   it('[I6] do not delay the relay, and are not delayed by it', async () => {

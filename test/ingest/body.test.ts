@@ -1,5 +1,12 @@
 import { type EventRecord, eventRecordSchema } from 'durable-outbox'
-import { BODY_BYTES_MAX, CONTAINERS_MAX, ingestRoutes, RECORD_BYTES_MAX, RECORDS_MAX } from 'durable-outbox/ingest'
+import {
+  BODY_BYTES_MAX,
+  CONTAINERS_MAX,
+  ingestRoutes,
+  PARTITIONS_MAX,
+  RECORD_BYTES_MAX,
+  RECORDS_MAX,
+} from 'durable-outbox/ingest'
 import { acceptedRecords, attemptedBatches } from 'durable-outbox/testing'
 import * as fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -227,6 +234,21 @@ describe('[I7] JSON', () => {
     const records = Array.from({ length: RECORDS_MAX }, (_, index) => record('many', index + 1))
     expect(await post(await gzip(JSON.stringify(records)), { headers: gzipped })).toMatchObject(committed(RECORDS_MAX))
     expect(acceptedRecords('many')).toHaveLength(RECORDS_MAX)
+  })
+
+  it('[I7] of too many types and days is refused, and of as many as the limit is accepted', async () => {
+    const types = (count: number) =>
+      Array.from({ length: count }, (_, index) => record('types', index + 1, { type: `type-${index}` }))
+    const days = types(PARTITIONS_MAX + 1).map((event, index) => ({
+      ...event,
+      type: 'one',
+      timestamp: new Date(index * 24 * 3_600_000).toISOString(),
+    }))
+    const answer = await post(types(PARTITIONS_MAX + 1))
+    expect(answer).toMatchObject(refused(413, 'body-too-large'))
+    expect(answer.body).toMatchObject({ error: expect.stringContaining('1000 types and days') })
+    expect(await post(days)).toMatchObject(refused(413, 'body-too-large'))
+    expect(await post(types(PARTITIONS_MAX))).toMatchObject(committed(PARTITIONS_MAX))
   })
 
   it('of too many arrays and objects is refused before they take memory', async () => {

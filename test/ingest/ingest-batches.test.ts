@@ -220,6 +220,17 @@ describe('[I7] what is remembered', () => {
     expect(await inBatches('stuck', (_, { storage }) => storage.getAlarm())).not.toBeNull()
   })
 
+  it.each(['waking', 'a write'])('[I6] is forgotten in time after %s if the clock was a year ahead', async (what) => {
+    const name = `ahead-${what.replace(' ', '-')}`
+    const clock = createClock(name)
+    clock.forward(365 * 24 * HOUR_MS)
+    await post(batch(name, 1))
+    clock.forward(-365 * 24 * HOUR_MS)
+    if (what === 'waking') await evictDurableObject(env.INGEST_BATCHES.getByName(name))
+    else await post(batch(name, 2))
+    expect(await inBatches(name, (_, { storage }) => storage.getAlarm())).toBeLessThanOrEqual(Date.now() + 24 * HOUR_MS)
+  })
+
   it('does not include batches that are being sent, whose number is limited', async () => {
     batchesOptions.set('busy', { maxSends: 2 })
     setFate('busy', { do: 'delay', ms: 100 })

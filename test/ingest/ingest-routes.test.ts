@@ -201,9 +201,9 @@ describe('a pipeline that', () => {
   it.each([
     [
       'refuses as a CDCError',
-      { name: 'CDCError', code: 'record-invalid', retryable: false, message: 'send: record 0: lsn' },
+      { name: 'CDCError', code: 'record-invalid', index: 0, retryable: false, message: 'send: record 0: lsn' },
     ],
-    ['refuses with 400', { status: 400 }],
+    ['refuses with 400 and names a record', { status: 400, index: 0 }],
     ['refuses with 413', { status: 413 }],
     ['refuses with 422', { status: 422, message: 'a secret' }],
   ])('%s makes a 422, which is not to be retried', async (_, error) => {
@@ -214,6 +214,14 @@ describe('a pipeline that', () => {
     expect(answer.body).toHaveProperty('error', expect.stringContaining(reason))
     expect(JSON.stringify(answer.body)).not.toContain('secret')
     expect(acceptedRecords('refused')).toEqual([])
+  })
+
+  it.each([
+    ['is not configured well', { name: 'CDCError', code: 'invalid-config', retryable: false, message: 'LAKE_LIMITS' }],
+    ['refuses with 400 and names no record', { status: 400 }],
+  ])('%s makes a 503, which is to be retried', async (_, error) => {
+    nextFates('misconfigured', { do: 'reject', error })
+    expect(await post(batch('misconfigured', 1))).toMatchObject({ status: 503, body: { retryable: true } })
   })
 
   it.each([

@@ -69,12 +69,12 @@ describe('the lake', () => {
     for (const time of ['0000-01-01', '1969-12-31', '1970-01-01', '2038-01-19']) expect(days).toContain(time)
   })
 
-  it('lands a batch with hundreds of partitions', async () => {
+  it('lands a batch with hundreds of types, which would be too many partitions', async () => {
     const { files } = await table.status()
     const many = Array.from({ length: 300 }, (_, n) => record('many-types', n + 1, { type: `type-${n}` }))
     await env.LAKE.send(many)
     await commit()
-    expect((await table.status()).files).toBe(files + 300)
+    expect((await table.status()).files).toBe(files + 1)
     expect((await rowsOf('acme/many-types')).map((row) => row['type'])).toEqual(many.map(({ type }) => type))
   })
 })

@@ -11,6 +11,7 @@ import {
   transition,
 } from '../../src/relay/machine.ts'
 import { CDCError } from 'durable-outbox'
+import { reasonOf } from '../../src/error.ts'
 
 const NOW = 1_000_000
 const times = { lingerMs: 100, recoveryMs: 5_000, minRetryDelayMs: 500, maxRetryDelayMs: 60_000 }
@@ -126,8 +127,9 @@ describe('the relay', () => {
     ])
   })
 
-  it('[I6] heals an alarm that is missing or stuck in the past', () => {
-    const woke = (alarmMs: number | null) => after(state('waiting'), { name: 'woke', alarmMs })
+  it('[I6] heals an alarm that is missing, stuck in the past, or later than what is due', () => {
+    const woke = (alarmMs: number | null) => after(state('waiting'), { name: 'woke', alarmMs, dueMs: NOW + 100 })
+    expect(woke(NOW + 101)).toEqual(['waiting', { do: 'arm', atMs: NOW + 100 }])
     expect(woke(null)).toEqual(['waiting', { do: 'arm', atMs: NOW }])
     expect(woke(NOW - 1)).toEqual(['waiting', { do: 'arm', atMs: NOW }])
     expect(woke(NOW + 1)).toEqual(['waiting'])
@@ -145,7 +147,11 @@ describe('the relay', () => {
     })
     const events = fc.oneof(
       fc.record({ name: fc.constant('committed' as const), wasIdle: fc.boolean(), becameFull: fc.boolean() }),
-      fc.record({ name: fc.constant('woke' as const), alarmMs: fc.constantFrom(null, NOW - 1, NOW + 1) }),
+      fc.record({
+        name: fc.constant('woke' as const),
+        alarmMs: fc.constantFrom(null, NOW - 1, NOW + 1, NOW + 1e12),
+        dueMs: fc.constantFrom(NOW - 1, NOW + 100),
+      }),
       fc.record({ name: fc.constant('due' as const), isForced: fc.boolean() }),
       fc.record({ name: fc.constant('accepted' as const), isLast: fc.boolean(), hasTime: fc.boolean() }),
       fc.record({ name: fc.constant('failed' as const), reason: fc.constant('x'), retryAfterMs: fc.nat() }),
@@ -182,11 +188,51 @@ describe('retryDelayMs', () => {
   })
 })
 
+describe('reasonOf', () => {
+  const cyclic = new Error('outer')
+  cyclic.cause = new Error('inner', { cause: cyclic })
+  it.each<[string, unknown, string]>([
+    ['an object without a prototype', Object.create(null), 'a thrown object without a text'],
+    ['a text that cannot be made', { toString: () => fail() }, 'a thrown object without a text'],
+    ['a symbol', Symbol('why'), 'Symbol(why)'],
+    ['undefined', undefined, 'undefined'],
+    [
+      'a message that cannot be read',
+      Object.defineProperty(new Error(), 'message', { get: fail }),
+      'a thrown object without a text',
+    ],
+    [
+      'a message that is no text',
+      Object.assign(new Error(), { message: Object.create(null) }),
+      'a thrown object without a text',
+    ],
+    ['a proxy that refuses everything', refusingProxy(), 'a thrown object without a text'],
+    ['a cycle of causes', cyclic, 'outer'],
+    ['10 MB', new Error('x'.repeat(10_000_000)), `${'x'.repeat(500)}… (10000000 characters)`],
+    ['a cut through a surrogate pair', `${'x'.repeat(499)}😀`, `${'x'.repeat(499)}\uFFFD… (501 characters)`],
+    ['a NUL', 'a\0b', 'a\uFFFDb'],
+  ])('is a short text, whatever was thrown: %s', (_, thrown, reason) => {
+    expect(reasonOf(thrown)).toBe(reason)
+    expect(readFailure(thrown)).toEqual({ name: 'failed', reason, retryAfterMs: 0 })
+  })
+})
+
+function fail(): never {
+  throw new Error('on purpose')
+}
+
+function refusingProxy(): unknown {
+  return new Proxy({}, { get: fail, getPrototypeOf: fail, has: fail, ownKeys: fail })
+}
+
 describe('readFailure', () => {
   it.each<[string, unknown]>([
-    ['a CDCError that is not retryable', new CDCError('record-invalid', 'bad')],
-    ['such an error after an RPC call', Object.assign(new Error('bad'), { name: 'CDCError', retryable: false })],
-    ['HTTP 400', Object.assign(new Error('bad'), { status: 400 })],
+    ['a CDCError about a record that it names', new CDCError('record-invalid', 'bad', { index: 0 })],
+    [
+      'such an error after an RPC call',
+      Object.assign(new Error('bad'), { name: 'CDCError', code: 'event-too-large', index: 7, retryable: false }),
+    ],
+    ['HTTP 400 that names a record', Object.assign(new Error('bad'), { status: 400, index: 2 })],
     ['HTTP 413', Object.assign(new Error('bad'), { status: 413 })],
     ['HTTP 422', Object.assign(new Error('bad'), { status: 422 })],
   ])('takes %s as a refusal', (_, error) => {
@@ -201,7 +247,13 @@ describe('readFailure', () => {
     ['a time beyond an hour', Object.assign(new Error('bad'), { retryAfter: 1e9 }), 3_600_000],
     ['a time that is not a number', Object.assign(new Error('bad'), { retryAfter: 'soon' }), 0],
     ['a lake that is full', new CDCError('lake-full', 'bad', { retryable: true }), 0],
+    ['a lake that is behind', new CDCError('lake-behind', 'bad', { retryable: true }), 0],
     ['a text', 'bad', 0],
+    ['a lake whose configuration is not valid', new CDCError('invalid-config', 'bad'), 0],
+    ["a lake that has another lake's table", new CDCError('lake-conflict', 'bad', { index: 0 }), 0],
+    ['records of which none is named', new CDCError('record-invalid', 'bad'), 0],
+    ['HTTP 400 of a proxy', Object.assign(new Error('bad'), { status: 400, retryable: false }), 0],
+    ['HTTP 404', Object.assign(new Error('bad'), { name: 'CDCError', status: 404, index: 0 }), 0],
   ])('takes %s as an unknown outcome', (_, error, retryAfterMs) => {
     expect(readFailure(error)).toEqual({ name: 'failed', reason: 'bad', retryAfterMs })
   })

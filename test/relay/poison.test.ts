@@ -5,7 +5,7 @@ import * as fc from 'fast-check'
 import { acceptedRecords, nextFates } from 'durable-outbox/testing'
 import { describe, expect, it, vi } from 'vitest'
 import { drain, inNotes } from '../notes.ts'
-import { configurations } from '../worker.ts'
+import { configurations, lakeVariables } from '../worker.ts'
 
 /** Commits each group of types as a transaction of its own. */
 function write(name: string, ...groups: string[][]): Promise<void> {
@@ -114,6 +114,100 @@ describe('an event that the pipeline refuses', () => {
     expect(await deadLettersOf('away')).toEqual([])
   })
 })
+
+describe('a fault of the receiver', () => {
+  it('[I3] buries no event if it is the configuration of the lake', async () => {
+    configurations.set('misconfigured', { pipeline: { send: (records) => env.LAKE.send(records) } })
+    lakeVariables.LAKE_LIMITS = 'nonsense'
+    await write('misconfigured', ['A'], ['B'], ['C'])
+    for (let attempt = 0; attempt < 5; attempt++) await drainOnce('misconfigured')
+    await inNotes('misconfigured', ({ outbox }) =>
+      expect(outbox.stats()).toMatchObject({
+        pendingEvents: 3,
+        deadLetters: 0,
+        lastError: expect.stringContaining('LAKE_LIMITS is not valid JSON'),
+      }),
+    )
+    delete lakeVariables.LAKE_LIMITS
+    await drainThrough('misconfigured')
+    expect(await deadLettersOf('misconfigured')).toEqual([])
+    expect(await inNotes('misconfigured', ({ outbox }) => outbox.stats().deliveredEvents)).toBe(3)
+  })
+
+  const thrown: [string, () => unknown][] = [
+    ['a reason of 10 MB', () => new Error('x'.repeat(10_000_000))],
+    ['an error that cannot become a text', () => Object.create(null) as unknown],
+    ['a text that throws', () => ({ toString: () => failWith('toString') })],
+    ['a symbol', () => Symbol('why')],
+    ['a property that throws', () => Object.defineProperty(new Error('bad'), 'status', { get: () => failWith('get') })],
+    ['a message that throws', () => Object.defineProperty(new Error(), 'message', { get: () => failWith('get') })],
+    ['undefined', () => undefined],
+  ]
+
+  it.each(thrown)('[I3] buries no event, and does not pass for the end of the runtime: %s', async (what, error) => {
+    let isWell = false
+    const received: number[] = []
+    configurations.set(what, {
+      pipeline: {
+        async send(records) {
+          await scheduler.wait(0)
+          // oxlint-disable-next-line no-throw-literal -- that is what is tested
+          if (!isWell) throw error()
+          received.push(...records.map(({ lsn }) => lsn ?? 0))
+        },
+      },
+    })
+    await write(what, ['A'])
+    for (let attempt = 0; attempt < 8; attempt++) await drainOnce(what)
+    await inNotes(what, ({ outbox }) => {
+      const stats = outbox.stats()
+      expect(stats).toMatchObject({ deadLetters: 0, pendingEvents: 1, inFlight: { attempts: 8 } })
+      expect(stats.lastError?.length).toBeLessThan(600)
+    })
+    isWell = true
+    await drainThrough(what)
+    expect(received).toEqual([1])
+  })
+
+  it('[I3] does not pass for the end of the runtime if it cannot be noted', async () => {
+    const name = 'full disk'
+    nextFates(name, ...Array.from({ length: 8 }, () => 'reject' as const))
+    await write(name, ['A'])
+    await inNotes(name, ({ ctx }) =>
+      ctx.storage.sql
+        .exec(`CREATE TRIGGER full BEFORE UPDATE OF last_error ON _cdc_state WHEN new.last_error IS NOT NULL
+        BEGIN SELECT RAISE(ABORT, 'the disk is full'); END`),
+    )
+    for (let attempt = 0; attempt < 5; attempt++) await drainOnce(name)
+    await inNotes(name, ({ ctx }) => ctx.storage.sql.exec('DROP TRIGGER full'))
+    nextFates(name)
+    await drainThrough(name)
+    expect(acceptedRecords(name).map(({ type }) => type)).toEqual(['A'])
+    expect(await deadLettersOf(name)).toEqual([])
+  })
+
+  it('[I3] is kept short in a dead letter, whose record lands whatever it says', async () => {
+    const name = 'long verdict'
+    const reason = `${'x'.repeat(499)}😀${'y'.repeat(10_000_000)}\0`
+    configurations.set(name, {
+      pipeline: {
+        async send(records) {
+          await scheduler.wait(0)
+          if (records.some(({ type }) => type === 'A')) throw Object.assign(new Error(reason), { status: 422 })
+          await env.LAKE.send(records)
+        },
+      },
+    })
+    await write(name, ['A'])
+    await drainThrough(name)
+    const [letter] = await deadLettersOf(name)
+    expect(letter?.reason).toMatch(/^x{499}\uFFFD… \(\d+ characters\)$/)
+  })
+})
+
+function failWith(message: string): never {
+  throw new Error(message)
+}
 
 describe('a batch that ends the runtime', () => {
   it('[I3] becomes a dead letter after three interrupted attempts', async () => {

@@ -2,7 +2,19 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { describe, expect, it, vi } from 'vitest'
 import { acceptedBatches, acceptedRecords, attemptedBatches, type Fate, nextFates } from 'durable-outbox/testing'
+import type { CDCOptions } from 'durable-outbox'
 import { drain, inNotes } from '../notes.ts'
+import { configurations } from '../worker.ts'
+
+const HOUR_MS = 3_600_000
+const YEAR_MS = 365 * 24 * HOUR_MS
+
+/** A clock for the object of that name, which the test moves. */
+function clock(name: string, options: CDCOptions = {}): { nowMs: number } {
+  const time = { nowMs: Date.now() }
+  configurations.set(name, { ...options, now: () => time.nowMs })
+  return time
+}
 
 /** Commits each number as a transaction of its own. */
 function write(name: string, ...numbers: number[]): Promise<void> {
@@ -122,6 +134,58 @@ describe('alarm', () => {
     // The alarm is due at once, so it is the runtime that runs it.
     await inNotes('stuck', () => undefined)
     await vi.waitFor(() => expect(lsns(acceptedRecords('stuck'))).toEqual([1]))
+  })
+
+  it.each(['waking', 'a write'])('[I6] is due within lingerMs after %s if the clock was a year ahead', async (what) => {
+    const name = `ahead-${what}`
+    const time = clock(name, { lingerMs: 100 })
+    time.nowMs += YEAR_MS
+    await write(name, 1)
+    time.nowMs -= YEAR_MS
+    if (what === 'waking') await evictDurableObject(env.NOTES.getByName(name))
+    // The alarm is due at once, so it is the runtime that runs it.
+    await (what === 'waking' ? inNotes(name, () => undefined) : write(name, 2))
+    await vi.waitFor(() => expect(lsns(acceptedRecords(name))).toContain(1))
+  })
+
+  it.each(['waking', 'a write'])('[I6] is due at once after %s if the retry was set by such a clock', async (what) => {
+    const name = `retry-${what}`
+    const time = clock(name)
+    await write(name, 1)
+    time.nowMs += YEAR_MS
+    await alarm(name, 'reject')
+    time.nowMs -= YEAR_MS
+    if (what === 'waking') await evictDurableObject(env.NOTES.getByName(name))
+    await (what === 'waking' ? inNotes(name, () => undefined) : write(name, 2))
+    await vi.waitFor(() => expect(lsns(acceptedRecords(name))).toContain(1))
+  })
+
+  it('[I6] is not put off by named alarms while the retry is a year ahead', async () => {
+    const time = clock('busy-names')
+    await write('busy-names', 1)
+    time.nowMs += YEAR_MS
+    await alarm('busy-names', 'reject')
+    time.nowMs -= YEAR_MS
+    await inNotes('busy-names', ({ timers }) => timers.set('any', time.nowMs + HOUR_MS))
+    // The alarm is due at once, so it is the runtime that runs it.
+    await vi.waitFor(() => expect(lsns(acceptedRecords('busy-names'))).toEqual([1]))
+  })
+
+  it('[I6] is due soon after a transaction was rolled back that had set it', async () => {
+    const time = clock('rolled', { lingerMs: 60_000 })
+    time.nowMs += YEAR_MS
+    await write('rolled', 1)
+    time.nowMs -= YEAR_MS
+    await inNotes('rolled', (notes) => {
+      expect(() =>
+        notes.ctx.transactionSync((tx) => {
+          tx.emit({ type: 'N' })
+          throw new Error('on purpose')
+        }),
+      ).toThrow('on purpose')
+      notes.ctx.transactionSync((tx) => tx.emit({ type: 'N', data: { n: 2 } }))
+    })
+    await vi.waitFor(() => expect(lsns(acceptedRecords('rolled'))).toContain(1))
   })
 
   it('[I6] is due for a new epoch that began while a batch of the old one was in flight', async () => {

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DocumentStore, type SnapshotProgress } from 'durable-outbox'
 import { failureOf } from '../notes.ts'
 import { foldRows } from '../stores/fold.ts'
@@ -94,6 +94,22 @@ describe('snapshot', () => {
     await withRows('again', 3, (object) => void object.outbox.snapshot('items'))
     await finish('again')
     await inObject('again', (object) => expect(object.outbox.list().items).toHaveLength(6))
+  })
+
+  it.each([
+    ['is lost', 'DELETE FROM _cdc_alarm'],
+    ['was set by a clock that was a year ahead', 'UPDATE _cdc_alarm SET due = due + 31536000000, scheduled = due'],
+  ])('[I6] continues on waking if its alarm %s', async (_, change) => {
+    const name = change.slice(0, 6)
+    await withRows(name, 25, (object) => {
+      object.outbox.snapshot('items', { chunk: 10 })
+      object.ctx.storage.sql.exec(change)
+      void object.ctx.storage.setAlarm(Date.now() + 365 * 24 * 3_600_000)
+    })
+    await evictDurableObject(env.STORES.getByName(name))
+    // Its alarm is due at once, so it is the runtime that runs it.
+    await withRows(name, 0, () => undefined)
+    await vi.waitFor(async () => expect(await progress(name)).toMatchObject([{ rows: 25 }]))
   })
 
   it('[I7] waits while the outbox is full', async () => {

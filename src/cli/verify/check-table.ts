@@ -3,6 +3,7 @@
 import type { IO } from '../command.ts'
 import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
 import { type LogReport, reportOf } from './findings.ts'
+import type { LakeAnswer } from './lake.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
 import { count } from '../values.ts'
 import { nsOf, type OutboxAnswer, type Outboxes } from './outboxes.ts'
@@ -30,6 +31,8 @@ export interface Report {
   /** Logs whose outbox has answered. */
   readonly askedLogs: number
   readonly emitted: EmittedFacts
+  /** What waits outside the table, if the lake was to be asked. */
+  readonly lake?: LakeAnswer
   readonly shown: readonly LogReport[]
 }
 

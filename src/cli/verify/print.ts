@@ -5,6 +5,7 @@ import { printTable } from '../output.ts'
 import { count } from '../values.ts'
 import { LOGS_SHOWN_MAX, type Report } from './check-table.ts'
 import type { LogReport } from './findings.ts'
+import { lakeProblem } from './lake.ts'
 import { logName, sourceIn } from './outboxes.ts'
 
 const COLUMNS = ['ns', 'source', 'epoch', 'events', 'first', 'landed', 'last', 'missing', 'doubled', 'forked', 'dead']
@@ -22,6 +23,8 @@ export async function printReport(report: Report, io: IO): Promise<void> {
     for (const { isFailure, text } of log.findings)
       io.line(`${isFailure ? 'FAILURE' : 'note'}: ${logName(log)}: ${text}`)
   if (emitted.events > 0) io.line(emittedLine(report))
+  const problem = lakeProblem(report.lake)
+  if (problem !== undefined) io.line(`FAILURE: lake: ${problem.text}`)
   io.line(verdictOf(report))
 }
 
@@ -41,7 +44,12 @@ export function verdictOf(report: Report): string {
     ...(report.forked > 0 ? [`${report.forked} forked`] : []),
   ]
   const which = problems.length === 0 ? '' : `: ${problems.join(', ')}`
-  return `NOT proven: ${whole}, ${count(wrongLogs, 'log is', 'logs are')} wrong${which}${asked}`
+  const problem = lakeProblem(report.lake)
+  const wrong = [
+    ...(wrongLogs > 0 || problem === undefined ? [`${count(wrongLogs, 'log is', 'logs are')} wrong${which}`] : []),
+    ...(problem === undefined ? [] : [problem.brief]),
+  ]
+  return `NOT proven: ${whole}, ${wrong.join(', ')}${asked}`
 }
 
 function emittedLine({ emitted: { events, doubled } }: Report): string {

@@ -4,7 +4,7 @@
 // stores the files, and then commits by storing the metadata. Format: https://iceberg.apache.org/spec/#snapshots
 
 import { CDCError } from '../../error.ts'
-import { type DataFile, writeDataFiles } from './data-file.ts'
+import { type DataFile, partitionsOf, writeDataFiles } from './data-file.ts'
 import { dataFileEntry, describeManifest, writeManifest, writeManifestList } from './manifest.ts'
 import type { ManifestEntry, ManifestFile } from './manifest.ts'
 import {
@@ -14,9 +14,12 @@ import {
   defaultSpec,
   nextSequenceNumber,
   nextTimestampMs,
+  specOf,
   type TableMetadata,
   withSnapshot,
+  withUnpartitionedSpec,
 } from './metadata.ts'
+import type { PartitionSpec, PartitionValue } from './partition.ts'
 import type { Row } from './schema.ts'
 import { type FileTotals, type Snapshot, type SnapshotSummary, summarize } from './snapshot.ts'
 
@@ -37,6 +40,8 @@ export interface CommitOptions {
   readonly uuid: () => string
   /** Positive and below 2^53, see `snapshotIdFrom`. */
   readonly snapshotId: number
+  /** Whether rows that are appended may have a file for each of these partitions. Otherwise they go into one file, unpartitioned. */
+  readonly mayPartition?: (partitions: readonly (readonly PartitionValue[])[]) => boolean
 }
 
 /** A file to store before the commit. */
@@ -56,7 +61,7 @@ export interface ListedFile extends Pick<ManifestEntry, 'snapshotId' | 'partitio
 
 /** Which files replace which. */
 export interface Rewrite {
-  /** Manifests of the table that are replaced; all their files are in `kept` or `removed`. */
+  /** Manifests of the table that are replaced, all of one partition spec; all their files are in `kept` or `removed`. */
   readonly manifests: readonly ManifestFile[]
   readonly kept: readonly ListedFile[]
   readonly removed: readonly ListedFile[]
@@ -113,13 +118,14 @@ export function prepareRemoval(table: Table, rewrite: Omit<Rewrite, 'rows'>, opt
 
 function prepare(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
   checkManifests(table)
-  const { metadata } = table
+  const { metadata, spec } = layoutOf(table, rewrite, options)
   const { uuid, snapshotId } = options
-  const [schema, spec] = [currentSchema(metadata), defaultSpec(metadata)]
+  const schema = currentSchema(metadata)
   const dataFiles = writeDataFiles(rewrite.rows, { schema, columns: columnsOf(metadata), spec, uuid })
-  const added = dataFiles.map((file) => listedFile(file, metadata, snapshotId))
+  const added = dataFiles.map((file) => listedFile(file, { metadata, spec, snapshotId }))
   const commit = uuid()
-  const manifest = prepareManifest(entriesOf(added, rewrite, snapshotId), `metadata/${commit}-m0.avro`, table, options)
+  const entries = entriesOf(added, rewrite, snapshotId)
+  const manifest = prepareManifest(entries, `metadata/${commit}-m0.avro`, { metadata, spec }, options)
   const listKey = `metadata/snap-${snapshotId}-1-${commit}.avro`
   const snapshot = snapshotOf(table, { added, rewrite, listKey }, options)
   const list = writeManifestList([manifest.described, ...manifestsAfter(table, rewrite)], {
@@ -137,6 +143,23 @@ function prepare(table: Table, rewrite: Rewrite, options: CommitOptions): Prepar
   }
 }
 
+/** What all files of a commit are written by: its manifest has one partition spec. */
+interface Layout {
+  readonly metadata: TableMetadata
+  readonly spec: PartitionSpec
+}
+
+/** Files that replace others have the partitions of those. */
+function layoutOf({ metadata }: Table, { manifests, rows }: Rewrite, { mayPartition }: CommitOptions): Layout {
+  const [replaced, ...others] = new Set(manifests.map((file) => file.partition_spec_id))
+  if (others.length > 0)
+    throw new CDCError('invalid-argument', 'prepareRewrite: the manifests are of several partition specs; take one')
+  if (replaced !== undefined) return { metadata, spec: specOf(metadata, replaced) }
+  const spec = defaultSpec(metadata)
+  const isFine = mayPartition?.(partitionsOf(rows, { schema: currentSchema(metadata), spec })) ?? true
+  return isFine ? { metadata, spec } : withUnpartitionedSpec(metadata)
+}
+
 /** A manifest that is left out takes its rows out of the table, so the counts must agree first. */
 function checkManifests({ metadata, manifests }: Table): void {
   const listed = manifests.reduce((total, file) => total + file.added_rows_count + file.existing_rows_count, 0)
@@ -146,7 +169,10 @@ function checkManifests({ metadata, manifests }: Table): void {
   throw new CDCError('invalid-argument', `prepareAppend: ${problem}; pass every manifest of the current snapshot`)
 }
 
-function listedFile(file: DataFile, metadata: TableMetadata, snapshotId: number): ListedFile {
+function listedFile(
+  file: DataFile,
+  { metadata, spec, snapshotId }: Layout & Pick<CommitOptions, 'snapshotId'>,
+): ListedFile {
   return {
     key: file.key,
     partition: file.partition,
@@ -154,7 +180,7 @@ function listedFile(file: DataFile, metadata: TableMetadata, snapshotId: number)
     rows: file.rowCount,
     snapshotId,
     sequenceNumber: nextSequenceNumber(metadata),
-    file: dataFileEntry(file, { location: metadata.location, spec: defaultSpec(metadata) }),
+    file: dataFileEntry(file, { location: metadata.location, spec }),
   }
 }
 
@@ -169,11 +195,10 @@ function entriesOf(added: readonly ListedFile[], { kept, removed }: Rewrite, sna
 function prepareManifest(
   entries: readonly ManifestEntry[],
   key: string,
-  { metadata }: Table,
+  { metadata, spec }: Layout,
   { snapshotId, uuid }: CommitOptions,
 ): { file: NewFile; described: ManifestFile } {
   const { location } = metadata
-  const spec = defaultSpec(metadata)
   const bytes = writeManifest(entries, { location, schema: currentSchema(metadata), spec, sync: uuidBytes(uuid()) })
   const described = describeManifest(entries, {
     location: `${location}/${key}`,

@@ -41,6 +41,11 @@ export function writeDataFiles(rows: readonly Row[], options: DataFileOptions): 
   }))
 }
 
+/** The partitions that rows belong to, each once. */
+export function partitionsOf(rows: readonly Row[], { schema, spec }: Pick<DataFileOptions, 'schema' | 'spec'>) {
+  return partitionRows(rows, partitionSources(spec, schema)).map(({ values }) => values)
+}
+
 function partitionRows(rows: readonly Row[], sources: readonly PartitionSource[]): Partition[] {
   const partitions = new Map<string, Partition>()
   let last: Partition | undefined

@@ -149,6 +149,25 @@ export function defaultSpec(metadata: TableMetadata): PartitionSpec {
   return spec
 }
 
+/** A partition spec of the table by its id. */
+export function specOf(metadata: TableMetadata, id: number): PartitionSpec {
+  const spec = metadata['partition-specs'].find((candidate) => candidate['spec-id'] === id)
+  if (spec === undefined) throw new CDCError('invalid-argument', `table metadata: there is no partition spec ${id}`)
+  return spec
+}
+
+/**
+ * The table with a spec without partitions beside the others, for rows that would make too many files. Each manifest has its
+ * own spec, so readers take both: https://iceberg.apache.org/spec/#partition-evolution.
+ */
+export function withUnpartitionedSpec(metadata: TableMetadata): { metadata: TableMetadata; spec: PartitionSpec } {
+  const specs = metadata['partition-specs']
+  const known = specs.find(({ fields }) => fields.length === 0)
+  if (known !== undefined) return { metadata, spec: known }
+  const spec = { 'spec-id': Math.max(...specs.map((other) => other['spec-id'])) + 1, fields: [] }
+  return { metadata: { ...metadata, 'partition-specs': [...specs, spec] }, spec }
+}
+
 /** The table's columns, from the current schema and the properties. */
 export function columnsOf(metadata: TableMetadata): Column[] {
   return currentSchema(metadata).fields.map((field) => {

@@ -35,6 +35,8 @@ export class Buffer {
   readonly #sql: SqlStorage
   /** What waits to be committed, and what is held back. */
   #amounts = { lake_buffer: NOTHING, lake_held: NOTHING }
+  /** When the oldest event came of those that wait to be committed. */
+  #oldestMs: number | undefined
   /** The LSNs that wait to be committed, by log. */
   #waiting = new Map<LogKey, LSNRange[]>()
 
@@ -53,10 +55,23 @@ export class Buffer {
     return this.#amounts.lake_held
   }
 
+  /** When the oldest event came of those that wait to be committed. */
+  get oldestMs(): number | undefined {
+    return this.#oldestMs
+  }
+
   /** Counts what is stored: when the object wakes, and after a transaction was rolled back. */
   recount(): void {
     this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
+    this.#findOldest()
     this.#findWaiting()
+  }
+
+  /** Lets what came in the future, by a clock that was ahead, have come now. */
+  correctTimes(nowMs: number): void {
+    for (const table of ['lake_buffer', 'lake_held'])
+      this.#sql.exec(`UPDATE ${table} SET taken_ms = ?1 WHERE taken_ms > ?1`, nowMs)
+    this.#findOldest()
   }
 
   /** Keeps records that are to be committed. @param runs those of them that have a place in a log. */
@@ -70,6 +85,7 @@ export class Buffer {
       records,
     )
     for (const run of runs) this.#wait(run)
+    this.#oldestMs = Math.min(this.#oldestMs ?? nowMs, nowMs)
     this.#count('lake_buffer', { events, bytes }, 1)
   }
 
@@ -120,6 +136,7 @@ export class Buffer {
 
   /** The oldest run that is held back. */
   oldestHeld(): { readonly seq: number; readonly takenMs: number } | undefined {
+    if (this.heldAmount.events === 0) return undefined
     const [row] = this.#sql
       .exec<{ seq: number; takenMs: number }>('SELECT seq, taken_ms AS takenMs FROM lake_held ORDER BY seq LIMIT 1')
       .toArray()
@@ -161,8 +178,16 @@ export class Buffer {
       .one()
     this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
     this.#count('lake_buffer', dropped, -1)
+    this.#findOldest()
     this.#findWaiting()
     return dropped.events
+  }
+
+  #findOldest(): void {
+    const { oldestMs } = this.#sql
+      .exec<{ oldestMs: number | null }>('SELECT min(taken_ms) AS oldestMs FROM lake_buffer')
+      .one()
+    this.#oldestMs = oldestMs ?? undefined
   }
 
   #findWaiting(): void {

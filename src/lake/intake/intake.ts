@@ -15,6 +15,8 @@ import { classify, connectRuns, groupByLog, markFork, type MarkedRun, type Recor
 export interface IntakeLimits extends SliceLimits, MemoryLimits {
   /** Bytes that wait, beyond which `send` is refused until some are committed. */
   readonly maxBufferBytes: number
+  /** The promise: how old the oldest event may be that waits. Beyond it `send` is refused until it has landed. */
+  readonly freshnessMs: number
   /** How long events are held back, and how many bytes of them, because LSNs before them are missing. */
   readonly holdMs: number
   readonly maxHoldBytes: number
@@ -55,9 +57,29 @@ export class Intake {
     return this.#buffer.heldAmount
   }
 
+  /** When the oldest event came that waits to be committed. */
+  oldestBufferedMs(): number | undefined {
+    return this.#buffer.oldestMs
+  }
+
   /** When the oldest run came that is held back. */
   oldestHeldMs(): number | undefined {
     return this.#buffer.oldestHeld()?.takenMs
+  }
+
+  /** How old the oldest event is that waits, buffered or held back; 0 if none does. In milliseconds. */
+  lagMs(): number {
+    const nowMs = this.#ports.now()
+    return Math.max(0, nowMs - Math.min(this.oldestBufferedMs() ?? nowMs, this.oldestHeldMs() ?? nowMs))
+  }
+
+  get isBehind(): boolean {
+    return this.lagMs() > this.#ports.limits.freshnessMs
+  }
+
+  /** Lets what came in the future, by a clock that was ahead, have come now. */
+  correctTimes(): void {
+    this.#buffer.correctTimes(this.#ports.now())
   }
 
   /** How many logs have LSNs missing in the table. */
@@ -68,11 +90,13 @@ export class Intake {
   /**
    * Keeps what is new in a JSON array of records.
    *
-   * @throws {CDCError} `record-invalid`, with the record's index: then nothing is kept. `lake-full`: try again later.
+   * @throws {CDCError} `record-invalid`, with the record's index: then nothing is kept. `lake-full` or `lake-behind`: try again
+   *   later.
    */
   take(json: string): void {
     const parsed = parseRecords(json)
     this.#checkSpace()
+    this.#checkFreshness()
     this.transaction(() => this.#takeRecords(parsed, json))
   }
 
@@ -156,6 +180,17 @@ export class Intake {
       )
   }
 
+  /** What waits for too long may never land: then it is better that senders know it, and keep what they have. */
+  #checkFreshness(): void {
+    if (!this.isBehind) return
+    throw new CDCError(
+      'lake-behind',
+      `send: the oldest event has waited ${this.lagMs()} ms to be committed, the limit is ` +
+        `${this.#ports.limits.freshnessMs} (freshnessMs); try again when it has landed`,
+      { retryable: true },
+    )
+  }
+
   /** Keeps what is new: runs that connect to their log are buffered, runs that would leave a hole are held back. */
   #takeRecords(parsed: ParsedRecords, json: string): void {
     const { records } = parsed
@@ -203,6 +238,6 @@ export class Intake {
 function parseRecords(json: string): ParsedRecords {
   return parseRecordsJSON(json, (index, problem) => {
     const where = index < 0 ? 'send' : `send: record ${index}`
-    return new CDCError('record-invalid', `${where}: ${problem}`)
+    return new CDCError('record-invalid', `${where}: ${problem}`, index < 0 ? {} : { index })
   })
 }

@@ -19,6 +19,11 @@ export class Garbage {
       )
   }
 
+  /** Lets what was noted in the future, by a clock that was ahead, have been noted now. */
+  correctTimes(nowMs: number): void {
+    this.#sql.exec('UPDATE lake_garbage SET since_ms = ?1 WHERE since_ms > ?1', nowMs)
+  }
+
   /** When the oldest was noted of those that no snapshot from a version on reads. */
   oldestMs(oldestVersion: number): number | undefined {
     const { sinceMs } = this.#sql

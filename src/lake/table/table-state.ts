@@ -3,6 +3,7 @@
 
 import type { ListedFile } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
+import type { PartitionValue } from '../iceberg/partition.ts'
 import { Garbage } from './garbage.ts'
 
 /** What a commit changes in the current snapshot, and what else it has stored. Keys are relative to the table's location. */
@@ -154,6 +155,23 @@ export class TableState {
       'manifest_key IN (SELECT value FROM json_each(?)) ORDER BY sequence, key',
       JSON.stringify(manifestKeys),
     )
+  }
+
+  /** Whether the table may have these partitions too, and has no more than so many then. */
+  hasRoomFor(partitions: readonly (readonly PartitionValue[])[], maxPartitions: number): boolean {
+    const { added } = this.#sql
+      .exec<{ added: number }>(
+        `SELECT count(*) AS added FROM json_each(?)
+         WHERE NOT EXISTS (SELECT 1 FROM lake_file WHERE partition = value)`,
+        JSON.stringify(partitions.map((values) => JSON.stringify(values))),
+      )
+      .one()
+    // Mostly there is none, and then the partitions need not be counted.
+    if (added === 0) return true
+    const { known } = this.#sql
+      .exec<{ known: number }>('SELECT count(DISTINCT partition) AS known FROM lake_file')
+      .one()
+    return known + added <= maxPartitions
   }
 
   /** The manifests that list some data files. */

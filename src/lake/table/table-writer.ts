@@ -7,6 +7,7 @@ import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite } from '../iceberg/commit.ts'
 import type { CommitOptions, NewFile, PreparedCommit, Rewrite, Table } from '../iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, keepSnapshots, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
+import type { PartitionValue } from '../iceberg/partition.ts'
 import type { Row } from '../iceberg/schema.ts'
 import { type Snapshot, snapshotIdFrom } from '../iceberg/snapshot.ts'
 import { type Location, metadataKey, VERSION_HINT_KEY, versionOf } from './location.ts'
@@ -24,6 +25,8 @@ export interface TableWriterPorts {
   readonly location: Location
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
+  readonly maxCommitPartitions: number
+  readonly maxPartitions: number
   readonly now: () => number
   /** The watermarks of all logs. */
   readonly watermarks: () => Iterable<Watermark>
@@ -157,7 +160,14 @@ export class TableWriter {
       nowMs: this.#ports.now(),
       uuid: randomUUID,
       snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
+      mayPartition: (partitions) => this.#mayPartition(partitions),
     }
+  }
+
+  /** So that the types of one sender don't become more files than the lake can write and engines can read. */
+  #mayPartition(partitions: readonly (readonly PartitionValue[])[]): boolean {
+    const { state, maxCommitPartitions, maxPartitions } = this.#ports
+    return partitions.length <= maxCommitPartitions && state.hasRoomFor(partitions, maxPartitions)
   }
 
   /** Puts the metadata file if there is none, and then applies the commit that the file which is there now belongs to. */

@@ -2,6 +2,7 @@
 // and files that nothing needs are found and deleted. One bounded step at a time; what changes the table is a commit like any
 // other.
 
+import { endOfWait } from '../../due.ts'
 import type { ListedFile, Rewrite, Table } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import { keyBelow } from '../iceberg/metadata.ts'
@@ -60,11 +61,10 @@ export class Upkeep {
   async removeFiles(keys: ReadonlySet<string>): Promise<void> {
     const { state } = this.#ports
     const manifests = state.manifestsOf([...keys])
-    await this.#replaceFiles(
-      'remove lost files',
-      state.filesOf(manifests).filter(({ key }) => keys.has(key)),
-      [],
-    )
+    const lost = state.filesOf(manifests).filter(({ key }) => keys.has(key))
+    // A commit has one partition spec.
+    for (const files of Map.groupBy(lost, ({ partition }) => partition.length).values())
+      await this.#replaceFiles('remove lost files', files, [])
   }
 
   /** Deletes files that no remembered snapshot reads, once readers of older ones have had their time. */
@@ -87,8 +87,14 @@ export class Upkeep {
     const oldestGarbageMs = state.garbage.oldestMs(writer.oldestVersion())
     return [
       ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + limits.graceMs]),
-      ...(state.pointer().version > 0 ? [this.#state.sweepDueMs] : []),
+      ...(state.pointer().version > 0 ? [this.#sweepDueMs()] : []),
     ]
+  }
+
+  /** By the clock and the limits of now. */
+  #sweepDueMs(): number {
+    const { limits, now } = this.#ports
+    return endOfWait(this.#state.sweepDueMs, limits.sweepMs, now())
   }
 
   get #state(): UpkeepState {
@@ -141,7 +147,7 @@ export class Upkeep {
   async #sweep(): Promise<boolean> {
     const { sql, bucket, writer, state, limits, now } = this.#ports
     const { sweepAfter, sweepDueMs, last } = this.#state
-    if (now() < sweepDueMs) return false
+    if (now() < this.#sweepDueMs()) return false
     const root = writer.keyOf('')
     const { objects, truncated } = await bucket.list({
       prefix: root,
@@ -198,10 +204,12 @@ function manifestKey({ manifest_path }: ManifestFile, { metadata }: Table): stri
   return keyBelow(metadata.location, manifest_path)
 }
 
-/** The smallest manifests, as many as may become one. */
+/** The smallest manifests, as many as may become one: of the partition spec that has the most of them. */
 function chooseManifests(manifests: readonly ManifestFile[]): ManifestFile[] {
+  const groups = [...Map.groupBy(manifests, (manifest) => manifest.partition_spec_id).values()]
+  const [most = []] = groups.toSorted((a, b) => b.length - a.length)
   return chooseWithin(
-    manifests.toSorted((a, b) => filesOf(a) - filesOf(b)),
+    most.toSorted((a, b) => filesOf(a) - filesOf(b)),
     filesOf,
     MANIFEST_FILES_MAX,
   )

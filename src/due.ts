@@ -1,0 +1,20 @@
+// When a wait is over, although clocks go wrong: pure, and in milliseconds since 1970. A time that was stored while the clock
+// was ahead, or while a limit was larger, would otherwise stop its work until that time comes (I6).
+
+/**
+ * The end of a wait, from the end that was stored.
+ *
+ * An end that is further away than the wait is long comes from another clock or another limit. Then the wait is over: counted
+ * from now, it would be longer each time that somebody asks.
+ */
+export function endOfWait(storedMs: number, waitMs: number, nowMs: number): number {
+  return storedMs > nowMs + waitMs ? nowMs : storedMs
+}
+
+/**
+ * Whether the platform's alarm must be set for something that is due at a time. An alarm in the past counts as none, because
+ * in one case the platform never fires it.
+ */
+export function needsAlarm(alarmMs: number | null, dueMs: number, nowMs: number): boolean {
+  return alarmMs === null || alarmMs <= nowMs || alarmMs > dueMs
+}
