@@ -2,14 +2,16 @@
 // makes (`createProxyPrototypeClass`), so that each access of a property takes longer the more objects there were: with a
 // thousand of them tests took ten times as long. The first of these proxies does all that the others do.
 
-const construct = Reflect.construct
 const prototypes = new WeakMap<object, unknown>()
 
-Reflect.construct = (target: Function, args: ArrayLike<unknown>, newTarget: Function = target): unknown => {
-  if (newTarget !== target && Object.getOwnPropertyDescriptor(newTarget, 'prototype')?.writable === true) {
-    const first = prototypes.get(newTarget)
-    if (first === undefined) prototypes.set(newTarget, newTarget.prototype)
-    else newTarget.prototype = first
-  }
-  return construct(target, args, newTarget)
-}
+Reflect.construct = new Proxy(Reflect.construct, {
+  apply(construct, self, args: [target: object, args: unknown[], newTarget?: { prototype: unknown }]) {
+    const [, , newTarget] = args
+    if (newTarget !== undefined && Object.getOwnPropertyDescriptor(newTarget, 'prototype')?.writable === true) {
+      const first = prototypes.get(newTarget)
+      if (first === undefined) prototypes.set(newTarget, newTarget.prototype)
+      else newTarget.prototype = first
+    }
+    return Reflect.apply(construct, self, args)
+  },
+})

@@ -428,7 +428,9 @@ describe('a captured table', () => {
       fc.string({ unit: 'binary' }).filter((characters) => !characters.includes('\0') && characters.isWellFormed()),
       fc.constant(null),
       // Beyond these, SQLite itself writes some numbers with a wrong last digit.
-      fc.double({ min: -1e15, max: 1e15, noNaN: true }).filter((number) => Object.is(number, 0) || Math.abs(number) > 1e-15),
+      fc
+        .double({ min: -1e15, max: 1e15, noNaN: true })
+        .filter((number) => Object.is(number, 0) || Math.abs(number) > 1e-15),
     )
     const statement = fc.record({
       query: fc.constantFrom(
