@@ -65,6 +65,8 @@ export class Capture {
   #unread = 0
   #isWatching = false
   #isRecursive = false
+  /** Whether the statement that makes the backlog grow may have rows to return yet. */
+  #isReturning = false
   /** Whether the schema was changed since the object woke. */
   #hasSchemaChanged = false
 
@@ -130,9 +132,9 @@ export class Capture {
     this.#kinds.clear()
   }
 
-  /** To be called before the platform's alarm is set, which SQLite counts as the latest statement. */
-  beforeAlarm(): void {
-    if (this.#isWatching) this.#rows.remember()
+  /** To be called before the library or the platform writes, which SQLite counts as the latest statement. */
+  beforeOwnWrite(): void {
+    if (this.#isWatching) this.#rows.remember(this.#isReturning)
   }
 
   /** By captured table: `live`, or why its triggers are not what they must be. */
@@ -196,13 +198,13 @@ export class Capture {
   #execute<Row extends Record<string, SqlStorageValue>>(
     query: string,
     bindings: unknown[],
-    { asksOfRows, isRead }: StatementKind,
+    kind: StatementKind,
   ): SqlStorageCursor<Row> {
-    const text = asksOfRows ? this.#rows.answer(query) : query
+    const text = kind.asksOfRows ? this.#rows.answer(query) : query
     try {
       return this.#exec<Row>(text, ...bindings)
     } finally {
-      if (!isRead) this.#rows.forget()
+      if (!kind.isRead && !kind.isDefinition) this.#rows.ran(kind)
     }
   }
 
@@ -223,7 +225,10 @@ export class Capture {
     this.#unread = 0
     outbox.forgetBacklog()
     const after = outbox.latestBacklog()
-    if (after.events > before.events) committed(before, after)
+    if (after.events === before.events) return result
+    this.#isReturning = kind.mayReturn
+    committed(before, after)
+    this.#isReturning = false
     return result
   }
 
@@ -249,6 +254,7 @@ export class Capture {
 
   /** Changes a table without the triggers, which would not let it lose a column, and then puts them in again. */
   #alter<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
+    this.#rows.remember(false)
     return this.#ports.storage.storage.transactionSync(() => {
       const pages = this.#rootPages()
       for (const name of this.#capturedNames()) uninstall(this.#rawSQL, name)
@@ -289,6 +295,7 @@ export class Capture {
 
   /** Brings the triggers in line with the tables as they are now. */
   #install(occasion: 'restored' | 'rebuilt' | 'altered'): void {
+    this.#rows.remember(false)
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
     this.#notesReplaced = this.#mustNoteReplaced()

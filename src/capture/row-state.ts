@@ -1,7 +1,9 @@
 // What SQLite says of the user's latest statement: `changes()` and `last_insert_rowid()`. Statements of the library's own, and
 // of the platform as it sets an alarm, would be told of instead, and a child row would hang on the wrong parent (I12).
 
-import { answerRowFunctions } from './statement.ts'
+import { answerRowFunctions, type StatementKind } from './statement.ts'
+
+const SQLITES_CHANGES = 'changes()'
 
 export class RowState {
   readonly #exec: SqlStorage['exec']
@@ -14,18 +16,25 @@ export class RowState {
     this.#exec = exec
   }
 
-  /** Keeps the answers: something that is not the user's is about to be written. */
-  remember(): void {
-    if (this.#kept !== undefined) return
+  /**
+   * Keeps the answers: something that is not the user's is about to be written.
+   *
+   * @param isOpen whether the user's latest statement has rows to return, after which SQLite counts its changes.
+   */
+  remember(isOpen: boolean): void {
+    if (this.#kept !== undefined && this.#kept.changes !== SQLITES_CHANGES) return
     const { changes, lastInsertRowid } = this.#exec<{ changes: string; lastInsertRowid: string }>(
       `SELECT CAST(${this.changesSQL()} AS TEXT) AS changes, CAST(last_insert_rowid() AS TEXT) AS lastInsertRowid`,
     ).one()
-    this.#kept = { changes, lastInsertRowid }
+    this.#kept = {
+      changes: isOpen ? SQLITES_CHANGES : changes,
+      lastInsertRowid: this.#kept?.lastInsertRowid ?? lastInsertRowid,
+    }
   }
 
   /** `changes()` as the user's next statement is to see it. */
   changesSQL(): string {
-    return this.#kept?.changes ?? (this.#isStamped ? '(SELECT changes FROM _cdc_transaction)' : 'changes()')
+    return this.#kept?.changes ?? (this.#isStamped ? '(SELECT changes FROM _cdc_transaction)' : SQLITES_CHANGES)
   }
 
   /** The note of the transaction was written, with `changesSQL` in it, by an UPDATE that leaves the latest rowid alone. */
@@ -33,10 +42,12 @@ export class RowState {
     this.#isStamped = true
   }
 
-  /** A statement of the user's has run, of which SQLite now tells. */
-  forget(): void {
-    this.#kept = undefined
+  /** A statement of the user's has run: SQLite now tells of its changes, and of its latest row if it has inserted any. */
+  ran({ mayInsert, mayReturn }: Pick<StatementKind, 'mayInsert' | 'mayReturn'>): void {
     this.#isStamped = false
+    if (this.#kept === undefined) return
+    const hasInserted = mayInsert && (mayReturn || this.#exec('SELECT 1 WHERE changes() > 0').toArray().length > 0)
+    this.#kept = hasInserted ? undefined : { ...this.#kept, changes: SQLITES_CHANGES }
   }
 
   /** The query with the answers put in, if SQLite's own are not the user's. */

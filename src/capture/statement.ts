@@ -9,6 +9,12 @@ export interface StatementKind {
   readonly isAlter: boolean
   /** Whether it may delete the rows that are in its way, for which SQLite fires triggers only if it is asked to. */
   readonly mayReplace: boolean
+  /** Whether it begins with a change of the schema, after which SQLite tells of the statement before. */
+  readonly isDefinition: boolean
+  /** Whether it may insert rows. */
+  readonly mayInsert: boolean
+  /** Whether it may write and return rows. */
+  readonly mayReturn: boolean
   /** Whether it asks about the statement before. */
   readonly asksOfRows: boolean
   /** Whether it is one of the library's own. */
@@ -19,7 +25,9 @@ export interface StatementKind {
 
 const BLANKS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/
 const READS = /^(?:SELECT|VALUES|PRAGMA|EXPLAIN)\b/i
-const ROW_FUNCTION = /\b(?:last_insert_rowid|changes)\s*\(\s*\)/gi
+/** A function that asks about the statement before, in its own group; or what only looks like one: a text, a name, a comment. */
+const ROW_FUNCTION =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?\*\/|\b(last_insert_rowid|changes)\s*\(\s*\)/gi
 
 /** @param watched names, in lower case, of the tables to which a write may fire a trigger. */
 export function classify(query: string, watched: readonly string[]): StatementKind {
@@ -35,9 +43,12 @@ export function classify(query: string, watched: readonly string[]): StatementKi
   return {
     mayWrite: !isRead && mentionsWatched,
     changesSchema: !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text),
+    isDefinition: /^(?:ALTER|CREATE|DROP)\b/i.test(text),
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),
-    asksOfRows: text.search(ROW_FUNCTION) >= 0,
+    mayInsert: !isRead && /\b(?:INSERT|REPLACE)\b/i.test(text),
+    mayReturn: /\bRETURNING\b/i.test(text),
+    asksOfRows: [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined),
     isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
     isRead,
   }
@@ -45,7 +56,8 @@ export function classify(query: string, watched: readonly string[]): StatementKi
 
 /** The same query with the answers of the functions that ask about the statement before. */
 export function answerRowFunctions(query: string, answers: { changes: string; lastInsertRowid: string }): string {
-  return query.replace(ROW_FUNCTION, (call) =>
-    /^changes/i.test(call) ? `(${answers.changes})` : `(${answers.lastInsertRowid})`,
-  )
+  return query.replace(ROW_FUNCTION, (found, name: string | undefined) => {
+    if (name === undefined) return found
+    return /^changes/i.test(name) ? `(${answers.changes})` : `(${answers.lastInsertRowid})`
+  })
 }

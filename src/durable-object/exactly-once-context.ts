@@ -100,7 +100,8 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
       alarm.forget()
     })
 
-    alarm.onChange(() => capture.beforeAlarm())
+    alarm.onChange(() => capture.beforeOwnWrite())
+    transactions.onAppend(() => capture.beforeOwnWrite())
 
     this.storage = storage
     this.alarms = alarms

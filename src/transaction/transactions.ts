@@ -56,6 +56,7 @@ interface Scope {
 
 export class OutboxTransactions implements Transactions {
   readonly #ports: TransactionsPorts
+  readonly #beforeAppend: (() => void)[] = []
   /** The innermost transaction that is open now. */
   #open: Scope | undefined
   /** The txid of what is written in a transaction of the platform's that none of ours is around. */
@@ -64,6 +65,11 @@ export class OutboxTransactions implements Transactions {
   constructor(ports: TransactionsPorts) {
     this.#ports = ports
     ports.storage.onBegin(() => this.#markEvents())
+  }
+
+  /** Calls the listener before a transaction's events are written. */
+  onAppend(listener: () => void): void {
+    this.#beforeAppend.push(listener)
   }
 
   async transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
@@ -134,8 +140,9 @@ export class OutboxTransactions implements Transactions {
         'transaction: one inside another continues after its end; await every transaction inside its callback',
       )
     const { outer, unit } = scope
-    if (outer === undefined && unit.events.length > 0)
-      this.#ports.append({ txid: unit.txid, timeMs: this.#ports.now(), events: unit.events })
+    if (outer !== undefined || unit.events.length === 0) return
+    for (const listener of this.#beforeAppend) listener()
+    this.#ports.append({ txid: unit.txid, timeMs: this.#ports.now(), events: unit.events })
   }
 
   #end(scope: Scope): void {

@@ -152,15 +152,15 @@ describe('ManagedPipeline', () => {
     expect(readFailure(error).name).toBe('failed')
   })
 
-  it.each([400, 422])('takes HTTP %d for a refusal of the batch', async (status) => {
+  it.each([413, 422])('takes HTTP %d for a refusal of the batch', async (status) => {
     answers = [{ status }]
     const error = await failureOf(pipeline().send(batch('acme', 1)))
     expect(error).toMatchObject({ retryable: false, status })
     expect(readFailure(error).name).toBe('refused')
   })
 
-  it.each([401, 403, 404, 405])(
-    '[I3] does not blame the events for HTTP %d, which the operator has to mend',
+  it.each([400, 401, 403, 404, 405])(
+    '[I3] does not blame the events for HTTP %d without the index of one, which the operator has to mend',
     async (status) => {
       answers = [{ status }]
       const error = await failureOf(pipeline().send(batch('acme', 1)))

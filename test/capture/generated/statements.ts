@@ -244,9 +244,11 @@ function sourceOf(
       .join(', ')
   switch (from) {
     case 'values': {
+      // Where there are triggers SQLite reads the values of all rows before it inserts the first.
+      const counts = counter && rows.length === 1
       const literals = rows.map((values) =>
         columns.map((column, index) =>
-          counter && index === 0 ? 'last_insert_rowid()' : literal(values, index, column, features),
+          counts && index === 0 ? 'last_insert_rowid()' : literal(values, index, column, features),
         ),
       )
       return { source: `VALUES ${literals.map((each) => `(${each.join(', ')})`).join(', ')}` }
@@ -415,7 +417,8 @@ function assignedSQL(to: Assignment['to'], column: Column, { source, other, chos
     case 'negative':
       return column.type === 'TEXT' || column.type === 'BLOB' ? shifted(column) : `-${source}`
     case 'counter':
-      return 'last_insert_rowid() + changes()'
+      // In an upsert the latest row is another one from row to row.
+      return source.startsWith('excluded.') ? source : 'last_insert_rowid() + changes()'
   }
 }
 
