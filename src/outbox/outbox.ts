@@ -44,6 +44,9 @@ export interface PageLimits {
   readonly maxBytes: number
 }
 
+/** In a range of LSNs ?1 to ?2. The row that holds the last may end after it: it is the first that does not end before it. */
+const ROW_OF_LAST_LSN = 'coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)'
+
 /** A range of the log in flight to the pipeline. A retry has the same range, key and records, except for `retries`. */
 export interface Batch {
   readonly firstLSN: number
@@ -277,26 +280,34 @@ export class Outbox {
 
   /** The first of these rows: at least one, and few enough to fit into memory. */
   page(firstLSN: number, lastLSN: number, { maxRows, maxBytes }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
-    const rows: OutboxRow[] = []
-    let bytes = 0
-    for (const row of this.#select(firstLSN, lastLSN)) {
-      bytes += row.events.length
-      if (rows.length > 0 && (rows.length === maxRows || bytes > maxBytes)) return { rows, isLast: false }
-      rows.push(row)
-    }
-    return { rows, isLast: true }
+    const candidates = `SELECT lsn, bytes FROM _cdc_outbox WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn LIMIT ?3`
+    const first = 'SELECT bytes FROM _cdc_outbox WHERE lsn >= ?1 ORDER BY lsn LIMIT 1'
+    const rows = [
+      ...this.#read(
+        `WHERE lsn >= ?1 AND lsn <= (SELECT max(lsn) FROM (${candidates}) WHERE bytes <= (${first}) + ?4) ORDER BY lsn`,
+        firstLSN,
+        lastLSN,
+        maxRows,
+        maxBytes,
+      ),
+    ]
+    const last = rows.at(-1)
+    return { rows, isLast: last === undefined || !this.#hasRows(last.lsn + 1, lastLSN) }
+  }
+
+  #hasRows(firstLSN: number, lastLSN: number): boolean {
+    const select = `SELECT 1 FROM _cdc_outbox WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} AND ?1 <= ?2 LIMIT 1`
+    return this.#storage.sql.exec(select, firstLSN, lastLSN).toArray().length > 0
   }
 
   #select(firstLSN: number, lastLSN: number): Iterable<OutboxRow> {
-    // The row that holds `lastLSN` may end after it: it is the first one that does not end before it.
-    return this.#read(
-      'WHERE lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2) ORDER BY lsn',
-      firstLSN,
-      lastLSN,
-    )
+    return this.#read(`WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn`, firstLSN, lastLSN)
   }
 
-  /** Reads rows as arrays, because the runtime takes twice as long to make objects of them. */
+  /**
+   * Reads rows as arrays, because the runtime takes twice as long to make objects of them. They are to be read to the end: SQLite
+   * refuses to drop a table, one of the user's too, while rows of any query are left.
+   */
   *#read(clause: string, ...params: number[]): Iterable<OutboxRow> {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
@@ -343,13 +354,17 @@ export class Outbox {
 
   /** The rows of the next batch. */
   #nextRows({ ackedLSN, ackedBytes }: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
-    const rows: OutboxRow[] = []
-    for (const row of this.#read('WHERE lsn > ? ORDER BY lsn LIMIT ?', ackedLSN, maxBatchEvents)) {
-      const isWithin = row.lsn - ackedLSN <= maxBatchEvents && row.bytes - ackedBytes <= maxBatchBytes
-      if (!isWithin && rows.length > 0) break
-      rows.push(row)
-    }
-    return rows
+    return [
+      ...this.#read(
+        `WHERE lsn > ?1 AND lsn <= max(
+           (SELECT min(lsn) FROM _cdc_outbox WHERE lsn > ?1),
+           coalesce((SELECT lsn FROM _cdc_outbox WHERE lsn > ?1 AND lsn <= ?2 AND bytes <= ?3 ORDER BY lsn DESC LIMIT 1), 0)
+         ) ORDER BY lsn`,
+        ackedLSN,
+        ackedLSN + maxBatchEvents,
+        ackedBytes + maxBatchBytes,
+      ),
+    ]
   }
 
   /** The running total of bytes at the last row that ends at or before an LSN. */
@@ -363,18 +378,28 @@ export class Outbox {
   /** Deletes the oldest delivered rows that are beyond the retention. @returns the running total of what was pruned. */
   #prune(ackedLSN: number, prunedBytes: number, below: { bytesBelow: number; timeBelowMs: number }): number {
     let [prunedLSN, total] = [0, prunedBytes]
-    const oldest = this.#storage.sql.exec(
-      'SELECT lsn, bytes, time FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn LIMIT ?',
-      ackedLSN,
-      PRUNED_ROWS_MAX,
-    )
-    for (const [lsn, bytes, time] of oldest.raw<[number, number, number]>()) {
-      if (time > below.timeBelowMs && total >= below.bytesBelow) break
+    const isKept = (time: number): boolean => time > below.timeBelowMs && total >= below.bytesBelow
+    // In most cases the first one stays, and is all that is read.
+    const [first] = this.#delivered(ackedLSN, 1)
+    if (first === undefined || isKept(first.time)) return total
+    for (const { lsn, bytes, time } of this.#delivered(ackedLSN, PRUNED_ROWS_MAX)) {
+      if (isKept(time)) break
       prunedLSN = lsn
       total = bytes
     }
-    if (prunedLSN > 0) this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', prunedLSN)
+    this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', prunedLSN)
     return total
+  }
+
+  /** The oldest rows that are delivered. */
+  #delivered(ackedLSN: number, maxRows: number): { lsn: number; bytes: number; time: number }[] {
+    return this.#storage.sql
+      .exec<{ lsn: number; bytes: number; time: number }>(
+        'SELECT lsn, bytes, time FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn LIMIT ?',
+        ackedLSN,
+        maxRows,
+      )
+      .toArray()
   }
 
   /** Whether a batch still waits for its answer: it is of this epoch, and was not answered before. */

@@ -283,6 +283,31 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('can drop its table while more events wait than a batch holds', async () => {
+    configurations.set('dropped-later', { maxBatchEvents: 1, lingerMs: 0 })
+    const stub = env.STORES.getByName('dropped-later')
+    await inObject('dropped-later', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)')
+      object.ctx.capture('t')
+      for (const id of [1, 2, 3]) sql.exec('INSERT INTO t VALUES (?)', id)
+    })
+    await runInDurableObject(stub, async (object, state) => {
+      await object.outbox.flush()
+      object.outbox.list({ limit: 1 })
+      state.storage.sql.exec('DROP TABLE t')
+    })
+  })
+
+  it('keeps a text that spells a function of SQLite', async () => {
+    await inObject('spelled', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t VALUES (1, 'a')")
+      sql.exec("INSERT INTO t VALUES (2, 'changes()') -- last_insert_rowid()")
+      expect(sql.exec('SELECT a FROM t WHERE id = 2').one()).toEqual({ a: 'changes()' })
+    })
+  })
+
   it.each(['INTEGER PRIMARY KEY', 'TEXT PRIMARY KEY', 'REAL PRIMARY KEY', 'WITHOUT ROWID'])(
     'has no DELETE trigger fired for rows that OR REPLACE replaces, with %s, and the log has their deletion',
     async (key) => {

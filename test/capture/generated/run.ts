@@ -93,6 +93,8 @@ export abstract class Run {
   protected abstract capture(op: Extract<Op, { do: 'capture' }>): void
   protected abstract emit(): void
   protected abstract check(op: Op): void
+  /** Called after each statement. */
+  protected abstract ran(): void
   protected abstract transaction(by: By, run: () => void): void
   /** Called after a table was dropped, by an operation that is not part of another. */
   protected abstract settled(op: SyncOp): void
@@ -181,6 +183,7 @@ export abstract class Run {
     if (op.isBeside === true) this.note(op, 'rowsWritten', `rowsWritten ${executed.rowsWritten}`)
     if (/\b(?:ALTER|CREATE|DROP)\b/.test(op.text)) this.changed(op)
     this.#hasDropped ||= op.drops !== undefined
+    this.ran()
     this.#noteCounters(op)
   }
 
@@ -367,6 +370,7 @@ export class CapturedRun extends Run {
   }
 
   protected skip(): void {}
+  protected ran(): void {}
 
   protected refusal(_op: Op, error: unknown): string | undefined {
     if (!(error instanceof Error) || !('code' in error)) return undefined
@@ -584,7 +588,8 @@ export class PlainRun extends Run {
 
   protected emit(): void {}
   protected settled(): void {}
-  protected check(): void {
+  protected check(): void {}
+  protected ran(): void {
     this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
   }
   protected changed(): void {}
