@@ -590,7 +590,11 @@ export class PlainRun extends Run {
   protected settled(): void {}
   protected check(): void {}
   protected ran(): void {
-    this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
+    try {
+      this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
+    } catch {
+      // The schema itself is broken: the next statement says so.
+    }
   }
   protected changed(): void {}
   protected refusal(): undefined {}

@@ -12,7 +12,12 @@ export function triggerSQL(name: string, spec: TriggerSpec, tables: readonly Tab
   const { when, body } = bodyOf(spec, table, tables, features)
   const of = spec.on === 'UPDATE' && spec.isOf ? ` OF ${quote(columnOf(spec, table).name)}` : ''
   const condition = when === undefined ? '' : ` WHEN ${when}`
-  return `CREATE TRIGGER ${name} ${spec.timing} ${spec.on}${of} ON ${quote(table.name)}${condition} BEGIN ${body}; END`
+  return `CREATE TRIGGER ${name} ${timingOf(spec)} ${spec.on}${of} ON ${quote(table.name)}${condition} BEGIN ${body}; END`
+}
+
+/** What a statement does to a row that a trigger before it gives another key, SQLite calls undefined (lang_createtrigger.html). */
+function timingOf({ timing, action, on }: TriggerSpec): TriggerSpec['timing'] {
+  return action === 'rekey' && on !== 'INSERT' ? 'AFTER' : timing
 }
 
 interface Body {
