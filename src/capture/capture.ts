@@ -257,10 +257,11 @@ export class Capture {
     this.#rows.remember(false)
     return this.#ports.storage.storage.transactionSync(() => {
       const pages = this.#rootPages()
-      for (const name of this.#capturedNames()) uninstall(this.#rawSQL, name)
+      const names = this.#capturedNames()
+      for (const name of names) uninstall(this.#rawSQL, name)
       const result = this.#exec<Row>(query, ...bindings)
       this.#followRename(pages)
-      this.#install('altered')
+      this.#install('altered', names)
       return result
     })
   }
@@ -293,15 +294,20 @@ export class Capture {
     ).toArray()
   }
 
-  /** Brings the triggers in line with the tables as they are now. */
-  #install(occasion: 'restored' | 'rebuilt' | 'altered'): void {
+  /**
+   * Brings the triggers in line with the tables as they are now.
+   *
+   * @param covered the tables whose triggers were only out of the way for a moment.
+   */
+  #install(occasion: 'restored' | 'rebuilt' | 'altered', covered: readonly string[] = []): void {
     this.#rows.remember(false)
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
     this.#notesReplaced = this.#mustNoteReplaced()
     for (const table of this.#tables.values()) {
       const found = table.install(this.#rawSQL, this.#notesReplaced)
-      if (occasion !== 'altered' || found === 'missing') this.#report(table, found, occasion)
+      const isNew = found === 'missing' && !covered.includes(table.tableName)
+      if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
     }
     this.#findWatched()
   }

@@ -93,7 +93,7 @@ export abstract class Run {
   protected abstract capture(op: Extract<Op, { do: 'capture' }>): void
   protected abstract emit(): void
   protected abstract check(op: Op): void
-  /** Called after each statement. */
+  /** Called after each statement, and after one that failed. */
   protected abstract ran(): void
   protected abstract transaction(by: By, run: () => void): void
   /** Called after a table was dropped, by an operation that is not part of another. */
@@ -167,6 +167,7 @@ export abstract class Run {
       this.note(op, 'refusal', 'refused')
       return this.resync()
     }
+    this.ran()
     const message = messageOf(error)
     this.note(op, 'error', message)
     if (UNSURE.test(message)) this.#isOver = true
