@@ -112,16 +112,19 @@ export class DocumentRows {
 
   /** The rows after an id: at least one if there is any, and few enough to be held at once. */
   next(after: string, maxRows: number): { rows: Row[]; isLast: boolean } {
-    const statement = `SELECT id, document FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`
-    const rows: Row[] = []
-    let characters = 0
-    for (const row of this.#sql.exec<Row>(statement, after, maxRows + 1)) {
-      characters += row.document.length
-      const isFull = rows.length === maxRows || characters > limits.pageCharacters
-      if (isFull && rows.length > 0) return { rows, isLast: false }
-      rows.push(row)
+    // Both are read to the end: SQLite refuses to drop a table, one of the user's too, while rows of any query are left.
+    const following = `FROM ${this.#table} WHERE id > ? ORDER BY id LIMIT ?`
+    const sizes = this.#sql
+      .exec<{ bytes: number }>(`SELECT octet_length(document) AS bytes ${following}`, after, maxRows + 1)
+      .toArray()
+    let [count, total] = [0, 0]
+    for (const { bytes } of sizes.slice(0, maxRows)) {
+      total += bytes
+      if (count > 0 && total > limits.pageCharacters) break
+      count += 1
     }
-    return { rows, isLast: true }
+    const rows = this.#sql.exec<Row>(`SELECT id, document ${following}`, after, count).toArray()
+    return { rows, isLast: count === sizes.length }
   }
 
   #filter(where: unknown, caller: string): { filter: string; values: readonly SqlStorageValue[] } {
