@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { importOptional } from '../../src/cli/command.ts'
+import { isAtLeast } from '../../src/cli/duckdb.ts'
 import { commands } from '../../src/cli/main.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { createProject, runIn } from './lake-fixture.ts'
@@ -176,6 +177,19 @@ describe('a missing package', () => {
       stdout: '',
       stderr: `durable-outbox ${args[0]}: the package ${name} is not installed; npm install -D ${name}\n`,
     })
+  })
+})
+
+describe('the version of DuckDB', () => {
+  it.each([
+    ['v1.5.0', true],
+    ['v1.5.6', true],
+    ['1.10.0', true],
+    ['v2.0.0', true],
+    ['v1.4.9', false],
+    ['0.10.3', false],
+  ])('%s is new enough: %s', (version, isEnough) => {
+    expect(isAtLeast(version, '1.5')).toBe(isEnough)
   })
 })
 
