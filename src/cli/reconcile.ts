@@ -28,7 +28,7 @@ since they landed.
 
   --dry-run         print what would be sent again, and change nothing
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox and lakeRoutes at /lake;
-                    default: ${DEFAULT_URL} (wrangler dev)
+                    default: where wrangler dev listens, ${DEFAULT_URL} or its dev.port
 ${CHECK_HELP}
   --json            print the ranges and both reports as JSON
 

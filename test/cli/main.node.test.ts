@@ -101,7 +101,7 @@ describe('durable-outbox query without a table', () => {
     expect((await runIn(project.root, ['query', sql])).stdout).toMatch(/│ id │ lsn │\n.*\n0 rows\n$/)
   })
 
-  it('names the directory of --state in its note', async () => {
+  it('refuses a --state that is none, which would have an empty table', async () => {
     const run = await runIn(project.root, [
       'query',
       'SELECT count(*) AS n FROM events',
@@ -109,10 +109,12 @@ describe('durable-outbox query without a table', () => {
       '--state',
       'elsewhere',
     ])
-    expect(run).toEqual({
-      code: 0,
-      stdout: '[\n{"n":0}\n]\n',
-      stderr: 'no table yet in elsewhere; start wrangler dev and commit an event first\n',
+    expect(run).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(
+        '--state elsewhere is not a state directory of wrangler dev: it has no folder v3',
+      ),
     })
   })
 
