@@ -80,6 +80,12 @@ const statusSchema = z.object({
 /** What the lake reports about what waits in it. */
 export type LakeReport = z.infer<typeof statusSchema>
 
+/** A Worker without `lakeRoutes`. */
+export interface NoRoute {
+  /** What it answers in their place. */
+  readonly noRoute: string
+}
+
 /** What the Worker answered, if that is JSON. */
 interface Answer {
   readonly response: Response
@@ -121,21 +127,25 @@ export class WorkerClient {
   async lakeStatus(): Promise<LakeReport> {
     const url = `${this.#url}${LAKE}`
     const { response, body } = await read(await get(url, { token: this.#token, timeoutMs: STATUS_MS }))
-    if (response.ok && body !== undefined) return readAnswer(statusSchema, body)
+    const status = response.ok ? statusSchema.safeParse(body).data : undefined
+    if (status !== undefined) return status
     throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   /**
    * Has the lake look for what it has lost.
    *
-   * @returns nothing if the Worker has no `lakeRoutes`.
+   * @returns what it found, or how the Worker answers where `lakeRoutes` should be.
    * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
    */
-  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | undefined> {
+  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | NoRoute> {
     const { response, body } = await this.#post(REPAIR, ranges, REPAIR_MS)
-    if (response.ok) return readAnswer(outcomeSchema, body)
-    if (response.status === 404) return undefined
-    throw new Error(`${this.#url}${REPAIR} ${strangeness(response, 'lakeRoutes')}`)
+    const url = `${this.#url}${REPAIR}`
+    const outcome = response.ok ? outcomeSchema.safeParse(body).data : undefined
+    if (outcome !== undefined) return outcome
+    // A Worker that knows no such path answers 404, or what it answers to every path.
+    if (response.ok || response.status === 404) return { noRoute: `${url} ${strangeness(response, 'lakeRoutes')}` }
+    throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {
@@ -164,7 +174,9 @@ function addressOf(options: WorkerOptions, { cwd, env }: IO): string {
 export function readAnswer<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
   const parsed = schema.safeParse(answer)
   if (parsed.success) return parsed.data
-  throw new Error(`the answer is not that of this version: ${problemOf(parsed.error)}`)
+  throw new Error(
+    `the answer is not that of this version of outboxRoutes; does the Worker mount them there? (${problemOf(parsed.error)})`,
+  )
 }
 
 function strangeness({ status, headers }: Response, routes: string): string {
