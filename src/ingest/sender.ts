@@ -34,7 +34,11 @@ export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' 
   const findByJWT = jwt && createFindByJWT(jwt)
   return async (authorization) => {
     const token = bearerToken(authorization)
-    return (await findByHash(tokens, token)) ?? (await findByJWT?.(token)) ?? invalidToken('INGEST_TOKENS has no such token, and INGEST_JWKS is not set')
+    return (
+      (await findByHash(tokens, token)) ??
+      (await findByJWT?.(token)) ??
+      invalidToken('INGEST_TOKENS has no such token, and INGEST_JWKS is not set')
+    )
   }
 }
 
@@ -78,7 +82,8 @@ function patternsOf(claim: unknown): string[] {
 }
 
 function refuseJWT(error: unknown): never {
-  if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code)) invalidToken(`not in INGEST_TOKENS, and as a JWT: ${error.message}`)
+  if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code))
+    invalidToken(`not in INGEST_TOKENS, and as a JWT: ${error.message}`)
   console.error('ingest: the key set of INGEST_JWKS:', error)
   throw new Refusal(503, 'ingest: the key set is unavailable; try again', {
     code: 'unavailable',
