@@ -14,10 +14,21 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.node.test.ts', 'test/model/**'],
+          exclude: ['test/**/*.node.test.ts', 'test/model/**', 'test/neighbours/**'],
           // One runtime for many files: to import the library anew for each took longer than the tests themselves.
           isolate: false,
           setupFiles: ['test/one-proxy.ts', 'test/setup.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        // With packages that use the object's alarm and storage beside the library, in the versions of package.json.
+        plugins: [cloudflareTest({ wrangler: { configPath: './test/neighbours/wrangler.toml' } })],
+        resolve: { tsconfigPaths: true },
+        test: {
+          name: 'neighbours',
+          include: ['test/neighbours/**/*.test.ts'],
+          setupFiles: ['test/one-proxy.ts'],
           testTimeout: 60_000,
         },
       },

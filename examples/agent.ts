@@ -3,8 +3,12 @@
 import { DurableObject } from 'cloudflare:workers'
 import { DocumentStore, ExactlyOnceContext, type OutboxAdmin } from 'durable-outbox'
 
-/** Stands for the framework's class. It knows nothing of an outbox. */
+/** Stands for the framework's class. It knows nothing of an outbox, and may set the object's alarm for schedules of its own. */
 class Agent extends DurableObject {
+  override async alarm(): Promise<void> {
+    // Runs what is due of its schedules.
+  }
+
   protected greeting(): string {
     return 'Hello'
   }
@@ -19,6 +23,7 @@ export class TaskAgent extends Agent {
   cdc = new ExactlyOnceContext(this.ctx, {
     source: 'Agent/tasks',
     onAlarm: (name) => this.remind(name),
+    baseAlarm: () => super.alarm(),
   })
   tasks = new DocumentStore<Task>(this.cdc, 'Task')
 
@@ -27,7 +32,7 @@ export class TaskAgent extends Agent {
     return this.cdc.outbox
   }
 
-  /** The one thing that has to be delegated. */
+  /** The one thing that has to be delegated: the context runs the relay, the named alarms and `baseAlarm`, each when it is due. */
   override alarm(info?: AlarmInvocationInfo): Promise<void> {
     return this.cdc.alarm(info)
   }

@@ -32,11 +32,11 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 31.5 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 32 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 31.2,
+    maxGzipKiB: 31.7,
   },
   { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 38.7 },
   { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 37.5 },

@@ -10,6 +10,9 @@ declare namespace Cloudflare {
     STORES: DurableObjectNamespace<import('./worker.ts').Stores>
     PROJECTS: DurableObjectNamespace<import('../examples/project.ts').Project>
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>
+    /** Of the Worker in neighbours/. */
+    REMINDERS: DurableObjectNamespace<import('./neighbours/worker.ts').Reminders>
+    TIMED: DurableObjectNamespace<import('./neighbours/worker.ts').Timed>
   }
 }
 

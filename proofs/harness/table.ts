@@ -18,7 +18,7 @@ export interface OpenTable {
 export async function openTable(state: string): Promise<OpenTable> {
   const [duckdb, table] = await Promise.all([
     loadDuckDB(),
-    readLocalTable({ state }, { cwd: ROOT, note: () => undefined }),
+    readLocalTable({ state }, { cwd: ROOT, env: {}, note: () => undefined }),
   ])
   return { files: table.files, query: (sql) => runSQL(duckdb, table, sql) }
 }

@@ -39,9 +39,26 @@ export class SQLError extends Error {
   override readonly name = 'SQLError'
 }
 
-/** Loads DuckDB. @throws {CDCError} `not-found` if it is not installed. */
+/** The oldest version that the queries are written for. */
+const VERSION_MIN = '1.5'
+
+/** Loads DuckDB. @throws {CDCError} `not-found` if it is not installed, `invalid-config` if it is too old. */
 export async function loadDuckDB(): Promise<DuckDB> {
-  return importOptional('@duckdb/node-api', () => import('@duckdb/node-api'))
+  const duckdb = await importOptional('@duckdb/node-api', () => import('@duckdb/node-api'))
+  const version = duckdb.version()
+  if (isAtLeast(version, VERSION_MIN)) return duckdb
+  throw new CDCError(
+    'invalid-config',
+    `the package @duckdb/node-api has DuckDB ${version}, and ${VERSION_MIN} is needed; npm install -D @duckdb/node-api@latest`,
+  )
+}
+
+/**
+ * Whether a version such as `v1.5.6` is a given one or newer. The package's peer range cannot ask for it: all versions of
+ * `@duckdb/node-api` are prereleases, and those match no range except `*`.
+ */
+export function isAtLeast(version: string, least: string): boolean {
+  return version.replace(/^v/, '').localeCompare(least, 'en', { numeric: true }) >= 0
 }
 
 /** Values by the names that stand as `$name` in a statement. */

@@ -1,14 +1,16 @@
-// Local copies of a table's files. The lake never changes a file that it has named, so a copy stays right. A copy gets
-// its name only when it is complete, so a kill leaves nothing that looks like one.
+// Local copies of a table's files. The lake never changes a file that it has named, so a copy stays right for a query. But a
+// copy proves nothing about the bucket: who wants a proof lists the files first. A copy gets its name only when it is
+// complete, so a kill leaves nothing that looks like one.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CDCError } from '../error.ts'
 import type { LakeBucket, LakeFile } from '../lake/table/table-reader.ts'
+import { count } from './values.ts'
 
 const DOWNLOADS_AT_ONCE = 16
 
@@ -21,18 +23,57 @@ export interface FetchedFiles {
   readonly downloaded: number
 }
 
-/** Copies into `directory` the files that it does not have yet. */
+/** A file as the bucket has it now, if the bucket was asked. */
+interface ListedFile extends LakeFile {
+  /** Of a file that was put at once, the MD5 of its bytes in hex. */
+  readonly etag?: string
+}
+
+/**
+ * Looks for every file in the bucket.
+ *
+ * @param prefix what all of their keys begin with.
+ * @throws {CDCError} `not-found`, retryable, if files are gone; `invalid-config` if one has another size than the table says.
+ */
+export async function listFiles(bucket: LakeBucket, files: readonly LakeFile[], prefix: string): Promise<ListedFile[]> {
+  const wanted = new Map(files.map((file) => [file.key, file]))
+  const found: ListedFile[] = []
+  for (let cursor: string | undefined, isLast = wanted.size === 0; !isLast;) {
+    const page = await bucket.list({ prefix, ...(cursor !== undefined && { cursor }) })
+    for (const { key, size, etag } of page.objects) {
+      const file = wanted.get(key)
+      if (file === undefined) continue
+      if (size !== file.bytes) throw wrongSize(file, size)
+      found.push({ ...file, etag })
+      wanted.delete(key)
+    }
+    cursor = page.truncated ? page.cursor : undefined
+    isLast = cursor === undefined || wanted.size === 0
+  }
+  const [gone, ...more] = wanted.keys()
+  if (gone !== undefined) throw missingFile(gone, more.length)
+  const order = new Map(files.map(({ key }, index) => [key, index]))
+  return found.toSorted((a, b) => (order.get(a.key) ?? 0) - (order.get(b.key) ?? 0))
+}
+
+/**
+ * Copies into `directory` the files that it does not have yet, or has with other bytes than the bucket.
+ *
+ * @param isFresh whether to copy all of them again.
+ */
 export async function fetchFiles(
   bucket: LakeBucket,
-  files: readonly LakeFile[],
+  files: readonly ListedFile[],
   directory: string,
+  isFresh = false,
 ): Promise<FetchedFiles> {
   await mkdir(directory, { recursive: true })
   const paths = files.map((file) => join(directory, cacheName(file)))
   const missing: number[] = []
   await forEachAtOnce(files, async (file, index) => {
-    if (await isWhole(paths[index] ?? '', file.bytes)) return
-    await download(bucket, file, paths[index] ?? '')
+    const path = paths[index] ?? ''
+    if (!isFresh && (await isCopy(path, file))) return
+    await download(bucket, file, path)
     missing.push(index)
   })
   return { paths, downloaded: missing.length }
@@ -54,6 +95,15 @@ function cacheName(file: LakeFile): string {
   return createHash('sha256').update(file.key).digest('hex').slice(0, 40) + extname(file.key)
 }
 
+async function isCopy(path: string, { bytes, etag }: ListedFile): Promise<boolean> {
+  if (!(await isWhole(path, bytes))) return false
+  // An object that was uploaded in pieces has another kind of tag.
+  if (etag === undefined || !/^[0-9a-f]{32}$/.test(etag)) return true
+  const hash = createHash('md5')
+  await pipeline(createReadStream(path), hash)
+  return hash.digest('hex') === etag
+}
+
 async function isWhole(path: string, bytes: number): Promise<boolean> {
   const info = await stat(path).catch(() => undefined)
   return info?.size === bytes
@@ -61,18 +111,26 @@ async function isWhole(path: string, bytes: number): Promise<boolean> {
 
 async function download(bucket: LakeBucket, file: LakeFile, path: string): Promise<void> {
   const object = await bucket.get(file.key)
-  if (object === null)
-    throw new CDCError('not-found', `lake: the bucket has no object ${file.key}`, { retryable: true })
+  if (object === null) throw missingFile(file.key)
   const temporary = `${path}.${randomUUID()}.tmp`
   await pipeline(Readable.from(object.body), createWriteStream(temporary, { flags: 'wx' }))
   if (!(await isWhole(temporary, file.bytes))) {
     await rm(temporary, { force: true })
-    throw new CDCError(
-      'invalid-config',
-      `${file.key} does not have the ${file.bytes} bytes that the table gives for it`,
-    )
+    throw wrongSize(file, object.size)
   }
   await rename(temporary, path)
+}
+
+function missingFile(key: string, more = 0): CDCError {
+  const rest = more === 0 ? '' : ` and ${count(more, 'other', 'others')} that the table names`
+  return new CDCError('not-found', `lake: the bucket has no object ${key}${rest}`, { retryable: true })
+}
+
+function wrongSize({ key, bytes }: LakeFile, size: number): CDCError {
+  return new CDCError(
+    'invalid-config',
+    `lake: ${key} has ${size} bytes, and not the ${bytes} that the table gives for it`,
+  )
 }
 
 /** Runs `work` over all items, a limited number at a time. After the first failure no other item is started. */

@@ -10,12 +10,21 @@ import { CDCError } from '../error.ts'
 import { locationOf } from '../lake/table/location.ts'
 import { EVENTS_COLUMNS } from '../lake/table/table.ts'
 import type { Watermarks } from '../lake/table/watermarks.ts'
-import { type IO, importOptional, problemOf } from './command.ts'
+import { type IO, importOptional, problemOf, usage } from './command.ts'
 import { loadDuckDB, type TableFiles } from './duckdb.ts'
-import { dropOthers, fetchFiles } from './file-cache.ts'
+import { dropOthers, fetchFiles, listFiles } from './file-cache.ts'
 import { count } from './values.ts'
-import { findWranglerConfig } from './wrangler-config.ts'
-import type { LakeBucket, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import {
+  CONFIG_HELP,
+  CONFIG_OPTIONS,
+  type ConfigOptions,
+  environmentOf,
+  findWranglerConfig,
+  LAKE_BINDING,
+  otherLakes,
+  readProject,
+} from './wrangler-config.ts'
+import type { LakeBucket, LakeFile, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
 import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
 type Wrangler = typeof import('wrangler')
@@ -29,22 +38,25 @@ const DEMO_DIRECTORY = '.wrangler/demo'
 const ATTEMPTS_MAX = 3
 
 /** The options of every command that reads the lake, and their help. */
-export const LAKE_OPTIONS = { state: { type: 'string' }, config: { type: 'string' } } as const
+export const LAKE_OPTIONS = { state: { type: 'string' }, ...CONFIG_OPTIONS } as const
 export const LAKE_HELP = `\
   --state <dir>     the state directory of wrangler dev, its --persist-to; default: ${STATE_DIRECTORY}
-                    beside the wrangler configuration
-  --config <file>   the wrangler configuration that binds LAKE_BUCKET; default: the nearest
-                    wrangler.json, wrangler.jsonc or wrangler.toml, here or in a folder above`
+                    beside the wrangler configuration, which binds its bucket as ${LAKE_BINDING}
+${CONFIG_HELP}`
 
-export interface LakeOptions {
+export interface LakeOptions extends ConfigOptions {
   readonly state?: string | undefined
-  readonly config?: string | undefined
   /** Whether to read the watermarks too. */
   readonly watermarks?: boolean
+  /**
+   * How the copies of the table's files are compared with the bucket: each must be in it with its size and its bytes; or all
+   * are copied again. A query compares nothing.
+   */
+  readonly proof?: 'listed' | 'read'
 }
 
 /** What reading the lake needs of a command's surroundings. */
-type LakeIO = Pick<IO, 'cwd' | 'note'>
+type LakeIO = Pick<IO, 'cwd' | 'note' | 'env'>
 
 /** The part of the user's configuration that is about the lake. The bucket's names decide where it lies on disk. */
 const configShape = z.object({
@@ -66,6 +78,12 @@ interface LakeConfig {
 
 /** The current snapshot of the lake's table. */
 export interface LocalTable extends TableFiles {
+  /** The version of the table; 0 if there is no table. */
+  readonly version: number
+  /** The directory that it was read from, as it is shown; or those in which there is none. */
+  readonly place: string
+  /** The keys of `files` in the bucket. */
+  readonly keys: readonly string[]
   /** What the snapshot says about its logs, if that was asked for. */
   readonly watermarks?: Watermarks
 }
@@ -79,34 +97,57 @@ interface OpenLake {
 }
 
 /** Checks what it takes to read the lake, so that a command with more to do fails before that and not after it. */
-export async function checkLake({ config }: LakeOptions, { cwd }: LakeIO): Promise<void> {
-  findWranglerConfig(config, cwd)
+export async function checkLake(options: LakeOptions, io: LakeIO): Promise<void> {
+  chooseLake(options, io)
   await Promise.all([loadDuckDB(), loadWrangler()])
+}
+
+/** Where a command line says that the lake is. */
+interface Choice {
+  /** The path of the wrangler configuration. */
+  readonly config: string
+  readonly environment: string | undefined
+  readonly directories: readonly string[]
 }
 
 /** Copies the current snapshot of the table out of the lake, and notes where it comes from. */
 export async function readLocalTable(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
-  const config = findWranglerConfig(options.config, io.cwd)
+  const choice = chooseLake(options, io)
   // Without it nobody can query the table, and copying it takes seconds.
   await loadDuckDB()
-  const directories = directoriesOf(options.state, config, io.cwd)
-  const lakes = await openLakes(directories, config)
+  const lakes = await openLakes(choice)
   try {
-    return await readNewest(lakes, directories, options, io)
+    return await readNewest(lakes, choice, options, io)
   } finally {
     await Promise.all(lakes.map((lake) => lake.close()))
   }
 }
 
+/** @throws {CDCError} `invalid-argument` for what does not exist: its empty table would look like an answer. */
+function chooseLake(options: LakeOptions, { cwd, env }: LakeIO): Choice {
+  const config = findWranglerConfig(options.config, cwd)
+  const environment = environmentOf(options, config, env)
+  return { config, environment, directories: directoriesOf(options.state, config, cwd) }
+}
+
 function directoriesOf(state: string | undefined, config: string, cwd: string): string[] {
-  if (state !== undefined) return [resolve(cwd, state)]
+  if (state !== undefined) {
+    const directory = resolve(cwd, state)
+    if (hasState(directory)) return [directory]
+    throw usage(`--state ${state} is not a state directory of wrangler dev: it has no folder v3`)
+  }
   const demo = join(dirname(config), DEMO_DIRECTORY)
   return [join(dirname(config), STATE_DIRECTORY), ...(existsSync(demo) ? [demo] : [])]
 }
 
+/** `wrangler dev --persist-to X` keeps its state in X/v3. */
+function hasState(directory: string): boolean {
+  return existsSync(join(directory, 'v3'))
+}
+
 async function readNewest(
   lakes: readonly OpenLake[],
-  directories: readonly string[],
+  choice: Choice,
   options: LakeOptions,
   io: LakeIO,
 ): Promise<LocalTable> {
@@ -114,20 +155,27 @@ async function readNewest(
     .filter((lake) => lake.table !== undefined)
     .toSorted((a, b) => (b.table?.committedMs ?? 0) - (a.table?.committedMs ?? 0))
   if (newest?.table === undefined) {
-    const places = directories.map((directory) => shown(directory, io)).join(' or ')
-    io.note(`no table yet in ${places}; start wrangler dev and commit an event first`)
-    return { columns: EVENTS_COLUMNS, files: [] }
+    const place = choice.directories.map((directory) => shown(directory, io)).join(' or ')
+    io.note(`no table yet in ${place}; ${whatToDo(choice)}`)
+    return { columns: EVENTS_COLUMNS, files: [], keys: [], version: 0, place }
   }
-  const choice = older.map((lake) => `; ${shown(lake.directory, io)} has an older table`).join('')
-  return copyTable(newest, options, (text) => io.note(`${shown(newest.directory, io)}: ${text}${choice}`))
+  const others = older.map((lake) => `; ${shown(lake.directory, io)} has an older table`).join('')
+  const place = shown(newest.directory, io)
+  return copyTable({ ...newest, place }, options, (text) => io.note(`${place}: ${text}${others}`))
+}
+
+function whatToDo({ config, environment }: Choice): string {
+  const [other] = otherLakes(readProject(config), environment)
+  const start = `start wrangler dev${environment === undefined ? '' : ` --env ${environment}`} and commit an event first`
+  return other === undefined ? start : `${start}, or look into another environment with --env ${other}`
 }
 
 /** Copies the table's files. If one has gone since the snapshot was read, it starts again from the newest snapshot. */
-async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: string) => void): Promise<LocalTable> {
+async function copyTable(lake: PlacedLake, options: LakeOptions, note: (text: string) => void): Promise<LocalTable> {
   let table = lake.table
   for (let attempt = 1; table !== undefined; attempt += 1) {
     try {
-      const copy = await copySnapshot(lake, table, note)
+      const copy = await copySnapshot(lake, { table, proof: options.proof }, note)
       return options.watermarks ? { ...copy, watermarks: await readWatermarks(lake.bucket, table) } : copy
     } catch (error) {
       if (!(error instanceof CDCError && error.retryable) || attempt === ATTEMPTS_MAX) throw error
@@ -137,15 +185,37 @@ async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: stri
   throw new CDCError('not-found', `the table in ${lake.directory} was removed while it was read`)
 }
 
-async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: string) => void): Promise<TableFiles> {
-  const cache = join(lake.directory, 'query-cache', 'files')
-  const manifests = await readManifestList(lake.bucket, table)
-  const { paths } = await fetchFiles(lake.bucket, manifests, cache)
+/** A lake, and its directory as it is shown. */
+interface PlacedLake extends OpenLake {
+  readonly place: string
+}
+
+interface Copying {
+  readonly table: TableVersion
+  readonly proof: LakeOptions['proof']
+}
+
+async function copySnapshot(
+  { bucket, directory, place }: PlacedLake,
+  { table, proof }: Copying,
+  note: (text: string) => void,
+): Promise<LocalTable> {
+  const cache = join(directory, 'query-cache', 'files')
+  const fetch = async (files: readonly LakeFile[], folder: string) =>
+    fetchFiles(
+      bucket,
+      proof === undefined ? files : await listFiles(bucket, files, table.prefix + folder),
+      cache,
+      proof === 'read',
+    )
+  const manifests = await readManifestList(bucket, table)
+  const { paths } = await fetch(manifests, 'metadata/')
   const dataFiles = await readManifests(paths, table)
-  const data = await fetchFiles(lake.bucket, dataFiles, cache)
+  const data = await fetch(dataFiles, 'data/')
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
-  return { columns: table.columns, files: data.paths }
+  const { columns, version } = table
+  return { columns, version, place, files: data.paths, keys: dataFiles.map(({ key }) => key) }
 }
 
 async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
@@ -170,11 +240,11 @@ async function loadWrangler(): Promise<Wrangler> {
 }
 
 /** Opens the lakes that exist. Loading wrangler takes a second, so it is not loaded if there is none. */
-async function openLakes(directories: readonly string[], config: string): Promise<OpenLake[]> {
-  const existing = directories.filter((directory) => existsSync(join(directory, 'v3')))
+async function openLakes(choice: Choice): Promise<OpenLake[]> {
+  const existing = choice.directories.filter(hasState)
   if (existing.length === 0) return []
   const wrangler = await loadWrangler()
-  const lakeConfig = readLakeConfig(wrangler, config)
+  const lakeConfig = readLakeConfig(wrangler, choice)
   const opened = await Promise.allSettled(existing.map((directory) => openLake(wrangler, directory, lakeConfig)))
   const lakes = opened.filter((result) => result.status === 'fulfilled').map((result) => result.value)
   const failed = opened.find((result) => result.status === 'rejected')
@@ -188,9 +258,11 @@ async function openLake(wrangler: Wrangler, directory: string, config: LakeConfi
   const configPath = await writeLakeConfig(directory, config)
   // Otherwise each start asks the network for an example of `request.cf`, and offline waits three seconds for it.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
-  const persist = { path: join(directory, 'v3') } // `wrangler dev --persist-to X` keeps its state in X/v3.
+  const persist = { path: join(directory, 'v3') }
   const proxy = await wrangler.getPlatformProxy<{ LAKE_BUCKET: R2Bucket }>({
     configPath,
+    // That configuration has none, whatever CLOUDFLARE_ENV says.
+    environment: '',
     persist,
     remoteBindings: false,
     envFiles: [],
@@ -204,19 +276,24 @@ async function openLake(wrangler: Wrangler, directory: string, config: LakeConfi
   }
 }
 
-function readLakeConfig(wrangler: Wrangler, path: string): LakeConfig {
-  const config = readConfig(wrangler, path)
-  const bucket = config.r2_buckets.find((candidate) => candidate.binding === 'LAKE_BUCKET')
+function readLakeConfig(wrangler: Wrangler, choice: Choice): LakeConfig {
+  const config = readConfig(wrangler, choice)
+  const bucket = config.r2_buckets.find((candidate) => candidate.binding === LAKE_BINDING)
   if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix }
+  const { config: path, environment } = choice
+  const place = environment === undefined ? path : `${path} under env.${environment}`
+  const others = otherLakes(readProject(path), environment)
+  const hint = others.length === 0 ? '' : `; these environments bind one: ${others.join(', ')} (--env)`
   throw new CDCError(
     'invalid-config',
-    `${path} binds no R2 bucket as LAKE_BUCKET, and that is the one that the lake writes to`,
+    `${place} binds no R2 bucket as ${LAKE_BINDING}, and that is the one that the lake writes to${hint}`,
   )
 }
 
-function readConfig(wrangler: Wrangler, path: string): z.infer<typeof configShape> {
+function readConfig(wrangler: Wrangler, { config: path, environment = '' }: Choice): z.infer<typeof configShape> {
   try {
-    return configShape.parse(wrangler.unstable_readConfig({ config: path }, { hideWarnings: true }))
+    // The empty name is the top level, also if CLOUDFLARE_ENV is set.
+    return configShape.parse(wrangler.unstable_readConfig({ config: path, env: environment }, { hideWarnings: true }))
   } catch (error) {
     throw new CDCError('invalid-config', `${path} cannot be read: ${problemOf(error)}`, { cause: error })
   }

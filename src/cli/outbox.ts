@@ -6,6 +6,7 @@ import { type Command, type ExitCode, type IO, parseCommandLine, usage } from '.
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, printFields, printItems, printItemsAsJSON } from './outbox/output.ts'
 import { InterruptedError, type Item, itemSchema, readPages, repeat } from './outbox/pages.ts'
 import { printJSON } from './output.ts'
+import { CONFIG_HELP } from './wrangler-config.ts'
 import {
   DEFAULT_URL,
   readAnswer,
@@ -40,8 +41,10 @@ A filter is any of --type, --store, --table, --key, and the LSNs --from and --to
 dead-letters print one page of --limit events (100, at most 1000), or all with --all-pages. redrive
 and discard continue until everything chosen is done, or --limit of it.
 
-  --url <url>       the Worker; default: ${DEFAULT_URL} (wrangler dev)
+  --url <url>       the Worker; default: where wrangler dev listens, ${DEFAULT_URL} or
+                    its dev.port in the wrangler configuration
 ${TOKEN_HELP}
+${CONFIG_HELP}
   --json            print the answer as JSON
 
 Example: durable-outbox outbox customers/acme list --status pending --type Customer.created
@@ -50,7 +53,7 @@ Example: durable-outbox outbox customers/acme list --status pending --type Custo
 const FILTER = ['type', 'store', 'table', 'key', 'from', 'to'] as const
 const CHOICE = [...FILTER, 'id', 'all', 'limit'] as const
 /** The options of every action. */
-const COMMON: readonly string[] = ['url', 'token', 'json']
+const COMMON: readonly string[] = ['url', 'token', 'config', 'env', 'json']
 
 const OPTIONS = {
   ...WORKER_OPTIONS,

@@ -11,9 +11,10 @@ import { createCommands, readAccount, readStream } from './provision/account.ts'
 import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
 import { type Schema, schemaShape } from './provision/schema.ts'
 import { nameTables } from './provision/sql.ts'
-import { boundStream, chooseEnvironment, type ConfigFormat } from './provision/worker-config.ts'
+import { boundStream, chooseEnvironment } from './provision/worker-config.ts'
 import { bindStream, findConfig, parseConfig, type Place } from './provision/worker-config.ts'
 import { Wrangler } from './provision/wrangler.ts'
+import { CONFIG_OPTIONS, type ConfigFormat } from './wrangler-config.ts'
 
 const DEFAULT_NAMES: Names = {
   bucket: 'cdc-events',
@@ -134,8 +135,7 @@ function parse(args: readonly string[]) {
     pipeline: { type: 'string' },
     'roll-interval': { type: 'string' },
     binding: { type: 'string', default: DEFAULT_BINDING },
-    env: { type: 'string' },
-    config: { type: 'string' },
+    ...CONFIG_OPTIONS,
   })
   return {
     dryRun: values['dry-run'],

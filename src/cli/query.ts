@@ -43,7 +43,7 @@ export const queryCommand: Command = {
   run: runQuery,
 }
 
-const LOCAL_FLAGS = ['state', 'config'] as const
+const LOCAL_FLAGS = ['state', 'config', 'env'] as const
 
 /** Answers SQL, and notes what was asked. */
 type Ask = (sql: string, io: IO) => Promise<QueryResult>

@@ -12,12 +12,15 @@ import { checkUntil, type CheckOptions, type Report } from './verify/check-table
 import { showRanges } from './verify/findings.ts'
 import { logName, Outboxes, parseClasses, sourceIn } from './verify/outboxes.ts'
 import { jsonOf, printReport, verdictOf } from './verify/print.ts'
-import { DEFAULT_URL, WorkerClient } from './worker.ts'
+import { DEFAULT_URL, type NoRoute, WorkerClient } from './worker.ts'
 
 /** How long the lake may take to land what it buffers, before that counts as lost: it commits every two seconds. */
 const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
 const HOLES_MAX = 1_000
+
+/** The line that a Worker with a lake needs. */
+const MOUNT = "app.route('/lake', lakeRoutes<Env>((env) => env.EVENTS_PIPELINE)), from durable-outbox/admin"
 
 const HELP = `Usage: durable-outbox reconcile [options]
 
@@ -28,7 +31,7 @@ since they landed.
 
   --dry-run         print what would be sent again, and change nothing
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox and lakeRoutes at /lake;
-                    default: ${DEFAULT_URL} (wrangler dev)
+                    default: where wrangler dev listens, ${DEFAULT_URL} or its dev.port
 ${CHECK_HELP}
   --json            print the ranges and both reports as JSON
 
@@ -60,15 +63,13 @@ async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> 
   const check = { lake: values, outboxes: new Outboxes(client, classes), maxHoles: HOLES_MAX, waitMs }
   await checkLake(values, io)
   // Nobody can read a table with a file that is gone, so the lake comes first.
-  if (!isDry) noteRepair(await client.repair([]), io)
+  const repaired = isDry ? undefined : await client.repair([])
+  if (repaired !== undefined) noteRepair(repaired, io)
   const checking = checkUntil(
     { ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: ({ notLanded }) => notLanded === 0 },
     io,
   )
-  const before = await withHint(
-    checking,
-    isDry ? 'without --dry-run the lake takes it out of the table' : 'only the Worker that runs the lake can repair it',
-  )
+  const before = await withHint(checking, hintFor(repaired))
   const needs = planOf(before, classes)
   if (isDry) return finish({ steps: needs, before }, json, io)
   return finish(await repair({ client, check }, { needs, before }, io), json, io)
@@ -111,11 +112,18 @@ function missingIn({ missing, notLanded }: Report): number {
   return missing + notLanded
 }
 
-function noteRepair(outcome: RepairOutcome | undefined, io: IO): void {
-  if (outcome === undefined)
+/** What to do if a file that the table names is gone. */
+function hintFor(repaired: RepairOutcome | NoRoute | undefined): string {
+  if (repaired === undefined) return 'without --dry-run the lake takes it out of the table'
+  if ('noRoute' in repaired)
+    return `only the lake can take it out of its table, and its Worker has no route for that: ${MOUNT}`
+  return 'the lake knows of no data file that is gone: restore the bucket, or name the Worker of this lake with --url'
+}
+
+function noteRepair(outcome: RepairOutcome | NoRoute, io: IO): void {
+  if ('noRoute' in outcome)
     io.note(
-      'the Worker has no lakeRoutes at /lake: if it runs a lake, that still takes lost rows for landed ones, and will ' +
-        'drop them when they are sent again',
+      `${outcome.noRoute} The lake still takes lost rows for landed ones, and will drop them when they are sent again: ${MOUNT}`,
     )
   else if (outcome.goneFiles > 0)
     io.note(

@@ -2,10 +2,10 @@
 
 import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, usage } from './command.ts'
-import { LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
+import { checkLake, LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
 import { printJSON } from './output.ts'
-import { checkUntil, type Report } from './verify/check-table.ts'
-import { askLake, type LakeAnswer, lakeProblem } from './verify/lake.ts'
+import { checkUntil } from './verify/check-table.ts'
+import { askAround, lakeProblem } from './verify/lake.ts'
 import { CLOCK_BACK_SECONDS } from './verify/logs.ts'
 import { Outboxes, parseClasses } from './verify/outboxes.ts'
 import { jsonOf, printReport } from './verify/print.ts'
@@ -33,17 +33,20 @@ ${LAKE_HELP}`
 const HELP = `Usage: durable-outbox verify [options]
 
 Checks each log in the table of the local lake: a source of an ns in one epoch. No event may be
-missing or be there twice, and the watermarks of the table must be right. The table alone is enough
-for that. Exit code 0 means that it is proven, 1 that it is not.
+missing or be there twice, the watermarks of the table must be right, and each file of the table
+must be in the bucket, with the bytes that were checked. The table alone is enough for that. Exit
+code 0 means that it is proven, 1 that it is not.
 
 With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
-source DO/Customers of the ns acme; and the lake what waits in it. It is a failure if that waits for
-longer than its freshnessMs, or if the lake can't be asked. Events that were emitted without an
+source DO/Customers of the ns acme; and the lake what it has committed and what waits in it. It is a
+failure if the bucket has an older table, if something waits for longer than the lake's freshnessMs,
+or if the lake can't be asked. Events that were emitted without an
 outbox have no place in a log; they are checked for ids that are there twice. An event that is over
 ${CLOCK_BACK_SECONDS} s older than the one before it is a note, not a failure.
 
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox, and lakeRoutes at /lake
 ${CHECK_HELP}
+  --deep            copy every file of the table from the bucket again, and read it to its end
   --json            print the report as JSON
 
 Example: durable-outbox verify --url http://localhost:8787
@@ -59,23 +62,32 @@ export const verifyCommand: Command = {
 const OUTBOX_FLAGS = ['token', 'class', 'wait'] as const
 
 async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
-  const values = parseOptions(args, CHECK_OPTIONS)
+  const values = parseOptions(args, { ...CHECK_OPTIONS, deep: { type: 'boolean' } })
   const lost = OUTBOX_FLAGS.find((flag) => values.url === undefined && values[flag] !== undefined)
   if (lost !== undefined) throw usage(`--${lost} needs --url`)
   const client = values.url === undefined ? undefined : WorkerClient.of(values, io)
   const outboxes = client && new Outboxes(client, parseClasses(values.class))
-  const options = { lake: values, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait(values.wait) }
-  const checking = checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
-  const inTable = await withHint(checking, 'durable-outbox reconcile brings back what the outboxes still keep')
+  const options = {
+    lake: values,
+    isDeep: values.deep ?? false,
+    outboxes,
+    maxHoles: HOLES_SHOWN_MAX,
+    waitMs: readWait(values.wait),
+  }
+  await checkLake(values, io)
+  const check = () =>
+    withHint(
+      checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io),
+      'durable-outbox reconcile brings back what the outboxes still keep',
+    )
+  const found = client === undefined ? { ...(await check()), lake: undefined } : await askAround(client, check)
   if (client === undefined) io.note('the table alone was checked; with --url the lake is asked too what waits in it')
-  const report = client === undefined ? inTable : withLake(inTable, await askLake(client))
+  const { lake, ...inTable } = found
+  const isProven = inTable.isProven && lakeProblem(lake) === undefined
+  const report = { ...inTable, isProven, ...(lake !== undefined && { lake }) }
   if (values.json) printJSON(jsonOf(report), io)
   else await printReport(report, io)
   return report.isProven ? 0 : 1
-}
-
-function withLake(report: Report, lake: LakeAnswer): Report {
-  return { ...report, isProven: report.isProven && lakeProblem(lake) === undefined, lake }
 }
 
 /** @returns milliseconds. */

@@ -6,6 +6,15 @@ import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from './address.ts'
 import { type IO, problemOf } from './command.ts'
 import { get, post } from './http.ts'
+import {
+  CONFIG_OPTIONS,
+  type ConfigOptions,
+  devAddress,
+  environmentOf,
+  findWranglerConfig,
+  lookForConfig,
+  readProject,
+} from './wrangler-config.ts'
 
 /** Where a Worker mounts the routes. */
 const OUTBOXES = '/admin/outbox'
@@ -18,11 +27,16 @@ const STATUS_MS = 30_000
 /** The lake reads its whole table for a repair. */
 const REPAIR_MS = 600_000
 
-/** What `wrangler dev` listens on. */
-export const DEFAULT_URL = 'http://localhost:8787'
+/** The address of `wrangler dev`, for the help. */
+export const DEFAULT_URL = devAddress({})
 
 /** The options of every command that reaches a Worker, and their help. */
-export const WORKER_OPTIONS = { url: { type: 'string' }, token: { type: 'string' } } as const
+export const WORKER_OPTIONS = { url: { type: 'string' }, token: { type: 'string' }, ...CONFIG_OPTIONS } as const
+
+interface WorkerOptions extends ConfigOptions {
+  readonly url?: string | undefined
+  readonly token?: string | undefined
+}
 export const TOKEN_HELP = `\
   --token <token>   its ADMIN_TOKEN; better set ADMIN_TOKEN in the environment, which a list of
                     processes does not show`
@@ -55,6 +69,7 @@ const rangesSchema = z.object({
 const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
 
 const statusSchema = z.object({
+  version: z.int(),
   bufferedEvents: z.int(),
   heldEvents: z.int(),
   lagMs: z.number(),
@@ -64,6 +79,12 @@ const statusSchema = z.object({
 })
 /** What the lake reports about what waits in it. */
 export type LakeReport = z.infer<typeof statusSchema>
+
+/** A Worker without `lakeRoutes`. */
+export interface NoRoute {
+  /** What it answers in their place. */
+  readonly noRoute: string
+}
 
 /** What the Worker answered, if that is JSON. */
 interface Answer {
@@ -81,9 +102,12 @@ export class WorkerClient {
     this.#token = token === undefined ? undefined : checkToken(token)
   }
 
-  /** The Worker of a command line, with the token that the environment has if the command line has none. */
-  static of({ url = DEFAULT_URL, token }: { url?: string | undefined; token?: string | undefined }, { env }: IO) {
-    return new WorkerClient(url, (token ?? env['ADMIN_TOKEN'])?.trim() || undefined)
+  /**
+   * The Worker of a command line, with the token that the environment has if the command line has none. If it names no URL,
+   * that is the Worker which `wrangler dev` runs with the configuration.
+   */
+  static of(options: WorkerOptions, io: IO) {
+    return new WorkerClient(addressOf(options, io), (options.token ?? io.env['ADMIN_TOKEN'])?.trim() || undefined)
   }
 
   /**
@@ -103,21 +127,25 @@ export class WorkerClient {
   async lakeStatus(): Promise<LakeReport> {
     const url = `${this.#url}${LAKE}`
     const { response, body } = await read(await get(url, { token: this.#token, timeoutMs: STATUS_MS }))
-    if (response.ok && body !== undefined) return readAnswer(statusSchema, body)
+    const status = response.ok ? statusSchema.safeParse(body).data : undefined
+    if (status !== undefined) return status
     throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   /**
    * Has the lake look for what it has lost.
    *
-   * @returns nothing if the Worker has no `lakeRoutes`.
+   * @returns what it found, or how the Worker answers where `lakeRoutes` should be.
    * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
    */
-  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | undefined> {
+  async repair(ranges: readonly LogRanges[]): Promise<RepairOutcome | NoRoute> {
     const { response, body } = await this.#post(REPAIR, ranges, REPAIR_MS)
-    if (response.ok) return readAnswer(outcomeSchema, body)
-    if (response.status === 404) return undefined
-    throw new Error(`${this.#url}${REPAIR} ${strangeness(response, 'lakeRoutes')}`)
+    const url = `${this.#url}${REPAIR}`
+    const outcome = response.ok ? outcomeSchema.safeParse(body).data : undefined
+    if (outcome !== undefined) return outcome
+    // A Worker that knows no such path answers 404, or what it answers to every path.
+    if (response.ok || response.status === 404) return { noRoute: `${url} ${strangeness(response, 'lakeRoutes')}` }
+    throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {
@@ -132,11 +160,23 @@ async function read(response: Response): Promise<Answer> {
   return { response, body }
 }
 
+function addressOf(options: WorkerOptions, { cwd, env }: IO): string {
+  const { url, config, env: environment } = options
+  // A URL needs no configuration, but one that is named must be right.
+  if (url !== undefined && config === undefined && environment === undefined) return url
+  const path = environment === undefined ? lookForConfig(config, cwd) : findWranglerConfig(config, cwd)
+  if (path === undefined) return DEFAULT_URL
+  environmentOf(options, path, env)
+  return url ?? devAddress(readProject(path))
+}
+
 /** Checks that an answer has the form that this version of the library gives it. */
 export function readAnswer<Schema extends z.ZodType>(schema: Schema, answer: unknown): z.output<Schema> {
   const parsed = schema.safeParse(answer)
   if (parsed.success) return parsed.data
-  throw new Error(`the answer is not that of this version: ${problemOf(parsed.error)}`)
+  throw new Error(
+    `the answer is not that of this version of outboxRoutes; does the Worker mount them there? (${problemOf(parsed.error)})`,
+  )
 }
 
 function strangeness({ status, headers }: Response, routes: string): string {

@@ -6,6 +6,7 @@ import { CDCError, reasonOf } from '../error.ts'
 import { isCleanText } from '../event/json.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
+import type { AlarmMethods } from '../transaction/followed-storage.ts'
 import type { AlarmClaim, SharedAlarm } from './shared-alarm.ts'
 
 /** What the handler of a named alarm receives, like `alarm()` of the platform. */
@@ -18,6 +19,9 @@ export interface NamedAlarmInfo {
 
 export type AlarmHandler = (name: string, info: NamedAlarmInfo) => void | Promise<void>
 
+/** Runs the one alarm that the class of the object, or its base, has of its own. */
+export type BaseAlarm = (info: NamedAlarmInfo) => void | Promise<void>
+
 type AlarmRow = { name: string; due: number; scheduled: number; retries: number }
 
 /** Like the platform: six retries, after 2 s, 4 s, … 64 s; then the alarm is dropped. */
@@ -29,6 +33,8 @@ const ALARMS_MAX = 1_000
 const ALARMS_AT_ONCE = 100
 /** Prefix of the library's own alarms. */
 const OWN_PREFIX = 'cdc.'
+/** The name of the alarm of the object's own class, which no user can give. */
+const BASE = ''
 /**
  * When an alarm is due. A user may set one for any time. But one of ours, or one that is tried again, waits for a limited
  * time, given as ?2. If it is further away from now, ?1, it was set by a clock that was ahead, and is due now.
@@ -43,6 +49,8 @@ interface AlarmsPorts {
   readonly now: () => number
   /** Runs the user's alarms. */
   readonly handler: AlarmHandler
+  /** Runs the alarm of the object's own class, if that has one. */
+  readonly baseAlarm: BaseAlarm | undefined
   /** How soon an alarm is due again if its run is interrupted, in milliseconds. */
   readonly recoveryMs: number
 }
@@ -53,6 +61,8 @@ export class Alarms {
   readonly #claim: AlarmClaim
   /** The handlers of the library's own alarms, by full name. */
   readonly #ownHandlers = new Map<string, () => Promise<void>>()
+  /** The alarm of the object's own class that runs now, until it sets another. */
+  #runningBase: AlarmRow | undefined
 
   constructor(ports: AlarmsPorts) {
     this.#ports = ports
@@ -99,6 +109,31 @@ export class Alarms {
     return { setAt: (atMs) => this.#set(fullName, atMs), isSet: () => this.get(fullName) !== undefined }
   }
 
+  /** The platform's alarm as the object's own class sees it: its own, without ours. */
+  readonly base: AlarmMethods = {
+    getAlarm: async () => {
+      this.#ports.tables.open()
+      const row = this.#row(BASE)
+      // As on the platform, an alarm that runs is no longer set.
+      return row === undefined || (this.#runningBase !== undefined && isRunOf(row, this.#runningBase)) ? null : row.due
+    },
+    setAlarm: async (scheduledTime) => {
+      const due = Number(scheduledTime)
+      if (!Number.isFinite(due)) throw new TypeError(`setAlarm: ${String(scheduledTime)} is not a time`)
+      this.#set(BASE, Math.max(0, Math.floor(due)))
+    },
+    deleteAlarm: async () => void this.delete(BASE),
+  }
+
+  /**
+   * Takes the platform's alarm for the one of the object's own class, which may have set it before there was an outbox. To be
+   * called while nothing of ours needs it.
+   */
+  async adopt(): Promise<void> {
+    const alarmMs = await this.#claim.get()
+    if (alarmMs !== null) this.#set(BASE, alarmMs)
+  }
+
   #set(name: string, due: number): void {
     this.#ports.storage.transactionSync(() => {
       this.#ports.tables.open()
@@ -112,7 +147,7 @@ export class Alarms {
   /** When an alarm is set to run; undefined if there is none of this name. */
   get(name: string): Date | undefined {
     this.#ports.tables.open()
-    const [row] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', name)
+    const row = this.#row(name)
     return row && new Date(row.scheduled)
   }
 
@@ -130,7 +165,7 @@ export class Alarms {
   list(): { name: string; time: Date; retryCount: number }[] {
     this.#ports.tables.open()
     return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm ORDER BY due, name')
-      .filter((row) => !row.name.startsWith(OWN_PREFIX))
+      .filter((row) => row.name !== BASE && !row.name.startsWith(OWN_PREFIX))
       .map((row) => ({
         name: row.name,
         time: new Date(row.scheduled),
@@ -154,19 +189,32 @@ export class Alarms {
       for (const row of rows) this.#postpone(row, now() + recoveryMs)
       this.#claim.rearm()
     })
-    return Promise.all(rows.map((row) => this.#runOne(row))).then(() => undefined)
+    // The platform does not run an alarm twice at once. One that takes long is postponed, in case that the runtime ends.
+    const startable = rows.filter((row) => row.name !== BASE || this.#runningBase === undefined)
+    return Promise.all(startable.map((row) => this.#runOne(row))).then(() => undefined)
   }
 
   async #runOne(row: AlarmRow): Promise<void> {
-    const { handler } = this.#ports
+    const { handler, baseAlarm } = this.#ports
     try {
+      const info = { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 }
       const own = this.#ownHandlers.get(row.name)
       if (own !== undefined) await own()
-      else await handler(row.name, { scheduledTime: row.scheduled, retryCount: row.retries, isRetry: row.retries > 0 })
+      else if (row.name === BASE) await this.#runBase(row, () => baseAlarm?.(info))
+      else await handler(row.name, info)
       this.#settle(row, () => this.#sql('DELETE FROM _cdc_alarm WHERE name = ?', row.name))
     } catch (error) {
-      console.error(`alarm ${row.name}: ${reasonOf(error)}`)
+      console.error(`alarm ${row.name === BASE ? 'of the class' : row.name}: ${reasonOf(error)}`)
       this.#settle(row, () => this.#retry(row))
+    }
+  }
+
+  async #runBase(row: AlarmRow, run: () => void | Promise<void>): Promise<void> {
+    this.#runningBase = row
+    try {
+      await run()
+    } finally {
+      this.#runningBase = undefined
     }
   }
 
@@ -186,8 +234,8 @@ export class Alarms {
   /** Applies the result of a run, unless the handler has set or deleted the alarm itself. */
   #settle(row: AlarmRow, change: () => void): void {
     this.#ports.storage.transactionSync(() => {
-      const [current] = this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', row.name)
-      if (current?.scheduled === row.scheduled && current.retries === row.retries && current.due > row.due) change()
+      const current = this.#row(row.name)
+      if (current !== undefined && isRunOf(current, row)) change()
       this.#claim.rearm()
     })
   }
@@ -206,6 +254,10 @@ export class Alarms {
     return row?.due ?? undefined
   }
 
+  #row(name: string): AlarmRow | undefined {
+    return this.#sql<AlarmRow>('SELECT * FROM _cdc_alarm WHERE name = ?', name)[0]
+  }
+
   #count(): number {
     return this.#sql<{ count: number }>('SELECT count(*) AS count FROM _cdc_alarm')[0]?.count ?? 0
   }
@@ -213,4 +265,9 @@ export class Alarms {
   #sql<Row extends Record<string, SqlStorageValue>>(statement: string, ...params: SqlStorageValue[]): Row[] {
     return this.#ports.storage.sql.exec<Row>(statement, ...params).toArray()
   }
+}
+
+/** Whether a row is still the one that a run began with, postponed meanwhile: nobody has set the alarm again. */
+function isRunOf(current: AlarmRow, begun: AlarmRow): boolean {
+  return current.scheduled === begun.scheduled && current.retries === begun.retries && current.due > begun.due
 }

@@ -30,7 +30,8 @@ type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObje
  * An outbox over one Durable Object's database.
  *
  * `CDCDurableObject` contains one. A class that extends something else makes one in its constructor, and delegates
- * `alarm(info)` to `context.alarm(info)`.
+ * `alarm(info)` to `context.alarm(info)`. If its base has an alarm of its own, as the Agents SDK does, the option `baseAlarm`
+ * runs that.
  */
 export class ExactlyOnceContext implements CaptureContext, Consumption {
   /** `inboxRangesPerLog`: how many ranges of LSNs `processOnce` remembers of one log. */
@@ -56,7 +57,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
    */
   constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
     const { storage, owner: object, drizzle } = ownerOf(db)
-    const { pipeline, ns, source, limits, onAlarm, now, random, ...resolved } = resolveOptions(options, 'DO')
+    const { pipeline, ns, source, limits, onAlarm, baseAlarm, now, random, ...resolved } = resolveOptions(options, 'DO')
     const createId = createIdFactory(now)
     const followed = new FollowedStorage(storage)
 
@@ -65,9 +66,25 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     const outbox = new Outbox(storage, tables, createId)
     const stores = new AttachedStores(storage.sql)
 
-    const alarm = new SharedAlarm(storage)
+    const alarm = new SharedAlarm(
+      baseAlarm === undefined
+        ? storage
+        : followed.interceptAlarm({
+            getAlarm: (...options) => alarms.base.getAlarm(...options),
+            setAlarm: (...args) => alarms.base.setAlarm(...args),
+            deleteAlarm: (...options) => alarms.base.deleteAlarm(...options),
+          }),
+    )
     const relay = new Relay({ outbox, pipeline, alarm, limits, now, random })
-    const alarms = new Alarms({ storage, tables, alarm, now, handler: onAlarm, recoveryMs: limits.recoveryMs })
+    const alarms = new Alarms({
+      storage,
+      tables,
+      alarm,
+      now,
+      handler: onAlarm,
+      baseAlarm,
+      recoveryMs: limits.recoveryMs,
+    })
 
     const transactions = new OutboxTransactions({
       storage: followed,
@@ -117,6 +134,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     snapshots.wake()
     const isPending = outbox.backlog().events > 0
     if (isPending || !alarms.isEmpty) void object?.blockConcurrencyWhile(() => this.#heal(isPending))
+    else if (baseAlarm !== undefined) void object?.blockConcurrencyWhile(() => alarms.adopt())
   }
 
   transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {

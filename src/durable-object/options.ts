@@ -10,7 +10,7 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
 import type { DrizzleFactory } from '../transaction/transaction.ts'
-import type { AlarmHandler } from './alarms.ts'
+import type { AlarmHandler, BaseAlarm } from './alarms.ts'
 
 /** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
 export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
@@ -24,6 +24,12 @@ export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>
   drizzle?: DrizzleFactory
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
   onAlarm?: AlarmHandler
+  /**
+   * Runs the alarm of the class or its base, where that has one of its own beside an `ExactlyOnceContext`: `(info) =>
+   * super.alarm(info)`. The platform has one alarm for an object. With this option, `storage.setAlarm`, `getAlarm` and
+   * `deleteAlarm` are about the alarm of that class only, and it runs when it is due, whatever else needs the alarm.
+   */
+  baseAlarm?: BaseAlarm
   /** The clock, in milliseconds since 1970. */
   now?: () => number
   /** A number in [0, 1), for the jitter of retries. */
@@ -37,6 +43,7 @@ export interface ResolvedOptions {
   readonly limits: RelayLimits & BacklogLimits & InboxLimits
   readonly drizzle: DrizzleFactory | undefined
   readonly onAlarm: AlarmHandler
+  readonly baseAlarm: BaseAlarm | undefined
   readonly now: () => number
   readonly random: () => number
 }
@@ -87,6 +94,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     limits,
     drizzle: options.drizzle,
     onAlarm: options.onAlarm ?? refuseAlarm,
+    baseAlarm: options.baseAlarm,
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,
   }

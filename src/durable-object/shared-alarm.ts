@@ -1,6 +1,7 @@
 // The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
 
 import { needsAlarm } from '../due.ts'
+import type { AlarmMethods } from '../transaction/followed-storage.ts'
 
 /** One user of the alarm. */
 export interface AlarmClaim {
@@ -15,7 +16,7 @@ export interface AlarmClaim {
 }
 
 export class SharedAlarm {
-  readonly #storage: DurableObjectStorage
+  readonly #platform: AlarmMethods
   readonly #claims: (() => number | undefined)[] = []
   readonly #beforeChange: (() => void)[] = []
   /** When the running alarm was due. */
@@ -23,8 +24,9 @@ export class SharedAlarm {
   /** When the platform's alarm is due, as far as known; null if that is not known, or if there is none. */
   #atMs: number | null = null
 
-  constructor(storage: DurableObjectStorage) {
-    this.#storage = storage
+  /** @param platform the platform's own methods, and not what others see of them. */
+  constructor(platform: AlarmMethods) {
+    this.#platform = platform
   }
 
   /** Calls the listener before the platform's alarm is set or deleted, which writes to the object's database. */
@@ -38,7 +40,7 @@ export class SharedAlarm {
     return {
       arm: (atMs) => this.#set(Math.min(atMs, this.#earliest(dueMs) ?? Infinity)),
       rearm: () => this.#rearm(),
-      get: async () => (this.#atMs = await this.#storage.getAlarm()),
+      get: async () => (this.#atMs = await this.#platform.getAlarm()),
       isDueBy: (atMs, nowMs) => !needsAlarm(this.#atMs, atMs, nowMs),
     }
   }
@@ -59,7 +61,7 @@ export class SharedAlarm {
     if (dueMs !== undefined) return this.#set(dueMs)
     for (const listener of this.#beforeChange) listener()
     this.#atMs = null
-    void this.#storage.deleteAlarm()
+    void this.#platform.deleteAlarm()
   }
 
   #earliest(except?: () => number | undefined): number | undefined {
@@ -74,6 +76,6 @@ export class SharedAlarm {
     // (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is written at once,
     // and if it fails, the commit fails.
     this.#atMs = atMs === this.#runningMs ? atMs + 1 : atMs
-    void this.#storage.setAlarm(this.#atMs)
+    void this.#platform.setAlarm(this.#atMs)
   }
 }

@@ -34,7 +34,11 @@ export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' 
   const findByJWT = jwt && createFindByJWT(jwt)
   return async (authorization) => {
     const token = bearerToken(authorization)
-    return (await findByHash(tokens, token)) ?? (await findByJWT?.(token)) ?? invalidToken()
+    return (
+      (await findByHash(tokens, token)) ??
+      (await findByJWT?.(token)) ??
+      invalidToken('INGEST_TOKENS has no such token, and INGEST_JWKS is not set')
+    )
   }
 }
 
@@ -78,7 +82,8 @@ function patternsOf(claim: unknown): string[] {
 }
 
 function refuseJWT(error: unknown): never {
-  if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code)) invalidToken()
+  if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code))
+    invalidToken(`not in INGEST_TOKENS, and as a JWT: ${error.message}`)
   console.error('ingest: the key set of INGEST_JWKS:', error)
   throw new Refusal(503, 'ingest: the key set is unavailable; try again', {
     code: 'unavailable',
@@ -86,8 +91,12 @@ function refuseJWT(error: unknown): never {
   })
 }
 
-/** Gives no reason: a client with the right to know can look into its token. */
-function invalidToken(): never {
+/**
+ * Gives no reason: a client with the right to know can look into its token. The reason is in the log of the receiver, who
+ * can't see the token. It has jose's own words, and nothing that the token says.
+ */
+function invalidToken(reason: string): never {
+  console.warn(`ingest: 401, the token is not valid here: ${reason}`)
   throw new Refusal(401, 'ingest: the token is not valid here', {
     headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
   })

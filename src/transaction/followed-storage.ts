@@ -8,6 +8,9 @@
 //   transactionSync, transaction   what was rolled back, also by a transaction of the user's or of drizzle's that is caught:
 //                                  events that wait to be written, and what is remembered of the database, go with it
 //   txn.rollback                   the same, without an exception
+//   setAlarm, getAlarm, deleteAlarm, and those of txn
+//                                  only in an object whose own class or base class has an alarm too: the platform has one for
+//                                  all, so each sees only its own
 //   deleteAll                      the tables are gone under the living object, and a new epoch begins
 //   sql.exec                       only in an object that captures: a trigger cannot set an alarm, does not know its
 //                                  transaction and has no limits
@@ -21,6 +24,9 @@ export type StatementRunner = <Row extends Record<string, SqlStorageValue>>(
   bindings: unknown[],
 ) => SqlStorageCursor<Row>
 
+/** The alarm of an object, as its storage has it. */
+export type AlarmMethods = Pick<DurableObjectStorage, 'getAlarm' | 'setAlarm' | 'deleteAlarm'>
+
 export class FollowedStorage {
   readonly storage: DurableObjectStorage
   /** `sql.exec` as the platform has it, which nobody is told of. */
@@ -28,6 +34,8 @@ export class FollowedStorage {
   readonly #marks: (() => Undo)[] = []
   readonly #rollbackListeners: (() => void)[] = []
   readonly #emptiedListeners: (() => void)[] = []
+  /** What others than the library have for the platform's alarm. */
+  #theirAlarm: AlarmMethods | undefined
   #depth = 0
   /** Stands for the outermost transaction that is open. */
   #outermost: object | undefined
@@ -58,6 +66,19 @@ export class FollowedStorage {
   /** Runs every statement by `run` from now on, except those that the library runs by `exec`. */
   interceptStatements(run: StatementRunner): void {
     this.storage.sql.exec = (query, ...bindings) => run(query, bindings)
+  }
+
+  /** Gives others these methods for the platform's alarm from now on. @returns the platform's own. */
+  interceptAlarm(theirs: AlarmMethods): AlarmMethods {
+    const { storage } = this
+    const own = {
+      getAlarm: storage.getAlarm.bind(storage),
+      setAlarm: storage.setAlarm.bind(storage),
+      deleteAlarm: storage.deleteAlarm.bind(storage),
+    }
+    this.#theirAlarm = theirs
+    Object.assign(storage, theirs)
+    return own
   }
 
   /** The same object as long as one outermost transaction is open, anybody's; undefined outside of any. */
@@ -103,6 +124,7 @@ export class FollowedStorage {
       undo()
       rollback()
     }
+    if (this.#theirAlarm !== undefined) Object.assign(txn, this.#theirAlarm)
     try {
       return await callback(txn)
     } catch (error) {

@@ -5,6 +5,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { importOptional } from '../../src/cli/command.ts'
+import { isAtLeast } from '../../src/cli/duckdb.ts'
 import { commands } from '../../src/cli/main.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { createProject, runIn } from './lake-fixture.ts'
@@ -100,7 +101,7 @@ describe('durable-outbox query without a table', () => {
     expect((await runIn(project.root, ['query', sql])).stdout).toMatch(/│ id │ lsn │\n.*\n0 rows\n$/)
   })
 
-  it('names the directory of --state in its note', async () => {
+  it('refuses a --state that is none, which would have an empty table', async () => {
     const run = await runIn(project.root, [
       'query',
       'SELECT count(*) AS n FROM events',
@@ -108,10 +109,12 @@ describe('durable-outbox query without a table', () => {
       '--state',
       'elsewhere',
     ])
-    expect(run).toEqual({
-      code: 0,
-      stdout: '[\n{"n":0}\n]\n',
-      stderr: 'no table yet in elsewhere; start wrangler dev and commit an event first\n',
+    expect(run).toMatchObject({
+      code: 2,
+      stdout: '',
+      stderr: expect.stringContaining(
+        '--state elsewhere is not a state directory of wrangler dev: it has no folder v3',
+      ),
     })
   })
 
@@ -176,6 +179,19 @@ describe('a missing package', () => {
       stdout: '',
       stderr: `durable-outbox ${args[0]}: the package ${name} is not installed; npm install -D ${name}\n`,
     })
+  })
+})
+
+describe('the version of DuckDB', () => {
+  it.each([
+    ['v1.5.0', true],
+    ['v1.5.6', true],
+    ['1.10.0', true],
+    ['v2.0.0', true],
+    ['v1.4.9', false],
+    ['0.10.3', false],
+  ])('%s is new enough: %s', (version, isEnough) => {
+    expect(isAtLeast(version, '1.5')).toBe(isEnough)
   })
 })
 

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { bindStream, boundStream, chooseEnvironment, type ConfigFormat } from '../../src/cli/provision/worker-config.ts'
+import { bindStream, boundStream, chooseEnvironment } from '../../src/cli/provision/worker-config.ts'
 import { parseConfig, type Place } from '../../src/cli/provision/worker-config.ts'
+import type { ConfigFormat } from '../../src/cli/wrangler-config.ts'
 
 const PLACE = { environment: 'production', binding: 'EVENTS_PIPELINE' }
 const TOP_LEVEL = { binding: 'EVENTS_PIPELINE' }

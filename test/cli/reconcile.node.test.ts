@@ -2,6 +2,7 @@
 // deleted, or restored from an older backup.
 
 import { mkdtempSync, rmSync } from 'node:fs'
+import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
@@ -18,6 +19,7 @@ import { writeParquet } from '../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX } from '../../src/lake/upkeep/repair.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
+import { committed, landedTable } from '../streams/landed.ts'
 
 const TOKEN = 'a-token-of-the-test'
 
@@ -154,6 +156,30 @@ describe('reconcile', () => {
       status: 400,
       body: { code: 'invalid-argument' },
     })
+  })
+})
+
+describe('reconcile of a Worker without lakeRoutes', () => {
+  it.each([
+    { status: 404, answer: 'Not Found' },
+    { status: 200, answer: '{"$id":"01","name":"Alice"}' },
+  ])('names them and the line that mounts them, if it answers $status', async ({ status, answer }) => {
+    const table = await landedTable([committed(1)])
+    await table.lake.bucket.delete(
+      (await table.lake.bucket.list({ prefix: `${table.lake.prefix}data/` })).objects.map(({ key }) => key),
+    )
+    const server = createServer((_, response) => response.writeHead(status).end(answer))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+    const { code, stderr } = await runCommand(['reconcile', '--url', url], { cwd: table.root })
+    server.close()
+    await table.remove()
+    expect(code).toBe(1)
+    expect(stderr).toContain(`${url}/lake/repair answered ${status} without the JSON of lakeRoutes`)
+    expect(stderr).toMatch(
+      /no object \S+; only the lake can .* no route for that: app\.route\('\/lake', lakeRoutes<Env>\(.*\)\), from durable-outbox\/admin\n$/,
+    )
   })
 })
 

@@ -1,19 +1,21 @@
 // What verify reports about tables with every fault that a reader can see, and about outboxes that a test plays.
 
 import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { parquetMetadata } from 'hyparquet'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { loadDuckDB } from '../../src/cli/duckdb.ts'
 import { quoteName, quoteText } from '../../src/sqlite/quote.ts'
 import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { again, committed, emitted, FIRST_EPOCH, landedTable, NOW_MS, SECOND_EPOCH } from '../streams/landed.ts'
-import { type Run, runIn } from './lake-fixture.ts'
+import { createProject, type Lake, openLake, type Run, runIn } from './lake-fixture.ts'
 
 const root = join(import.meta.dirname, '../..')
 /** What verify may take on a table of a million events, with the runtime and everything that it loads. */
@@ -176,7 +178,7 @@ describe('verify with outboxes', () => {
   let server: Server
   let url: string
 
-  const fine = { bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false }
+  const fine = { version: 1, bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false }
   /** What the lake reports; undefined if the Worker has none. */
   let lake: object | undefined = fine
 
@@ -250,6 +252,19 @@ describe('verify with outboxes', () => {
       code: 1,
       lake: { refusal: expect.stringContaining('answered 404 without the JSON of lakeRoutes') },
     })
+    lake = fine
+  })
+
+  it('fails if the lake has committed more than the bucket holds, as that is an older copy of it or another', async () => {
+    lake = { ...fine, version: 7 }
+    const answer = await ask(whole(3), { 'shop/acme/stats': [stats] })
+    expect(answer).toMatchObject({ code: 1, isProven: false, wrongLogs: 0, lake: { checkedVersion: 1 } })
+    expect(answer.verdict).toMatch(/^NOT proven: 1 log, 3 events, the bucket is older than the lake/)
+    const { stdout } = await verify(whole(3), '--url', url, '--wait', '0')
+    expect(stdout).toContain(
+      'FAILURE: lake: it has committed version 7 of the table, and the newest in the bucket is 1: this is another bucket ' +
+        'than its own, or an older copy was restored',
+    )
     lake = fine
   })
 
@@ -381,6 +396,111 @@ describe('verify of a large table', () => {
     await connection.run(`COPY (SELECT ${columns.join(', ')} FROM range(${count}) AS t(i) WHERE i <> ${count / 2})
       TO ${quoteText(file)} (FORMAT parquet, FIELD_IDS {${ids.join(', ')}})`)
   }
+})
+
+/** Breaks the first compressed page of a column. */
+function withoutFrame(column: string) {
+  return (bytes: Uint8Array<ArrayBuffer>) => {
+    const [group] = parquetMetadata(bytes.buffer).row_groups
+    const chunk = group?.columns.find(({ meta_data: meta }) => meta?.path_in_schema.join() === column)?.meta_data
+    const start = Buffer.from(bytes.buffer).indexOf('28b52ffd', Number(chunk?.data_page_offset), 'hex')
+    return bytes.fill(0, start, start + 4)
+  }
+}
+
+describe('verify of a bucket', () => {
+  let project: Awaited<ReturnType<typeof createProject>>
+  let lake: Lake
+
+  beforeEach(async () => {
+    project = await createProject()
+    lake = await openLake(project.root)
+    await lake.append([...whole(3), committed(1, { type: 'Order.paid', epoch: SECOND_EPOCH })])
+    // From here on, there are local copies of everything.
+    await check()
+  })
+
+  afterEach(() => project.remove())
+
+  function check(...args: string[]): Promise<Run> {
+    return runIn(project.root, ['verify', ...args])
+  }
+
+  async function keysOf(folder: string): Promise<string[]> {
+    const { objects } = await lake.bucket.list({ prefix: lake.prefix + folder })
+    return objects.map(({ key }) => key)
+  }
+
+  /** Changes the largest file of a type. */
+  async function replace(change: (bytes: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>): Promise<string> {
+    const { objects } = await lake.bucket.list({ prefix: `${lake.prefix}data/type=Order.placed/` })
+    const key = objects.toSorted((a, b) => a.size - b.size).at(-1)?.key ?? ''
+    const bytes = new Uint8Array((await (await lake.bucket.get(key))?.arrayBuffer()) ?? new ArrayBuffer())
+    await lake.bucket.put(key, change(bytes))
+    return key
+  }
+
+  it.each([['data/'], ['metadata/']])(
+    'fails if an object of %s is gone, also if it has a copy of it',
+    async (folder) => {
+      const [key = ''] = (await keysOf(folder)).filter((name) => /\.parquet$|-m0\.avro$/.test(name))
+      await lake.bucket.delete(key)
+      for (const args of [[], ['--deep']])
+        expect(await check(...args)).toMatchObject({
+          code: 1,
+          stdout: '',
+          stderr: expect.stringContaining(`no object ${key}`),
+        })
+    },
+  )
+
+  it('counts the objects that are gone', async () => {
+    await lake.bucket.delete(await keysOf('data/'))
+    expect((await check()).stderr).toMatch(
+      /the bucket has no object \S+ and 1 other that the table names; durable-outbox rec/,
+    )
+  })
+
+  it('fails if an object has another size', async () => {
+    const key = await replace((bytes) => bytes.subarray(10))
+    expect(await check()).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(`lake: ${key} has `) })
+  })
+
+  it('looks at the bytes in the bucket, and not at the copy that it has of them', async () => {
+    const key = await replace((bytes) => bytes.fill(0))
+    const { code, stdout, stderr } = await check()
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).not.toContain('(0 fetched)')
+    expect(await check('--deep')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`lake: ${key} cannot be read`),
+    })
+  })
+
+  it('copies and reads every file again with --deep', async () => {
+    expect(await check()).toMatchObject({ code: 0, stderr: expect.stringContaining('in 2 files (0 fetched)') })
+    expect(await check('--deep')).toMatchObject({ code: 0, stderr: expect.stringContaining('in 2 files (2 fetched)') })
+  })
+
+  it('finds with --deep what the proof does not need: the bytes of the events themselves', async () => {
+    await lake.replace([committed(1, { data: JSON.stringify(randomBytes(5_000).toString('hex')) })])
+    const key = await replace(withoutFrame('data'))
+    expect(await check()).toMatchObject({ code: 0 })
+    expect(await check('--deep')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`lake: ${key} cannot be read`),
+    })
+  })
+
+  it('proves nothing if there is no table', async () => {
+    const empty = await createProject()
+    expect(await runIn(empty.root, ['verify'])).toMatchObject({
+      code: 1,
+      stdout: '',
+      stderr: expect.stringContaining('there is no table in .wrangler/state, so there is nothing to prove'),
+    })
+    await empty.remove()
+  })
 })
 
 describe('verify as a program', () => {

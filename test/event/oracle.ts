@@ -36,6 +36,7 @@ export const givenEventSchema = z.strictObject({
 export const recordSchema = z
   .object({
     ...content,
+    key: z.string().min(1).max(2_048).refine(isCleanText).optional(),
     id: z.ulid(),
     type: name,
     timestamp: timestampSchema,

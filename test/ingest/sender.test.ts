@@ -287,6 +287,21 @@ describe('a JSON Web Token', async () => {
     expect(answer.headers.get('www-authenticate')).toBe(INVALID_TOKEN)
   })
 
+  it.each([
+    ['expired', { exp: now - 60 }, '"exp" claim timestamp check failed'],
+    ['for another audience', { aud: 'other' }, 'unexpected "aud" claim value'],
+    ['of another issuer', { iss: 'https://issuer.example/' }, 'unexpected "iss" claim value'],
+    ['of nobody', { sub: undefined }, 'missing required "sub" claim'],
+  ])('has the reason of its refusal in the log of the receiver alone: %s', async (_, change, reason) => {
+    const warn = vi.spyOn(console, 'warn')
+    const token = await sign({ ...claims, ...change })
+    const answer = await send(token)
+    expect(answer).toMatchObject({ ...INVALID, body: { error: 'ingest: the token is not valid here' } })
+    const lines = warn.mock.calls.map(([line]) => String(line))
+    expect(lines).toEqual([`ingest: 401, the token is not valid here: not in INGEST_TOKENS, and as a JWT: ${reason}`])
+    warn.mockRestore()
+  })
+
   const publicPEM = bytesOf(await exportSPKI(rsa.publicKey))
   const publicText = bytesOf(JSON.stringify(rsaJWK))
   const good = await sign(claims)

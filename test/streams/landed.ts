@@ -67,6 +67,7 @@ export async function landedTable(rows: readonly Row[]) {
   await lake.append(rows)
   return {
     root: project.root,
+    lake,
     remove: project.remove,
     async query(sql: string): Promise<Answer> {
       const { code, stdout, stderr } = await runIn(project.root, ['query', sql, '--json'])

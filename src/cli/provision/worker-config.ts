@@ -1,20 +1,23 @@
 // The wrangler configuration of the project: the one place where the id of the stream is written.
 
-import { extname } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
-import { applyEdits, modify, parse as parseJSONC, type ParseError, printParseErrorCode } from 'jsonc-parser'
-import { parse as parseTOML } from 'smol-toml'
+import { applyEdits, modify } from 'jsonc-parser'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
-import { problemOf, usage } from '../command.ts'
-import { findWranglerConfig } from '../wrangler-config.ts'
+import { problemOf } from '../command.ts'
+import {
+  checkEnvironment,
+  type ConfigFormat,
+  findWranglerConfig,
+  formatOf,
+  parseConfigText,
+} from '../wrangler-config.ts'
 
 const scopeShape = z.looseObject({
   pipelines: z.array(z.looseObject({ binding: z.string(), stream: z.string().optional() })).optional(),
 })
 const configShape = scopeShape.extend({ env: z.record(z.string(), scopeShape).optional() })
 
-export type ConfigFormat = 'toml' | 'jsonc'
 export type WorkerConfig = z.infer<typeof configShape>
 type Scope = z.infer<typeof scopeShape>
 type Binding = NonNullable<Scope['pipelines']>[number]
@@ -28,15 +31,13 @@ export interface Place {
 /** Finds the configuration as wrangler does, from `cwd` upwards. */
 export function findConfig(option: string | undefined, cwd: string): { path: string; format: ConfigFormat } {
   const path = findWranglerConfig(option, cwd)
-  const format = { '.toml': 'toml', '.json': 'jsonc', '.jsonc': 'jsonc' }[extname(path)]
-  if (format === 'toml' || format === 'jsonc') return { path, format }
-  throw usage(`${path} is none of .toml, .json and .jsonc`)
+  return { path, format: formatOf(path) }
 }
 
 /** Reads a configuration. Fields that are not needed here are kept as they are. */
 export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
   try {
-    return configShape.parse(format === 'toml' ? parseTOML(text) : parseStrictJSONC(text))
+    return configShape.parse(parseConfigText(text, format))
   } catch (error) {
     throw new CDCError('invalid-config', `the wrangler configuration cannot be read: ${problemOf(error)}`, {
       cause: error,
@@ -51,9 +52,8 @@ export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
  */
 export function chooseEnvironment({ env = {} }: WorkerConfig, option: string | undefined): string | undefined {
   if (option === undefined) return Object.hasOwn(env, 'production') ? 'production' : undefined
-  if (Object.hasOwn(env, option)) return option
-  const known = Object.keys(env).join(', ') || 'none'
-  throw usage(`the configuration has no environment ${option}; it has: ${known}`)
+  checkEnvironment(env, option)
+  return option
 }
 
 /** The id of the stream that is bound at a place. */
@@ -128,12 +128,4 @@ function withStream(config: WorkerConfig, place: Place, stream: string): WorkerC
     : [...others, { binding, stream }]
   if (environment === undefined) return { ...config, pipelines }
   return { ...config, env: { ...config.env, [environment]: { ...config.env?.[environment], pipelines } } }
-}
-
-function parseStrictJSONC(text: string): unknown {
-  const errors: ParseError[] = []
-  const value: unknown = parseJSONC(text, errors, { allowTrailingComma: true })
-  const [error] = errors
-  if (error !== undefined) throw new Error(`${printParseErrorCode(error.error)} at offset ${error.offset}`)
-  return value
 }

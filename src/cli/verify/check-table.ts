@@ -1,7 +1,9 @@
 // Checks the whole table, log by log, and compares each log with its outbox if that can be asked.
 
+import { CDCError } from '../../error.ts'
 import type { IO } from '../command.ts'
 import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
+import { readContents } from './contents.ts'
 import { type LogReport, reportOf } from './findings.ts'
 import type { LakeAnswer } from './lake.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
@@ -17,6 +19,8 @@ const CHECK_AGAIN_MS = 1_000
 /** What is known about the table. */
 export interface Report {
   readonly isProven: boolean
+  /** The version of the table that was checked. */
+  readonly version: number
   readonly logs: number
   /** Logs with a failure. */
   readonly wrongLogs: number
@@ -38,6 +42,8 @@ export interface Report {
 
 export interface CheckOptions {
   readonly lake: LakeOptions
+  /** Whether every file is copied from the bucket again and read to its end, at the first check. */
+  readonly isDeep?: boolean
   readonly outboxes?: Outboxes | undefined
   /** Holes of a log that are listed. */
   readonly maxHoles: number
@@ -50,9 +56,13 @@ export async function checkUntil(
 ): Promise<Report> {
   let deadlineMs: number | undefined
   const delivered = new Map<string, number>()
-  // Where the table lies is noted once.
-  for (let quiet = io; ; quiet = { ...io, note: () => undefined }) {
-    const report = await checkTable(options, delivered, quiet)
+  // Where the table lies is noted once, and a deep check is made once.
+  for (
+    let quiet = io, first = options;
+    ;
+    quiet = { ...io, note: () => undefined }, first = { ...options, isDeep: false }
+  ) {
+    const report = await checkTable(first, delivered, quiet)
     // From here on: a table that takes long to read must not use up the lake's time.
     deadlineMs ??= Date.now() + options.waitMs
     if (options.isEnough(report) || Date.now() >= deadlineMs) return report
@@ -69,12 +79,16 @@ export async function checkUntil(
  *   expected in the table.
  */
 async function checkTable(options: CheckOptions, delivered: Map<string, number>, io: IO): Promise<Report> {
-  const table = await readLocalTable({ ...options.lake, watermarks: true }, io)
+  const proof = options.isDeep ? 'read' : 'listed'
+  const table = await readLocalTable({ ...options.lake, proof, watermarks: true }, io)
+  if (table.version === 0)
+    throw new CDCError('not-found', `there is no table in ${table.place}, so there is nothing to prove`)
+  if (options.isDeep) await readContents(table)
   const tally = new Tally()
   for await (const groups of inPortions(groupsOf(table, options.maxHoles)))
     for (const reports of await Promise.all(groups.map((group) => reportGroup(group, options.outboxes, delivered))))
       for (const report of reports) tally.add(report)
-  return tally.report(await readEmitted(table))
+  return tally.report(await readEmitted(table), table.version)
 }
 
 interface SaidLog extends LogFacts {
@@ -163,10 +177,11 @@ class Tally {
     if (shown.length < LOGS_SHOWN_MAX) shown.push(log)
   }
 
-  report(emitted: EmittedFacts): Report {
+  report(emitted: EmittedFacts, version: number): Report {
     const { wrong, noted, fine } = this.#shown
     return {
       isProven: this.#counts.wrongLogs === 0 && emitted.doubled === 0,
+      version,
       ...this.#counts,
       notLanded: this.#notLanded,
       askedLogs: this.#askedLogs,

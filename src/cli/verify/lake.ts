@@ -5,10 +5,31 @@ import { count } from '../values.ts'
 import type { LakeReport, WorkerClient } from '../worker.ts'
 
 /** What the lake reports, or why it does not. */
-export type LakeAnswer = LakeReport | { readonly refusal: string }
+export type LakeAnswer = { readonly refusal: string } | (LakeReport & CheckedVersion)
 
-/** Asks the lake. Never rejects: that it can't be asked is an answer too. */
-export async function askLake(client: WorkerClient): Promise<LakeAnswer> {
+interface CheckedVersion {
+  /** The version of the table that was read, and the one that the lake had committed before. */
+  readonly checkedVersion: number
+  readonly committedVersion: number
+}
+
+/**
+ * Asks the lake before and after the table is checked: what it had committed before must be in the table, and what waits
+ * after is late. Never rejects because of the lake: that it can't be asked is an answer too.
+ */
+export async function askAround<Checked extends { readonly version: number }>(
+  client: WorkerClient,
+  check: () => Promise<Checked>,
+): Promise<Checked & { readonly lake: LakeAnswer }> {
+  const before = await ask(client)
+  const report = await check()
+  if ('refusal' in before) return { ...report, lake: before }
+  const after = await ask(client)
+  if ('refusal' in after) return { ...report, lake: after }
+  return { ...report, lake: { ...after, checkedVersion: report.version, committedVersion: before.version } }
+}
+
+async function ask(client: WorkerClient): Promise<LakeReport | { readonly refusal: string }> {
   try {
     return await client.lakeStatus()
   } catch (error) {
@@ -22,6 +43,14 @@ export function lakeProblem(
 ): { readonly brief: string; readonly text: string } | undefined {
   if (lake === undefined) return undefined
   if ('refusal' in lake) return { brief: 'the lake was not asked', text: `it can't be asked: ${lake.refusal}` }
+  const { checkedVersion, committedVersion } = lake
+  if (checkedVersion < committedVersion)
+    return {
+      brief: 'the bucket is older than the lake',
+      text:
+        `it has committed version ${committedVersion} of the table, and the newest in the bucket is ${checkedVersion}: ` +
+        'this is another bucket than its own, or an older copy was restored',
+    }
   if (!lake.isBehind) return undefined
   const { bufferedEvents, heldEvents, lagMs, freshnessMs, lastError } = lake
   const events = count(bufferedEvents + heldEvents, 'event waits', 'events wait')
