@@ -10,6 +10,23 @@ export * from './worker.ts'
 export { Lake, LakeTable } from 'durable-outbox/lake'
 
 const LOOPBACK_ADDRESSES = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
+/** What proxies and tunnels add to a request that they pass on. */
+const PASSED_ON_HEADERS = [
+  'forwarded',
+  'via',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-forwarded-port',
+  'x-forwarded-server',
+  'x-original-forwarded-for',
+  'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'fly-client-ip',
+  'cdn-loop',
+]
 const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]']
 
 interface Bindings extends CatalogEnv {
@@ -45,11 +62,12 @@ function readTable(request: Request, env: Bindings): Response | Promise<Response
 /**
  * Whether a request was made on this machine, and to it by its own name. What comes through a tunnel, or from a web page
  * whose name was made to lead here, has another host; a tunnel that was told to change the host still says from which
- * address the request came. `wrangler dev` says it of its own connections, so from the same network nobody counts either.
+ * address the request came, and a proxy usually says that it passed it on. `wrangler dev` says it of its own connections, so from the same network nobody counts either.
  * Who reaches the port could forge both, and by default only this machine does. Deployed, which this Worker is not meant
  * to be, no request has either.
  */
 function isFromHere(request: Request): boolean {
+  if (PASSED_ON_HEADERS.some((name) => request.headers.has(name))) return false
   const address = request.headers.get('cf-connecting-ip') ?? ''
   return LOOPBACK_ADDRESSES.includes(address) && LOOPBACK_HOSTS.includes(new URL(request.url).hostname)
 }

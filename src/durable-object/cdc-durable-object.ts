@@ -5,6 +5,7 @@ import { CDCError } from '../error.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
 import type { Consumption } from '../inbox/consumer.ts'
+import { hideFromRPC } from '../hide-from-rpc.ts'
 import { ExactlyOnceContext } from './exactly-once-context.ts'
 import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from '../admin/outbox-admin.ts'
@@ -27,6 +28,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
   /** @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`: then the object does not start. */
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
+    hideFromRPC(this, 'configure', 'onAlarm')
     if (this.alarm !== CDCDurableObject.prototype.alarm)
       throw new CDCError(
         'invalid-config',

@@ -4,6 +4,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { needsAlarm } from '../due.ts'
+import { hideFromRPC } from '../hide-from-rpc.ts'
 import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
@@ -61,6 +62,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
+    hideFromRPC(this, 'configure')
     const options = this.configure()
     this.#limits = limitFields.parse(options, 'configure', 'invalid-config')
     this.#pipeline = options.pipeline ?? boundPipeline()

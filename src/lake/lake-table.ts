@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { endOfWait } from '../due.ts'
 import { reasonOf } from '../error.ts'
+import { hideFromRPC } from '../hide-from-rpc.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { Intake } from './intake/intake.ts'
@@ -78,6 +79,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
+    hideFromRPC(this, 'configure', 'now')
     const { storage } = ctx
     migrate(storage, 'lake_migrations', migrations)
     const limits = checkLimits(this.configure(), 'LakeTable.configure')

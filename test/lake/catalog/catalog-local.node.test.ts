@@ -55,9 +55,12 @@ describe('npm run dev', () => {
     expect(await ask(open, PATHS[1] ?? '')).toMatchObject({ status: 404, body: expect.stringContaining('NoSuchKey') })
   })
 
-  it.each([
+  it.each<[string, Record<string, string>]>([
     ['through a tunnel', { host: 'someone.example' }],
     ['through a tunnel that changes the host', { 'cf-connecting-ip': '203.0.113.7' }],
+    ...['forwarded', 'via', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'x-client-ip', 'true-client-ip'].map(
+      (name): [string, Record<string, string>] => [`through a proxy that adds ${name}`, { [name]: '203.0.113.7' }],
+    ),
     ['from a page whose name leads here', { host: 'localhost.attacker.example:8787' }],
   ])('[I8] refuses a request that comes %s', async (_, headers) => {
     for (const path of PATHS)
