@@ -11,6 +11,12 @@ export { Lake, LakeTable } from 'durable-outbox/lake'
 
 const LOOPBACK_ADDRESSES = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
 const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]']
+/**
+ * Names of headers by which a proxy or a tunnel says that it passes a request on, or for whom. `cf-connecting-ip` is not among
+ * them, because `wrangler dev` itself sets it.
+ */
+const PASSED_ON =
+  /forward|proxy|tunnel|tailscale|ngrok|envoy|^via$|^cdn-|^x-(?:original|real|cluster|remote|azure|appengine)-|^(?!cf-connecting-)(?:[a-z]+-)+ip$|^cf-(?!connecting-ip$)/
 
 interface Bindings extends CatalogEnv {
   EVENTS_PIPELINE: Service<Lake>
@@ -25,8 +31,8 @@ table.route('/lake', fileRoutes())
 
 const local = new Hono<{ Bindings: Bindings }>()
 local.route('/', worker)
-// Before the routes that need a token: here nobody need have one to see how the lake is.
-local.get('/lake', async (c) => c.json(await c.env.EVENTS_PIPELINE.status()))
+// Before the routes that need a token: on this machine nobody need have one to see how the lake is.
+local.get('/lake', async (c, next) => (isFromHere(c.req.raw) ? c.json(await c.env.EVENTS_PIPELINE.status()) : next()))
 local.route(
   '/lake',
   lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
@@ -46,12 +52,14 @@ function readTable(request: Request, env: Bindings): Response | Promise<Response
  * Whether a request was made on this machine, and to it by its own name. What comes through a tunnel, or from a web page
  * whose name was made to lead here, has another host; a tunnel that was told to change the host still says from which
  * address the request came. `wrangler dev` says it of its own connections, so from the same network nobody counts either.
- * Who reaches the port could forge both, and by default only this machine does. Deployed, which this Worker is not meant
- * to be, no request has either.
+ * A proxy on this machine is one of its own connections, and may change the host: any header by which proxies tell that they
+ * pass a request on closes the door. Who reaches the port could leave it out, and by default only this machine does.
+ * Deployed, which this Worker is not meant to be, no request has the marks of this machine.
  */
 function isFromHere(request: Request): boolean {
   const address = request.headers.get('cf-connecting-ip') ?? ''
-  return LOOPBACK_ADDRESSES.includes(address) && LOOPBACK_HOSTS.includes(new URL(request.url).hostname)
+  if (!LOOPBACK_ADDRESSES.includes(address) || !LOOPBACK_HOSTS.includes(new URL(request.url).hostname)) return false
+  return ![...request.headers.keys()].some((name) => PASSED_ON.test(name))
 }
 
 export default local

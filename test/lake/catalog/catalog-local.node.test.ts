@@ -67,6 +67,51 @@ describe('npm run dev', () => {
       })
   })
 
+  it.each([
+    'Forwarded',
+    'Via',
+    'X-Forwarded-For',
+    'X-Forwarded-Host',
+    'X-Forwarded-Proto',
+    'X-Forwarded-Whatever',
+    'X-Real-IP',
+    'X-Client-IP',
+    'X-Cluster-Client-IP',
+    'True-Client-IP',
+    'Fastly-Client-IP',
+    'CF-Connecting-IPv6',
+    'CF-IPCountry',
+    'CF-Ray',
+    'CDN-Loop',
+    'X-Original-Host',
+    'X-Envoy-External-Address',
+    'Tailscale-User-Login',
+  ])(
+    '[I8] refuses a request with the host of this machine that a proxy has passed on, by its header %s',
+    async (name) => {
+      const headers = { host: `localhost:${new URL(open.url).port}`, [name]: '127.0.0.1' }
+      for (const path of PATHS) expect(await ask(open, path, headers)).toMatchObject({ status: 403 })
+      expect((await ask(open, '/lake', headers)).status).toBe(403)
+    },
+  )
+
+  it('[I8] shows how the lake is to this machine alone without a token', async () => {
+    expect((await ask(open, '/lake')).status).toBe(200)
+    expect((await ask(open, '/lake', { host: 'someone.example' })).status).toBe(403)
+  })
+
+  it('admits the headers that engines and browsers send themselves', async () => {
+    const headers = {
+      'accept-encoding': 'gzip',
+      'amz-sdk-request': 'attempt=1',
+      'x-amz-content-sha256': 'UNSIGNED-PAYLOAD',
+      'x-client-version': 'Apache Iceberg 1.9',
+      'x-iceberg-access-delegation': 'vended-credentials',
+      range: 'bytes=0-9',
+    }
+    expect((await ask(open, PATHS[0] ?? '', headers)).status).toBe(200)
+  })
+
   it('[I8] requires the token from every client once it is set', async () => {
     for (const authorization of ['', 'Bearer local', 'Bearer undefined'])
       for (const path of PATHS)
