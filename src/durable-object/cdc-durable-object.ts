@@ -2,6 +2,7 @@
 
 import { DurableObject } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
+import { closeToRPC } from '../rpc-doors.ts'
 import type { Alarms, NamedAlarmInfo } from './alarms.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
 import type { Consumption } from '../inbox/consumer.ts'
@@ -39,6 +40,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
       ...this.configure(),
     })
     this.alarms = this.#context.alarms
+    closeToRPC(this, CDCDurableObject.prototype, ['outbox'])
     // Defined on the platform's own ctx, because the platform accepts no other object in its place.
     Object.defineProperties(ctx, {
       transaction: { value: this.#context.transaction.bind(this.#context) },

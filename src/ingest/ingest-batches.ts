@@ -8,6 +8,7 @@ import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
+import { closeToRPC } from '../rpc-doors.ts'
 import type { IngestBatch } from './batch.ts'
 import { SEND_TIMEOUT_MS } from './limits.ts'
 import type { Outcome } from './outcome.ts'
@@ -62,6 +63,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
     const options = this.configure()
+    closeToRPC(this, IngestBatches.prototype, ['take'])
     this.#limits = limitFields.parse(options, 'configure', 'invalid-config')
     this.#pipeline = options.pipeline ?? boundPipeline()
     this.#now = options.now ?? Date.now

@@ -5,6 +5,7 @@
 import { DurableObject } from 'cloudflare:workers'
 import { endOfWait } from '../due.ts'
 import { reasonOf } from '../error.ts'
+import { closeToRPC } from '../rpc-doors.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { Intake } from './intake/intake.ts'
@@ -79,6 +80,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   constructor(ctx: DurableObjectState, env: LakeEnv) {
     super(ctx, env)
     const { storage } = ctx
+    closeToRPC(this, LakeTable.prototype, ['send', 'status', 'version', 'repair'])
     migrate(storage, 'lake_migrations', migrations)
     const limits = checkLimits(this.configure(), 'LakeTable.configure')
     const now = () => this.now()

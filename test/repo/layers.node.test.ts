@@ -6,7 +6,7 @@ import { filesOf, findCircle, importsOf } from './imports.ts'
 /** From the ground up. A room is a folder of src, or a file at its top; rooms of one floor don't know each other. */
 const FLOORS = [
   ['error'],
-  ['problem', 'due'],
+  ['problem', 'due', 'rpc-doors'],
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
   ['transaction', 'relay'],
@@ -20,8 +20,8 @@ const FLOORS = [
 const WINGS: Readonly<Record<string, readonly string[]>> = {
   stores: ['error', 'problem', 'event', 'sqlite', 'store', 'transaction', 'capture'],
   senders: ['error', 'problem', 'event', 'http', 'pipeline'],
-  ingest: ['error', 'problem', 'due', 'event', 'http', 'pipeline'],
-  lake: ['error', 'problem', 'due', 'event', 'sqlite', 'http'],
+  ingest: ['error', 'problem', 'due', 'rpc-doors', 'event', 'http', 'pipeline'],
+  lake: ['error', 'problem', 'due', 'rpc-doors', 'event', 'sqlite', 'http'],
   testing: ['error', 'event', 'pipeline'],
   cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }
