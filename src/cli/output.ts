@@ -4,7 +4,7 @@ import Table from 'cli-table3'
 import type { Json } from '@duckdb/node-api'
 import { type IO, usage } from './command.ts'
 import type { QueryResult } from './duckdb.ts'
-import { count, printable } from './values.ts'
+import { count, csvText, printable, safeJSON } from './values.ts'
 
 /** More rows than anybody reads on a screen, and few enough to lay out at once. */
 export const TABLE_ROWS_MAX = 1_000
@@ -19,8 +19,9 @@ const CELL_WIDTH_MIN = 12
 export const FORMAT_OPTIONS = { json: { type: 'boolean' }, csv: { type: 'boolean' } } as const
 export const FORMAT_HELP = `\
   --json            print a JSON array with an object for each row
-  --csv             print CSV (RFC 4180) with a header. Values are as they are: a spreadsheet may
-                    run one that begins with = + - or @ as a formula`
+  --csv             print CSV (RFC 4180) with a header. A text that a spreadsheet could take for a
+                    formula begins with an apostrophe, and control characters are escaped; --json
+                    has every value exactly`
 
 export interface Format {
   readonly json?: boolean | undefined
@@ -41,7 +42,7 @@ export async function printRows(result: QueryResult, { json = false, csv = false
 
 /** Prints one JSON value. */
 export function printJSON(value: unknown, { data }: Pick<IO, 'data'>): void {
-  data(`${JSON.stringify(value, null, 2)}\n`)
+  data(`${safeJSON(value, 2)}\n`)
 }
 
 /** Writes one JSON array with an object per row, a row per line. */
@@ -49,7 +50,7 @@ async function writeJSON(result: QueryResult, write: IO['data']): Promise<void> 
   let separator = '['
   for await (const rows of result.rows()) {
     for (const row of rows) {
-      write(`${separator}\n${JSON.stringify(Object.fromEntries(result.keys.map((key, i) => [key, row[i] ?? null])))}`)
+      write(`${separator}\n${safeJSON(Object.fromEntries(result.keys.map((key, i) => [key, row[i] ?? null])))}`)
       separator = ','
     }
   }
@@ -85,7 +86,7 @@ function csvLine(values: readonly Json[]): string {
 
 function csvField(value: Json): string {
   if (value === null) return ''
-  const text = plain(value)
+  const text = typeof value === 'string' ? csvText(value) : plain(value)
   return text === '' || /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
 }
 

@@ -36,6 +36,25 @@ export function printable(text: string): string {
   )
 }
 
+/** JSON in which nothing acts on a terminal: what JSON leaves raw is escaped as well, so the value is the same. */
+export function safeJSON(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replaceAll(ACTIVE_IN_JSON, escaped)
+}
+
+/**
+ * A text for a CSV. No spreadsheet takes it for a formula, as one that begins with a formula's sign begins with an apostrophe
+ * then; a number stays one. Control characters are shown, except tabs and line breaks, which quotes enclose.
+ */
+export function csvText(text: string): string {
+  const shown = text.replaceAll(ACTIVE_IN_CSV, escaped)
+  return /^[=+\-@\t\r\n]/.test(shown) && !NUMBER.test(shown) ? `'${shown}` : shown
+}
+
+// JSON itself escapes all below the space.
+const ACTIVE_IN_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+const ACTIVE_IN_CSV = /(?![\t\n]|\r\n)[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i
+
 const JSON_ESCAPES: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
 function escaped(char: string): string {

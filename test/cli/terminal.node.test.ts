@@ -138,19 +138,30 @@ describe('what somebody else wrote', () => {
     expect(await ask()).toContain(String.raw`Location: https://x/\u009b2J`)
   })
 
-  it('stays as it is in JSON and CSV, which are for programs', async () => {
-    const json = await runIn(table.root, ['query', 'SELECT key FROM events WHERE key IS NOT NULL', '--json'])
-    expect(JSON.parse(json.stdout)).toEqual([{ key: EVIL }])
-    const csv = await runIn(table.root, ['query', `SELECT '=1+1' AS a, key FROM events WHERE key IS NOT NULL`, '--csv'])
-    expect(csv.stdout).toBe(`a,key\r\n=1+1,"${EVIL}"\r\n`)
-    const report = JSON.parse((await runIn(table.root, ['verify', '--json'])).stdout) as { shown: { ns: string }[] }
+  it('keeps its value in JSON, and is escaped there', async () => {
+    const { stdout } = await runIn(table.root, ['query', 'SELECT key FROM events WHERE key IS NOT NULL', '--json'])
+    expect(stdout.replaceAll('\n', '')).not.toMatch(ACTIVE)
+    expect(JSON.parse(stdout)).toEqual([{ key: EVIL }])
+    const verified = await runIn(table.root, ['verify', '--json'])
+    expect(verified.stdout.replaceAll('\n', '')).not.toMatch(ACTIVE)
+    const report = JSON.parse(verified.stdout) as { shown: { ns: string }[] }
     expect(report.shown[0]?.ns).toBe(EVIL)
   })
 
-  it('comes with a warning about spreadsheets in the help of --csv', async () => {
-    for (const name of ['query', 'state'])
-      expect((await runIn(table.root, [name, '--help'])).stdout).toMatch(/--csv +[^]*spreadsheet/)
+  it('is escaped in CSV, with its line breaks in quotes', async () => {
+    const { stdout } = await runIn(table.root, ['query', 'SELECT key FROM events WHERE key IS NOT NULL', '--csv'])
+    const shown = String.raw`\u001b]0;owned\u0007\u001b[31m\u009b2J\u202e`
+    expect(stdout).toBe(`key\r\n"${shown}\nproven: 1 log, 1 event, none missing, none twice"\r\n`)
   })
+
+  it.each(['=HYPERLINK("x")', '+1+1', '-2+3', '@SUM(1)', '\t=1', '\r=1', '\n=1'])(
+    'is no formula in CSV: %j',
+    async (text) => {
+      const sql = `SELECT chr(39) || 'x' AS q, '${text}' AS a, '-1.5e3' AS n, -2 AS m`
+      const { stdout } = await runIn(table.root, ['query', sql, '--csv'])
+      expect(stdout).toMatch(/^q,a,n,m\r\n'x,"?(?:'|\\u000d)[^]*,-1.5e3,-2\r\n$/)
+    },
+  )
 })
 
 describe('a command line', () => {

@@ -138,6 +138,12 @@ describe('events-by-type-and-hour', () => {
     expect(rows.reduce((sum, row) => sum + Number(row['count']), 0)).toBe(20)
   })
 
+  it('[I8] loses no event to another ns that sends its id again', async () => {
+    const forged = await landedTable([emitted({ id: 'same' }), emitted({ id: 'same', ns: 'forger' })])
+    expect(await forged.query(stream('queries/events-by-type-and-hour.sql'))).toMatchObject([{ count: 2 }])
+    await forged.remove()
+  })
+
   function hourOf(ms: number): string {
     return new Date(ms - (ms % HOUR_MS)).toISOString()
   }

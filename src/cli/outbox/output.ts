@@ -2,6 +2,7 @@
 
 import type { IO } from '../command.ts'
 import { printTable } from '../output.ts'
+import { safeJSON } from '../values.ts'
 import type { Item, Json, readPages } from './pages.ts'
 
 /** Columns are paths into an item; the last name of a path is the heading. */
@@ -53,7 +54,7 @@ export async function printItemsAsJSON(pages: ReturnType<typeof readPages>, { da
   for await (const page of pages) {
     nextLSN = page.nextLSN
     for (const item of page.items) {
-      data(`${separator}\n${JSON.stringify(item)}`)
+      data(`${separator}\n${safeJSON(item)}`)
       separator = ','
     }
   }
