@@ -69,7 +69,7 @@ async function download(bucket: LakeBucket, file: LakeFile, path: string): Promi
     await rm(temporary, { force: true })
     throw new CDCError(
       'invalid-config',
-      `${file.key} does not have the ${file.bytes} bytes that the table gives for it`,
+      `lake: ${file.key} does not have the ${file.bytes} bytes that the table gives for it`,
     )
   }
   await rename(temporary, path)

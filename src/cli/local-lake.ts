@@ -2,7 +2,7 @@
 // getPlatformProxy, which works with and without a running `wrangler dev`. The layout on disk stays wrangler's.
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
@@ -11,11 +11,12 @@ import { locationOf } from '../lake/table/location.ts'
 import { EVENTS_COLUMNS } from '../lake/table/table.ts'
 import type { Watermarks } from '../lake/table/watermarks.ts'
 import { type IO, importOptional, problemOf } from './command.ts'
+import { withRemedy } from './damaged-table.ts'
 import { loadDuckDB, type TableFiles } from './duckdb.ts'
 import { dropOthers, fetchFiles } from './file-cache.ts'
 import { count } from './values.ts'
 import { findWranglerConfig } from './wrangler-config.ts'
-import type { LakeBucket, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import type { LakeBucket, LakeManifest, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
 import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
 type Wrangler = typeof import('wrangler')
@@ -66,6 +67,8 @@ interface LakeConfig {
 
 /** The current snapshot of the lake's table. */
 export interface LocalTable extends TableFiles {
+  /** 0 if there is none. */
+  readonly version: number
   /** What the snapshot says about its logs, if that was asked for. */
   readonly watermarks?: Watermarks
 }
@@ -84,8 +87,20 @@ export async function checkLake({ config }: LakeOptions, { cwd }: LakeIO): Promi
   await Promise.all([loadDuckDB(), loadWrangler()])
 }
 
-/** Copies the current snapshot of the table out of the lake, and notes where it comes from. */
+/**
+ * Copies the current snapshot of the table out of the lake, and notes where it comes from.
+ *
+ * @throws {CDCError} `invalid-config`, with what heals it, if a file of the table is gone or not valid.
+ */
 export async function readLocalTable(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
+  try {
+    return await openAndCopy(options, io)
+  } catch (error) {
+    throw withRemedy(error)
+  }
+}
+
+async function openAndCopy(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
   const config = findWranglerConfig(options.config, io.cwd)
   // Without it nobody can query the table, and copying it takes seconds.
   await loadDuckDB()
@@ -116,7 +131,7 @@ async function readNewest(
   if (newest?.table === undefined) {
     const places = directories.map((directory) => shown(directory, io)).join(' or ')
     io.note(`no table yet in ${places}; start wrangler dev and commit an event first`)
-    return { columns: EVENTS_COLUMNS, files: [] }
+    return { version: 0, columns: EVENTS_COLUMNS, files: [] }
   }
   const choice = older.map((lake) => `; ${shown(lake.directory, io)} has an older table`).join('')
   return copyTable(newest, options, (text) => io.note(`${shown(newest.directory, io)}: ${text}${choice}`))
@@ -137,20 +152,28 @@ async function copyTable(lake: OpenLake, options: LakeOptions, note: (text: stri
   throw new CDCError('not-found', `the table in ${lake.directory} was removed while it was read`)
 }
 
-async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: string) => void): Promise<TableFiles> {
+async function copySnapshot(lake: OpenLake, table: TableVersion, note: (text: string) => void): Promise<LocalTable> {
   const cache = join(lake.directory, 'query-cache', 'files')
   const manifests = await readManifestList(lake.bucket, table)
   const { paths } = await fetchFiles(lake.bucket, manifests, cache)
-  const dataFiles = await readManifests(paths, table)
+  const dataFiles = await readManifests(manifests, paths, table)
   const data = await fetchFiles(lake.bucket, dataFiles, cache)
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
-  return { columns: table.columns, files: data.paths }
+  return { version: table.version, columns: table.columns, files: data.paths, keys: dataFiles.map(({ key }) => key) }
 }
 
-async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
+async function readManifests(
+  manifests: readonly LakeManifest[],
+  paths: readonly string[],
+  table: TableVersion,
+): Promise<LiveFile[]> {
   const files: LiveFile[][] = []
-  for (const path of paths) files.push(await readManifest(path, await readFile(path), table))
+  for (const [index, path] of paths.entries()) {
+    const reading = readManifest(manifests[index] ?? { key: path }, await readFile(path), table)
+    // The bucket's own may have been restored by the next time.
+    files.push(await reading.catch((error: unknown) => rm(path, { force: true }).then(() => Promise.reject(error))))
+  }
   return files.flat()
 }
 

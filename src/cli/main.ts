@@ -6,6 +6,7 @@ import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
 import { reconcileCommand } from './reconcile.ts'
+import { recoverCommand } from './recover.ts'
 import { stateCommand } from './state.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   stateCommand,
   verifyCommand,
   reconcileCommand,
+  recoverCommand,
   outboxCommand,
   provisionCommand,
 ]

@@ -7,7 +7,7 @@ import { printJSON, printTable } from './output.ts'
 import { type Need, planOf, portionsOf } from './reconcile/plan.ts'
 import { type Replayed, replayRange } from './reconcile/replay.ts'
 import { count } from './values.ts'
-import { CHECK_HELP, CHECK_OPTIONS, readWait, withHint } from './verify.ts'
+import { CHECK_HELP, CHECK_OPTIONS, readWait } from './verify.ts'
 import { checkUntil, type CheckOptions, type Report } from './verify/check-table.ts'
 import { showRanges } from './verify/findings.ts'
 import { logName, Outboxes, parseClasses, sourceIn } from './verify/outboxes.ts'
@@ -15,9 +15,9 @@ import { jsonOf, printReport, verdictOf } from './verify/print.ts'
 import { DEFAULT_URL, WorkerClient } from './worker.ts'
 
 /** How long the lake may take to land what it buffers, before that counts as lost: it commits every two seconds. */
-const BUFFERED_MS = 6_000
+export const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
-const HOLES_MAX = 1_000
+export const HOLES_MAX = 1_000
 
 const HELP = `Usage: durable-outbox reconcile [options]
 
@@ -42,11 +42,13 @@ export const reconcileCommand: Command = {
   run: runReconcile,
 }
 
-interface Step extends Need {
+/** A log whose missing events were, or would be, sent again. */
+export interface Step extends Need {
   readonly outcome?: Replayed
 }
 
-interface Repair {
+/** What it takes to have the outboxes send again what is missing. */
+export interface Repair {
   readonly client: WorkerClient
   readonly check: CheckOptions & { readonly waitMs: number }
 }
@@ -61,17 +63,13 @@ async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> 
   await checkLake(values, io)
   // Nobody can read a table with a file that is gone, so the lake comes first.
   if (!isDry) noteRepair(await client.repair([]), io)
-  const checking = checkUntil(
+  const before = await checkUntil(
     { ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: ({ notLanded }) => notLanded === 0 },
     io,
   )
-  const before = await withHint(
-    checking,
-    isDry ? 'without --dry-run the lake takes it out of the table' : 'only the Worker that runs the lake can repair it',
-  )
   const needs = planOf(before, classes)
   if (isDry) return finish({ steps: needs, before }, json, io)
-  return finish(await repair({ client, check }, { needs, before }, io), json, io)
+  return finish(await sendAgain({ client, check }, { needs, before }, io), json, io)
 }
 
 interface Outcome {
@@ -80,7 +78,8 @@ interface Outcome {
   readonly after?: Report
 }
 
-async function repair(
+/** Has each outbox send again what its log lacks, and checks until it has landed. */
+export async function sendAgain(
   { client, check }: Repair,
   { needs, before }: { needs: readonly Need[]; before: Report },
   io: IO,
@@ -135,7 +134,7 @@ async function finish({ steps, before, after }: Outcome, isJSON: boolean, io: IO
   return (after ?? before).isProven ? 0 : 1
 }
 
-async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
+export async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
   const columns = ['ns', 'source', 'epoch', 'missing', 'from', 'result']
   async function* rows() {
     yield steps.map((step) => {

@@ -1,6 +1,5 @@
 // durable-outbox verify: proves from the table that everything that was committed is in it, once.
 
-import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, usage } from './command.ts'
 import { LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
 import { printJSON } from './output.ts'
@@ -66,9 +65,9 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
   const outboxes = client && new Outboxes(client, parseClasses(values.class))
   const options = { lake: values, outboxes, maxHoles: HOLES_SHOWN_MAX, waitMs: readWait(values.wait) }
   const checking = checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
-  const inTable = await withHint(checking, 'durable-outbox reconcile brings back what the outboxes still keep')
+  const inTable = await checking
   if (client === undefined) io.note('the table alone was checked; with --url the lake is asked too what waits in it')
-  const report = client === undefined ? inTable : withLake(inTable, await askLake(client))
+  const report = client === undefined ? inTable : withLake(inTable, await askLake(client, inTable.version))
   if (values.json) printJSON(jsonOf(report), io)
   else await printReport(report, io)
   return report.isProven ? 0 : 1
@@ -82,14 +81,4 @@ function withLake(report: Report, lake: LakeAnswer): Report {
 export function readWait(text = String(DEFAULT_WAIT_SECONDS)): number {
   if (/^\d{1,4}$/.test(text) && Number(text) <= WAIT_SECONDS_MAX) return Number(text) * 1_000
   throw usage(`--wait is a number of seconds from 0 to ${WAIT_SECONDS_MAX}, not "${text}"`)
-}
-
-/** Adds what to do if the table names a file that is gone. */
-export async function withHint<T>(checking: Promise<T>, hint: string): Promise<T> {
-  try {
-    return await checking
-  } catch (error) {
-    if (!(error instanceof CDCError && error.code === 'not-found' && error.retryable)) throw error
-    throw new Error(`${error.message}; ${hint}`, { cause: error })
-  }
 }

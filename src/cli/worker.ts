@@ -11,6 +11,7 @@ import { get, post } from './http.ts'
 const OUTBOXES = '/admin/outbox'
 const LAKE = '/lake'
 const REPAIR = `${LAKE}/repair`
+const RECOVER = `${LAKE}/recover`
 
 /** A flush takes up to a minute, and its last batch may wait for its answer. */
 const CALL_MS = 120_000
@@ -54,12 +55,28 @@ const rangesSchema = z.object({
 })
 const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
 
+const recoveredSchema = z.object({
+  faults: z.array(z.object({ file: z.string(), problem: z.string() })),
+  disagreement: z.string().optional(),
+  stateVersion: z.int(),
+  tableVersion: z.int(),
+  version: z.int(),
+  keptFiles: z.int(),
+  rescuedEvents: z.int(),
+  events: z.int(),
+  lostEvents: z.int(),
+  isDone: z.boolean(),
+})
+/** What the lake found, and did. */
+export type RecoverOutcome = z.infer<typeof recoveredSchema>
+
 const statusSchema = z.object({
   bufferedEvents: z.int(),
   heldEvents: z.int(),
   lagMs: z.number(),
   freshnessMs: z.number(),
   isBehind: z.boolean(),
+  version: z.int(),
   lastError: z.string().optional(),
 })
 /** What the lake reports about what waits in it. */
@@ -118,6 +135,17 @@ export class WorkerClient {
     if (response.ok) return readAnswer(outcomeSchema, body)
     if (response.status === 404) return undefined
     throw new Error(`${this.#url}${REPAIR} ${strangeness(response, 'lakeRoutes')}`)
+  }
+
+  /**
+   * Has the lake rebuild its table and its state, or tell what it would do.
+   *
+   * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or no lake there.
+   */
+  async recover(isDryRun: boolean): Promise<RecoverOutcome> {
+    const { response, body } = await this.#post(RECOVER, { isDryRun }, REPAIR_MS)
+    if (response.ok && body !== undefined) return readAnswer(recoveredSchema, body)
+    throw new Error(`${this.#url}${RECOVER} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {

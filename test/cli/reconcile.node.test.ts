@@ -83,10 +83,13 @@ describe('reconcile', () => {
     })
     expect(await run('verify')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`no object ${key}; durable-outbox reconcile`),
+      stderr: expect.stringContaining(`no object ${key}; durable-outbox recover`),
     })
     const refused = await withWorker('reconcile', '--dry-run')
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`no object ${key}; without --dry-run`) })
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`no object ${key}; durable-outbox recover`),
+    })
     const healed = await withWorker('reconcile')
     expect(healed).toMatchObject({ code: 0, stderr: expect.stringContaining('1 data file was gone from the bucket') })
     expect(healed.stdout).toContain(`${rows.length} sent again`)

@@ -176,7 +176,7 @@ describe('verify with outboxes', () => {
   let server: Server
   let url: string
 
-  const fine = { bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false }
+  const fine = { bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false, version: 9 }
   /** What the lake reports; undefined if the Worker has none. */
   let lake: object | undefined = fine
 

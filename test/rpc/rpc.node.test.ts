@@ -25,8 +25,8 @@ describe('a stub', () => {
     ['an object with an outbox', 'SHOP', ['hello', 'names', 'outbox']],
     ['an object that overrides nothing', 'PLAIN', ['names', 'outbox']],
     ["the ingest's object", 'BATCHES', ['names', 'take']],
-    ["the lake's object", 'LAKE_TABLE', ['names', 'repair', 'send', 'status', 'version']],
-    ["the lake's binding", 'LAKE', ['names', 'repair', 'send', 'status', 'version']],
+    ["the lake's object", 'LAKE_TABLE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
+    ["the lake's binding", 'LAKE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
   ])('[I8] of %s reaches no method but those that are meant for it', async (_, binding, open) => {
     expect(await (await fetch(`${worker.url}/${binding}`)).json()).toEqual(open)
   })

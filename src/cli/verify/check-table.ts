@@ -16,6 +16,8 @@ const CHECK_AGAIN_MS = 1_000
 
 /** What is known about the table. */
 export interface Report {
+  /** The table's version; 0 before its first commit. */
+  readonly version: number
   readonly isProven: boolean
   readonly logs: number
   /** Logs with a failure. */
@@ -74,7 +76,7 @@ async function checkTable(options: CheckOptions, delivered: Map<string, number>,
   for await (const groups of inPortions(groupsOf(table, options.maxHoles)))
     for (const reports of await Promise.all(groups.map((group) => reportGroup(group, options.outboxes, delivered))))
       for (const report of reports) tally.add(report)
-  return tally.report(await readEmitted(table))
+  return tally.report(await readEmitted(table), table.version)
 }
 
 interface SaidLog extends LogFacts {
@@ -163,9 +165,10 @@ class Tally {
     if (shown.length < LOGS_SHOWN_MAX) shown.push(log)
   }
 
-  report(emitted: EmittedFacts): Report {
+  report(emitted: EmittedFacts, version: number): Report {
     const { wrong, noted, fine } = this.#shown
     return {
+      version,
       isProven: this.#counts.wrongLogs === 0 && emitted.doubled === 0,
       ...this.#counts,
       notLanded: this.#notLanded,

@@ -5,12 +5,12 @@ import { count } from '../values.ts'
 import type { LakeReport, WorkerClient } from '../worker.ts'
 
 /** What the lake reports, or why it does not. */
-export type LakeAnswer = LakeReport | { readonly refusal: string }
+export type LakeAnswer = (LakeReport & { readonly tableVersion: number }) | { readonly refusal: string }
 
-/** Asks the lake. Never rejects: that it can't be asked is an answer too. */
-export async function askLake(client: WorkerClient): Promise<LakeAnswer> {
+/** Asks the lake, after the table was read at a version. Never rejects: that it can't be asked is an answer too. */
+export async function askLake(client: WorkerClient, tableVersion: number): Promise<LakeAnswer> {
   try {
-    return await client.lakeStatus()
+    return { ...(await client.lakeStatus()), tableVersion }
   } catch (error) {
     return { refusal: messageOf(error) }
   }
@@ -22,7 +22,17 @@ export function lakeProblem(
 ): { readonly brief: string; readonly text: string } | undefined {
   if (lake === undefined) return undefined
   if ('refusal' in lake) return { brief: 'the lake was not asked', text: `it can't be asked: ${lake.refusal}` }
-  if (!lake.isBehind) return undefined
+  if (lake.version < lake.tableVersion)
+    return {
+      brief: 'the lake has lost its place',
+      text:
+        `its own database is at version ${lake.version} and the table at ${lake.tableVersion}, so it can't commit: the ` +
+        'database is new or from an older copy, or another lake writes to the table; see durable-outbox recover',
+    }
+  if (!lake.isBehind)
+    return lake.lastError === undefined
+      ? undefined
+      : { brief: 'the lake does not commit', text: `the last commit failed: ${lake.lastError}` }
   const { bufferedEvents, heldEvents, lagMs, freshnessMs, lastError } = lake
   const events = count(bufferedEvents + heldEvents, 'event waits', 'events wait')
   const reason = lastError === undefined ? '' : `; the last commit failed: ${lastError}`

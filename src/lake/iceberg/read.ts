@@ -27,6 +27,12 @@ export interface FileReference {
   readonly bytes: number
 }
 
+/** A manifest of a manifest list. */
+export interface ManifestReference extends FileReference {
+  /** How many live data files it lists; missing if the list does not tell. */
+  readonly files?: number
+}
+
 /** A data file of a manifest. */
 export interface DataFileReference extends FileReference {
   readonly rows: number
@@ -62,6 +68,8 @@ const manifestFileShape = z.object({
   manifest_path: z.string(),
   manifest_length: z.number(),
   content: z.number().default(0),
+  added_files_count: z.number().nullish(),
+  existing_files_count: z.number().nullish(),
 })
 
 const manifestEntryShape = z.object({
@@ -101,11 +109,12 @@ export function readMetadata(name: string, bytes: Uint8Array): MetadataContent {
 }
 
 /** Names the manifests of a manifest list. @throws {CDCError} `invalid-config`, for a table with delete files too. */
-export async function readManifestList(name: string, bytes: Uint8Array): Promise<FileReference[]> {
+export async function readManifestList(name: string, bytes: Uint8Array): Promise<ManifestReference[]> {
   const entries = await readAvro(manifestFileShape, name, bytes)
-  return entries.map(({ manifest_path, manifest_length, content }) => {
+  return entries.map(({ manifest_path, manifest_length, content, added_files_count, existing_files_count }) => {
     if (content !== 0) throw deletesUnsupported(manifest_path)
-    return { path: manifest_path, bytes: manifest_length }
+    const files = (added_files_count ?? NaN) + (existing_files_count ?? NaN)
+    return { path: manifest_path, bytes: manifest_length, ...(!Number.isNaN(files) && { files }) }
   })
 }
 

@@ -18,6 +18,11 @@ export interface LakeFile {
   readonly bytes: number
 }
 
+/** A manifest of the current snapshot, with the number of data files that it must list if that is known. */
+export interface LakeManifest extends LakeFile {
+  readonly files?: number
+}
+
 /** A data file of the current snapshot. */
 export interface LiveFile extends LakeFile {
   readonly rows: number
@@ -69,16 +74,26 @@ export async function readWatermarks(bucket: LakeBucket, table: TableVersion): P
 }
 
 /** Names the manifests of the version's snapshot. @throws {CDCError} like `readTableVersion`. */
-export async function readManifestList(bucket: LakeBucket, table: TableVersion): Promise<LakeFile[]> {
+export async function readManifestList(bucket: LakeBucket, table: TableVersion): Promise<LakeManifest[]> {
   if (table.snapshot === undefined) return []
   const key = table.snapshot.manifestListKey
   const manifests = await iceberg.readManifestList(key, await readObject(bucket, key))
-  return manifests.map(({ path, bytes }) => ({ key: bucketKey(path, table), bytes }))
+  return manifests.map(({ path, ...manifest }) => ({ key: bucketKey(path, table), ...manifest }))
 }
 
-/** Names the live data files of one manifest. @throws {CDCError} `invalid-config`. */
-export async function readManifest(name: string, bytes: Uint8Array, table: TableVersion): Promise<LiveFile[]> {
-  const files = await iceberg.readManifest(name, bytes)
+/** Names the live data files of one manifest. @throws {CDCError} `invalid-config`, also if there are more or fewer than it must list. */
+export async function readManifest(
+  { key, files: expected }: Pick<LakeManifest, 'key' | 'files'>,
+  bytes: Uint8Array,
+  table: TableVersion,
+): Promise<LiveFile[]> {
+  const files = await iceberg.readManifest(key, bytes)
+  // Avro has no checksums: what is damaged may still be read.
+  if (expected !== undefined && files.length !== expected)
+    throw new CDCError(
+      'invalid-config',
+      `lake: ${key} is not valid: it lists ${files.length} files, and its snapshot gives ${expected} for it`,
+    )
   return files.map(({ path, ...file }) => ({ key: bucketKey(path, table), ...file }))
 }
 

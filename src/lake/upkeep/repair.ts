@@ -113,7 +113,13 @@ async function readPlaces({ bucket, writer }: RepairPorts, key: string) {
   const object = await bucket.get(writer.keyOf(key))
   if (object === null)
     throw new CDCError('not-found', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS)
+  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS).catch((cause: unknown) => {
+    throw new CDCError(
+      'invalid-config',
+      `repair: ${writer.keyOf(key)} is not valid Parquet; \`durable-outbox recover\` takes it out of the table`,
+      { cause },
+    )
+  })
   return rows.map(({ ns, source, epoch, lsn, _meta }) => ({
     ns: textOf(ns),
     source: textOf(source),
