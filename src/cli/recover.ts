@@ -16,9 +16,9 @@ import { DEFAULT_URL, type RecoverOutcome, WorkerClient } from './worker.ts'
 const HELP = `Usage: durable-outbox recover [--yes] [options]
 
 Heals a lake whose table or database is damaged: files of the table that are gone or not valid, and
-a bucket or a database that was restored from an older copy, or is lost. Without --yes it only reports
-what it would do. With it, the lake rebuilds its table from what the bucket and its database still
-hold, each event once, and each outbox sends again what no file holds any more.
+a bucket or a database that was restored from an older copy, or is lost. Without --yes it only
+reports what it would do. With it, the lake rebuilds its table from what the bucket and its database
+still hold, each event once, and each outbox sends again what no file holds any more.
 
 It must be one lake's own table: if two lakes write to one location, stop one of them first. Exit
 code 0 means that nothing is wrong, or with --yes that the table is proven afterwards.

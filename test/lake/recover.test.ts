@@ -297,6 +297,21 @@ describe('recover', () => {
     await expectHealed(7)
   })
 
+  it('[I5] is named by a second lake at the same location, which lands nothing, while the first one goes on', async () => {
+    const second = env.LAKE_TABLE.getByName('a second lake')
+    const before = await table.status()
+    await second.send(JSON.stringify(batch(`${log}-2`, 1, 2)))
+    await runInDurableObject(second, (lake) => (lake as SlowLakeTable).alarm())
+    expect((await second.status()).lastError).toMatch(
+      /another lake writes to it.*LAKE_LOCATION of its own; .*durable-outbox recover/,
+    )
+    expect(await table.status()).toEqual(before)
+    await land(5, 5)
+    expect(await lsns()).toEqual([1, 2, 3, 4, 5])
+    expect(await rowsOf(`acme/${log}-2`)).toEqual([])
+    await runInDurableObject(second, (_, { storage }) => storage.deleteAll())
+  })
+
   it('[I5] rebuilds the table from the data files alone', async () => {
     const before = await totalRecords()
     await env.LAKE_BUCKET.delete(await keys('metadata/'))

@@ -161,7 +161,7 @@ function disagreementOf(
   { known, contents }: { known: ReadonlyMap<LogKey, readonly LSNRange[]>; contents: Contents },
 ): string | undefined {
   if (version === 0 && newestVersion > 0)
-    return `the lake knows nothing of the table, which is at version ${newestVersion}: its own database is new or lost`
+    return `the lake knows nothing of the table, which is at version ${newestVersion}: its own database is new or lost, or the table is another lake's`
   if (newestVersion > version)
     return (
       `the lake's own database is at version ${version} and the table at ${newestVersion}: the database is from an older ` +
