@@ -21,7 +21,7 @@ export interface MetadataContent {
 }
 
 /** A file that a manifest list or a manifest lists. */
-export interface FileReference {
+interface FileReference {
   /** Full location. */
   readonly path: string
   readonly bytes: number
