@@ -18,3 +18,12 @@ export function endOfWait(storedMs: number, waitMs: number, nowMs: number): numb
 export function needsAlarm(alarmMs: number | null, dueMs: number, nowMs: number): boolean {
   return alarmMs === null || alarmMs <= nowMs || alarmMs > dueMs
 }
+
+/**
+ * The time to set the platform's alarm to, for something that is due at a time. Never the very millisecond at which the running
+ * alarm was due: the platform's scheduler would not learn of it, and it would never fire (measured on workerd 2026-08-15 and
+ * 2026-11-17).
+ */
+export function settableMs(dueMs: number, runningMs: number | undefined): number {
+  return dueMs === runningMs ? dueMs + 1 : dueMs
+}

@@ -100,6 +100,7 @@ export class Capture {
       this.#know(captured)
       if (notesReplaced !== this.#notesReplaced) this.#install('altered')
     })
+    this.#findWatched()
     this.#watch()
   }
 
@@ -152,8 +153,8 @@ export class Capture {
     const stored = this.#exec<StoredCapture>('SELECT * FROM _cdc_capture').toArray()
     for (const row of stored) this.#know(CapturedTable.stored(row))
     if (stored.length === 0) return
-    this.#watch()
     this.#install('restored')
+    this.#watch()
   }
 
   #know(captured: CapturedTable): void {
@@ -171,7 +172,6 @@ export class Capture {
   }
 
   #watch(): void {
-    this.#findWatched()
     if (this.#isWatching) return
     this.#isWatching = true
     this.#ports.storage.interceptStatements((query, bindings) => this.#run(query, bindings))
@@ -227,8 +227,11 @@ export class Capture {
     const after = outbox.latestBacklog()
     if (after.events === before.events) return result
     this.#isReturning = kind.mayReturn
-    committed(before, after)
-    this.#isReturning = false
+    try {
+      committed(before, after)
+    } finally {
+      this.#isReturning = false
+    }
     return result
   }
 

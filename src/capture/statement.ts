@@ -1,5 +1,7 @@
 // What a statement may do to captured tables, told from its text: too much rather than too little.
 
+import { NOT_CODE } from '../sqlite/statements.ts'
+
 export interface StatementKind {
   /** Whether it may fire a trigger of ours. */
   readonly mayWrite: boolean
@@ -25,9 +27,8 @@ export interface StatementKind {
 
 const BLANKS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/
 const READS = /^(?:SELECT|VALUES|PRAGMA|EXPLAIN)\b/i
-/** A function that asks about the statement before, in its own group; or what only looks like one: a text, a name, a comment. */
-const ROW_FUNCTION =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?\*\/|\b(last_insert_rowid|changes)\s*\(\s*\)/gi
+/** A function that asks about the statement before, in its own group; or what only looks like one. */
+const ROW_FUNCTION = new RegExp(String.raw`${NOT_CODE}|\b(last_insert_rowid|changes)\s*\(\s*\)`, 'gi')
 
 /** @param watched names, in lower case, of the tables to which a write may fire a trigger. */
 export function classify(query: string, watched: readonly string[]): StatementKind {

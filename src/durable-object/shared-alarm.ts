@@ -1,6 +1,6 @@
 // The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
 
-import { needsAlarm } from '../due.ts'
+import { needsAlarm, settableMs } from '../due.ts'
 import type { AlarmMethods } from '../transaction/followed-storage.ts'
 
 /** One user of the alarm. */
@@ -72,10 +72,8 @@ export class SharedAlarm {
 
   #set(atMs: number): void {
     for (const listener of this.#beforeChange) listener()
-    // Never at the due time of the running alarm: the platform's scheduler would not learn of it, and it would never fire
-    // (measured on workerd 2026-08-15 and 2026-11-17). Not awaited: inside a synchronous transaction it is written at once,
-    // and if it fails, the commit fails.
-    this.#atMs = atMs === this.#runningMs ? atMs + 1 : atMs
+    this.#atMs = settableMs(atMs, this.#runningMs)
+    // Not awaited: inside a synchronous transaction it is written at once, and if it fails, the commit fails.
     void this.#platform.setAlarm(this.#atMs)
   }
 }

@@ -3,7 +3,7 @@
 // and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
-import { needsAlarm } from '../due.ts'
+import { needsAlarm, settableMs } from '../due.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
@@ -155,8 +155,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
       due > SWEEP_ROWS_MAX
         ? now + SWEEP_CONTINUES_MS
         : Math.max(now + SWEEP_EVERY_MS, oldestMs + this.#limits.rememberedMs)
-    // Never for the same millisecond as the running alarm: the platform would lose it.
-    this.#sweepMs = nextMs === info?.scheduledTime ? nextMs + 1 : nextMs
+    this.#sweepMs = settableMs(nextMs, info?.scheduledTime)
     await this.ctx.storage.setAlarm(this.#sweepMs)
   }
 

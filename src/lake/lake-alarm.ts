@@ -1,7 +1,7 @@
 // The alarm of the lake's object. Keeps I6: whatever time is stored, it is never later than what is due, on waking and on each
 // write.
 
-import { endOfWait, needsAlarm } from '../due.ts'
+import { endOfWait, needsAlarm, settableMs } from '../due.ts'
 
 export class LakeAlarm {
   readonly #storage: DurableObjectStorage
@@ -57,8 +57,7 @@ export class LakeAlarm {
   }
 
   async #set(atMs: number): Promise<void> {
-    // Never for the very millisecond of the running alarm: the platform would lose it.
-    this.#atMs = atMs === this.#runningMs ? atMs + 1 : atMs
+    this.#atMs = settableMs(atMs, this.#runningMs)
     await this.#storage.setAlarm(this.#atMs)
   }
 }

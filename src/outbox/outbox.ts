@@ -275,22 +275,20 @@ export class Outbox {
 
   /** The rows that hold the LSNs of a range, both ends included. */
   rows(firstLSN: number, lastLSN: number): OutboxRow[] {
-    return [...this.#select(firstLSN, lastLSN)]
+    return this.#read(`WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn`, firstLSN, lastLSN)
   }
 
   /** The first of these rows: at least one, and few enough to fit into memory. */
   page(firstLSN: number, lastLSN: number, { maxRows, maxBytes }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
     const candidates = `SELECT lsn, bytes FROM _cdc_outbox WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn LIMIT ?3`
     const first = 'SELECT bytes FROM _cdc_outbox WHERE lsn >= ?1 ORDER BY lsn LIMIT 1'
-    const rows = [
-      ...this.#read(
-        `WHERE lsn >= ?1 AND lsn <= (SELECT max(lsn) FROM (${candidates}) WHERE bytes <= (${first}) + ?4) ORDER BY lsn`,
-        firstLSN,
-        lastLSN,
-        maxRows,
-        maxBytes,
-      ),
-    ]
+    const rows = this.#read(
+      `WHERE lsn >= ?1 AND lsn <= (SELECT max(lsn) FROM (${candidates}) WHERE bytes <= (${first}) + ?4) ORDER BY lsn`,
+      firstLSN,
+      lastLSN,
+      maxRows,
+      maxBytes,
+    )
     const last = rows.at(-1)
     return { rows, isLast: last === undefined || !this.#hasRows(last.lsn + 1, lastLSN) }
   }
@@ -300,20 +298,22 @@ export class Outbox {
     return this.#storage.sql.exec(select, firstLSN, lastLSN).toArray().length > 0
   }
 
-  #select(firstLSN: number, lastLSN: number): Iterable<OutboxRow> {
-    return this.#read(`WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn`, firstLSN, lastLSN)
-  }
-
   /**
-   * Reads rows as arrays, because the runtime takes twice as long to make objects of them. They are to be read to the end: SQLite
-   * refuses to drop a table, one of the user's too, while rows of any query are left.
+   * Reads rows as arrays, because the runtime takes twice as long to make objects of them; and to the end, because SQLite refuses
+   * to drop a table, one of the user's too, while rows of any query are left.
    */
-  *#read(clause: string, ...params: number[]): Iterable<OutboxRow> {
+  #read(clause: string, ...params: number[]): OutboxRow[] {
     const rows = this.#storage.sql
       .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
-    for (const [lsn, count, bytes, txid, time, events] of rows)
-      yield { lsn, count, bytes, txid, time, events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events }
+    return Array.from(rows, ([lsn, count, bytes, txid, time, events]) => ({
+      lsn,
+      count,
+      bytes,
+      txid,
+      time,
+      events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events,
+    }))
   }
 
   /** The backlog, as remembered. Rows that triggers have appended since are missing in it, until it is read again. */
@@ -354,17 +354,15 @@ export class Outbox {
 
   /** The rows of the next batch. */
   #nextRows({ ackedLSN, ackedBytes }: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
-    return [
-      ...this.#read(
-        `WHERE lsn > ?1 AND lsn <= max(
+    return this.#read(
+      `WHERE lsn > ?1 AND lsn <= max(
            (SELECT min(lsn) FROM _cdc_outbox WHERE lsn > ?1),
            coalesce((SELECT lsn FROM _cdc_outbox WHERE lsn > ?1 AND lsn <= ?2 AND bytes <= ?3 ORDER BY lsn DESC LIMIT 1), 0)
          ) ORDER BY lsn`,
-        ackedLSN,
-        ackedLSN + maxBatchEvents,
-        ackedBytes + maxBatchBytes,
-      ),
-    ]
+      ackedLSN,
+      ackedLSN + maxBatchEvents,
+      ackedBytes + maxBatchBytes,
+    )
   }
 
   /** The running total of bytes at the last row that ends at or before an LSN. */

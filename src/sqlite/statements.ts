@@ -1,8 +1,10 @@
 // The statements of a SQL text, told apart as SQLite does it (sqlite3_complete): a `;` ends one, except inside a string, a
 // name, a comment or the body of a trigger.
 
-const TOKEN =
-  /--[^\n]*|\/\*[^]*?(?:\*\/|$)|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|`(?:[^`]|``)*`?|\[[^\]]*\]?|[\p{L}\p{N}_$]+|;|\s+|[^]/gu
+/** What only looks like code: comments, strings and names in quotes, also those that do not end. */
+export const NOT_CODE = String.raw`--[^\n]*|/\*[^]*?(?:\*/|$)|'(?:[^']|'')*'?|"(?:[^"]|"")*"?|\x60(?:[^\x60]|\x60\x60)*\x60?|\[[^\]]*\]?`
+
+const TOKEN = new RegExp(String.raw`${NOT_CODE}|[\p{L}\p{N}_$]+|;|\s+|[^]`, 'gu')
 
 /** Each statement, without its `;`. What is only blanks and comments is none. */
 export function splitStatements(text: string): string[] {

@@ -3,28 +3,14 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { sqliteTable, text, integer, blob } from 'drizzle-orm/sqlite-core'
-import type { CommittedEvent, ListedEvent } from 'durable-outbox'
+import type { CommittedEvent } from 'durable-outbox'
 import { describe, expect, it } from 'vitest'
 import { failureOf } from '../notes.ts'
 import { configurations, type Stores } from '../worker.ts'
+import { events, folded } from './log.ts'
 
 function inObject<T>(name: string, run: (object: Stores, sql: SqlStorage) => T | Promise<T>): Promise<T> {
   return runInDurableObject<Stores, T>(env.STORES.getByName(name), (object) => run(object, object.ctx.storage.sql))
-}
-
-function events(object: Stores): ListedEvent[] {
-  return object.outbox.list({ limit: 1_000 }).items
-}
-
-/** The last state of each key of a table, as the log has it. */
-function folded(object: Stores, table: string): Record<string, CommittedEvent['after']> {
-  const rows: Record<string, CommittedEvent['after']> = {}
-  for (const { op, key, after, table: of } of events(object)) {
-    if (of !== table || key === undefined) continue
-    if (op === 'd') delete rows[key]
-    else rows[key] = after
-  }
-  return rows
 }
 
 /** The column `n` of rows, in order. */

@@ -8,8 +8,8 @@ import { type DatabaseIntrospector, Kysely, sql as kyselySQL, type TableMetadata
 import { type Migration, Migrator } from 'kysely/migration'
 import { DODialect } from 'kysely-do'
 import { expect, it } from 'vitest'
-import type { CommittedEvent } from 'durable-outbox'
 import type { Stores } from '../worker.ts'
+import { events, folded } from './log.ts'
 
 /** As drizzle-kit 0.31 writes them: the second rebuilds the table for a column that becomes NOT NULL. */
 const DRIZZLE_MIGRATIONS = {
@@ -70,21 +70,9 @@ async function migrateByKysely(state: DurableObjectState, names: readonly string
   if (error !== undefined) throw error
 }
 
-/** The last state of each key of a table, as the log has it. */
-function folded(object: Stores, table: string): Record<string, CommittedEvent['after']> {
-  const rows: Record<string, CommittedEvent['after']> = {}
-  for (const event of object.outbox.list({ limit: 1_000 }).items) {
-    if (event.table !== table || event.key === undefined) continue
-    if (event.op === 'd') delete rows[event.key]
-    else rows[event.key] = event.after
-  }
-  return rows
-}
-
 function changes(object: Stores): unknown[] {
-  return object.outbox
-    .list({ limit: 1_000 })
-    .items.filter(({ type }) => type === 'cdc.capture')
+  return events(object)
+    .filter(({ type }) => type === 'cdc.capture')
     .map(({ data }) => data)
 }
 

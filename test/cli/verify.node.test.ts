@@ -215,6 +215,10 @@ describe('verify with outboxes', () => {
 
   afterAll(() => server.close())
 
+  beforeEach(() => {
+    lake = fine
+  })
+
   async function ask(rows: readonly Row[], given: Record<string, unknown[]>, ...args: string[]) {
     answers = given
     calls = []
@@ -242,7 +246,6 @@ describe('verify with outboxes', () => {
       'FAILURE: lake: 2 events wait, the oldest for 300000 ms, the limit is 120000 (freshnessMs); the last commit ' +
         'failed: the bucket is gone',
     )
-    lake = fine
   })
 
   it('[I13] fails if the lake cannot be asked', async () => {
@@ -252,7 +255,6 @@ describe('verify with outboxes', () => {
       code: 1,
       lake: { refusal: expect.stringContaining('answered 404 without the JSON of lakeRoutes') },
     })
-    lake = fine
   })
 
   it('fails if the lake has committed more than the bucket holds, as that is an older copy of it or another', async () => {
@@ -265,7 +267,6 @@ describe('verify with outboxes', () => {
       'FAILURE: lake: it has committed version 7 of the table, and the newest in the bucket is 1: this is another bucket ' +
         'than its own, or an older copy was restored',
     )
-    lake = fine
   })
 
   it('[I13] notes that the table alone does not show what waits', async () => {
