@@ -17,6 +17,7 @@ export type CDCErrorCode =
   | 'pipeline-timeout'
   | 'record-invalid'
   | 'schema-newer'
+  | 'table-damaged'
   | 'transaction-ended'
   | 'transaction-nested'
 

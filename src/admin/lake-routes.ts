@@ -1,6 +1,8 @@
 // The lake's status and its repair over HTTP, for `durable-outbox verify` and `reconcile`.
 
 import { Hono } from 'hono'
+import { Fields } from '../event/fields.ts'
+import { oneOf } from '../event/kinds.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
 import { requireAdminToken } from './token.ts'
@@ -8,14 +10,21 @@ import { requireAdminToken } from './token.ts'
 /** Enough for all logs and holes of one repair. */
 const BODY_BYTES_MAX = 2_000_000
 
+const recoverFields = new Fields<{ isDryRun: boolean }>(
+  { isDryRun: oneOf([true, false]) },
+  { others: 'is not known here' },
+)
+
 /** A lake that can be asked and repaired: the binding of a `Lake`. */
 export interface RepairableLake {
   repair(suspects: unknown): unknown
+  recover(isDryRun: boolean): unknown
   status(): unknown
 }
 
 /**
- * A hono app for `GET /`, the lake's status, and `POST /repair`, with the suspects as the JSON body. Like the outbox routes it
+ * A hono app for `GET /`, the lake's status, and `POST /repair`, with the suspects as the JSON body,
+ * and `POST /recover`, with `{ isDryRun }`. Like the outbox routes it
  * needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
  */
 export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
@@ -28,6 +37,16 @@ export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableL
   app.post('/repair', async (c) => {
     const suspects: unknown = await c.req.json().catch(() => undefined)
     return Response.json(await lakeOf(c.env).repair(suspects))
+  })
+  app.use('/recover', requireAdminToken)
+  app.use('/recover', limitBody('lake', BODY_BYTES_MAX))
+  app.post('/recover', async (c) => {
+    const { isDryRun } = recoverFields.parse(
+      await c.req.json().catch(() => undefined),
+      'lake.recover',
+      'invalid-argument',
+    )
+    return Response.json(await lakeOf(c.env).recover(isDryRun))
   })
   return app
 }

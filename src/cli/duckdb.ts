@@ -17,6 +17,8 @@ export interface TableFiles {
   readonly columns: readonly Column[]
   /** Local paths of the snapshot's data files. */
   readonly files: readonly string[]
+  /** The same files as the bucket names them, if they come from one. */
+  readonly keys?: readonly string[]
 }
 
 /** What a statement answers. */

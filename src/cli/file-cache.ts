@@ -33,7 +33,7 @@ interface ListedFile extends LakeFile {
  * Looks for every file in the bucket.
  *
  * @param prefix what all of their keys begin with.
- * @throws {CDCError} `not-found`, retryable, if files are gone; `invalid-config` if one has another size than the table says.
+ * @throws {CDCError} `table-damaged` if one has another size than the table says; retryable if files are gone.
  */
 export async function listFiles(bucket: LakeBucket, files: readonly LakeFile[], prefix: string): Promise<ListedFile[]> {
   const wanted = new Map(files.map((file) => [file.key, file]))
@@ -123,12 +123,12 @@ async function download(bucket: LakeBucket, file: LakeFile, path: string): Promi
 
 function missingFile(key: string, more = 0): CDCError {
   const rest = more === 0 ? '' : ` and ${count(more, 'other', 'others')} that the table names`
-  return new CDCError('not-found', `lake: the bucket has no object ${key}${rest}`, { retryable: true })
+  return new CDCError('table-damaged', `lake: the bucket has no object ${key}${rest}`, { retryable: true })
 }
 
 function wrongSize({ key, bytes }: LakeFile, size: number): CDCError {
   return new CDCError(
-    'invalid-config',
+    'table-damaged',
     `lake: ${key} has ${size} bytes, and not the ${bytes} that the table gives for it`,
   )
 }

@@ -2,7 +2,7 @@
 // getPlatformProxy, which works with and without a running `wrangler dev`. The layout on disk stays wrangler's.
 
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
 import * as z from 'zod'
@@ -24,7 +24,7 @@ import {
   otherLakes,
   readProject,
 } from './wrangler-config.ts'
-import type { LakeBucket, LakeFile, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
+import type { LakeBucket, LakeFile, LakeManifest, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
 import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
 
 type Wrangler = typeof import('wrangler')
@@ -110,7 +110,11 @@ interface Choice {
   readonly directories: readonly string[]
 }
 
-/** Copies the current snapshot of the table out of the lake, and notes where it comes from. */
+/**
+ * Copies the current snapshot of the table out of the lake, and notes where it comes from.
+ *
+ * @throws {CDCError} `table-damaged` if a file of the table is gone or not valid.
+ */
 export async function readLocalTable(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
   const choice = chooseLake(options, io)
   // Without it nobody can query the table, and copying it takes seconds.
@@ -210,7 +214,7 @@ async function copySnapshot(
     )
   const manifests = await readManifestList(bucket, table)
   const { paths } = await fetch(manifests, 'metadata/')
-  const dataFiles = await readManifests(paths, table)
+  const dataFiles = await readManifests(manifests, paths, table)
   const data = await fetch(dataFiles, 'data/')
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
   note(describe(table, dataFiles, data.downloaded))
@@ -218,9 +222,17 @@ async function copySnapshot(
   return { columns, version, place, files: data.paths, keys: dataFiles.map(({ key }) => key) }
 }
 
-async function readManifests(paths: readonly string[], table: TableVersion): Promise<LiveFile[]> {
+async function readManifests(
+  manifests: readonly LakeManifest[],
+  paths: readonly string[],
+  table: TableVersion,
+): Promise<LiveFile[]> {
   const files: LiveFile[][] = []
-  for (const path of paths) files.push(await readManifest(path, await readFile(path), table))
+  for (const [index, path] of paths.entries()) {
+    const reading = readManifest(manifests[index] ?? { key: path }, await readFile(path), table)
+    // The bucket's own may have been restored by the next time.
+    files.push(await reading.catch((error: unknown) => rm(path, { force: true }).then(() => Promise.reject(error))))
+  }
   return files.flat()
 }
 

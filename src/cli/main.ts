@@ -1,11 +1,12 @@
 // Finds the command, runs it, and turns what it throws into a message and an exit code.
 
-import { CDCError, messageOf } from '../error.ts'
+import { CDCError, type CDCErrorCode, messageOf } from '../error.ts'
 import { type Command, type ExitCode, type IO, ioOf, type Process } from './command.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
 import { reconcileCommand } from './reconcile.ts'
+import { recoverCommand } from './recover.ts'
 import { stateCommand } from './state.ts'
 import { verifyCommand } from './verify.ts'
 
@@ -15,6 +16,7 @@ export const commands: readonly Command[] = [
   stateCommand,
   verifyCommand,
   reconcileCommand,
+  recoverCommand,
   outboxCommand,
   provisionCommand,
 ]
@@ -33,11 +35,17 @@ async function runCommand(command: Command, args: readonly string[], io: IO): Pr
   try {
     return await command.run(args, io)
   } catch (error) {
-    const isUsage = error instanceof CDCError && error.code === 'invalid-argument'
-    const hint = isUsage ? `; see durable-outbox ${command.name} --help` : ''
-    io.note(`durable-outbox ${command.name}: ${messageOf(error)}${hint}`)
-    return isUsage ? 2 : 1
+    const code = error instanceof CDCError ? error.code : undefined
+    io.note(`durable-outbox ${command.name}: ${messageOf(error)}${hintFor(command, code)}`)
+    return code === 'invalid-argument' ? 2 : 1
   }
+}
+
+function hintFor(command: Command, code: CDCErrorCode | undefined): string {
+  if (code === 'invalid-argument') return `; see durable-outbox ${command.name} --help`
+  if (code === 'table-damaged' && command !== recoverCommand)
+    return '; durable-outbox recover tells what is wrong with the table, and heals it'
+  return ''
 }
 
 function isHelp(arg: string): boolean {

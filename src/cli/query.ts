@@ -1,7 +1,8 @@
 // durable-outbox query: SQL over the events that have landed, in this machine's lake or in a bucket on Cloudflare.
 
 import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
-import { loadDuckDB, type QueryResult, runSQL, SQLError } from './duckdb.ts'
+import { runOnTable } from './damaged-table.ts'
+import { type QueryResult, SQLError } from './duckdb.ts'
 import { LAKE_HELP, LAKE_OPTIONS, type LakeOptions, readLocalTable } from './local-lake.ts'
 import { checkFormat, FORMAT_HELP, FORMAT_OPTIONS, type Format, printRows, TABLE_ROWS_MAX } from './output.ts'
 import { DEFAULT_LIMIT_ROWS, LIMIT_ROWS_MAX } from './query/basin-sql.ts'
@@ -80,7 +81,7 @@ function parse(args: readonly string[], io: IO): { sql: string; ask: Ask; format
 function localAsk(options: LakeOptions): Ask {
   return async (sql, io) => {
     const table = await readLocalTable(options, io)
-    return runSQL(await loadDuckDB(), table, sql)
+    return runOnTable(table, sql)
   }
 }
 

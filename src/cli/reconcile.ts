@@ -7,7 +7,7 @@ import { printJSON, printTable } from './output.ts'
 import { type Need, planOf, portionsOf } from './reconcile/plan.ts'
 import { type Replayed, replayRange } from './reconcile/replay.ts'
 import { count } from './values.ts'
-import { CHECK_HELP, CHECK_OPTIONS, readWait, withHint } from './verify.ts'
+import { CHECK_HELP, CHECK_OPTIONS, readWait } from './verify.ts'
 import { checkUntil, type CheckOptions, type Report } from './verify/check-table.ts'
 import { showRanges } from './verify/findings.ts'
 import { logName, Outboxes, parseClasses, sourceIn } from './verify/outboxes.ts'
@@ -15,9 +15,9 @@ import { jsonOf, printReport, verdictOf } from './verify/print.ts'
 import { DEFAULT_URL, type NoRoute, WorkerClient } from './worker.ts'
 
 /** How long the lake may take to land what it buffers, before that counts as lost: it commits every two seconds. */
-const BUFFERED_MS = 6_000
+export const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
-const HOLES_MAX = 1_000
+export const HOLES_MAX = 1_000
 
 /** The line that a Worker with a lake needs. */
 const MOUNT = "app.route('/lake', lakeRoutes<Env>((env) => env.EVENTS_PIPELINE)), from durable-outbox/admin"
@@ -45,11 +45,13 @@ export const reconcileCommand: Command = {
   run: runReconcile,
 }
 
-interface Step extends Need {
+/** A log whose missing events were, or would be, sent again. */
+export interface Step extends Need {
   readonly outcome?: Replayed
 }
 
-interface Repair {
+/** What it takes to have the outboxes send again what is missing. */
+export interface Repair {
   readonly client: WorkerClient
   readonly check: CheckOptions & { readonly waitMs: number }
 }
@@ -63,16 +65,14 @@ async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> 
   const check = { lake: values, outboxes: new Outboxes(client, classes), maxHoles: HOLES_MAX, waitMs }
   await checkLake(values, io)
   // Nobody can read a table with a file that is gone, so the lake comes first.
-  const repaired = isDry ? undefined : await client.repair([])
-  if (repaired !== undefined) noteRepair(repaired, io)
-  const checking = checkUntil(
+  if (!isDry) noteRepair(await client.repair([]), io)
+  const before = await checkUntil(
     { ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: ({ notLanded }) => notLanded === 0 },
     io,
   )
-  const before = await withHint(checking, hintFor(repaired))
   const needs = planOf(before, classes)
   if (isDry) return finish({ steps: needs, before }, json, io)
-  return finish(await repair({ client, check }, { needs, before }, io), json, io)
+  return finish(await sendAgain({ client, check }, { needs, before }, io), json, io)
 }
 
 interface Outcome {
@@ -81,7 +81,8 @@ interface Outcome {
   readonly after?: Report
 }
 
-async function repair(
+/** Has each outbox send again what its log lacks, and checks until it has landed. */
+export async function sendAgain(
   { client, check }: Repair,
   { needs, before }: { needs: readonly Need[]; before: Report },
   io: IO,
@@ -112,14 +113,6 @@ function missingIn({ missing, notLanded }: Report): number {
   return missing + notLanded
 }
 
-/** What to do if a file that the table names is gone. */
-function hintFor(repaired: RepairOutcome | NoRoute | undefined): string {
-  if (repaired === undefined) return 'without --dry-run the lake takes it out of the table'
-  if ('noRoute' in repaired)
-    return `only the lake can take it out of its table, and its Worker has no route for that: ${MOUNT}`
-  return 'the lake knows of no data file that is gone: restore the bucket, or name the Worker of this lake with --url'
-}
-
 function noteRepair(outcome: RepairOutcome | NoRoute, io: IO): void {
   if ('noRoute' in outcome)
     io.note(
@@ -143,7 +136,7 @@ async function finish({ steps, before, after }: Outcome, isJSON: boolean, io: IO
   return (after ?? before).isProven ? 0 : 1
 }
 
-async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
+export async function printSteps(steps: readonly Step[], io: IO): Promise<void> {
   const columns = ['ns', 'source', 'epoch', 'missing', 'from', 'result']
   async function* rows() {
     yield steps.map((step) => {

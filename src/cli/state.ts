@@ -4,7 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
-import { loadDuckDB, type Parameters, type QueryResult, runSQL } from './duckdb.ts'
+import { runOnTable } from './damaged-table.ts'
+import type { Parameters, QueryResult } from './duckdb.ts'
 import { LAKE_HELP, LAKE_OPTIONS, type LocalTable, readLocalTable } from './local-lake.ts'
 import { checkFormat, FORMAT_HELP, FORMAT_OPTIONS, printRows } from './output.ts'
 import { fillParameters } from './sql-tokens.ts'
@@ -98,8 +99,7 @@ function lsnOf({ asOf }: Question): string | undefined {
 type Log = (sql: string, parameters: Parameters) => Promise<QueryResult>
 
 async function openLog(table: LocalTable): Promise<Log> {
-  const duckdb = await loadDuckDB()
-  return (sql, parameters) => runSQL(duckdb, table, sql, parameters)
+  return (sql, parameters) => runOnTable(table, sql, parameters)
 }
 
 /** @throws {CDCError} `not-found` if the log has no such store, `invalid-argument` if an LSN could be one of several. */

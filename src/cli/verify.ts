@@ -1,6 +1,5 @@
 // durable-outbox verify: proves from the table that everything that was committed is in it, once.
 
-import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, usage } from './command.ts'
 import { checkLake, LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
 import { printJSON } from './output.ts'
@@ -75,11 +74,7 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
     waitMs: readWait(values.wait),
   }
   await checkLake(values, io)
-  const check = () =>
-    withHint(
-      checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io),
-      'durable-outbox reconcile brings back what the outboxes still keep',
-    )
+  const check = () => checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
   const found = client === undefined ? { ...(await check()), lake: undefined } : await askAround(client, check)
   if (client === undefined) io.note('the table alone was checked; with --url the lake is asked too what waits in it')
   const { lake, ...inTable } = found
@@ -94,14 +89,4 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
 export function readWait(text = String(DEFAULT_WAIT_SECONDS)): number {
   if (/^\d{1,4}$/.test(text) && Number(text) <= WAIT_SECONDS_MAX) return Number(text) * 1_000
   throw usage(`--wait is a number of seconds from 0 to ${WAIT_SECONDS_MAX}, not "${text}"`)
-}
-
-/** Adds what to do if the table names a file that is gone. */
-export async function withHint<T>(checking: Promise<T>, hint: string): Promise<T> {
-  try {
-    return await checking
-  } catch (error) {
-    if (!(error instanceof CDCError && error.code === 'not-found' && error.retryable)) throw error
-    throw new Error(`${error.message}; ${hint}`, { cause: error })
-  }
 }

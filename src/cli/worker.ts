@@ -20,6 +20,7 @@ import {
 const OUTBOXES = '/admin/outbox'
 const LAKE = '/lake'
 const REPAIR = `${LAKE}/repair`
+const RECOVER = `${LAKE}/recover`
 
 /** A flush takes up to a minute, and its last batch may wait for its answer. */
 const CALL_MS = 120_000
@@ -67,6 +68,21 @@ const rangesSchema = z.object({
   ranges: z.array(z.object({ first: z.int(), last: z.int() })),
 })
 const outcomeSchema = z.object({ goneFiles: z.int(), forgotten: z.array(rangesSchema) })
+
+const recoveredSchema = z.object({
+  faults: z.array(z.object({ file: z.string(), problem: z.string() })),
+  disagreement: z.string().optional(),
+  stateVersion: z.int(),
+  tableVersion: z.int(),
+  version: z.int(),
+  keptFiles: z.int(),
+  rescuedEvents: z.int(),
+  events: z.int(),
+  lostEvents: z.int(),
+  isDone: z.boolean(),
+})
+/** What the lake found, and did. */
+export type RecoverOutcome = z.infer<typeof recoveredSchema>
 
 const statusSchema = z.object({
   version: z.int(),
@@ -146,6 +162,17 @@ export class WorkerClient {
     // A Worker that knows no such path answers 404, or what it answers to every path.
     if (response.ok || response.status === 404) return { noRoute: `${url} ${strangeness(response, 'lakeRoutes')}` }
     throw new Error(`${url} ${strangeness(response, 'lakeRoutes')}`)
+  }
+
+  /**
+   * Has the lake rebuild its table and its state, or tell what it would do.
+   *
+   * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or no lake there.
+   */
+  async recover(isDryRun: boolean): Promise<RecoverOutcome> {
+    const { response, body } = await this.#post(RECOVER, { isDryRun }, REPAIR_MS)
+    if (response.ok && body !== undefined) return readAnswer(recoveredSchema, body)
+    throw new Error(`${this.#url}${RECOVER} ${strangeness(response, 'lakeRoutes')}`)
   }
 
   async #post(path: string, body: unknown, timeoutMs: number): Promise<Answer> {

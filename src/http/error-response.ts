@@ -22,6 +22,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'pipeline-timeout': 503,
   'record-invalid': 400,
   'schema-newer': 500,
+  'table-damaged': 500,
   'transaction-ended': 409,
   'transaction-nested': 409,
 }

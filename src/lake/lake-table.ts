@@ -12,6 +12,7 @@ import { Intake } from './intake/intake.ts'
 import { LakeAlarm } from './lake-alarm.ts'
 import { checkLimits, type LakeLimits, limitsFrom } from './limits.ts'
 import { migrations } from './migrations.ts'
+import type { PartitionValue } from './iceberg/partition.ts'
 import { dueMs, type Waiting } from './schedule.ts'
 import { locationOf } from './table/location.ts'
 import { toRows } from './table/stream.ts'
@@ -19,6 +20,7 @@ import { TableState } from './table/table-state.ts'
 import { TableWriter } from './table/table-writer.ts'
 import { parseMissing, repair, type RepairOutcome } from './upkeep/repair.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
+import { recover, type RecoverOutcome } from './recover/recover.ts'
 import type { UpkeepOutcome } from './upkeep/upkeep-state.ts'
 
 export interface LakeEnv {
@@ -195,6 +197,35 @@ export class LakeTable extends DurableObject<LakeEnv> {
       intake: this.#intake,
     }
     return this.#inTurn(() => repair(parsed, ports))
+  }
+
+  /**
+   * Rebuilds the table and the lake's own state from what the bucket and the lake still hold, if they are damaged or don't agree.
+   * What waits in the lake stays. What no file holds any more is missing then, and lands when it is sent again.
+   *
+   * @param isDryRun whether to report only what would be done.
+   * @throws {CDCError} `lake-conflict` if another lake commits to the table.
+   */
+  async recover(isDryRun: unknown): Promise<RecoverOutcome> {
+    const { storage } = this.ctx
+    const ports = {
+      bucket: this.env.LAKE_BUCKET,
+      location: locationOf(this.env),
+      state: this.#state,
+      intake: this.#intake,
+      mayPartition: (partitions: readonly (readonly PartitionValue[])[]) => this.#writer.mayPartition(partitions),
+      sync: () => storage.sync(),
+      now: () => this.now(),
+    }
+    const outcome = await this.#inTurn(async () => {
+      // What is damaged may be just what this needs.
+      await this.#writer.adoptOpen().catch(() => undefined)
+      this.#writer.forget()
+      // A stub may pass anything; what changes the table must be asked for.
+      return recover(isDryRun !== false, ports)
+    })
+    await this.#armBy(this.#dueMs(this.#upkeepDue(true)))
+    return outcome
   }
 
   /** One after the other: a commit continues from the table that the one before it left. */

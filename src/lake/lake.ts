@@ -4,6 +4,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
+import type { RecoverOutcome } from './recover/recover.ts'
 import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
 /**
@@ -29,6 +30,11 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
   /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
   repair(missing: LogRanges[]): Promise<RepairOutcome> {
     return this.#table().repair(missing)
+  }
+
+  /** See `LakeTable.recover`. @throws {CDCError} `lake-conflict`. */
+  recover(isDryRun: boolean): Promise<RecoverOutcome> {
+    return this.#table().recover(isDryRun)
   }
 
   /** A table has one writer, so every binding reaches the same object. */

@@ -1,4 +1,4 @@
-import { lakeRoutes } from 'durable-outbox/admin'
+import { lakeRoutes, type RepairableLake } from 'durable-outbox/admin'
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 
@@ -9,7 +9,7 @@ const asked: unknown[] = []
 
 interface Env {
   ADMIN_TOKEN?: string
-  EVENTS_PIPELINE: { status: () => unknown; repair: (suspects: unknown) => unknown }
+  EVENTS_PIPELINE: RepairableLake
 }
 
 const lake: Env['EVENTS_PIPELINE'] = {
@@ -17,6 +17,10 @@ const lake: Env['EVENTS_PIPELINE'] = {
   repair: (suspects) => {
     asked.push(suspects)
     return { goneFiles: 1, forgotten: [] }
+  },
+  recover: (isDryRun) => {
+    asked.push(isDryRun)
+    return { isDone: !isDryRun }
   },
 }
 
@@ -44,9 +48,24 @@ describe('lakeRoutes', () => {
     expect(asked.at(-1)).toEqual([{ ns: 'acme' }])
   })
 
+  it('recover only if told whether that is a dry run', async () => {
+    expect(await call('POST', '/lake/recover', { body: '{"isDryRun":false}' })).toEqual({
+      status: 200,
+      body: { isDone: true },
+    })
+    const before = asked.length
+    for (const body of ['', '{}', '{"isDryRun":"no"}'])
+      expect(await call('POST', '/lake/recover', { body })).toMatchObject({
+        status: 400,
+        body: { code: 'invalid-argument' },
+      })
+    expect(asked).toHaveLength(before)
+  })
+
   it.each([
     ['GET', '/lake'],
     ['POST', '/lake/repair'],
+    ['POST', '/lake/recover'],
   ])('[I8] are closed for %s %s until a token is set, and then to those without it', async (method, path) => {
     const before = asked.length
     for (const ADMIN_TOKEN of ['', ' \n'])

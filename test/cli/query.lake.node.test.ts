@@ -119,7 +119,24 @@ describe('durable-outbox query on a table', () => {
       if (file.file_path.includes('type=gone')) entry['status'] = 2
     })
     await fitManifestLength()
+    await rewriteAvro(manifestListKey(), (manifest) => {
+      Object.assign(manifest, { added_files_count: 1, deleted_files_count: 1 })
+    })
     expect(await ids()).toEqual(['kept'])
+  })
+
+  it('refuses a manifest that lists fewer files than its snapshot gives for it', async () => {
+    await lake.append([row('kept'), row('gone', { type: 'gone' })])
+    await rewriteAvro(newestManifestKey(), (entry) => {
+      entry['status'] = 2
+    })
+    await fitManifestLength()
+    expect(await query(IDS)).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /m0\.avro is not valid: it lists 0 files, and its snapshot gives 2 for it; durable-outbox recover/,
+      ),
+    })
   })
 
   it('refuses a table with delete files instead of counting deleted rows', async () => {

@@ -85,10 +85,13 @@ describe('reconcile', () => {
     })
     expect(await run('verify')).toMatchObject({
       code: 1,
-      stderr: expect.stringContaining(`no object ${key}; durable-outbox reconcile`),
+      stderr: expect.stringContaining(`no object ${key}; durable-outbox recover`),
     })
     const refused = await withWorker('reconcile', '--dry-run')
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`no object ${key}; without --dry-run`) })
+    expect(refused).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`no object ${key}; durable-outbox recover`),
+    })
     const healed = await withWorker('reconcile')
     expect(healed).toMatchObject({ code: 0, stderr: expect.stringContaining('1 data file was gone from the bucket') })
     expect(healed.stdout).toContain(`${rows.length} sent again`)
@@ -178,7 +181,7 @@ describe('reconcile of a Worker without lakeRoutes', () => {
     expect(code).toBe(1)
     expect(stderr).toContain(`${url}/lake/repair answered ${status} without the JSON of lakeRoutes`)
     expect(stderr).toMatch(
-      /no object \S+; only the lake can .* no route for that: app\.route\('\/lake', lakeRoutes<Env>\(.*\)\), from durable-outbox\/admin\n$/,
+      /app\.route\('\/lake', lakeRoutes<Env>\(.*\)\), from durable-outbox\/admin\n.*no object \S+; durable-outbox recover /,
     )
   })
 })

@@ -3,7 +3,7 @@
 import { CDCError } from '../../error.ts'
 import type { IO } from '../command.ts'
 import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
-import { readContents } from './contents.ts'
+import { readContents } from '../damaged-table.ts'
 import { type LogReport, reportOf } from './findings.ts'
 import type { LakeAnswer } from './lake.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'

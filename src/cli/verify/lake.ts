@@ -49,9 +49,19 @@ export function lakeProblem(
       brief: 'the bucket is older than the lake',
       text:
         `it has committed version ${committedVersion} of the table, and the newest in the bucket is ${checkedVersion}: ` +
-        'this is another bucket than its own, or an older copy was restored',
+        'this is another bucket than its own, or an older copy was restored; see durable-outbox recover',
     }
-  if (!lake.isBehind) return undefined
+  if (lake.version < checkedVersion)
+    return {
+      brief: 'the lake has lost its place',
+      text:
+        `its own database is at version ${lake.version} and the table at ${checkedVersion}, so it can't commit: the ` +
+        'database is new or from an older copy, or another lake writes to the table; see durable-outbox recover',
+    }
+  if (!lake.isBehind)
+    return lake.lastError === undefined
+      ? undefined
+      : { brief: 'the lake does not commit', text: `the last commit failed: ${lake.lastError}` }
   const { bufferedEvents, heldEvents, lagMs, freshnessMs, lastError } = lake
   const events = count(bufferedEvents + heldEvents, 'event waits', 'events wait')
   const reason = lastError === undefined ? '' : `; the last commit failed: ${lastError}`

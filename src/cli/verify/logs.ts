@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as z from 'zod'
 import { quoteText } from '../../sqlite/quote.ts'
-import { loadDuckDB, runSQL, type TableFiles } from '../duckdb.ts'
+import { runOnTable } from '../damaged-table.ts'
+import type { TableFiles } from '../duckdb.ts'
 
 /** What DuckDB may use before it writes to disk. */
 const MEMORY_MB = 256
@@ -108,7 +109,7 @@ async function* read<Schema extends z.ZodType>(
   const limits = `SET memory_limit = '${MEMORY_MB}MB'; SET temp_directory = ${quoteText(temporary)};
     SET preserve_insertion_order = false;`
   try {
-    const result = await runSQL(await loadDuckDB(), table, `${limits} ${sql}`)
+    const result = await runOnTable(table, `${limits} ${sql}`)
     for await (const rows of result.rows())
       for (const row of rows) yield schema.parse(Object.fromEntries(result.keys.map((key, index) => [key, row[index]])))
   } finally {

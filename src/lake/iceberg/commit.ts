@@ -116,6 +116,86 @@ export function prepareRemoval(table: Table, rewrite: Omit<Rewrite, 'rows'>, opt
   return prepare(table, { ...rewrite, rows: [] }, options)
 }
 
+/** A manifest to store, and the files that it lists. */
+export interface PreparedManifest {
+  readonly key: string
+  readonly manifest: ManifestFile
+  readonly files: readonly ListedFile[]
+}
+
+export interface PreparedRebuild extends Pick<PreparedCommit, 'files' | 'metadata'> {
+  readonly manifests: readonly PreparedManifest[]
+}
+
+/** Files that one manifest of a rebuilt table lists. */
+const REBUILT_MANIFEST_FILES = 5_000
+
+/** Writes rows as data files of a table that is rebuilt. The caller stores them, and lists them in `prepareRebuild`. */
+export function writeRows(
+  metadata: TableMetadata,
+  rows: readonly Row[],
+  options: CommitOptions,
+): { files: NewFile[]; listed: ListedFile[] } {
+  const { spec } = layoutOf({ metadata, manifests: [] }, { manifests: [], kept: [], removed: [], rows }, options)
+  const { uuid, snapshotId } = options
+  const written = writeDataFiles(rows, { schema: currentSchema(metadata), columns: columnsOf(metadata), spec, uuid })
+  return {
+    files: written.map(({ key, bytes }) => ({ key, bytes })),
+    listed: written.map((file) => listedFile(file, { metadata, spec, snapshotId })),
+  }
+}
+
+/**
+ * Prepares the commit after which a table consists of the given files, and of nothing else. Its manifests are new, since the old
+ * ones may be gone.
+ *
+ * @param metadata with the partition specs of all files, and without a current snapshot.
+ */
+export function prepareRebuild(
+  { metadata, metadataKey }: Omit<Table, 'manifests'>,
+  listed: readonly ListedFile[],
+  options: CommitOptions,
+): PreparedRebuild {
+  const { snapshotId, uuid } = options
+  const manifests = [...Map.groupBy(listed, ({ partition }) => partition.length)].flatMap(([fields, group]) => {
+    const spec = metadata['partition-specs'].find((candidate) => candidate.fields.length === fields)
+    if (spec === undefined)
+      throw new CDCError('invalid-config', `lake: the table has no partition spec of ${fields} fields`)
+    return cut(group, REBUILT_MANIFEST_FILES).map((files) => {
+      const entries = files.map(({ sequenceNumber, ...file }): ManifestEntry =>
+        file.snapshotId === snapshotId ? { ...file, status: 'added' } : { ...file, sequenceNumber, status: 'existing' },
+      )
+      const { file, described } = prepareManifest(entries, `metadata/${uuid()}-m0.avro`, { metadata, spec }, options)
+      return { file, files, key: file.key, manifest: described }
+    })
+  })
+  const listKey = `metadata/snap-${snapshotId}-1-${uuid()}.avro`
+  const sequenceNumber = nextSequenceNumber(metadata)
+  const list = writeManifestList(
+    manifests.map(({ manifest }) => manifest),
+    { snapshotId, parentSnapshotId: undefined, sequenceNumber, sync: uuidBytes(uuid()) },
+  )
+  const delta = { added: totalsOf(listed), deleted: totalsOf([]), partitions: 0 }
+  const snapshot: Snapshot = {
+    'snapshot-id': snapshotId,
+    'sequence-number': sequenceNumber,
+    'timestamp-ms': nextTimestampMs(metadata, options.nowMs),
+    'manifest-list': `${metadata.location}/${listKey}`,
+    'schema-id': metadata['current-schema-id'],
+    summary: summarize('overwrite', delta, undefined, options.summary),
+  }
+  return {
+    files: [...manifests.map(({ file }) => file), { key: listKey, bytes: list }],
+    manifests: manifests.map(({ key, manifest, files }) => ({ key, manifest, files })),
+    metadata: withSnapshot(metadata, snapshot, metadataKey),
+  }
+}
+
+function cut<Item>(items: readonly Item[], size: number): Item[][] {
+  const count = Math.ceil(items.length / size)
+  return Array.from({ length: count }, (_, index) => items.slice(index * size, (index + 1) * size))
+}
+
 function prepare(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
   checkManifests(table)
   const { metadata, spec } = layoutOf(table, rewrite, options)

@@ -21,10 +21,16 @@ export interface MetadataContent {
 }
 
 /** A file that a manifest list or a manifest lists. */
-export interface FileReference {
+interface FileReference {
   /** Full location. */
   readonly path: string
   readonly bytes: number
+}
+
+/** A manifest of a manifest list. */
+export interface ManifestReference extends FileReference {
+  /** How many live data files it lists; missing if the list does not tell. */
+  readonly files?: number
 }
 
 /** A data file of a manifest. */
@@ -62,6 +68,8 @@ const manifestFileShape = z.object({
   manifest_path: z.string(),
   manifest_length: z.number(),
   content: z.number().default(0),
+  added_files_count: z.number().nullish(),
+  existing_files_count: z.number().nullish(),
 })
 
 const manifestEntryShape = z.object({
@@ -77,11 +85,11 @@ const manifestEntryShape = z.object({
 
 const ENTRY_DELETED = 2
 
-/** Reads a metadata file. @throws {CDCError} `invalid-config`. */
+/** Reads a metadata file. @throws {CDCError} `table-damaged`. */
 export function readMetadata(name: string, bytes: Uint8Array): MetadataContent {
   const metadata = check(metadataShape, readJSON(name, bytes), name)
   const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
-  if (schema === undefined) throw new CDCError('invalid-config', `lake: ${name} has no schema with its current id`)
+  if (schema === undefined) throw new CDCError('table-damaged', `lake: ${name} has no schema with its current id`)
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
   return {
     location: metadata.location,
@@ -100,16 +108,17 @@ export function readMetadata(name: string, bytes: Uint8Array): MetadataContent {
   }
 }
 
-/** Names the manifests of a manifest list. @throws {CDCError} `invalid-config`, for a table with delete files too. */
-export async function readManifestList(name: string, bytes: Uint8Array): Promise<FileReference[]> {
+/** Names the manifests of a manifest list. @throws {CDCError} `table-damaged`; `invalid-config` for a table with delete files. */
+export async function readManifestList(name: string, bytes: Uint8Array): Promise<ManifestReference[]> {
   const entries = await readAvro(manifestFileShape, name, bytes)
-  return entries.map(({ manifest_path, manifest_length, content }) => {
+  return entries.map(({ manifest_path, manifest_length, content, added_files_count, existing_files_count }) => {
     if (content !== 0) throw deletesUnsupported(manifest_path)
-    return { path: manifest_path, bytes: manifest_length }
+    const files = (added_files_count ?? NaN) + (existing_files_count ?? NaN)
+    return { path: manifest_path, bytes: manifest_length, ...(!Number.isNaN(files) && { files }) }
   })
 }
 
-/** Names the live data files of a manifest. @throws {CDCError} `invalid-config`, for delete files too. */
+/** Names the live data files of a manifest. @throws {CDCError} `table-damaged`; `invalid-config` for delete files. */
 export async function readManifest(name: string, bytes: Uint8Array): Promise<DataFileReference[]> {
   const entries = await readAvro(manifestEntryShape, name, bytes)
   return entries
@@ -122,10 +131,10 @@ export async function readManifest(name: string, bytes: Uint8Array): Promise<Dat
     })
 }
 
-/** Parses a file of JSON. @throws {CDCError} `invalid-config`. */
+/** Parses a file of JSON. @throws {CDCError} `table-damaged`. */
 export function readJSON(name: string, bytes: Uint8Array): unknown {
   const value = parseJSON(new TextDecoder().decode(bytes))
-  if (value === undefined) throw new CDCError('invalid-config', `lake: ${name} is not valid JSON`)
+  if (value === undefined) throw new CDCError('table-damaged', `lake: ${name} is not valid JSON`)
   return value
 }
 
@@ -141,14 +150,14 @@ async function decodeAvro(name: string, bytes: Uint8Array): Promise<unknown[]> {
     for await (const record of decoder) records.push(record)
     return records
   } catch (error) {
-    throw new CDCError('invalid-config', `lake: ${name} is not an Avro file that can be read`, { cause: error })
+    throw new CDCError('table-damaged', `lake: ${name} is not an Avro file that can be read`, { cause: error })
   }
 }
 
 function check<Shape extends z.ZodType>(shape: Shape, value: unknown, name: string): z.infer<Shape> {
   const result = shape.safeParse(value)
   if (result.success) return result.data
-  throw refusal('invalid-config', `lake: ${name} is not as Iceberg defines it`, result.error.issues)
+  throw refusal('table-damaged', `lake: ${name} is not as Iceberg defines it`, result.error.issues)
 }
 
 function deletesUnsupported(path: string): CDCError {

@@ -17,7 +17,7 @@ export interface Snapshot {
 /** Iceberg's counters, and what the writer adds. All values are strings, numbers too. */
 export interface SnapshotSummary {
   readonly [name: string]: string
-  readonly operation: 'append' | 'delete' | 'replace'
+  readonly operation: 'append' | 'delete' | 'overwrite' | 'replace'
 }
 
 const SNAPSHOT_ID_MASK = (1n << 53n) - 1n

@@ -168,6 +168,19 @@ export class Buffer {
     return [...this.#runs(throughSeq)]
   }
 
+  /** Takes out all that waits and all that is held back, oldest first. */
+  takeAll(): { readonly takenMs: number; readonly records: readonly EventRecord[] }[] {
+    const rows = this.#sql
+      .exec<{ takenMs: number; records: string }>(
+        `SELECT taken_ms AS takenMs, records FROM lake_buffer
+         UNION ALL SELECT taken_ms, records FROM lake_held ORDER BY takenMs`,
+      )
+      .toArray()
+    for (const table of ['lake_buffer', 'lake_held']) this.#sql.exec(`DELETE FROM ${table}`)
+    this.recount()
+    return rows.map(({ takenMs, records }) => ({ takenMs, records: JSON.parse(records) as EventRecord[] }))
+  }
+
   /** Empties the buffer up to a row of it. @returns how many events that were. */
   drop(throughSeq: number): number {
     const dropped = this.#sql

@@ -159,6 +159,30 @@ export class Intake {
     return forgotten
   }
 
+  /** All LSNs that the lake takes for landed. */
+  allLanded(): Map<LogKey, LSNRange[]> {
+    return this.#known.allLanded()
+  }
+
+  /**
+   * Takes over what a table holds, in a transaction of the caller's. What waits stays, except what is in the table.
+   *
+   * @param contents what the table holds.
+   */
+  adopt({ landed, marked, forks, unlogged }: TableContents): void {
+    const { now } = this.#ports
+    this.#known.replaceAllLanded(landed)
+    this.#known.addIds(marked, now())
+    for (const { takenMs, records } of this.#buffer.takeAll()) {
+      const [forked, others] = partition(records, isForked)
+      const lost = forked.filter((record) => !forks.has(forkKey(record)))
+      for (const chunk of chunksOf(lost)) this.#buffer.add(chunk, [], takenMs)
+      const waiting = others.filter((record) => isCommitted(record) || !unlogged.has(unloggedKey(record)))
+      this.#known.forgetSeen(waiting.filter((record) => !isCommitted(record)))
+      this.#takeRecords({ records: waiting, isVerbatim: false }, '', takenMs)
+    }
+  }
+
   /** Runs a change in one SQLite transaction. If it is rolled back, what waits is counted again. */
   transaction(change: () => void): void {
     try {
@@ -192,9 +216,8 @@ export class Intake {
   }
 
   /** Keeps what is new: runs that connect to their log are buffered, runs that would leave a hole are held back. */
-  #takeRecords(parsed: ParsedRecords, json: string): void {
+  #takeRecords(parsed: ParsedRecords, json: string, nowMs = this.#ports.now()): void {
     const { records } = parsed
-    const nowMs = this.#ports.now()
     const { runs, forks, marked } = this.#takeLogs(groupByLog(records.filter(isCommitted)), nowMs)
     this.#known.addIds(marked, nowMs)
     const isWhole = runs.reduce((events, run) => events + run.records.length, 0) === records.length
@@ -233,6 +256,36 @@ export class Intake {
   #hold(run: RecordRun, nowMs: number): void {
     for (const chunk of chunksOfRuns([run])) for (const held of chunk.runs) this.#buffer.hold(chunk, held, nowMs)
   }
+}
+
+/** What the rows of a table are, for the lake that writes it. */
+export interface TableContents {
+  /** Its LSNs by log, without forks. */
+  readonly landed: ReadonlyMap<LogKey, readonly LSNRange[]>
+  /** Runs of it whose ids the lake may not know. */
+  readonly marked: readonly MarkedRun[]
+  /** The keys of its forks, and of its events without a log. */
+  readonly forks: ReadonlySet<string>
+  readonly unlogged: ReadonlySet<string>
+}
+
+export function forkKey({ ns, source, epoch, lsn, id }: CommittedRecord): string {
+  return JSON.stringify([ns, source, epoch, lsn, id])
+}
+
+export function unloggedKey({ ns, id }: { readonly ns: string; readonly id: string }): string {
+  return JSON.stringify([ns, id])
+}
+
+function isForked(record: EventRecord): record is CommittedRecord {
+  return isCommitted(record) && Reflect.get(Object(record._meta), 'isFork') === true
+}
+
+function partition<Item, Special extends Item>(
+  items: readonly Item[],
+  isSpecial: (item: Item) => item is Special,
+): [Special[], Item[]] {
+  return [items.filter((item) => isSpecial(item)), items.filter((item) => !isSpecial(item))]
 }
 
 function parseRecords(json: string): ParsedRecords {

@@ -64,6 +64,23 @@ export class KnownEvents {
     this.#replaceLanded(landed, new Map([[log, without(landed.get(log) ?? [], ranges)]]))
   }
 
+  /** All LSNs that are in the table, by log. */
+  allLanded(): Map<LogKey, LSNRange[]> {
+    const logs = this.#sql.exec<{ log: LogKey }>('SELECT DISTINCT log FROM lake_landed').toArray()
+    return this.landed(logs.map(({ log }) => log))
+  }
+
+  /** Replaces what is known to be in the table. */
+  replaceAllLanded(landed: ReadonlyMap<LogKey, readonly LSNRange[]>): void {
+    this.#sql.exec('DELETE FROM lake_landed')
+    this.#replaceLanded(new Map(), new Map(Array.from(landed, ([log, ranges]) => [log, [...ranges]])))
+  }
+
+  /** Forgets the ids of events without a log, so that they count as new. */
+  forgetSeen(records: readonly EventRecord[]): void {
+    for (const { ns, id } of records) this.#sql.exec('DELETE FROM lake_seen WHERE ns = ? AND event_id = ?', ns, id)
+  }
+
   /** Writes only what differs. */
   #replaceLanded(landed: ReadonlyMap<LogKey, LSNRange[]>, wanted: ReadonlyMap<LogKey, LSNRange[]>): void {
     const gone: [LogKey, number][] = []

@@ -18,6 +18,11 @@ export interface LakeFile {
   readonly bytes: number
 }
 
+/** A manifest of the current snapshot, with the number of data files that it must list if that is known. */
+export interface LakeManifest extends LakeFile {
+  readonly files?: number
+}
+
 /** A data file of the current snapshot. */
 export interface LiveFile extends LakeFile {
   readonly rows: number
@@ -43,7 +48,7 @@ const PROBES_MAX = 32
  * Reads the newest metadata of the table.
  *
  * @returns nothing if no table was ever committed.
- * @throws {CDCError} `invalid-config` for a table that cannot be read; `not-found`, retryable, if a file has just gone.
+ * @throws {CDCError} `table-damaged` if a file is not valid, or, retryable, is gone; `invalid-config` for what cannot be read.
  */
 export async function readTableVersion(bucket: LakeBucket, prefix: string): Promise<TableVersion | undefined> {
   const version = await newestVersion(bucket, prefix)
@@ -64,21 +69,31 @@ export async function readWatermarks(bucket: LakeBucket, table: TableVersion): P
     })
   } catch (error) {
     if (error instanceof CDCError) throw error
-    throw new CDCError('invalid-config', 'lake: the watermarks of the table are not valid', { cause: error })
+    throw new CDCError('table-damaged', 'lake: the watermarks of the table are not valid', { cause: error })
   }
 }
 
 /** Names the manifests of the version's snapshot. @throws {CDCError} like `readTableVersion`. */
-export async function readManifestList(bucket: LakeBucket, table: TableVersion): Promise<LakeFile[]> {
+export async function readManifestList(bucket: LakeBucket, table: TableVersion): Promise<LakeManifest[]> {
   if (table.snapshot === undefined) return []
   const key = table.snapshot.manifestListKey
   const manifests = await iceberg.readManifestList(key, await readObject(bucket, key))
-  return manifests.map(({ path, bytes }) => ({ key: bucketKey(path, table), bytes }))
+  return manifests.map(({ path, ...manifest }) => ({ key: bucketKey(path, table), ...manifest }))
 }
 
-/** Names the live data files of one manifest. @throws {CDCError} `invalid-config`. */
-export async function readManifest(name: string, bytes: Uint8Array, table: TableVersion): Promise<LiveFile[]> {
-  const files = await iceberg.readManifest(name, bytes)
+/** Names the live data files of one manifest. @throws {CDCError} `table-damaged`, also if there are more or fewer than it must list. */
+export async function readManifest(
+  { key, files: expected }: Pick<LakeManifest, 'key' | 'files'>,
+  bytes: Uint8Array,
+  table: TableVersion,
+): Promise<LiveFile[]> {
+  const files = await iceberg.readManifest(key, bytes)
+  // Avro has no checksums: what is damaged may still be read.
+  if (expected !== undefined && files.length !== expected)
+    throw new CDCError(
+      'table-damaged',
+      `lake: ${key} is not valid: it lists ${files.length} files, and its snapshot gives ${expected} for it`,
+    )
   return files.map(({ path, ...file }) => ({ key: bucketKey(path, table), ...file }))
 }
 
@@ -117,6 +132,6 @@ function bucketKey(path: string, { location, prefix }: Pick<TableVersion, 'locat
 
 async function readObject(bucket: LakeBucket, key: string): Promise<Uint8Array> {
   const object = await bucket.get(key)
-  if (object === null) throw new CDCError('not-found', `lake: the bucket has no object ${key}`, { retryable: true })
+  if (object === null) throw new CDCError('table-damaged', `lake: the bucket has no object ${key}`, { retryable: true })
   return new Uint8Array(await object.arrayBuffer())
 }

@@ -1,7 +1,7 @@
 // The state of the table, as its one writer keeps it in SQLite: the current version, the manifests and files of its snapshot,
 // and the commits that were prepared and may or may not have happened.
 
-import type { ListedFile } from '../iceberg/commit.ts'
+import type { ListedFile, PreparedManifest } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import type { PartitionValue } from '../iceberg/partition.ts'
 import { Garbage } from './garbage.ts'
@@ -142,6 +142,33 @@ export class TableState {
     this.garbage.add(abandoned, 0, nowMs)
     this.#sql.exec('DELETE FROM lake_change')
     this.#sql.exec('DELETE FROM lake_prepared')
+  }
+
+  /** Replaces all that is known of the table, as after it was rebuilt. To be called in a transaction. */
+  replace(pointer: Required<Pointer>, manifests: readonly PreparedManifest[], nowMs: number): void {
+    for (const table of ['lake_pointer', 'lake_manifest', 'lake_file', 'lake_prepared', 'lake_change'])
+      this.#sql.exec(`DELETE FROM ${table}`)
+    const { version, events, watermarksKey, watermarksVersion } = pointer
+    this.#sql.exec(
+      'INSERT INTO lake_pointer VALUES (1, ?, ?, ?, ?)',
+      version,
+      events,
+      watermarksKey ?? null,
+      watermarksVersion,
+    )
+    for (const { key: manifestKey, manifest, files } of manifests) {
+      const apply = (change: TableChange) =>
+        this.#apply(change.kind, change.key, { body: bodyOf(change), version, nowMs })
+      apply({ kind: 'add manifest', key: manifestKey, manifest })
+      for (const file of files) apply({ kind: 'add file', key: file.key, manifestKey, file })
+      // What an older state took for garbage may be read again.
+      this.garbage.forget(files.map(({ key }) => key))
+    }
+  }
+
+  /** The data files of the current snapshot, as its manifests list them. */
+  files(): ListedFile[] {
+    return this.#files('true ORDER BY sequence, key')
   }
 
   /** The keys of the current snapshot's data files. */

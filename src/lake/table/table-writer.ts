@@ -4,6 +4,8 @@
 // it happened.
 
 import { CDCError } from '../../error.ts'
+import { parseJSON } from '../../event/json.ts'
+import { isObject } from '../../event/kinds.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite } from '../iceberg/commit.ts'
 import type { CommitOptions, NewFile, PreparedCommit, Rewrite, Table } from '../iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, keepSnapshots, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
@@ -40,6 +42,9 @@ export interface Landing {
   readonly watermarks: readonly Watermark[]
 }
 
+/** What heals a table or a database that is damaged. */
+const RECOVER = '`durable-outbox recover` rebuilds it'
+
 const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 
 /** Requests that an object may have open at once, by the platform's rules. */
@@ -63,8 +68,7 @@ export class TableWriter {
     const { version } = this.#ports.state.pointer()
     if (version === 0) return this.#createTable()
     this.#table ??= await this.#readTable(version)
-    if (this.#table === undefined)
-      throw new CDCError('not-found', `lake: ${this.keyOf(metadataKey(version))} is gone from the bucket; restore it`)
+    if (this.#table === undefined) throw this.#gone(version)
     return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
   }
 
@@ -90,6 +94,19 @@ export class TableWriter {
     if (!state.hasOpen()) return
     const metadata = await this.#readMetadata(state.pointer().version + 1)
     if (metadata !== undefined) await this.#finish(metadata)
+  }
+
+  /**
+   * Checks that the state here is that of the table: an older one would take the files of later commits for orphans.
+   *
+   * @throws {CDCError} like `load`.
+   */
+  async checkCurrent(): Promise<void> {
+    const { state, bucket } = this.#ports
+    const { version } = state.pointer()
+    const has = async (other: number) => (await bucket.head(this.keyOf(metadataKey(other)))) !== null
+    if (version > 0 && !(await has(version))) throw this.#gone(version)
+    if (await has(version + 1)) throw this.#conflict()
   }
 
   /** Forgets what is remembered of the table, as after a failure. */
@@ -160,12 +177,12 @@ export class TableWriter {
       nowMs: this.#ports.now(),
       uuid: randomUUID,
       snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
-      mayPartition: (partitions) => this.#mayPartition(partitions),
+      mayPartition: (partitions) => this.mayPartition(partitions),
     }
   }
 
   /** So that the types of one sender don't become more files than the lake can write and engines can read. */
-  #mayPartition(partitions: readonly (readonly PartitionValue[])[]): boolean {
+  mayPartition(partitions: readonly (readonly PartitionValue[])[]): boolean {
     const { state, maxCommitPartitions, maxPartitions } = this.#ports
     return partitions.length <= maxCommitPartitions && state.hasRoomFor(partitions, maxPartitions)
   }
@@ -228,7 +245,10 @@ export class TableWriter {
 
   async #readMetadata(version: number): Promise<TableMetadata | undefined> {
     const object = await this.#ports.bucket.get(this.keyOf(metadataKey(version)))
-    return object === null ? undefined : await object.json<TableMetadata>()
+    if (object === null) return undefined
+    const metadata = parseJSON(await object.text())
+    if (isObject(metadata)) return metadata as unknown as TableMetadata
+    throw new CDCError('table-damaged', `lake: ${this.keyOf(metadataKey(version))} is not valid JSON; ${RECOVER}`)
   }
 
   async #store(files: readonly NewFile[]): Promise<void> {
@@ -240,11 +260,18 @@ export class TableWriter {
       )
   }
 
+  #gone(version: number): CDCError {
+    return new CDCError(
+      'table-damaged',
+      `lake: ${this.keyOf(metadataKey(version))} is gone from the bucket; ${RECOVER}`,
+    )
+  }
+
   #conflict(): CDCError {
     return new CDCError(
       'lake-conflict',
-      `lake: the table at ${this.#ports.location.root} was written by another lake, and a table can have only one; ` +
-        'give this lake a LAKE_LOCATION of its own',
+      `lake: the table at ${this.#ports.location.root} has commits that this lake does not know. If another lake writes to ` +
+        `it, give one of the two a LAKE_LOCATION of its own; if this lake's own database is new or from an older copy, ${RECOVER}`,
     )
   }
 }

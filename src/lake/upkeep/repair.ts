@@ -112,8 +112,14 @@ const PLACE_COLUMNS = ['ns', 'source', 'epoch', 'lsn', '_meta']
 async function readPlaces({ bucket, writer }: RepairPorts, key: string) {
   const object = await bucket.get(writer.keyOf(key))
   if (object === null)
-    throw new CDCError('not-found', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS)
+    throw new CDCError('table-damaged', `repair: ${key} has just gone from the bucket`, { retryable: true })
+  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS).catch((cause: unknown) => {
+    throw new CDCError(
+      'table-damaged',
+      `repair: ${writer.keyOf(key)} is not valid Parquet; \`durable-outbox recover\` takes it out of the table`,
+      { cause },
+    )
+  })
   return rows.map(({ ns, source, epoch, lsn, _meta }) => ({
     ns: textOf(ns),
     source: textOf(source),

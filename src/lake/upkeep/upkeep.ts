@@ -3,6 +3,7 @@
 // other.
 
 import { endOfWait } from '../../due.ts'
+import { CDCError } from '../../error.ts'
 import type { ListedFile, Rewrite, Table } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import { keyBelow } from '../iceberg/metadata.ts'
@@ -148,6 +149,7 @@ export class Upkeep {
     const { sql, bucket, writer, state, limits, now } = this.#ports
     const { sweepAfter, sweepDueMs, last } = this.#state
     if (now() < this.#sweepDueMs()) return false
+    await writer.checkCurrent()
     const root = writer.keyOf('')
     const { objects, truncated } = await bucket.list({
       prefix: root,
@@ -195,8 +197,20 @@ export class Upkeep {
   async #readRows(key: string): Promise<Row[]> {
     const { bucket, writer } = this.#ports
     const object = await bucket.get(writer.keyOf(key))
-    if (object === null) throw new Error(`${key} is gone from the bucket, and the table still reads it`)
-    return readParquet(await object.arrayBuffer())
+    if (object === null)
+      throw new CDCError(
+        'table-damaged',
+        `lake: ${writer.keyOf(key)} is gone from the bucket, and the table still reads it; \`durable-outbox recover\` takes it out`,
+      )
+    try {
+      return await readParquet(await object.arrayBuffer())
+    } catch (cause) {
+      throw new CDCError(
+        'table-damaged',
+        `lake: ${writer.keyOf(key)} is not valid Parquet; \`durable-outbox recover\` takes it out of the table`,
+        { cause },
+      )
+    }
   }
 }
 
