@@ -32,27 +32,27 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 32 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 33.2 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 31.7,
+    maxGzipKiB: 32.8,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 39.4 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 38.2 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 40.6 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 39.4 },
   { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 50.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 41.8 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 36.4 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 39.1 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 43 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 37.6 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 40.3 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 41.9,
+    maxGzipKiB: 43.1,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 91.5,
+    maxGzipKiB: 92.7,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 5.9 },
   {

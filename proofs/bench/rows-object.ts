@@ -14,7 +14,7 @@ export interface Load {
 const POLL_MS = 20
 const DRAIN_MS_MAX = 10_000
 
-/** Keeps nothing that was delivered, so that the rows that pruning costs are counted. Other options are the defaults. */
+/** Keeps nothing that was delivered, so that what sealing and dropping costs is counted. Other options are the defaults. */
 export class RowsObject extends CDCDurableObject {
   readonly #meter: RowMeter
 
@@ -55,7 +55,7 @@ export class RowsObject extends CDCDurableObject {
   async #drained(): Promise<void> {
     for (let waitedMs = 0; waitedMs < DRAIN_MS_MAX; waitedMs += POLL_MS) {
       const { pending } = this.ctx.storage.sql
-        .exec<{ pending: number }>('SELECT count(*) AS pending FROM _cdc_outbox')
+        .exec<{ pending: number }>('SELECT count(*) AS pending FROM _cdc_outbox, _cdc_state WHERE lsn > acked_lsn')
         .one()
       if (pending === 0 && (await this.ctx.storage.getAlarm()) === null) return
       await scheduler.wait(POLL_MS)

@@ -10,5 +10,9 @@ export const migrations: readonly Migration[] = [
   {
     "name": "0001_capture",
     "sql": "CREATE TABLE `_cdc_capture` (\n\t`name` text PRIMARY KEY NOT NULL,\n\t`options` text NOT NULL,\n\t`columns` text NOT NULL\n);\n--> statement-breakpoint\nCREATE TABLE `_cdc_replaced` (\n\t`seq` integer PRIMARY KEY NOT NULL,\n\t`table_name` text NOT NULL,\n\t`key` text NOT NULL,\n\t`before` text NOT NULL,\n\t`k0` blob,\n\t`k1` blob,\n\t`k2` blob,\n\t`k3` blob\n);\n--> statement-breakpoint\nALTER TABLE `_cdc_transaction` ADD `changes` integer DEFAULT 0 NOT NULL;"
+  },
+  {
+    "name": "0002_segments",
+    "sql": "ALTER TABLE `_cdc_state` ADD `segments` text DEFAULT '[]' NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_lsn` integer DEFAULT 0 NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_bytes` integer DEFAULT 0 NOT NULL;"
   }
 ]

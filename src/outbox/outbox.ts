@@ -1,15 +1,16 @@
 // Where committed events wait for the relay. Keeps I2 (LSNs without a gap) and the storage half of I3, I4 and I7. Like a
 // write-ahead log: one row is one committed transaction.
 
-import { CDCError, cleanReason } from '../error.ts'
+import { CDCError, cleanReason, reasonOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import type { CommittedRecord } from '../event/record.ts'
 import { textOf } from '../sqlite/bytes.ts'
 import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import { checkTime, type Identity } from './identity.ts'
-import { DEAD_LETTER_TYPE, PRUNED_ROWS_MAX } from './limits.ts'
+import { DEAD_LETTER_TYPE } from './limits.ts'
 import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
+import { HEAD, type RetentionLimits, Segments, tablesOf } from './segments.ts'
 import { type OutboxState, readState } from './state.ts'
 import type { OutboxTables } from './tables.ts'
 
@@ -32,20 +33,16 @@ export interface BacklogLimits {
   readonly maxBacklogBytes: number
 }
 
-/** How much of the delivered log is kept, for inspection and replay. */
-export interface RetentionLimits {
-  readonly retentionMs: number
-  readonly retentionBytes: number
-}
-
 /** The limits of a page of the log: rows, and characters of JSON. */
 export interface PageLimits {
   readonly maxRows: number
   readonly maxBytes: number
 }
 
-/** In a range of LSNs ?1 to ?2. The row that holds the last may end after it: it is the first that does not end before it. */
-const ROW_OF_LAST_LSN = 'coalesce((SELECT min(lsn) FROM _cdc_outbox WHERE lsn >= ?2), ?2)'
+/** The rows of LSNs ?1 to ?2 in a table. The one that holds the last may end after it: it is the first that does not end before it. */
+function rangeIn(table: string): string {
+  return `lsn >= ?1 AND lsn <= coalesce((SELECT min(lsn) FROM ${table} WHERE lsn >= ?2), ?2)`
+}
 
 /** A range of the log in flight to the pipeline. A retry has the same range, key and records, except for `retries`. */
 export interface Batch {
@@ -73,6 +70,7 @@ export class Outbox {
   readonly #storage: DurableObjectStorage
   readonly #tables: OutboxTables
   readonly #createId: () => string
+  readonly #segments: Segments
   /** The backlog after the last transaction; undefined if it may have changed since. */
   #backlog: Backlog | undefined
 
@@ -81,6 +79,7 @@ export class Outbox {
     this.#tables = tables
     this.#createId = createId
     this.deadLetters = new DeadLetters(storage)
+    this.#segments = new Segments(storage)
   }
 
   /** Undefined after `deleteAll`, until the next write; then nothing is pending either. */
@@ -96,10 +95,11 @@ export class Outbox {
 
   /** When the oldest pending event was committed, in milliseconds since 1970. Reads two rows. */
   oldestPendingMs(): number | undefined {
+    const state = this.state()
+    if (state === undefined) return undefined
+    const table = this.#tableOf(state.ackedLSN + 1, state)
     const [row] = this.#storage.sql
-      .exec<{ time: number }>(
-        `SELECT time FROM _cdc_outbox WHERE lsn > (SELECT acked_lsn FROM _cdc_state) ORDER BY lsn LIMIT 1`,
-      )
+      .exec<{ time: number }>(`SELECT time FROM ${table} WHERE lsn > ? ORDER BY lsn LIMIT 1`, state.ackedLSN)
       .toArray()
     return row?.time
   }
@@ -162,23 +162,29 @@ export class Outbox {
     })
   }
 
-  /** Records that the pipeline accepted a batch, and prunes delivered rows that are beyond the retention. */
+  /** Records that the pipeline accepted a batch, and drops what is beyond the retention. */
   acknowledge(batch: Batch, retention: RetentionLimits, nowMs: number): void {
     this.#onAnswer(batch, (state) => {
       const { lastLSN } = batch
-      const ackedBytes = this.#bytesAt(lastLSN) ?? state.ackedBytes
-      const prunedBytes = this.#prune(lastLSN, state.prunedBytes, {
-        bytesBelow: ackedBytes - retention.retentionBytes,
-        timeBelowMs: nowMs - retention.retentionMs,
-      })
+      const ackedBytes = this.#bytesAt(lastLSN, state) ?? state.ackedBytes
+      const suspectLSN = state.suspectLSN > lastLSN ? state.suspectLSN : 0
       this.#storage.sql.exec(
-        `UPDATE _cdc_state SET acked_lsn = ?, acked_bytes = ?, pruned_bytes = ?, suspect_lsn = ?, ${NO_BATCH}, last_error = NULL`,
+        `UPDATE _cdc_state SET acked_lsn = ?, acked_bytes = ?, suspect_lsn = ?, ${NO_BATCH}, last_error = NULL`,
         lastLSN,
         ackedBytes,
-        prunedBytes,
-        state.suspectLSN > lastLSN ? state.suspectLSN : 0,
+        suspectLSN,
       )
+      this.#keepUp({ ...state, ackedLSN: lastLSN, ackedBytes }, retention, nowMs)
     })
+  }
+
+  #keepUp(state: OutboxState, retention: RetentionLimits, nowMs: number): void {
+    try {
+      this.#segments.keepUp(state, retention, nowMs)
+    } catch (error) {
+      // SQLite drops no table while the user's code reads from any. What was accepted is accepted nonetheless.
+      console.warn(`outbox: segments stay until the next batch is accepted: ${reasonOf(error)}`)
+    }
   }
 
   /** Records that an attempt failed: its outcome is unknown, and the same batch is sent again. */
@@ -233,7 +239,7 @@ export class Outbox {
         lastAttemptMs: nowMs,
       })
       contents[index] = this.#standIn(refused, reason)
-      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', JSON.stringify(contents), row.lsn)
+      this.#rewrite(row.lsn, contents)
       this.#storage.sql.exec(`UPDATE _cdc_state SET ${NO_BATCH}, last_error = ?`, reason)
     })
   }
@@ -257,10 +263,14 @@ export class Outbox {
         this.deadLetters.add({ lsn, txid: row.txid, event, reason, attempts: 0, ...times })
         return this.#standIn(event, reason)
       })
-      const events = JSON.stringify(letters)
-      this.#storage.sql.exec('UPDATE _cdc_outbox SET events = ? WHERE lsn = ?', events, row.lsn)
-      return { ...row, events }
+      return { ...row, events: this.#rewrite(row.lsn, letters) }
     })
+  }
+
+  #rewrite(lsn: number, contents: readonly EventContent[]): string {
+    const events = JSON.stringify(contents)
+    this.#storage.sql.exec(`UPDATE ${this.#tableOf(lsn)} SET events = ? WHERE lsn = ?`, events, lsn)
+    return events
   }
 
   /** The type of the event of an LSN; undefined if it is not in the log. */
@@ -275,36 +285,46 @@ export class Outbox {
 
   /** The rows that hold the LSNs of a range, both ends included. */
   rows(firstLSN: number, lastLSN: number): OutboxRow[] {
-    return this.#read(`WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn`, firstLSN, lastLSN)
+    return this.#tablesOf(firstLSN, lastLSN).flatMap((table) =>
+      this.#read(table, `WHERE ${rangeIn(table)} ORDER BY lsn`, firstLSN, lastLSN),
+    )
   }
 
   /** The first of these rows: at least one, and few enough to fit into memory. */
   page(firstLSN: number, lastLSN: number, { maxRows, maxBytes }: PageLimits): { rows: OutboxRow[]; isLast: boolean } {
-    const candidates = `SELECT lsn, bytes FROM _cdc_outbox WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} ORDER BY lsn LIMIT ?3`
-    const first = 'SELECT bytes FROM _cdc_outbox WHERE lsn >= ?1 ORDER BY lsn LIMIT 1'
-    const rows = this.#read(
-      `WHERE lsn >= ?1 AND lsn <= (SELECT max(lsn) FROM (${candidates}) WHERE bytes <= (${first}) + ?4) ORDER BY lsn`,
-      firstLSN,
-      lastLSN,
-      maxRows,
-      maxBytes,
-    )
-    const last = rows.at(-1)
-    return { rows, isLast: last === undefined || !this.#hasRows(last.lsn + 1, lastLSN) }
+    const rows: OutboxRow[] = []
+    for (const table of this.#tablesOf(firstLSN, lastLSN)) {
+      const range = `SELECT lsn, bytes FROM ${table} WHERE ${rangeIn(table)} ORDER BY lsn LIMIT ?3`
+      const end = rows[0] === undefined ? `(SELECT min(bytes) FROM (${range}))` : rows[0].bytes
+      const limited = `WHERE lsn IN (SELECT lsn FROM (${range}) WHERE bytes <= ${end} + ?4) ORDER BY lsn`
+      rows.push(...this.#read(table, limited, firstLSN, lastLSN, maxRows - rows.length, maxBytes))
+      const next = (rows.at(-1)?.lsn ?? firstLSN - 1) + 1
+      if (this.#hasRows(table, next, lastLSN)) return { rows, isLast: false }
+    }
+    return { rows, isLast: true }
   }
 
-  #hasRows(firstLSN: number, lastLSN: number): boolean {
-    const select = `SELECT 1 FROM _cdc_outbox WHERE lsn >= ?1 AND lsn <= ${ROW_OF_LAST_LSN} AND ?1 <= ?2 LIMIT 1`
+  #hasRows(table: string, firstLSN: number, lastLSN: number): boolean {
+    const select = `SELECT 1 FROM ${table} WHERE ${rangeIn(table)} AND ?1 <= ?2 LIMIT 1`
     return this.#storage.sql.exec(select, firstLSN, lastLSN).toArray().length > 0
+  }
+
+  #tablesOf(firstLSN: number, lastLSN: number, state = this.state()): string[] {
+    return tablesOf(state?.segments ?? [], firstLSN, lastLSN)
+  }
+
+  /** The table with the row of an LSN. */
+  #tableOf(lsn: number, state = this.state()): string {
+    return this.#tablesOf(lsn, lsn, state)[0] ?? HEAD
   }
 
   /**
    * Reads rows as arrays, because the runtime takes twice as long to make objects of them; and to the end, because SQLite refuses
    * to drop a table, one of the user's too, while rows of any query are left.
    */
-  #read(clause: string, ...params: number[]): OutboxRow[] {
+  #read(table: string, clause: string, ...params: number[]): OutboxRow[] {
     const rows = this.#storage.sql
-      .exec(`SELECT lsn, count, bytes, txid, time, events FROM _cdc_outbox ${clause}`, ...params)
+      .exec(`SELECT lsn, count, bytes, txid, time, events FROM ${table} ${clause}`, ...params)
       .raw<[number, number, number, string, number, string]>()
     return Array.from(rows, ([lsn, count, bytes, txid, time, events]) => ({
       lsn,
@@ -312,7 +332,7 @@ export class Outbox {
       bytes,
       txid,
       time,
-      events: events.includes('\uFFFD') ? this.#exactEvents(lsn) : events,
+      events: events.includes('\uFFFD') ? this.#exactEvents(table, lsn) : events,
     }))
   }
 
@@ -328,16 +348,18 @@ export class Outbox {
 
   emptied(): void {
     this.forgetBacklog()
+    this.#segments.forget()
   }
 
   rolledBack(): void {
     this.forgetBacklog()
+    this.#segments.forget()
   }
 
   /** A row's events with the bytes that are not UTF-8, for which the platform puts U+FFFD. */
-  #exactEvents(lsn: number): string {
+  #exactEvents(table: string, lsn: number): string {
     const { events } = this.#storage.sql
-      .exec<{ events: ArrayBuffer }>('SELECT CAST(events AS BLOB) AS events FROM _cdc_outbox WHERE lsn = ?', lsn)
+      .exec<{ events: ArrayBuffer }>(`SELECT CAST(events AS BLOB) AS events FROM ${table} WHERE lsn = ?`, lsn)
       .one()
     return textOf(new Uint8Array(events))
   }
@@ -352,12 +374,15 @@ export class Outbox {
       .one()
   }
 
-  /** The rows of the next batch. */
-  #nextRows({ ackedLSN, ackedBytes }: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
+  /** The rows of the next batch: all from one table. */
+  #nextRows(state: OutboxState, { maxBatchEvents, maxBatchBytes }: BatchLimits): OutboxRow[] {
+    const { ackedLSN, ackedBytes } = state
+    const table = this.#tableOf(ackedLSN + 1, state)
     return this.#read(
+      table,
       `WHERE lsn > ?1 AND lsn <= max(
-           (SELECT min(lsn) FROM _cdc_outbox WHERE lsn > ?1),
-           coalesce((SELECT lsn FROM _cdc_outbox WHERE lsn > ?1 AND lsn <= ?2 AND bytes <= ?3 ORDER BY lsn DESC LIMIT 1), 0)
+           (SELECT min(lsn) FROM ${table} WHERE lsn > ?1),
+           coalesce((SELECT lsn FROM ${table} WHERE lsn > ?1 AND lsn <= ?2 AND bytes <= ?3 ORDER BY lsn DESC LIMIT 1), 0)
          ) ORDER BY lsn`,
       ackedLSN,
       ackedLSN + maxBatchEvents,
@@ -365,39 +390,17 @@ export class Outbox {
     )
   }
 
-  /** The running total of bytes at the last row that ends at or before an LSN. */
-  #bytesAt(lsn: number): number | undefined {
+  /** The running total of bytes at the last row that ends at or before an LSN; undefined if that row has been dropped. */
+  #bytesAt(lsn: number, state: OutboxState): number | undefined {
+    const { segments, sealedLSN, sealedBytes } = state
     const [row] = this.#storage.sql
-      .exec<{ bytes: number }>('SELECT bytes FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn DESC LIMIT 1', lsn)
-      .toArray()
-    return row?.bytes
-  }
-
-  /** Deletes the oldest delivered rows that are beyond the retention. @returns the running total of what was pruned. */
-  #prune(ackedLSN: number, prunedBytes: number, below: { bytesBelow: number; timeBelowMs: number }): number {
-    let [prunedLSN, total] = [0, prunedBytes]
-    const isKept = (time: number): boolean => time > below.timeBelowMs && total >= below.bytesBelow
-    // In most cases the first one stays, and is all that is read.
-    const [first] = this.#delivered(ackedLSN, 1)
-    if (first === undefined || isKept(first.time)) return total
-    for (const { lsn, bytes, time } of this.#delivered(ackedLSN, PRUNED_ROWS_MAX)) {
-      if (isKept(time)) break
-      prunedLSN = lsn
-      total = bytes
-    }
-    this.#storage.sql.exec('DELETE FROM _cdc_outbox WHERE lsn <= ?', prunedLSN)
-    return total
-  }
-
-  /** The oldest rows that are delivered. */
-  #delivered(ackedLSN: number, maxRows: number): { lsn: number; bytes: number; time: number }[] {
-    return this.#storage.sql
-      .exec<{ lsn: number; bytes: number; time: number }>(
-        'SELECT lsn, bytes, time FROM _cdc_outbox WHERE lsn <= ? ORDER BY lsn LIMIT ?',
-        ackedLSN,
-        maxRows,
+      .exec<{ bytes: number }>(
+        `SELECT bytes FROM ${this.#tableOf(lsn, state)} WHERE lsn <= ? ORDER BY lsn DESC LIMIT 1`,
+        lsn,
       )
       .toArray()
+    if (row !== undefined) return row.bytes
+    return segments.findLast(({ lastLSN }) => lastLSN <= lsn)?.bytes ?? (sealedLSN <= lsn ? sealedBytes : undefined)
   }
 
   /** Whether a batch still waits for its answer: it is of this epoch, and was not answered before. */

@@ -3,8 +3,9 @@
 import { blob, index, integer, primaryKey, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
 /**
- * The log. One row is one committed transaction, so a transaction costs one billed row however many events it has.
- * Rows up to `acked_lsn` were delivered, and are kept for inspection and replay until they are pruned.
+ * The log, and its newest rows: those before lie in segments, tables of the same form with the last LSN in their names. One row is
+ * one committed transaction, so a transaction costs one billed row however many events it has. Rows up to `acked_lsn` were
+ * delivered, and are kept for inspection and replay until their segment is dropped.
  */
 export const cdcOutbox = sqliteTable('_cdc_outbox', {
   /** LSN of the transaction's last event. The first is `lsn - count + 1`. */
@@ -35,7 +36,7 @@ export const cdcState = sqliteTable('_cdc_state', {
   /** The pipeline has accepted everything up to this LSN; and `bytes` of the last row that was accepted as a whole. */
   ackedLSN: integer('acked_lsn').notNull(),
   ackedBytes: integer('acked_bytes').notNull(),
-  /** `bytes` of the last row that was pruned. */
+  /** `bytes` of the last row that was dropped with its segment. */
   prunedBytes: integer('pruned_bytes').notNull(),
   /** 1 while the relay is paused. */
   paused: integer('paused').notNull(),
@@ -50,6 +51,11 @@ export const cdcState = sqliteTable('_cdc_state', {
   lastError: text('last_error'),
   /** Between `acked_lsn` and this LSN is an event that the pipeline refuses; 0 if none is known. */
   suspectLSN: integer('suspect_lsn').notNull(),
+  /** JSON: LSN, `bytes` and `time` of the last row of each segment, oldest first. */
+  segments: text('segments').notNull().default('[]'),
+  /** LSN and `bytes` of the last row of the newest segment there has been; 0 before the first. */
+  sealedLSN: integer('sealed_lsn').notNull().default(0),
+  sealedBytes: integer('sealed_bytes').notNull().default(0),
 })
 
 /**

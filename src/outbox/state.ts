@@ -2,6 +2,14 @@
 
 import type { Identity } from './identity.ts'
 
+/** A part of the log that takes no more rows, in a table of its own: what its last row has. */
+export interface Segment {
+  readonly lastLSN: number
+  /** The running total. */
+  readonly bytes: number
+  readonly timeMs: number
+}
+
 export interface OutboxState extends Identity {
   readonly object: string | null
   readonly epochLSN: number
@@ -16,6 +24,10 @@ export interface OutboxState extends Identity {
   readonly nextAttemptMs: number
   readonly lastError: string | null
   readonly suspectLSN: number
+  /** Oldest first. */
+  readonly segments: readonly Segment[]
+  readonly sealedLSN: number
+  readonly sealedBytes: number
 }
 
 /** A row of _cdc_state, as the migrations have it. */
@@ -36,6 +48,9 @@ type StateRow = {
   next_attempt: number
   last_error: string | null
   suspect_lsn: number
+  segments: string
+  sealed_lsn: number
+  sealed_bytes: number
 }
 
 /** The state; undefined if there is none yet. */
@@ -62,5 +77,22 @@ function parseState({ object, ns, source, epoch, ...state }: StateRow): OutboxSt
     nextAttemptMs: state.next_attempt,
     lastError: state.last_error,
     suspectLSN: state.suspect_lsn,
+    segments: state.segments === '[]' ? [] : parseSegments(state.segments),
+    sealedLSN: state.sealed_lsn,
+    sealedBytes: state.sealed_bytes,
   }
+}
+
+/** As `_cdc_state` has them. */
+export function segmentsText(segments: readonly Segment[]): string {
+  return JSON.stringify(segments.map(({ lastLSN, bytes, timeMs }) => [lastLSN, bytes, timeMs]))
+}
+
+function parseSegments(text: string): Segment[] {
+  // What `segmentsText` wrote.
+  return (JSON.parse(text) as [number, number, number][]).map(([lastLSN, bytes, timeMs]) => ({
+    lastLSN,
+    bytes,
+    timeMs,
+  }))
 }

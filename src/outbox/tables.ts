@@ -9,7 +9,7 @@ import { LAST_LSN } from './end-of-log.ts'
 import { checkIdentity, decideEpoch, type Owner } from './identity.ts'
 import { envelopeBytes } from './log.ts'
 import { migrations } from './migrations.generated.ts'
-import { type OutboxState, readState } from './state.ts'
+import { type OutboxState, readState, segmentsText } from './state.ts'
 
 export class OutboxTables {
   readonly #storage: DurableObjectStorage
@@ -91,8 +91,9 @@ export class OutboxTables {
     this.#storage.sql.exec(
       `INSERT OR REPLACE INTO _cdc_state (
          id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
-         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn
-       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0)`,
+         batch_lsn, attempts_begun, attempts_ended, first_attempt, next_attempt, last_error, suspect_lsn,
+         segments, sealed_lsn, sealed_bytes
+       ) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, NULL, 0, ?, ?, ?)`,
       object,
       ns,
       source,
@@ -102,6 +103,9 @@ export class OutboxTables {
       before?.ackedBytes ?? 0,
       before?.prunedBytes ?? 0,
       before?.isPaused ? 1 : 0,
+      segmentsText(before?.segments ?? []),
+      before?.sealedLSN ?? 0,
+      before?.sealedBytes ?? 0,
     )
   }
 }

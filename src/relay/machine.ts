@@ -74,6 +74,9 @@ export interface Conditions {
   readonly times: RelayTimes
 }
 
+/** Setting the alarm is a billed row. An alarm that is due sooner than this stays as it is. */
+const MOVE_WORTH_MS = 250
+
 /** Attempts that the end of the runtime interrupted, after which the batch counts as its cause. */
 export const INTERRUPTIONS_MAX = 3
 
@@ -98,7 +101,9 @@ const table: { readonly [Name in RelayStateName]: Row } = {
   },
   waiting: {
     committed: (state, event, conditions) =>
-      event.wasIdle || (event.becameFull && state.failures === 0) ? linger(state, event, conditions) : ['waiting'],
+      event.wasIdle || (isWorthMoving(event, conditions) && state.failures === 0)
+        ? linger(state, event, conditions)
+        : ['waiting'],
     woke: (state, { alarmMs, dueMs = Infinity }, { nowMs }) => {
       if (!needsAlarm(alarmMs, dueMs, nowMs)) return ['waiting']
       // If the alarm was lost, the events have waited for long enough.
@@ -175,6 +180,11 @@ export function transition(
 
 function stay(state: RelayState): Outcome {
   return [state.name]
+}
+
+/** Whether a full batch goes at once, and not at the end of the linger. */
+function isWorthMoving({ becameFull }: RelayEvents['committed'], { times }: Conditions): boolean {
+  return becameFull && times.lingerMs >= MOVE_WORTH_MS
 }
 
 function linger(_: RelayState, { becameFull }: RelayEvents['committed'], { nowMs, times }: Conditions): Outcome {

@@ -283,10 +283,14 @@ describe('replay', () => {
   })
 
   it('refuses events that are pending or no longer kept', async () => {
+    configurations.set('replay-pending', { retentionBytes: 0 })
     await write('replay-pending', { type: 'A' })
     expect(await refusalOf('replay-pending', (outbox) => outbox.replay({ fromLSN: 1, toLSN: 1 }))).toMatchObject({
       code: 'not-found',
     })
+    // Enough for a segment of their own, which is dropped when they are delivered.
+    const data = { body: 'x'.repeat(900_000) }
+    for (let n = 0; n < 5; n += 1) await write('replay-pending', { type: 'A', data })
     await drain('replay-pending')
     expect(await refusalOf('replay-pending', (outbox) => outbox.replay({ fromLSN: 1, toLSN: 1 }))).toMatchObject({
       code: 'not-found',

@@ -4,7 +4,6 @@
 import type { Block, EventType } from './steps.ts'
 
 export const MAX_BACKLOG_EVENTS = 20
-export const RETENTION_MS = 10_000
 
 /** A committed event. What the model can't know beforehand is filled in when it is first seen, and must not change. */
 export interface Entry {
@@ -50,8 +49,6 @@ export class Model {
   readonly logs: EpochLog[]
   /** Dead letters by LSN. */
   readonly letters = new Map<number, Entry>()
-  /** Rows of the log that are kept, of all epochs of this database. */
-  rows: { firstLSN: number; lastLSN: number; timeMs: number }[] = []
   notes: string[] = []
   isPaused = false
   namedAlarmMs: number | undefined
@@ -132,7 +129,6 @@ export class Model {
   deleteAll(): void {
     this.logs.push(this.#begin(1, []))
     this.letters.clear()
-    this.rows = []
     this.notes = []
     this.isPaused = false
     this.namedAlarmMs = undefined
@@ -143,12 +139,9 @@ export class Model {
     this.latestMs = Math.max(this.latestMs, this.nowMs)
   }
 
-  /** Follows the outbox: the pipeline has accepted everything up to an LSN, and old rows are pruned. */
+  /** Follows the outbox: the pipeline has accepted everything up to an LSN. */
   acknowledge(lsn: number): void {
-    if (lsn === this.log.ackedLSN) return
     this.log.ackedLSN = lsn
-    const firstKept = this.rows.findIndex((row) => row.lastLSN > lsn || row.timeMs > this.nowMs - RETENTION_MS)
-    this.rows = firstKept === -1 ? [] : this.rows.slice(firstKept)
   }
 
   /** Follows the outbox: an event became a dead letter. */
@@ -157,12 +150,6 @@ export class Model {
     if (entry === undefined) throw new Error(`I3: LSN ${lsn} became a dead letter, and was never committed`)
     entry.refusal = { reason }
     this.letters.set(lsn, entry)
-  }
-
-  /** The events of the current epoch that are in the database. */
-  kept(): Entry[] {
-    const firstLSN = this.rows[0]?.firstLSN ?? Infinity
-    return this.log.entries.filter((entry) => entry.lsn >= firstLSN)
   }
 
   #beginAnew(): void {
@@ -213,11 +200,7 @@ export class Model {
 
   #keep({ notes, rows }: Committed): void {
     this.notes.push(...notes)
-    for (const row of rows) {
-      const firstLSN = this.lastLSN + 1
-      for (const draft of row) this.log.entries.push({ ...draft, lsn: this.lastLSN + 1, timeMs: this.nowMs })
-      this.rows.push({ firstLSN, lastLSN: this.lastLSN, timeMs: this.nowMs })
-    }
+    for (const draft of rows.flat()) this.log.entries.push({ ...draft, lsn: this.lastLSN + 1, timeMs: this.nowMs })
   }
 }
 

@@ -6,7 +6,7 @@ import { failureOf, inNotes } from '../notes.ts'
 import { configurations, type Notes } from '../worker.ts'
 import { runBlock } from './block.ts'
 import { checkObject, type Conditions } from './object-invariants.ts'
-import { type Entry, MAX_BACKLOG_EVENTS, Model, type Outcome, RETENTION_MS } from './model.ts'
+import { type Entry, MAX_BACKLOG_EVENTS, Model, type Outcome } from './model.ts'
 import type { Block, Sending, Step, StepDuring } from './steps.ts'
 import { type Hold, SEND_TIMEOUT_MS, Wire } from './wire.ts'
 import { WireInvariants } from './wire-invariants.ts'
@@ -78,7 +78,6 @@ export class Trial {
       recoveryMs: 5_000,
       sendTimeoutMs: SEND_TIMEOUT_MS,
       maxBacklogEvents: MAX_BACKLOG_EVENTS,
-      retentionMs: RETENTION_MS,
     })
   }
 

@@ -28,7 +28,7 @@ async function deliver(state: DurableObjectState, source: string, types: string[
 }
 
 describe('_cdc_outbox', () => {
-  it('has one row for each transaction, and none once they are delivered', async () => {
+  it('has one row for each transaction', async () => {
     await inNotes('rows', (notes) => {
       notes.ctx.transactionSync((tx) => tx.emitBatch([{ type: 'A' }, { type: 'A' }, { type: 'A' }]))
       notes.ctx.transactionSync((tx) => tx.emit({ type: 'B' }))
@@ -37,8 +37,6 @@ describe('_cdc_outbox', () => {
       { lsn: 3, count: 3 },
       { lsn: 4, count: 1 },
     ])
-    await drain('rows')
-    expect(await rowsOf('rows')).toEqual([])
   })
 
   it('writes no row and arms no alarm for a transaction without events', async () => {

@@ -36,15 +36,20 @@ describe('the relay', () => {
       'waiting',
       { do: 'arm', atMs: NOW + 100 },
     ])
-    expect(after(state('waiting'), { name: 'committed', wasIdle: false, becameFull: true })).toEqual([
-      'waiting',
-      { do: 'arm', atMs: NOW },
-    ])
+    const becameFull: RelayEvent = { name: 'committed', wasIdle: false, becameFull: true }
+    const slow = { ...conditions, times: { ...times, lingerMs: 10_000 } }
+    expect(transition(state('waiting'), becameFull, slow).effects).toEqual([{ do: 'arm', atMs: NOW }])
+  })
+
+  it('pays for no other alarm if a full batch goes soon anyway', () => {
+    expect(after(state('waiting'), { name: 'committed', wasIdle: false, becameFull: true })).toEqual(['waiting'])
   })
 
   it('does not shorten a backoff because a batch became full', () => {
     const event: RelayEvent = { name: 'committed', wasIdle: false, becameFull: true }
-    expect(after(state('waiting', { failures: 2, nextAttemptMs: NOW + 9_000 }), event)).toEqual(['waiting'])
+    const slow = { ...conditions, times: { ...times, lingerMs: 10_000 } }
+    const backingOff = state('waiting', { failures: 2, nextAttemptMs: NOW + 9_000 })
+    expect(transition(backingOff, event, slow).effects).toEqual([])
   })
 
   it('[I6] arms the alarm before it sends', () => {
