@@ -7,7 +7,9 @@ export interface Figure {
   readonly name: string
   readonly unit: string
   readonly goal: Goal
-  /** Takes seconds, not minutes. May explain the number on stderr. */
+  /** Takes minutes, and is measured only with --full, or by its whole name. */
+  readonly isLong?: true
+  /** May explain the number on stderr. */
   measure(): Promise<number>
 }
 

@@ -1,5 +1,5 @@
-// npm run bench -- [name prefix] [--json]: measures what we claim to be fast or cheap, and exits with 1 if a claim
-// does not hold. With --json the last line of stdout is an array of measurements.
+// npm run bench -- [name prefix] [--full] [--json]: measures what we claim to be fast or cheap, and exits with 1 if a claim
+// does not hold. --full adds the figures that take minutes. With --json the last line of stdout is an array of measurements.
 
 import { parseArgs } from 'node:util'
 import { Output } from '../harness/output.ts'
@@ -11,6 +11,7 @@ import { graphFigures } from './graph.ts'
 import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
+import { soakFigures } from './soak.ts'
 import { searchFigures } from './search.ts'
 import { captureFigures, storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
@@ -27,13 +28,19 @@ const figures: readonly Figure[] = [
   ...searchFigures,
   ...lakeFigures,
   ...freshnessFigures,
+  ...soakFigures,
 ]
 
-const { values: flags, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
-process.exitCode = await main(positionals[0] ?? '', flags.json ?? false)
+const { values: flags, positionals } = parseArgs({
+  options: { json: { type: 'boolean' }, full: { type: 'boolean' } },
+  allowPositionals: true,
+})
+process.exitCode = await main(positionals[0] ?? '', flags)
 
-async function main(prefix: string, json: boolean): Promise<number> {
-  const chosen = figures.filter((figure) => figure.name.startsWith(prefix))
+async function main(prefix: string, { json = false, full = false }: typeof flags): Promise<number> {
+  const chosen = figures.filter(
+    ({ name, isLong = false }) => name.startsWith(prefix) && (!isLong || full || name === prefix),
+  )
   if (chosen.length === 0) {
     console.error(
       `bench: no figure begins with ${prefix}; the figures are ${figures.map(({ name }) => name).join(', ')}`,

@@ -70,9 +70,12 @@ export class SharedAlarm {
     return known.length === 0 ? undefined : Math.min(...known)
   }
 
-  #set(atMs: number): void {
+  #set(dueMs: number): void {
+    const atMs = settableMs(dueMs, this.#runningMs)
+    // Setting it is a billed row. The clock stands still within a turn, in which there may be many commits.
+    if (atMs === this.#atMs) return
     for (const listener of this.#beforeChange) listener()
-    this.#atMs = settableMs(atMs, this.#runningMs)
+    this.#atMs = atMs
     // Not awaited: inside a synchronous transaction it is written at once, and if it fails, the commit fails.
     void this.#platform.setAlarm(this.#atMs)
   }

@@ -3,7 +3,7 @@
 
 /** LSN of the last event. If the newest table is empty, that is in a segment; which may have been dropped. */
 export const LAST_LSN =
-  'max(coalesce((SELECT max(lsn) FROM _cdc_outbox), (SELECT sealed_lsn FROM _cdc_state)), (SELECT acked_lsn FROM _cdc_state))'
+  'coalesce((SELECT max(lsn) FROM _cdc_outbox), (SELECT max(sealed_lsn, acked_lsn) FROM _cdc_state))'
 
 /** The running total of bytes there. */
 export const LAST_BYTES =

@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { describe, expect, it, vi } from 'vitest'
 import { acceptedBatches, acceptedRecords, attemptedBatches, type Fate, nextFates } from 'durable-outbox/testing'
 import type { CDCOptions } from 'durable-outbox'
+import { RowMeter } from '../../proofs/bench/row-meter.ts'
 import { drain, inNotes } from '../notes.ts'
 import { configurations } from '../worker.ts'
 
@@ -37,6 +38,18 @@ async function alarm(name: string, ...fates: Fate[]): Promise<void> {
 const lsns = (batch: { lsn?: number }[]): (number | undefined)[] => batch.map((record) => record.lsn)
 
 describe('relay', () => {
+  it('sets the alarm once for many commits of one turn, in which the clock stands still, also if the batch is full', async () => {
+    clock('one-turn', { lingerMs: HOUR_MS, maxBatchEvents: 5 })
+    const alarms = await inNotes('one-turn', (notes) => {
+      const meter = new RowMeter(notes.ctx.storage)
+      for (let n = 0; n < 20; n += 1) notes.ctx.transactionSync((tx) => tx.emit({ type: 'N' }))
+      return meter.take()['setAlarm']
+    })
+    // For the first event, and for the full batch.
+    expect(alarms).toBe(2)
+    expect(await drain('one-turn')).toHaveLength(20)
+  })
+
   it('[I4] sends batches of at most maxBatchEvents events, in LSN order', async () => {
     await write('batches', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     await drain('batches')
