@@ -1,8 +1,8 @@
 // The end of the log, in SQL. Read by the statement that appends, because a counter in memory could be wrong after a
-// rollback.
+// rollback. The state has it too, for when all rows were pruned: else it would be 0 again. The last row is never behind that.
 
-/** LSN of the last event. From the rows alone, it would be 0 again once all of them were pruned. */
-export const LAST_LSN = 'max(coalesce((SELECT max(lsn) FROM _cdc_outbox), 0), (SELECT acked_lsn FROM _cdc_state))'
+/** LSN of the last event. */
+export const LAST_LSN = 'coalesce((SELECT max(lsn) FROM _cdc_outbox), (SELECT acked_lsn FROM _cdc_state))'
 
 /** The running total of bytes there. */
 export const LAST_BYTES =
