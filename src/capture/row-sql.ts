@@ -30,20 +30,23 @@ const COLUMNS_PER_CALL = (ARGUMENTS_MAX - 1) >> 1
  */
 export function rowSQL(row: string, table: TableInfo, { columns, kinds, redactions }: CapturedColumns): string {
   const byName = new Map(table.columns.map((column) => [column.name, column]))
+  const values = columns.map((name) => redacted(`${row}.${quoteName(name)}`, redactions.get(name)))
+  // SQLite limits how long a statement is, and what it is compiled to: a wide table has no room for the fast way.
+  const isWide = columns.length > COLUMNS_PER_CALL
   const pairs = columns.map((name, index) => {
-    const value = `${row}.${quoteName(name)}`
-    const redaction = redactions.get(name)
-    const shown =
-      redaction === undefined
-        ? valueSQL(value, kinds.get(name) ?? 'plain', byName.get(name)?.isText === true)
-        : withValue(redacted(value, redaction), anySQL)
+    const value = values[index] ?? ''
+    const kind = redactions.has(name) ? 'plain' : (kinds.get(name) ?? 'plain')
+    let shown: string
+    if (isWide) shown = kindSQL(`a${index}`, kind)
+    else if (redactions.has(name) || kind !== 'plain') shown = withValue(value, (v) => kindSQL(v, kind))
+    else shown = plainSQL(value, byName.get(name)?.isText === true)
     return `${quoteText(index < COLUMNS_PER_CALL ? name : jsonPath(name))},${shown}`
   })
   // A function takes too few arguments for a wide table: the first columns make an object, and the others join it.
   let json = `json_object(${pairs.slice(0, COLUMNS_PER_CALL).join(',')})`
   for (let from = COLUMNS_PER_CALL; from < pairs.length; from += COLUMNS_PER_CALL)
     json = `json_set(${json},${pairs.slice(from, from + COLUMNS_PER_CALL).join(',')})`
-  return json
+  return isWide ? `(SELECT ${json} FROM(SELECT ${values.map((value, index) => `${value} a${index}`).join(',')}))` : json
 }
 
 function jsonPath(column: string): string {
@@ -107,7 +110,8 @@ function realTextSQL(value: string): string {
   return `iif(CAST(${value}||'' AS REAL)=${value},${value}||'',printf('%!.20g',${value}))`
 }
 
-function redacted(value: string, redaction: string): string {
+function redacted(value: string, redaction: string | undefined): string {
+  if (redaction === undefined) return value
   return redaction === MASK ? `CASE WHEN ${value} IS NULL THEN NULL ELSE '***' END` : `${redaction}(${value})`
 }
 
@@ -121,27 +125,30 @@ export function checkFunction(name: string): void {
  * A value as an argument of `json_object`, changed by nothing. The most frequent ones are told by comparisons, for which SQLite
  * calls no function: it orders NULL, numbers, texts, BLOBs. A text column holds neither integers nor reals.
  */
-function valueSQL(value: string, kind: ColumnKind, isText: boolean): string {
+function plainSQL(value: string, isText: boolean): string {
+  if (isText) return `iif(${value}>=x'',${blobSQL(value)},${value})`
+  return `CASE WHEN ${isInteger(value)}OR ${isDecimal(value)}THEN ${value} ELSE ${withValue(value, anySQL)} END`
+}
+
+/** The same for a column of any kind: shorter, and slower. */
+function kindSQL(value: string, kind: ColumnKind): string {
   switch (kind) {
     case 'plain':
-      return isText
-        ? `iif(${value}>=x'',${blobSQL(value)},${value})`
-        : `CASE WHEN ${isInteger(value)}OR ${isDecimal(value)}THEN ${value} ELSE ${withValue(value, anySQL)} END`
+      return anySQL(value)
     case 'boolean':
-      return withValue(value, (v) => `CASE ${v} WHEN 0 THEN json('false') WHEN 1 THEN json('true') ELSE ${anySQL(v)} END`)
+      return `CASE ${value} WHEN 0 THEN json('false') WHEN 1 THEN json('true') ELSE ${anySQL(value)} END`
     case 'json':
-      return withValue(value, (v) => `CASE typeof(${v})WHEN'text'THEN json_object('$json',${v})ELSE ${anySQL(v)} END`)
+      return `CASE typeof(${value})WHEN'text'THEN json_object('$json',${value})ELSE ${anySQL(value)} END`
     case 'seconds':
-      return withValue(value, (v) => timeSQL(v, v, "'.000Z'"))
-    case 'milliseconds':
-      return withValue(value, (v) => {
-        const rest = `((${v} % 1000 + 1000) % 1000)`
-        return timeSQL(v, `(${v} - ${rest}) / 1000`, `printf('.%03dZ', ${rest})`)
-      })
+      return timeSQL(value, value, "'.000Z'")
+    case 'milliseconds': {
+      const rest = `((${value} % 1000 + 1000) % 1000)`
+      return timeSQL(value, `(${value} - ${rest}) / 1000`, `printf('.%03dZ', ${rest})`)
+    }
   }
 }
 
-/** SQL that mentions a value many times, by a short name: a statement has at most 100,000 characters. */
+/** SQL that mentions a value many times, by a short name. */
 function withValue(value: string, sql: (name: string) => string): string {
   return `(SELECT ${sql('v')} FROM(SELECT ${value} v))`
 }
