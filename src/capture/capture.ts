@@ -225,7 +225,7 @@ export class Capture {
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()
-    const result = this.#withReplaced(kind, () => this.#raising(() => this.#execute<Row>(query, bindings, kind)))
+    const result = this.#executeCaptured<Row>(query, bindings, kind)
     this.#unread += 1
     // While events are pending an alarm is due, and how many they are need not be read after each statement.
     if (before.events > 0 && this.#unread < UNREAD_STATEMENTS_MAX) return result
@@ -242,20 +242,28 @@ export class Capture {
     return result
   }
 
-  /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
-  #withReplaced<T>({ mayReplace }: StatementKind, run: () => T): T {
-    if (!this.#surroundings.notesReplaced) {
-      this.#setRecursive(true)
-      return run()
-    }
-    this.#setRecursive(this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so'))
+  #executeCaptured<Row extends Record<string, SqlStorageValue>>(
+    query: string,
+    bindings: unknown[],
+    kind: StatementKind,
+  ): SqlStorageCursor<Row> {
+    const { notesReplaced } = this.#surroundings
+    this.#setRecursive(!notesReplaced || this.#isBlindTo(kind))
     try {
-      return run()
+      return this.#execute<Row>(query, bindings, kind)
+    } catch (error) {
+      throw raisedError(error) ?? error
     } finally {
-      this.#setRecursive(false)
+      if (notesReplaced) this.#setRecursive(false)
     }
   }
 
+  /** Whether a statement may replace rows that our triggers don't find. */
+  #isBlindTo({ mayReplace }: StatementKind): boolean {
+    return this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so')
+  }
+
+  /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
   #setRecursive(isOn: boolean): void {
     if (isOn === this.#isRecursive) return
     this.#exec(`PRAGMA recursive_triggers = ${isOn ? 'ON' : 'OFF'}`)
@@ -367,14 +375,6 @@ export class Capture {
   #forgetStamp(): void {
     this.#stamp = ''
     this.#stamped = undefined
-  }
-
-  #raising<T>(run: () => T): T {
-    try {
-      return run()
-    } catch (error) {
-      throw raisedError(error) ?? error
-    }
   }
 
   #kindOf(query: string): StatementKind {
