@@ -189,7 +189,7 @@ export class Capture {
   #run<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
     const kind = this.#kindOf(query)
     if (kind.isOurs) return this.#exec<Row>(query, ...bindings)
-    if (kind.changesSchema && query.includes(';')) {
+    if ((kind.changesSchema || kind.asksOfRows) && query.includes(';')) {
       const statements = splitStatements(query)
       const last = statements.pop()
       for (const statement of statements) this.#run(statement, []).toArray()
@@ -208,11 +208,22 @@ export class Capture {
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
     const text = kind.asksOfRows ? this.#rows.answer(query) : query
+    const counts = kind.isDefinition ? kind.dropped !== undefined && this.#deletesFirst(kind.dropped) : !kind.isRead
     try {
       return this.#exec<Row>(text, ...bindings)
     } finally {
-      if (!kind.isRead && !kind.isDefinition) this.#rows.ran(kind)
+      if (counts) this.#rows.ran(kind)
     }
+  }
+
+  /** Whether SQLite deletes, and counts, the rows of a table before it drops it: if foreign keys may then be broken. */
+  #deletesFirst(tableName: string): boolean {
+    const name = tableName.toLowerCase()
+    const references = this.#references()
+    if (references.some(({ parent }) => parent === name)) return true
+    if (!references.some(({ child }) => child === name)) return false
+    const isDeferred = `SELECT 1 FROM sqlite_master WHERE lower(name) = ? AND sql LIKE '%DEFERRED%'`
+    return this.#exec(isDeferred, name).toArray().length > 0
   }
 
   #write<Row extends Record<string, SqlStorageValue>>(
