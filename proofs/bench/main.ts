@@ -3,6 +3,7 @@
 
 import { parseArgs } from 'node:util'
 import { Output } from '../harness/output.ts'
+import { captureFigures } from './capture.ts'
 import { commitFigures } from './commit.ts'
 import { documentQueryFigures } from './document-query.ts'
 import { type Figure, type Goal, holds, type Measurement } from './figure.ts'
@@ -13,7 +14,7 @@ import { relayFigures } from './relay.ts'
 import { rowsFigures } from './rows.ts'
 import { soakFigures } from './soak.ts'
 import { searchFigures } from './search.ts'
-import { captureFigures, storesFigures } from './stores.ts'
+import { storesFigures } from './stores.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */

@@ -16,7 +16,7 @@ export class RowMeter {
   constructor(storage: DurableObjectStorage) {
     this.#watchStatements(storage.sql)
     this.#watchAlarms(storage)
-    for (const name of UNCOUNTED) Object.defineProperty(storage, name, { value: () => refuse(name) })
+    for (const name of UNCOUNTED) Object.defineProperty(storage, name, { value: () => refuse(name), writable: true })
   }
 
   /** The rows written since the last call. */

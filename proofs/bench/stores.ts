@@ -27,29 +27,8 @@ export const storesFigures: readonly Figure[] = STORES.flatMap((store): Figure[]
   },
 ])
 
-export const captureFigures: readonly Figure[] = [
-  {
-    name: 'capture.insert.ratio',
-    unit: '× the time of the same INSERT of a row into a table that is not captured',
-    goal: { atMost: 2 },
-    measure: () => measureRatio('capture.insert', 'single'),
-  },
-  {
-    name: 'capture.update.ratio',
-    unit: '× the time of the same UPDATE of a row of a table that is not captured',
-    goal: { atMost: 2.2 },
-    measure: () => measureRatio('capture.update', 'single'),
-  },
-  {
-    name: 'capture.statement.ratio',
-    unit: '× the time of the same statement of 1,000 rows on a table that is not captured',
-    goal: { atMost: 1.6 },
-    measure: () => measureRatio('capture.insert', 'batch', { rows: 2_000, rowsPerBatch: 1_000 }),
-  },
-]
-
 /** The median over the rounds of one side's time against the other's. */
-async function measureRatio(
+export async function measureRatio(
   store: string,
   kind: StoreTask['kind'],
   rows: Pick<StoreTask, 'rows' | 'rowsPerBatch'> = LOAD,

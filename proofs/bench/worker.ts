@@ -2,6 +2,7 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { Hono } from 'hono'
+import type { CaptureLoad, CaptureObject } from './capture-object.ts'
 import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { DocumentQueryObject } from './document-query-object.ts'
 import { type FreshnessObject, measureFreshness, type SteadyLoad } from './freshness-object.ts'
@@ -15,6 +16,7 @@ import type { AloneSoakObject, BareSoakObject, SoakObject } from './soak-object.
 import type { StoresObject, StoreTask } from './stores-object.ts'
 
 export { BacklogObject, RelayObject } from './relay-object.ts'
+export { CaptureObject } from './capture-object.ts'
 export { CommitObject } from './commit-object.ts'
 export { DocumentQueryObject } from './document-query-object.ts'
 export { FreshnessObject } from './freshness-object.ts'
@@ -28,6 +30,7 @@ export { StoresObject } from './stores-object.ts'
 
 interface Bindings {
   COMMIT: DurableObjectNamespace<CommitObject>
+  CAPTURE: DurableObjectNamespace<CaptureObject>
   ROWS: DurableObjectNamespace<RowsObject>
   RELAY: DurableObjectNamespace<RelayObject>
   BACKLOG: DurableObjectNamespace<BacklogObject>
@@ -57,6 +60,10 @@ app.post('/commit/:object', async (c) => {
 
 app.post('/rows/:object', async (c) => {
   return c.json(await c.env.ROWS.getByName(c.req.param('object')).run(await c.req.json<Load>()))
+})
+
+app.post('/capture/:object', async (c) => {
+  return c.json(await c.env.CAPTURE.getByName(c.req.param('object')).run(await c.req.json<CaptureLoad>()))
 })
 
 app.post('/drain/:object', async (c) => {

@@ -4,18 +4,18 @@
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import { CDCError } from '../error.ts'
 import { checkedAttribution } from '../event/create-event.ts'
-import { RAISED } from '../outbox/captured.ts'
+import { capturedBeginning, installCaptured, RAISED } from '../outbox/captured.ts'
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
 import { checkTime } from '../outbox/identity.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import { splitStatements } from '../sqlite/statements.ts'
 import type { StoreSQL } from '../store.ts'
 import type { FollowedStorage } from '../transaction/followed-storage.ts'
-import type { OutboxTransactions } from '../transaction/transactions.ts'
+import type { CurrentTransaction, OutboxTransactions } from '../transaction/transactions.ts'
 import { CapturedTable, type CaptureOptions, type Found, type StoredCapture, uninstall } from './captured-table.ts'
 import { RowState } from './row-state.ts'
 import { classify, type StatementKind } from './statement.ts'
-import { IS_OUR_TRIGGER } from './triggers.ts'
+import { IS_OUR_TRIGGER, type Surroundings } from './triggers.ts'
 
 /** Statements after which the size of the backlog is read again while it grows. */
 const UNREAD_STATEMENTS_MAX = 64
@@ -55,13 +55,14 @@ export class Capture {
   #tables: ReadonlyMap<string, CapturedTable> = new Map()
   /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
-  /** Whether triggers find what is replaced, where they can; else a setting of the connection has SQLite tell. */
-  #notesReplaced = false
+  /** What the triggers are made for. If they don't find what is replaced, a setting of the connection has SQLite tell. */
+  #surroundings: Surroundings = { hasUserTriggers: false, notesReplaced: false }
   /** Whether, beside these, that setting is needed to see what any statement, or one that says so, replaces. */
   #needsRecursive: 'never' | 'if it says so' | 'always' = 'never'
   readonly #kinds = new Map<string, StatementKind>()
-  /** What was last written to `_cdc_transaction`. */
+  /** What was last written to `_cdc_transaction`, and for which transaction. */
   #stamp = ''
+  #stamped: CurrentTransaction | undefined
   #unread = 0
   #isWatching = false
   #isRecursive = false
@@ -92,13 +93,16 @@ export class Capture {
     const captured = CapturedTable.of(table, options)
     const isNew = !this.#tables.has(captured.tableName.toLowerCase())
     this.#ports.storage.storage.transactionSync(() => {
-      const notesReplaced = this.#mustNoteReplaced(captured)
-      const found = captured.install(this.#rawSQL, notesReplaced)
+      const surroundings = this.#findSurroundings(captured)
+      installCaptured(this.#rawSQL)
+      const found = captured.install(this.#rawSQL, surroundings)
       if (found === 'no table')
         throw new CDCError('not-found', `capture: there is no table ${captured.tableName}; create it first`)
       if (!isNew) this.#report(captured, found)
       this.#know(captured)
-      if (notesReplaced !== this.#notesReplaced) this.#install('altered')
+      const { hasUserTriggers, notesReplaced } = this.#surroundings
+      const isChanged = surroundings.hasUserTriggers !== hasUserTriggers || surroundings.notesReplaced !== notesReplaced
+      if (isChanged) this.#install('altered')
     })
     this.#findWatched()
     this.#watch()
@@ -122,13 +126,15 @@ export class Capture {
 
   rolledBack(): void {
     // The note of the transaction may have been rolled back with it, and what was done to the schema.
-    this.#stamp = ''
-    if (this.#hasSchemaChanged) this.#findWatched()
+    this.#forgetStamp()
+    if (!this.#hasSchemaChanged) return
+    this.#surroundings = this.#findSurroundings()
+    this.#findWatched()
   }
 
   /** The connection is a new one, with its own settings. */
   emptied(): void {
-    this.#stamp = ''
+    this.#forgetStamp()
     this.#isRecursive = false
     this.#kinds.clear()
   }
@@ -143,7 +149,7 @@ export class Capture {
     return Object.fromEntries(
       [...this.#tables.values()].map((table) => [
         table.tableName,
-        table.problem(this.#rawSQL, this.#notesReplaced) ?? 'live',
+        table.problem(this.#rawSQL, this.#surroundings) ?? 'live',
       ]),
     )
   }
@@ -175,14 +181,15 @@ export class Capture {
     if (this.#isWatching) return
     this.#isWatching = true
     this.#ports.storage.interceptStatements((query, bindings) => this.#run(query, bindings))
-    // What somebody writes past us needs a transaction to belong to as well.
-    if (this.#exec('SELECT 1 FROM _cdc_transaction').toArray().length === 0) this.#stampTransaction()
+    // What somebody writes past us needs a transaction to belong to as well, and one that the triggers can read.
+    const noted = `SELECT 1 FROM _cdc_transaction WHERE fields LIKE '[{%'`
+    if (this.#exec(noted).toArray().length === 0) this.#stampTransaction()
   }
 
   #run<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
     const kind = this.#kindOf(query)
     if (kind.isOurs) return this.#exec<Row>(query, ...bindings)
-    if (kind.changesSchema && query.includes(';')) {
+    if ((kind.changesSchema || kind.asksOfRows) && query.includes(';')) {
       const statements = splitStatements(query)
       const last = statements.pop()
       for (const statement of statements) this.#run(statement, []).toArray()
@@ -201,11 +208,22 @@ export class Capture {
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
     const text = kind.asksOfRows ? this.#rows.answer(query) : query
+    const counts = kind.isDefinition ? kind.dropped !== undefined && this.#deletesFirst(kind.dropped) : !kind.isRead
     try {
       return this.#exec<Row>(text, ...bindings)
     } finally {
-      if (!kind.isRead && !kind.isDefinition) this.#rows.ran(kind)
+      if (counts) this.#rows.ran(kind)
     }
+  }
+
+  /** Whether SQLite deletes, and counts, the rows of a table before it drops it: if foreign keys may then be broken. */
+  #deletesFirst(tableName: string): boolean {
+    const name = tableName.toLowerCase()
+    const references = this.#references()
+    if (references.some(({ parent }) => parent === name)) return true
+    if (!references.some(({ child }) => child === name)) return false
+    const isDeferred = `SELECT 1 FROM sqlite_master WHERE lower(name) = ? AND sql LIKE '%DEFERRED%'`
+    return this.#exec(isDeferred, name).toArray().length > 0
   }
 
   #write<Row extends Record<string, SqlStorageValue>>(
@@ -218,7 +236,7 @@ export class Capture {
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()
-    const result = this.#withReplaced(kind, () => this.#raising(() => this.#execute<Row>(query, bindings, kind)))
+    const result = this.#executeCaptured<Row>(query, bindings, kind)
     this.#unread += 1
     // While events are pending an alarm is due, and how many they are need not be read after each statement.
     if (before.events > 0 && this.#unread < UNREAD_STATEMENTS_MAX) return result
@@ -235,20 +253,28 @@ export class Capture {
     return result
   }
 
-  /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
-  #withReplaced<T>({ mayReplace }: StatementKind, run: () => T): T {
-    if (!this.#notesReplaced) {
-      this.#setRecursive(true)
-      return run()
-    }
-    this.#setRecursive(this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so'))
+  #executeCaptured<Row extends Record<string, SqlStorageValue>>(
+    query: string,
+    bindings: unknown[],
+    kind: StatementKind,
+  ): SqlStorageCursor<Row> {
+    const { notesReplaced } = this.#surroundings
+    this.#setRecursive(!notesReplaced || this.#isBlindTo(kind))
     try {
-      return run()
+      return this.#execute<Row>(query, bindings, kind)
+    } catch (error) {
+      throw raisedError(error) ?? error
     } finally {
-      this.#setRecursive(false)
+      if (notesReplaced) this.#setRecursive(false)
     }
   }
 
+  /** Whether a statement may replace rows that our triggers don't find. */
+  #isBlindTo({ mayReplace }: StatementKind): boolean {
+    return this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so')
+  }
+
+  /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
   #setRecursive(isOn: boolean): void {
     if (isOn === this.#isRecursive) return
     this.#exec(`PRAGMA recursive_triggers = ${isOn ? 'ON' : 'OFF'}`)
@@ -286,7 +312,7 @@ export class Capture {
       const renamed = captured.renamed(name)
       this.#forget(captured)
       this.#know(renamed)
-      renamed.install(this.#rawSQL, this.#notesReplaced)
+      renamed.install(this.#rawSQL, this.#surroundings)
       this.#emit(renamed, 'renamed', { from: captured.tableName })
     }
   }
@@ -306,9 +332,10 @@ export class Capture {
     this.#rows.remember(false)
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
-    this.#notesReplaced = this.#mustNoteReplaced()
+    this.#surroundings = this.#findSurroundings()
+    installCaptured(this.#rawSQL)
     for (const table of this.#tables.values()) {
-      const found = table.install(this.#rawSQL, this.#notesReplaced)
+      const found = table.install(this.#rawSQL, this.#surroundings)
       const isNew = found === 'missing' && !covered.includes(table.tableName)
       if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
     }
@@ -332,14 +359,17 @@ export class Capture {
   /** Notes which transaction the captured writes belong to from here on, unless that is noted already. */
   #stampTransaction(): void {
     const { tables, now, transactions } = this.#ports
-    const { txid, ...attribution } = transactions.current()
-    const fields = checkedAttribution(attribution)
-    const stamp = txid + fields
+    const current = transactions.current()
+    if (current === this.#stamped) return
+    this.#stamped = current
+    const { txid, ...attribution } = current
+    const beginning = capturedBeginning(txid, checkedAttribution(attribution))
+    const stamp = txid + beginning
     if (stamp === this.#stamp) return
     tables.open()
     const timeMs = now()
     checkTime(timeMs)
-    const values = [txid, timeMs, fields, tables.envelopeBytes]
+    const values = [txid, timeMs, beginning, tables.envelopeBytes]
     const { rowsWritten } = this.#exec(
       `UPDATE _cdc_transaction SET txid = ?, time = ?, fields = ?, envelope_bytes = ?, changes = ${this.#rows.changesSQL()}`,
       ...values,
@@ -353,12 +383,9 @@ export class Capture {
     this.#stamp = stamp
   }
 
-  #raising<T>(run: () => T): T {
-    try {
-      return run()
-    } catch (error) {
-      throw raisedError(error) ?? error
-    }
+  #forgetStamp(): void {
+    this.#stamp = ''
+    this.#stamped = undefined
   }
 
   #kindOf(query: string): StatementKind {
@@ -390,10 +417,11 @@ export class Capture {
    * The setting is seen by triggers of the user's, as one that writes to its own table then fires itself; and with it SQLite
    * takes an `UPDATE OR REPLACE` of a table with more than one key for a conflict with the row that it writes.
    */
-  #mustNoteReplaced(added?: CapturedTable): boolean {
-    if (this.#userTriggers().length > 0) return true
+  #findSurroundings(added?: CapturedTable): Surroundings {
+    const hasUserTriggers = this.#userTriggers().length > 0
     const tables = [...this.#tables.values(), ...(added === undefined ? [] : [added])]
-    return tables.some((table) => table.hasSeveralKeys(this.#rawSQL))
+    const notesReplaced = hasUserTriggers || tables.some((table) => table.hasSeveralKeys(this.#rawSQL))
+    return { hasUserTriggers, notesReplaced }
   }
 
   #userTriggers(): { name: string; replaces: number }[] {
@@ -421,7 +449,7 @@ export class Capture {
   #capturedNames(): string[] {
     return this.#exec<{ name: string }>(
       `SELECT DISTINCT tbl_name AS name FROM sqlite_master
-       WHERE type = 'trigger' AND tbl_name <> '_cdc_replaced' AND ${IS_OUR_TRIGGER}`,
+       WHERE type = 'trigger' AND substr(tbl_name, 1, 5) <> '_cdc_' AND ${IS_OUR_TRIGGER}`,
     )
       .toArray()
       .map(({ name }) => name)

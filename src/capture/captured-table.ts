@@ -11,7 +11,14 @@ import { quoteName } from '../sqlite/quote.ts'
 import type { AttachedStore, SnapshotPage, StoreSQL } from '../store.ts'
 import { type CapturedColumns, checkFunction, keySQL, literalSQL, MASK, rowSQL } from './row-sql.ts'
 import { type ColumnKind, readTable, type TableInfo } from './table.ts'
-import { canNoteReplaced, createTriggers, IS_OUR_TRIGGER, type Trigger, triggerName } from './triggers.ts'
+import {
+  canNoteReplaced,
+  createTriggers,
+  IS_OUR_TRIGGER,
+  type Surroundings,
+  type Trigger,
+  triggerName,
+} from './triggers.ts'
 
 export interface CaptureOptions {
   /** The only columns that events show. Default: all. */
@@ -79,14 +86,14 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Puts the triggers in if they are missing or not as they must be. */
-  install(sql: StoreSQL, notesReplaced: boolean): Found {
+  install(sql: StoreSQL, surroundings: Surroundings): Found {
     const table = readTable(sql, this.tableName)
     if (table === undefined) {
       // What is left of its triggers would make SQLite refuse the next change of the schema.
       uninstall(sql, this.tableName)
       return 'no table'
     }
-    const wanted = this.#triggersOf(table, notesReplaced)
+    const wanted = this.#triggersOf(table, surroundings)
     const present = presentTriggers(sql, this.tableName)
     if (problemOf(present, wanted) === undefined) {
       this.#remember(sql, table)
@@ -101,10 +108,10 @@ export class CapturedTable implements AttachedStore {
   }
 
   /** Why capture is not live, or undefined if it is. */
-  problem(sql: StoreSQL, notesReplaced: boolean): string | undefined {
+  problem(sql: StoreSQL, surroundings: Surroundings): string | undefined {
     const table = readTable(sql, this.tableName)
     if (table === undefined) return 'there is no such table'
-    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, notesReplaced))
+    return problemOf(presentTriggers(sql, this.tableName), this.#triggersOf(table, surroundings))
   }
 
   /** Whether what a statement replaces is seen without a setting of the connection. */
@@ -165,8 +172,8 @@ export class CapturedTable implements AttachedStore {
     return stored === undefined || stored.columns === columns
   }
 
-  #triggersOf(table: TableInfo, notesReplaced: boolean): Trigger[] {
-    return createTriggers(table, this.#columnsOf(table), notesReplaced && canNoteReplaced(table))
+  #triggersOf(table: TableInfo, surroundings: Surroundings): Trigger[] {
+    return createTriggers(table, this.#columnsOf(table), surroundings)
   }
 
   #columnsOf(table: TableInfo): CapturedColumns {

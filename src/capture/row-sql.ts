@@ -3,7 +3,6 @@
 
 import { CDCError } from '../error.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
-import { RAISED } from '../outbox/captured.ts'
 import { jsonPathOf, quoteName, quoteText, unrepresentableField } from '../sqlite/quote.ts'
 import type { ColumnKind, TableColumn, TableInfo } from './table.ts'
 
@@ -31,20 +30,23 @@ const COLUMNS_PER_CALL = (ARGUMENTS_MAX - 1) >> 1
  */
 export function rowSQL(row: string, table: TableInfo, { columns, kinds, redactions }: CapturedColumns): string {
   const byName = new Map(table.columns.map((column) => [column.name, column]))
-  // Short names for the values, which are mentioned many times: a statement has at most 100,000 characters.
-  const values = columns.map(
-    (name, index) => `${redacted(`${row}.${quoteName(name)}`, redactions.get(name))} a${index}`,
-  )
+  const values = columns.map((name) => redacted(`${row}.${quoteName(name)}`, redactions.get(name)))
+  // SQLite limits how long a statement is, and what it is compiled to: a wide table has no room for the fast way.
+  const isWide = columns.length > COLUMNS_PER_CALL
   const pairs = columns.map((name, index) => {
+    const value = values[index] ?? ''
     const kind = redactions.has(name) ? 'plain' : (kinds.get(name) ?? 'plain')
-    const isText = byName.get(name)?.isText === true && !redactions.has(name)
-    return `${quoteText(index < COLUMNS_PER_CALL ? name : jsonPath(name))},${valueSQL(`a${index}`, kind, isText)}`
+    let shown: string
+    if (isWide) shown = kindSQL(`a${index}`, kind)
+    else if (redactions.has(name) || kind !== 'plain') shown = withValue(value, (v) => kindSQL(v, kind))
+    else shown = plainSQL(value, byName.get(name)?.isText === true)
+    return `${quoteText(index < COLUMNS_PER_CALL ? name : jsonPath(name))},${shown}`
   })
   // A function takes too few arguments for a wide table: the first columns make an object, and the others join it.
   let json = `json_object(${pairs.slice(0, COLUMNS_PER_CALL).join(',')})`
   for (let from = COLUMNS_PER_CALL; from < pairs.length; from += COLUMNS_PER_CALL)
     json = `json_set(${json},${pairs.slice(from, from + COLUMNS_PER_CALL).join(',')})`
-  return values.length === 0 ? json : `(SELECT ${json} FROM (SELECT ${values.join(',')}))`
+  return isWide ? `(SELECT ${json} FROM(SELECT ${values.map((value, index) => `${value} a${index}`).join(',')}))` : json
 }
 
 function jsonPath(column: string): string {
@@ -75,14 +77,6 @@ export function keySQL(row: string, table: TableInfo): string {
   if (table.rowid === undefined) return key
   const isNull = columns.map(({ value }) => `${value} IS NULL`).join(' OR ')
   return `CASE WHEN ${isNull} THEN 'NULL@'||${row}.${table.rowid} ELSE ${key} END`
-}
-
-/** The same, for a row that is there now: a key that no event can have aborts the statement. */
-export function checkedKeySQL(row: string, table: TableInfo): string {
-  const key = keySQL(row, table)
-  if (table.isKeyedByRowid) return key
-  const problem = `${RAISED}event-invalid: ${table.name}: a key must be at most ${NAME_LENGTH_MAX} characters and not NULL`
-  return `CASE WHEN coalesce(length(${key}), ${NAME_LENGTH_MAX + 1}) > ${NAME_LENGTH_MAX} THEN RAISE(ABORT, ${quoteText(problem)}) ELSE ${key} END`
 }
 
 /** Whether an event can have this row's key. A row whose key it can't has no event before, and needs none as it goes. */
@@ -127,37 +121,67 @@ export function checkFunction(name: string): void {
   throw new CDCError('invalid-argument', `capture: redact names a SQL function of one argument or 'mask', not ${name}`)
 }
 
-/** A value as an argument of `json_object`, changed by nothing. A text column holds neither integers nor reals. */
-function valueSQL(value: string, kind: ColumnKind, isText: boolean): string {
-  const numbers = `WHEN'integer'THEN iif(${value}/9007199254740992=0,${value},${value}||'')WHEN'real'THEN ${realSQL(value)}`
-  const plain = `CASE typeof(${value})WHEN'blob'THEN json_object('$hex',hex(${value}))${isText ? '' : numbers} ELSE ${value} END`
+/**
+ * A value as an argument of `json_object`, changed by nothing. The most frequent ones are told by comparisons, for which SQLite
+ * calls no function: it orders NULL, numbers, texts, BLOBs. A text column holds neither integers nor reals.
+ */
+function plainSQL(value: string, isText: boolean): string {
+  if (isText) return `iif(${value}>=x'',${blobSQL(value)},${value})`
+  return `CASE WHEN ${isInteger(value)}OR ${isDecimal(value)}THEN ${value} ELSE ${withValue(value, anySQL)} END`
+}
+
+/** The same for a column of any kind: shorter, and slower. */
+function kindSQL(value: string, kind: ColumnKind): string {
   switch (kind) {
     case 'plain':
-      return plain
+      return anySQL(value)
     case 'boolean':
-      return `CASE ${value} WHEN 0 THEN json('false') WHEN 1 THEN json('true') ELSE ${plain} END`
+      return `CASE ${value} WHEN 0 THEN json('false') WHEN 1 THEN json('true') ELSE ${anySQL(value)} END`
     case 'json':
-      return `CASE typeof(${value})WHEN'text'THEN json_object('$json',${value})ELSE ${plain} END`
+      return `CASE typeof(${value})WHEN'text'THEN json_object('$json',${value})ELSE ${anySQL(value)} END`
     case 'seconds':
-      return timeSQL(value, value, "'.000Z'", plain)
+      return timeSQL(value, value, "'.000Z'")
     case 'milliseconds': {
       const rest = `((${value} % 1000 + 1000) % 1000)`
-      return timeSQL(value, `(${value} - ${rest}) / 1000`, `printf('.%03dZ', ${rest})`, plain)
+      return timeSQL(value, `(${value} - ${rest}) / 1000`, `printf('.%03dZ', ${rest})`)
     }
   }
 }
 
-/** Beyond these, SQLite's decimals of a real may end wrongly, in both directions. */
-const DECIMAL_MIN = '1e-5'
-const DECIMAL_MAX = '1e15'
+/** SQL that mentions a value many times, by a short name. */
+function withValue(value: string, sql: (name: string) => string): string {
+  return `(SELECT ${sql('v')} FROM(SELECT ${value} v))`
+}
+
+/** Whether a number has no fraction and at most 15 digits: as an integer or as a real, JSON has the same for it. */
+function isInteger(value: string): string {
+  return `${value} BETWEEN -999999999999999 AND 999999999999999 AND CAST(${value} AS INT)=${value} `
+}
+
+/** Whether a number is the nearest to one of at most 9 + 6 decimals, as prices and coordinates are: JSON has just these. */
+function isDecimal(value: string): string {
+  return `${value} BETWEEN -1e9 AND 1e9 AND CAST(${value}*1e6+iif(${value}<0,-0.5,0.5)AS INT)/1e6=${value} `
+}
+
+function anySQL(value: string): string {
+  return (
+    `CASE typeof(${value})WHEN'real'THEN ${realSQL(value)} WHEN'blob'THEN ${blobSQL(value)}` +
+    `WHEN'integer'THEN iif(${value}/9007199254740992=0,${value},${value}||'')ELSE ${value} END`
+  )
+}
+
+function blobSQL(value: string): string {
+  return `json_object('$hex',hex(${value}))`
+}
 
 /**
  * A real as JSON: in decimals if 15 digits say it, which both sides then read alike; else as an integer and the power of two
- * by which it is to be divided, both exact. Infinity is text.
+ * by which it is to be divided, both exact. Infinity is text. Beyond 1e-5 and 1e15, SQLite's decimals of a real may end
+ * wrongly, in both directions.
  */
 function realSQL(value: string): string {
-  const isShort = `(${value}=0 OR abs(${value})BETWEEN ${DECIMAL_MIN} AND ${DECIMAL_MAX})AND(${value}||'')+0.0=${value}`
-  return `iif(${isShort},json(${value}||''),iif(abs(${value})<9e999,${exactRealSQL(value)},${value}||''))`
+  const isShort = `(${value}=0 OR abs(${value})BETWEEN 1e-5 AND 1e15)AND(${value}||'')+0.0=${value}`
+  return `iif(${isShort},${value},iif(abs(${value})<9e999,${exactRealSQL(value)},${value}||''))`
 }
 
 /** `[m, k]` with value = m / 2^k. Scaling by a power of two is exact; in two steps, as it may be beyond what a real holds. */
@@ -168,9 +192,9 @@ function exactRealSQL(value: string): string {
   )
 }
 
-function timeSQL(value: string, seconds: string, fraction: string, plain: string): string {
+function timeSQL(value: string, seconds: string, fraction: string): string {
   const time = `strftime('%Y-%m-%dT%H:%M:%S', ${seconds}, 'unixepoch')`
-  return `CASE WHEN typeof(${value}) = 'integer' AND ${time} IS NOT NULL THEN ${time} || ${fraction} ELSE ${plain} END`
+  return `CASE WHEN typeof(${value}) = 'integer' AND ${time} IS NOT NULL THEN ${time} || ${fraction} ELSE ${anySQL(value)} END`
 }
 
 /** A value as SQL that makes the very same one again, for the position of a snapshot. */

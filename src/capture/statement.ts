@@ -13,6 +13,8 @@ export interface StatementKind {
   readonly mayReplace: boolean
   /** Whether it begins with a change of the schema, after which SQLite tells of the statement before. */
   readonly isDefinition: boolean
+  /** The table that it drops, if it does nothing else. */
+  readonly dropped: string | undefined
   /** Whether it may insert rows. */
   readonly mayInsert: boolean
   /** Whether it may write and return rows. */
@@ -27,6 +29,7 @@ export interface StatementKind {
 
 const BLANKS = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[^]*?\*\/)+/
 const READS = /^(?:SELECT|VALUES|PRAGMA|EXPLAIN)\b/i
+const NOT_CODES = new RegExp(NOT_CODE, 'g')
 /** A function that asks about the statement before, in its own group; or what only looks like one. */
 const ROW_FUNCTION = new RegExp(String.raw`${NOT_CODE}|\b(last_insert_rowid|changes)\s*\(\s*\)`, 'gi')
 
@@ -45,14 +48,30 @@ export function classify(query: string, watched: readonly string[]): StatementKi
     mayWrite: !isRead && mentionsWatched,
     changesSchema: !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text),
     isDefinition: /^(?:ALTER|CREATE|DROP)\b/i.test(text),
+    dropped: isOne ? droppedTable(text) : undefined,
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),
-    mayInsert: !isRead && /\b(?:INSERT|REPLACE)\b/i.test(text),
+    // An UPDATE may have the word too: OR REPLACE, the function, or a text.
+    mayInsert: !isRead && /\b(?:INSERT|REPLACE\s+INTO)\b/i.test(text.replace(NOT_CODES, ' ')),
     mayReturn: /\bRETURNING\b/i.test(text),
     asksOfRows: [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined),
     isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
     isRead,
   }
+}
+
+const DROP_TABLE =
+  /^DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:main\s*\.\s*)?(?:"((?:[^"]|"")+)"|'((?:[^']|'')+)'|`((?:[^`]|``)+)`|\[([^\]]+)\]|([^\s;]+))/i
+
+function droppedTable(text: string): string | undefined {
+  const [, inDouble, inSingle, inBackticks, inBrackets, plain] = DROP_TABLE.exec(text) ?? []
+  return (
+    inDouble?.replaceAll('""', '"') ??
+    inSingle?.replaceAll("''", "'") ??
+    inBackticks?.replaceAll('``', '`') ??
+    inBrackets ??
+    plain
+  )
 }
 
 /** The same query with the answers of the functions that ask about the statement before. */

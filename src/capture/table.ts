@@ -25,12 +25,17 @@ export interface TableInfo {
   readonly rowid: string | undefined
   /** The columns of each unique index beside that, with their collations; undefined if one is over an expression. */
   readonly uniques: readonly (readonly IndexColumn[])[] | undefined
+  /** Whether the action of a foreign key of its own may write its rows. */
+  readonly hasActions: boolean
 }
 
 interface IndexColumn {
   readonly name: string
   readonly collation: string
 }
+
+/** What SQL may call the rowid, unless columns are named so. */
+export const ROWID_NAMES = ['rowid', '_rowid_', 'oid'] as const
 
 type ColumnRow = { name: string; type: string; pk: number }
 
@@ -70,6 +75,7 @@ export function readTable(sql: Pick<SqlStorage, 'exec'>, name: string): TableInf
     isKeyedByRowid: isAlias || key.length === 0,
     rowid,
     uniques: readUniques(sql, listed.name),
+    hasActions: hasActions(sql, listed.name),
   }
 }
 
@@ -86,6 +92,12 @@ function readUniques(sql: Pick<SqlStorage, 'exec'>, table: string): IndexColumn[
   return columns.flat().some(({ name }) => name === '') ? undefined : columns
 }
 
+function hasActions(sql: Pick<SqlStorage, 'exec'>, table: string): boolean {
+  const actions = `SELECT 1 FROM pragma_foreign_key_list(?)
+    WHERE on_update NOT IN ('NO ACTION', 'RESTRICT') OR on_delete NOT IN ('NO ACTION', 'RESTRICT')`
+  return sql.exec(actions, table).toArray().length > 0
+}
+
 /** A primary key that is not the rowid itself has an index of its own. */
 function hasKeyIndex(sql: Pick<SqlStorage, 'exec'>, name: string): boolean {
   return sql.exec("SELECT 1 FROM pragma_index_list(?) WHERE origin = 'pk'", name).toArray().length > 0
@@ -94,7 +106,7 @@ function hasKeyIndex(sql: Pick<SqlStorage, 'exec'>, name: string): boolean {
 function rowidOf(columns: readonly ColumnRow[], alias: string | undefined): string | undefined {
   if (alias !== undefined) return quoteName(alias)
   const taken = new Set(columns.map(({ name }) => name.toLowerCase()))
-  return ['rowid', '_rowid_', 'oid'].find((name) => !taken.has(name))
+  return ROWID_NAMES.find((name) => !taken.has(name))
 }
 
 /** By the rules of sqlite.org/datatype3.html, section 3.1. */

@@ -1,14 +1,14 @@
 // The triggers of a captured table, as SQL: whatever writes to it, each changed row appends its event to the log.
 //
-// A trigger does not trust NEW: a trigger of the user's or a foreign key action may have written the row again, or taken it
-// away, before ours runs. So each event shows the row as the table has it now, and a row counts as deleted only if there is
-// none under its key now. Then the last event of a key is the key's last state, in whatever order triggers fire (I11).
+// Where a trigger of the user's or a foreign key action may have written the row again, or taken it away, before ours runs, NEW
+// is not trusted: each event shows the row as the table has it now. And a row counts as deleted only if there is none under its
+// key now. Then the last event of a key is the key's last state, in whatever order triggers fire (I11).
 
-import { appendEventSQL } from '../outbox/captured.ts'
 import { NAME_LENGTH_MAX } from '../event/limits.ts'
+import { appendEventSQL, type CapturedEventSQL } from '../outbox/captured.ts'
 import { quoteName, quoteText } from '../sqlite/quote.ts'
-import { type CapturedColumns, checkedKeySQL, isKeySayableSQL, keySQL, rowSQL } from './row-sql.ts'
-import type { TableInfo } from './table.ts'
+import { type CapturedColumns, isKeySayableSQL, keySQL, rowSQL } from './row-sql.ts'
+import { ROWID_NAMES, type TableInfo } from './table.ts'
 
 export interface Trigger {
   readonly name: string
@@ -34,34 +34,53 @@ function placeOf({ rowid, key }: TableInfo): string[] {
   return rowid === undefined ? key.map(({ name }) => quoteName(name)) : [rowid]
 }
 
-/** @param notesReplaced whether rows that are replaced are found by triggers, as `canNoteReplaced` says that they can be. */
-export function createTriggers(table: TableInfo, captured: CapturedColumns, notesReplaced: boolean): Trigger[] {
+/** What may happen in a statement beside what it says. */
+export interface Surroundings {
+  /** Whether triggers of the user's may fire. */
+  readonly hasUserTriggers: boolean
+  /** Whether rows that are replaced are to be found by triggers, where they can: see `canNoteReplaced`. */
+  readonly notesReplaced: boolean
+}
+
+export function createTriggers(
+  table: TableInfo,
+  captured: CapturedColumns,
+  { hasUserTriggers, notesReplaced }: Surroundings,
+): Trigger[] {
+  const isNewTrue = !hasUserTriggers && !table.hasActions
+  const appendPresent = (op: 'c' | 'u'): string => appendPresentRow(table, captured, op, isNewTrue)
   const sameKey = isSame(table.isKeyedByRowid ? [] : table.key.map(({ name }) => name), table)
   const names = captured.columns.length === 0 ? table.columns.map(({ name }) => name) : captured.columns
   return [
     trigger(table, {
       what: 'insert',
       verb: 'AFTER INSERT',
-      statements: [appendPresent(table, captured, 'c')],
+      statements: [appendPresent('c')],
     }),
     // A row that is written and stays the same is no change.
     trigger(table, {
       what: 'update',
       verb: 'AFTER UPDATE',
       when: `${sameKey} AND NOT (${isSame(names, table)})`,
-      statements: [appendPresent(table, captured, 'u')],
+      statements: [appendPresent('u')],
     }),
     // To whoever follows a key, a row that takes another one is gone, and a new one is there.
     trigger(table, {
       what: 'rekey',
-      verb: 'AFTER UPDATE',
+      verb: `AFTER UPDATE OF ${keyNames(table).join(', ')}`,
       when: `NOT (${sameKey})`,
-      statements: [appendGone(table, captured), appendPresent(table, captured, 'c')],
+      statements: [appendGone(table, captured), appendPresent('c')],
     }),
     trigger(table, { what: 'delete', verb: 'AFTER DELETE', statements: [appendGone(table, captured)] }),
     // The newest fire first: so a deletion stands before what has taken the row's place.
-    ...(notesReplaced ? replacedTriggers(table, captured) : []),
+    ...(notesReplaced && canNoteReplaced(table) ? replacedTriggers(table, captured) : []),
   ]
+}
+
+/** What an UPDATE may call the columns of the key. */
+function keyNames({ key, rowid }: TableInfo): string[] {
+  const names = key.map(({ name }) => quoteName(name))
+  return rowid === undefined ? names : [...names, ...ROWID_NAMES]
 }
 
 export function triggerName(tableName: string, what: string): string {
@@ -70,7 +89,7 @@ export function triggerName(tableName: string, what: string): string {
 
 interface TriggerText {
   readonly what: string
-  readonly verb: `${'BEFORE' | 'AFTER'} ${'INSERT' | 'UPDATE' | 'DELETE'}`
+  readonly verb: `${'BEFORE' | 'AFTER'} ${'INSERT' | 'UPDATE' | `UPDATE OF ${string}` | 'DELETE'}`
   /** Default: the captured table. */
   readonly on?: string
   readonly when?: string
@@ -107,11 +126,11 @@ function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[
       when: `OLD.table_name = ${quoteText(table.name)} AND NOT EXISTS (${isThere})`,
       statements: [
         appendEventSQL({
-          fields: fieldsOf(table, 'd'),
+          ...eventOf(table, 'd'),
           key: 'OLD.key',
+          isKeyShort: true,
           before: 'OLD.before',
-          from: ` WHERE length(OLD.key) <= ${NAME_LENGTH_MAX}`,
-          tableName: table.name,
+          from: `WHERE length(OLD.key) <= ${NAME_LENGTH_MAX}`,
         }),
       ],
     }),
@@ -135,14 +154,15 @@ FROM ${quoteName(table.name)} AS r WHERE ${where};`
 }
 
 /** Appends the row as it is now, if it still is. */
-function appendPresent(table: TableInfo, captured: CapturedColumns, op: 'c' | 'u'): string {
+function appendPresentRow(table: TableInfo, captured: CapturedColumns, op: 'c' | 'u', isNewTrue: boolean): string {
+  const now = isNewTrue ? 'NEW' : 'r'
   return appendEventSQL({
-    fields: fieldsOf(table, op),
-    key: checkedKeySQL('r', table),
+    ...eventOf(table, op),
+    key: keySQL(now, table),
+    isKeyShort: table.isKeyedByRowid,
     ...(op === 'u' && { before: rowSQL('OLD', table, captured) }),
-    after: rowSQL('r', table, captured),
-    from: `, ${quoteName(table.name)} AS r WHERE ${isRow('r', 'NEW', table)}`,
-    tableName: table.name,
+    after: rowSQL(now, table, captured),
+    ...(!isNewTrue && { from: `FROM ${quoteName(table.name)} AS r WHERE ${isRow('r', 'NEW', table)}` }),
   })
 }
 
@@ -151,11 +171,11 @@ function appendGone(table: TableInfo, captured: CapturedColumns): string {
   const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${isRow('r', 'OLD', table)}`
   const hasItsKey = table.isKeyedByRowid ? '' : ` AND ${keySQL('r', table)} = ${keySQL('OLD', table)} COLLATE BINARY`
   return appendEventSQL({
-    fields: fieldsOf(table, 'd'),
+    ...eventOf(table, 'd'),
     key: keySQL('OLD', table),
+    isKeyShort: true,
     before: rowSQL('OLD', table, captured),
-    from: ` WHERE ${isKeySayableSQL('OLD', table)} AND NOT EXISTS (${byKey(isThere, table)}${hasItsKey})`,
-    tableName: table.name,
+    from: `WHERE ${isKeySayableSQL('OLD', table)} AND NOT EXISTS (${byKey(isThere, table)}${hasItsKey})`,
   })
 }
 
@@ -173,8 +193,8 @@ function isRow(row: string, other: string, table: TableInfo): string {
 
 const TYPES = { c: 'cdc.insert', u: 'cdc.update', d: 'cdc.delete' } as const
 
-function fieldsOf(table: TableInfo, op: keyof typeof TYPES): string {
-  return `"type":"${TYPES[op]}","op":"${op}","store":"relational","table":${JSON.stringify(table.name)}`
+function eventOf(table: TableInfo, op: keyof typeof TYPES): Pick<CapturedEventSQL, 'type' | 'op' | 'tableName'> {
+  return { type: TYPES[op], op, tableName: table.name }
 }
 
 /** Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. */

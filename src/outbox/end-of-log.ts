@@ -1,7 +1,7 @@
 // The end of the log, in SQL. Read by the statement that appends, because a counter in memory could be wrong after a
-// rollback.
+// rollback. The state has it too, for when the newest table is empty: else it would be 0 again. The last row is never behind that.
 
-/** LSN of the last event. If the newest table is empty, that is in a segment; which may have been dropped. */
+/** LSN of the last event. If the newest table is empty, that is in a segment, which may have been dropped. */
 export const LAST_LSN =
   'coalesce((SELECT max(lsn) FROM _cdc_outbox), (SELECT max(sealed_lsn, acked_lsn) FROM _cdc_state))'
 

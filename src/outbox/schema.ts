@@ -67,7 +67,7 @@ export const cdcTransaction = sqliteTable('_cdc_transaction', {
   txid: text('txid').notNull(),
   /** In milliseconds since 1970. */
   time: integer('time').notNull(),
-  /** Further fields of its events, as JSON that comes before other fields: `"actor":"User/nathan",`. */
+  /** How the JSON of its events begins: `[{"actor":"User/nathan","id":"01KAN0V3ZA`. */
   fields: text('fields').notNull(),
   /** UTF-8 bytes that a record has beyond its event, at most. */
   envelopeBytes: integer('envelope_bytes').notNull(),

@@ -50,6 +50,7 @@ interface Scope {
   readonly tx: Transaction
   readonly unit: UnitOfWork
   readonly attribution: Attribution
+  readonly current: CurrentTransaction
   readonly isAsync: boolean
   readonly outer: Scope | undefined
 }
@@ -59,12 +60,17 @@ export class OutboxTransactions implements Transactions {
   readonly #beforeAppend: (() => void)[] = []
   /** The innermost transaction that is open now. */
   #open: Scope | undefined
-  /** The txid of what is written in a transaction of the platform's that none of ours is around. */
-  #foreign: { readonly transaction: object; readonly txid: string } | undefined
+  /** What is written in a transaction of the platform's that none of ours is around belongs to. */
+  #foreign: { readonly transaction: object; readonly current: CurrentTransaction } | undefined
+  /** The same for what is written in no transaction in this turn. */
+  #turn: CurrentTransaction | undefined
 
   constructor(ports: TransactionsPorts) {
     this.#ports = ports
-    ports.storage.onBegin(() => this.#markEvents())
+    ports.storage.onBegin(() => {
+      this.#turn = undefined
+      return this.#markEvents()
+    })
   }
 
   /** Calls the listener before a transaction's events are written. */
@@ -112,14 +118,20 @@ export class OutboxTransactions implements Transactions {
     })
   }
 
-  /** What is written now belongs to: our transaction, one of the platform's, or one of its own. */
+  /** What is written now belongs to: our transaction, one of the platform's, or the turn. The same object for the same one. */
   current(): CurrentTransaction {
-    if (this.#open !== undefined) return { ...this.#open.attribution, txid: this.#open.unit.txid }
+    if (this.#open !== undefined) return this.#open.current
     const { storage, createId } = this.#ports
     const transaction = storage.openTransaction
-    if (transaction === undefined) return { txid: createId() }
-    if (this.#foreign?.transaction !== transaction) this.#foreign = { transaction, txid: createId() }
-    return { txid: this.#foreign.txid }
+    if (transaction === undefined) return (this.#turn ??= this.#beginTurn())
+    if (this.#foreign?.transaction !== transaction) this.#foreign = { transaction, current: { txid: createId() } }
+    return this.#foreign.current
+  }
+
+  /** The platform commits what is written outside of any transaction together, up to the next await. */
+  #beginTurn(): CurrentTransaction {
+    queueMicrotask(() => (this.#turn = undefined))
+    return { txid: this.#ports.createId() }
   }
 
   #begin(isAsync: boolean, attribution: Attribution | undefined): Scope {
@@ -129,7 +141,8 @@ export class OutboxTransactions implements Transactions {
     const attributed =
       attribution === undefined ? (outer?.attribution ?? {}) : { ...outer?.attribution, ...attribution }
     const tx = new Transaction({ storage: storage.storage, drizzle, unit, attribution: attributed, createId })
-    this.#open = { tx, unit, attribution: attributed, isAsync, outer }
+    const current = { ...attributed, txid: unit.txid }
+    this.#open = { tx, unit, attribution: attributed, current, isAsync, outer }
     return this.#open
   }
 

@@ -269,6 +269,63 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('sees the changes of the statement before in a text of several', async () => {
+    await inObject('row-functions-in-text', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, 0), (2, 0), (3, 0)')
+      sql.exec('UPDATE t SET n = 1 WHERE id > 1; INSERT INTO t VALUES (4, changes())')
+      expect(sql.exec('SELECT n FROM t WHERE id = 4').one()).toEqual({ n: 2 })
+    })
+  })
+
+  it('keeps the rowid of its last INSERT over an UPDATE that has the word, or that it says in a text', async () => {
+    await inObject('row-functions-replace', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      const updates = [
+        "UPDATE OR REPLACE t SET a = 'b'",
+        "UPDATE t SET a = replace(a, 'b', 'c')",
+        "UPDATE t SET a = 'INSERT'",
+      ]
+      for (const [index, update] of updates.entries()) {
+        sql.exec('DELETE FROM t')
+        sql.exec("INSERT INTO t VALUES (?, 'a')", 70 + index)
+        sql.exec(update)
+        expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: 70 + index })
+      }
+    })
+  })
+
+  it('sees that DROP TABLE has counted the rows of a table that others refer to, and of no other', async () => {
+    await inObject('row-functions-drop', (object, sql) => {
+      const changes = (): unknown => sql.exec('SELECT changes() AS n').one()['n']
+      sql.exec('CREATE TABLE parent (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY)')
+      sql.exec('CREATE TABLE child (id INTEGER PRIMARY KEY, parent REFERENCES parent)')
+      sql.exec('INSERT INTO parent VALUES (1), (2), (3)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1)')
+      sql.exec('DROP TABLE child')
+      expect(changes()).toBe(1)
+      sql.exec('CREATE TABLE child (id INTEGER PRIMARY KEY, parent REFERENCES parent)')
+      sql.exec('DROP TABLE "parent"')
+      expect(changes()).toBe(3)
+    })
+  })
+
+  it('sees its changes after RETURNING and a definition that failed, in a transaction of the platform', async () => {
+    await inObject('row-functions-failed', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      object.ctx.storage.transactionSync(() => {
+        sql.exec("INSERT INTO t VALUES (1, 'a'), (2, 'a')")
+        sql.exec("UPDATE t SET a = 'b' WHERE id = 1 RETURNING *").toArray()
+        expect(() => sql.exec('CREATE TABLE t (id)')).toThrow('already exists')
+        expect(sql.exec('SELECT changes() AS n').one()).toEqual({ n: 1 })
+      })
+    })
+  })
+
   it('can drop its table while more events wait than a batch holds', async () => {
     configurations.set('dropped-later', { maxBatchEvents: 1, lingerMs: 0 })
     const stub = env.STORES.getByName('dropped-later')

@@ -85,12 +85,13 @@ describe('a captured table', () => {
   })
 
   it('captures a cascade from a table that is not captured itself', async () => {
-    await inObject('cascade', (object, sql) => {
+    await inObject('cascade', async (object, sql) => {
       sql.exec('CREATE TABLE users (id INTEGER PRIMARY KEY)')
       sql.exec('CREATE TABLE posts (id INTEGER PRIMARY KEY, author INTEGER REFERENCES users (id) ON DELETE CASCADE)')
       object.ctx.capture('posts')
       sql.exec('INSERT INTO users VALUES (1)')
       sql.exec('INSERT INTO posts VALUES (7, 1)')
+      await Promise.resolve()
       sql.exec('DELETE FROM users')
       const [inserted, deleted] = events(object)
       expect([inserted?.op, deleted?.op]).toEqual(['c', 'd'])
@@ -136,7 +137,7 @@ describe('a captured table', () => {
     })
   })
 
-  it('gives one txid to a transaction of ours, of the platform, or to a statement', async () => {
+  it('gives one txid to a transaction of ours, of the platform, or to the statements alone up to an await', async () => {
     await withUsers('txids', async (object, sql) => {
       const insert = (id: number): void => void sql.exec('INSERT INTO users (id) VALUES (?)', id)
       object.ctx.transactionSync((tx) => {
@@ -155,8 +156,12 @@ describe('a captured table', () => {
       })
       sql.exec('INSERT INTO users (id) VALUES (7), (8)')
       insert(9)
+      object.ctx.transactionSync(() => insert(10))
+      insert(11)
+      await Promise.resolve()
+      insert(12)
       const txids = events(object).map(({ txid }) => txid)
-      expect(txids.map((txid) => txids.indexOf(txid))).toEqual([0, 0, 0, 3, 3, 5, 5, 7, 7, 9])
+      expect(txids.map((txid) => txids.indexOf(txid))).toEqual([0, 0, 0, 3, 3, 5, 5, 7, 7, 7, 10, 11, 12])
     })
   })
 
@@ -228,6 +233,7 @@ describe('a captured table', () => {
     await evictDurableObject(env.STORES.getByName('orphaned'))
     await inObject('orphaned', async (object, sql) => {
       sql.exec('INSERT INTO users (id) VALUES (1)')
+      await Promise.resolve()
       sql.exec('INSERT INTO users (id) VALUES (2)')
       const [first, second] = events(object)
       expect(first?.txid).not.toBe(second?.txid)

@@ -6,7 +6,7 @@ const FEATURES = {
   /** A: texts that look like the markers of the encoding, in columns of JSON beside BLOBs. */
   markers: true,
   /** B: `changes()` and `last_insert_rowid()` are compared, and statements use them. */
-  counters: false,
+  counters: true,
   /** B: so is `total_changes()`. */
   totalChanges: false,
   /** C: triggers newer than capture that write the row they fire for, delete it, or end the statement for it. */

@@ -65,7 +65,13 @@ function evolveUntold({ untold }: Followed, change: ColumnChange): Map<string, n
 }
 
 export class Fold {
-  readonly #tables = new Map<string, Map<string, object>>()
+  #tables = new Map<string, Map<string, object>>()
+
+  /** Keeps what it has now. @returns what brings that back. */
+  savepoint(): () => void {
+    const tables = new Map([...this.#tables].map(([table, rows]) => [table, new Map(rows)]))
+    return () => (this.#tables = tables)
+  }
 
   add({ op, table, key, after }: LoggedEvent): void {
     if (op === undefined || table === undefined || key === undefined) return

@@ -57,6 +57,7 @@ export abstract class Run {
   #totalChanges = 0
   #isOver = false
   #hasDropped = false
+  #hasCaptured = false
 
   constructor(shared: Shared) {
     this.shared = shared
@@ -75,6 +76,7 @@ export abstract class Run {
         if (this.#hasDropped) this.resync()
         this.#hasDropped = false
       } else {
+        if (op.do === 'delete all') this.#hasCaptured = false
         await this.takeAsync(op)
         this.resync()
       }
@@ -144,6 +146,7 @@ export abstract class Run {
         return this.emit()
       case 'capture':
         this.capture(op)
+        this.#hasCaptured = true
         return this.resync()
       case 'check':
         this.check(op)
@@ -240,6 +243,7 @@ export abstract class Run {
   #noteCounters(op: Op, hasFailed = false): void {
     const { counters, totalChanges } = this.shared.features
     if (!counters) return
+    if (!this.#hasCaptured && emits(op)) return this.resync()
     const [changes, total, rowid] = this.#counters()
     const more = totalChanges ? ` total_changes() +${total - this.#totalChanges}` : ''
     this.#totalChanges = total
@@ -278,6 +282,11 @@ export abstract class Run {
       )
     }
   }
+}
+
+/** In an object that captures nothing, the counters may then tell of the event (docs/capture.md). */
+function emits(op: Op): boolean {
+  return op.do === 'emit' || (op.do === 'transaction' && op.ops.some(emits))
 }
 
 /** What an error says, without what is new each time. */
@@ -357,7 +366,11 @@ export class CapturedRun extends Run {
   protected savepoint(): () => void {
     const followed = new Map(this.#followed)
     const dropped = new Set(this.#dropped)
+    const restoreFold = this.#fold.savepoint()
+    const nextLSN = this.#nextLSN
     return () => {
+      restoreFold()
+      this.#nextLSN = nextLSN
       this.#followed = followed
       this.#dropped = dropped
     }
