@@ -1,0 +1,326 @@
+// The whole system of one script: objects with outboxes, the lake's binding, its object and its bucket, over one platform.
+
+import type { EventRecord, Pipeline } from 'durable-outbox'
+import { Lake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { between } from '../harness/random.ts'
+import { Ledger, type LedgerEnv } from './ledger.ts'
+import { Oracle } from './oracle.ts'
+import { BucketStore } from './platform/bucket.ts'
+import type { DiskImage } from './platform/disk.ts'
+import { type Callee, Network } from './platform/network.ts'
+import { ObjectHost } from './platform/object-host.ts'
+import { type Party, Platform, Worker } from './platform/platform.ts'
+import { LAKE, type Step, WAY_TO_TABLE, wayToLake } from './script.ts'
+import { Violation } from './oracle.ts'
+
+/** Short enough that a script of some seconds meets them. */
+const OBJECT_LIMITS = {
+  maxBatchEvents: 5,
+  lingerMs: 50,
+  minRetryDelayMs: 100,
+  maxRetryDelayMs: 5_000,
+  sendTimeoutMs: 2_000,
+  crashWindowMs: 200,
+  recoveryMs: 1_000,
+  maxBatchesPerAlarm: 4,
+  maxAlarmMs: 3_000,
+  retentionMs: 5_000,
+} as const
+
+const LAKE_LIMITS = {
+  rollMs: 2_000,
+  rollEvents: 400,
+  maxCommitEvents: 100,
+  holdMs: 8_000,
+  freshnessMs: 60_000,
+  snapshotsKept: 5,
+  graceMs: 3_000,
+  minCompactFiles: 6,
+  maxManifests: 10,
+  sweepMs: 15_000,
+  orphanMs: 10_000,
+} as const
+
+/** Longer than any fault lasts that has not ended by then. */
+const PAUSE_MS_MAX = 20
+
+class SimulatedLakeTable extends LakeTable {
+  readonly #now: () => number
+
+  constructor(ctx: DurableObjectState, env: { LAKE_BUCKET: R2Bucket }, now: () => number) {
+    super(ctx, env)
+    this.#now = now
+  }
+
+  protected override configure(): LakeLimits {
+    return { ...super.configure(), ...LAKE_LIMITS }
+  }
+
+  /** The constructor of the base class asks before there is a clock of its own. */
+  protected override now(): number {
+    return #now in this && this.#now !== undefined ? this.#now() : Date.now()
+  }
+}
+
+export class World {
+  readonly platform: Platform
+  readonly network: Network
+  readonly oracle = new Oracle()
+  readonly bucket: BucketStore
+  readonly #hosts = new Map<string, ObjectHost>()
+  readonly #client: Worker
+  readonly #entry: Worker
+  readonly #aheadMs = new Map<string, number>()
+  readonly #images = new Map<string, DiskImage>()
+
+  constructor(seed: number, objects: readonly string[], listener?: (line: string) => void) {
+    this.platform = new Platform(seed, listener)
+    this.network = new Network(this.platform)
+    this.bucket = new BucketStore(() => this.platform.wallMs() - this.platform.clockOffsetMs)
+    this.#client = new Worker(this.platform, 'client')
+    this.#entry = new Worker(this.platform, 'lake')
+    this.#add(LAKE, (ctx) => new SimulatedLakeTable(ctx, { LAKE_BUCKET: this.#bucketBinding() }, () => this.#nowOf(LAKE)))
+    for (const name of objects) this.#addLedger(name)
+  }
+
+  /** All objects with an outbox. */
+  get ledgers(): string[] {
+    return [...this.#hosts.keys()].filter((name) => name !== LAKE)
+  }
+
+  host(name: string): ObjectHost {
+    const host = this.#hosts.get(name)
+    if (host === undefined) throw new Error(`the script names ${name}, which is no object of it`)
+    return host
+  }
+
+  /** Lets a step of the script happen. */
+  take(step: Step): void {
+    this.platform.note(`script: ${step.do}`)
+    switch (step.do) {
+      case 'write':
+        return this.#write(step)
+      case 'crash':
+        return this.host(step.who).crash()
+      case 'crash all':
+        return this.#hosts.forEach((host) => host.crash())
+      case 'evict':
+        return this.host(step.who).evict()
+      case 'lose the alarm':
+        this.oracle.excuseAlarm(step.who)
+        return this.host(step.who).loseAlarm()
+      case 'delete all':
+        return this.#ask(step.who, 'deleteAll')
+      case 'pause':
+      case 'resume':
+      case 'flush':
+        return this.#ask(step.who, step.do)
+      case 'replay':
+        return this.#ask(step.who, 'replay', step.from, step.to)
+      case 'set an alarm':
+        return this.#ask(step.who, 'setAlarm', step.inMs)
+      case 'meet':
+        return this.network.nextFate(step.way, step.fate)
+      case 'break':
+        return this.network.breakFor(step.way, step.ms)
+      case 'set the clock':
+        return this.#setClock(step.byMs)
+      case 'set its clock':
+        this.oracle.excuseAlarm(step.who)
+        return void this.#aheadMs.set(step.who, step.aheadMs)
+      case 'slow disk':
+        this.host(step.who).diskDelayMs = step.ms
+        return undefined
+      case 'remember':
+        return void this.#images.set(step.who, this.host(step.who).copy())
+      case 'restore':
+        return this.#restore(step.who)
+      case 'copy':
+        return this.#copy(step.who, step.to)
+    }
+  }
+
+  /** Ends all faults. What waits for a fault that only a wake mends is woken. */
+  calm(): void {
+    this.network.calm()
+    this.#aheadMs.clear()
+    for (const [name, host] of this.#hosts) {
+      host.diskDelayMs = 0
+      if (name !== LAKE) this.#ask(name, 'resume')
+      if (this.oracle.isExcused(name)) this.#wakeAnew(host)
+    }
+  }
+
+  /** Whether everything that has been committed is in the table, as far as the objects know. */
+  isSettled(): boolean {
+    const lake = this.host(LAKE).disk.database
+    const hasLake = lake.run("SELECT 1 FROM sqlite_master WHERE name = 'lake_buffer'", []).rows.length > 0
+    const waiting = 'SELECT (SELECT count(*) FROM lake_buffer) + (SELECT count(*) FROM lake_held)'
+    if (hasLake && Number(lake.run(waiting, []).rows[0]?.[0]) > 0) return false
+    return this.ledgers.every((name) => {
+      const log = this.oracle.currentLog(name)
+      return log === undefined || log.ackedLSN === log.lastLSN
+    })
+  }
+
+  /** What has not landed. */
+  describeWaiting(): string {
+    const logs = this.ledgers.flatMap((name) => {
+      const log = this.oracle.currentLog(name)
+      if (log === undefined || log.ackedLSN === log.lastLSN) return []
+      return `${name} waits for LSN ${log.ackedLSN + 1} of ${log.lastLSN}`
+    })
+    return logs.join(', ') || 'the lake has some in its buffer'
+  }
+
+  close(): void {
+    for (const host of this.#hosts.values()) host.disk.database.close()
+  }
+
+  #write({ who, work }: Step & { do: 'write' }): void {
+    const { oracle, network } = this
+    void network.call(this.#client, `client>${who}`, this.host(who).method('write', [work])).then(
+      () => this.#check(() => oracle.checkAnswer(work)),
+      () => undefined,
+    )
+  }
+
+  #ask(who: string, method: string, ...args: readonly unknown[]): void {
+    const callee = this.host(who).method(method, args)
+    // What is refused, the script has asked for at a wrong time.
+    void this.network.call(this.#client, `client>${who}`, callee).catch(() => undefined)
+  }
+
+  #wakeAnew(host: ObjectHost): void {
+    host.crash('woken anew')
+    this.oracle.mustAlarm(host.name)
+    host.wake()
+  }
+
+  #setClock(byMs: number): void {
+    this.platform.clockOffsetMs += byMs
+    for (const [name, host] of this.#hosts) {
+      this.oracle.excuseAlarm(name)
+      host.clockChanged()
+    }
+  }
+
+  #restore(name: string): void {
+    const image = this.#images.get(name)
+    if (image === undefined) return
+    const host = this.host(name)
+    host.restore(image)
+    host.wake()
+  }
+
+  #copy(name: string, to: string): void {
+    this.#addLedger(to)
+    const host = this.host(to)
+    host.restore(this.host(name).copy())
+    host.wake()
+  }
+
+  #addLedger(name: string): void {
+    const env: LedgerEnv = {
+      options: {
+        ...OBJECT_LIMITS,
+        pipeline: this.#pipelineOf(name),
+        now: () => this.#nowOf(name),
+        random: this.platform.randomOf(`${name}: jitter`),
+      },
+      pause: () => this.#pause(),
+    }
+    this.#add(name, (ctx) => new Ledger(ctx, env))
+  }
+
+  #add(name: string, create: ConstructorParameters<typeof ObjectHost>[0]['create']): void {
+    const { platform, network } = this
+    const host = new ObjectHost({
+      platform,
+      network,
+      name,
+      create,
+      onDurable: () => {
+        if (name !== LAKE) this.#check(() => this.oracle.checkDisk(host, platform.wallMs()))
+      },
+    })
+    this.#hosts.set(name, host)
+  }
+
+  #nowOf(name: string): number {
+    return this.platform.wallMs() + (this.#aheadMs.get(name) ?? 0)
+  }
+
+  /** The binding of an object: to the lake's entrypoint, and from there to the lake's object. */
+  #pipelineOf(name: string): Pipeline {
+    return {
+      send: async (records) => {
+        const from = this.platform.party
+        from.whenDurable(() => this.#check(() => this.oracle.checkSent(name, records)))
+        try {
+          await this.network.call(from, wayToLake(name), this.#lake(structuredClone(records)))
+          this.#check(() => this.oracle.accepted(records))
+        } catch (error) {
+          if (error instanceof Error && 'status' in error) this.oracle.refused(records)
+          throw error
+        }
+      },
+    }
+  }
+
+  #lake(records: EventRecord[]): Callee {
+    return {
+      take: (reply) =>
+        this.platform.as(this.#entry, () => {
+          this.#lakeSend(records).then(
+            (value) => reply({ value }),
+            (error: unknown) => reply({ error }),
+          )
+        }),
+    }
+  }
+
+  async #lakeSend(records: EventRecord[]): Promise<void> {
+    if (records.some(({ type }) => type === 'Poison'))
+      throw Object.assign(new Error('the batch contains poison'), { status: 422 })
+    const LAKE_TABLE = { getByName: () => this.#tableStub() }
+    // Both have what the entrypoint uses of them.
+    const lake = new Lake({} as ExecutionContext, { LAKE_TABLE } as unknown as ConstructorParameters<typeof Lake>[1])
+    await lake.send(records)
+  }
+
+  #tableStub() {
+    const from: Party = this.#entry
+    return {
+      send: (json: string) => this.network.call(from, WAY_TO_TABLE, this.host(LAKE).method('send', [json])),
+    }
+  }
+
+  #bucketBinding(): R2Bucket {
+    return this.bucket.bindingOf(this.platform, this.network)
+  }
+
+  /** Inside a transaction: past the gate, which its own transaction keeps shut. */
+  #pause(): Promise<void> {
+    const { platform } = this
+    const { party } = platform
+    const random = platform.randomOf(`${party.name}: pauses`)
+    return new Promise((resolve) => {
+      platform.after(between(random, 0, PAUSE_MS_MAX), `${party.name}: pause`, () => {
+        if (party.isAlive) platform.as(party, resolve)
+      })
+    })
+  }
+
+  /** The first violation, if there was one: it must not be taken for an error of the code that is simulated. */
+  violation: Violation | undefined
+
+  #check(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      if (!(error instanceof Violation)) throw error
+      this.violation ??= error
+    }
+  }
+}
