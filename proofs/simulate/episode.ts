@@ -15,8 +15,6 @@ export interface Verdict {
   readonly failure?: { readonly message: string; readonly atMs: number }
 }
 
-/** In so long after the last fault everything has landed: the longest backoff and the longest hold. */
-const CALM_MS_MAX = 120_000
 /** For a reply that a script's last step still waits for. */
 const SETTLE_MS = 200
 
@@ -59,11 +57,11 @@ async function runUntil(world: World, untilMs: number): Promise<void> {
 
 async function settle(world: World): Promise<void> {
   const { platform } = world
-  const endMs = platform.schedule.nowMs + CALM_MS_MAX
+  const endMs = platform.schedule.nowMs + world.patienceMs
   await runUntil(world, platform.schedule.nowMs + SETTLE_MS)
   for (; !world.isSettled(); await runUntil(world, platform.schedule.nowMs + SETTLE_MS))
     if (platform.schedule.nowMs > endMs)
-      throw new Violation(`I6: ${CALM_MS_MAX} ms after the last fault not everything has landed: ${world.describeWaiting()}`)
+      throw new Violation(`I6: ${world.patienceMs} ms after the last fault not everything has landed: ${world.describeWaiting()}`)
 }
 
 /** The end of a turn: everything has run that follows without waiting. */

@@ -40,12 +40,12 @@ export class Ledger extends CDCDurableObject<LedgerEnv> {
     this.#drafts = this.#open()
   }
 
-  async pause(): Promise<void> {
-    await this.outbox.pause()
+  pause(): void {
+    this.outbox.pause()
   }
 
-  async resume(): Promise<void> {
-    await this.outbox.resume()
+  resume(): void {
+    this.outbox.resume()
   }
 
   async flush(): Promise<void> {
@@ -56,12 +56,9 @@ export class Ledger extends CDCDurableObject<LedgerEnv> {
     await this.outbox.replay({ fromLSN, toLSN })
   }
 
-  async setAlarm(delayMs: number): Promise<void> {
+  setAlarm(delayMs: number): void {
     this.alarms.set(ALARM_NAME, Date.now() + delayMs)
   }
-
-  /** Only wakes the object. */
-  async touch(): Promise<void> {}
 
   #open(): DocumentStore<{ n: number }> {
     const { sql } = this.ctx.storage

@@ -60,9 +60,12 @@ export class Oracle {
   /** Events that a client was told to be committed, by number; and those that were durable and then deleted or rewound. */
   readonly acknowledged = new Set<number>()
   readonly durable = new Set<number>()
+  /** The longest that an alarm is ahead: more than the longest backoff. */
+  alarmMsMax = 10_000
   readonly #seen = new Map<string, Seen>()
   /** Objects whose alarm may be wrong until they wake, because the platform or the clock is. */
   readonly #excused = new Set<string>()
+  readonly #rewinding = new Set<string>()
 
   /** The log that an object continues. */
   currentLog(name: string): Log | undefined {
@@ -86,6 +89,7 @@ export class Oracle {
   checkDisk(host: ObjectHost, wallMs: number): void {
     const { database } = host.disk
     const seen = this.#seenOf(host.name)
+    if (this.#rewinding.delete(host.name)) this.#rewound(host, seen)
     const state = readState(database)
     if (state === undefined) {
       Object.assign(seen, { log: undefined, place: 0 })
@@ -97,13 +101,16 @@ export class Oracle {
     this.#checkAlarm(host, state, wallMs)
   }
 
-  /** An object's disk was replaced by an earlier copy of its own. */
-  rewound(host: ObjectHost): void {
-    const seen = this.#seenOf(host.name)
+  /** An object's disk will be replaced by an earlier copy of its own. */
+  rewind(name: string): void {
+    this.#rewinding.add(name)
+  }
+
+  #rewound(host: ObjectHost, seen: Seen): void {
     const state = readState(host.disk.database)
     const log = state && this.logs.get(state.epoch)
     seen.log = log
-    seen.place = numberOf(host.disk.database, 'SELECT coalesce(max(place), 0) FROM ledger')
+    seen.place = state === undefined ? 0 : numberOf(host.disk.database, 'SELECT coalesce(max(place), 0) FROM ledger')
     if (log === undefined || state === undefined) return
     log.ackedLSN = state.ackedLSN
     log.lastLSN = Math.max(state.ackedLSN, numberOf(host.disk.database, 'SELECT coalesce(max(lsn), 0) FROM _cdc_outbox'))
@@ -176,7 +183,7 @@ export class Oracle {
     const appended: number[] = []
     const { rows } = database.run('SELECT lsn, count, events FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn', [log.lastLSN])
     for (const row of rows) {
-      const [lsn, count, events] = [Number(row[0]), Number(row[1]), String(row[2])]
+      const [lsn, count, events] = [Number(row[0]), Number(row[1]), textOf(row[2])]
       if (lsn - count !== log.lastLSN)
         throw new Violation(`I2: in ${log.ns} LSNs ${lsn - count + 1} to ${lsn} follow ${log.lastLSN}`)
       for (const content of readContents({ lsn, count, bytes: 0, txid: '', time: 0, events })) {
@@ -213,7 +220,7 @@ export class Oracle {
     const isKnown = host.scheduledMs !== undefined || host.isAlarmRunning
     if (durableAlarmMs === null || !isKnown)
       throw new Violation(`I6: ${host.name} has events pending, and no alarm that would run (${String(durableAlarmMs)})`)
-    if (durableAlarmMs > wallMs + ALARM_MS_MAX)
+    if (durableAlarmMs > wallMs + this.alarmMsMax)
       throw new Violation(`I6: ${host.name} has events pending, and its alarm is ${durableAlarmMs - wallMs} ms ahead`)
   }
 
@@ -245,9 +252,6 @@ export class Oracle {
   }
 }
 
-/** The longest that an alarm is ahead: the longest backoff. */
-const ALARM_MS_MAX = 20_000
-
 export function isDeadLetter({ type }: { readonly type: string }): boolean {
   return type === 'cdc.dead_letter'
 }
@@ -259,12 +263,16 @@ function readState(database: Database): State | undefined {
   if (row === undefined) return undefined
   const [epoch, firstLSN, ackedLSN, batchLSN, paused] = row
   return {
-    epoch: String(epoch),
+    epoch: textOf(epoch),
     firstLSN: Number(firstLSN),
     ackedLSN: Number(ackedLSN),
     batchLSN: Number(batchLSN),
     isPaused: paused === 1,
   }
+}
+
+function textOf(value: SqlStorageValue | undefined): string {
+  return typeof value === 'string' ? value : ''
 }
 
 function numberOf(database: Database, query: string): number {

@@ -7,10 +7,10 @@ import { Ledger, type LedgerEnv } from './ledger.ts'
 import { Oracle } from './oracle.ts'
 import { BucketStore } from './platform/bucket.ts'
 import type { DiskImage } from './platform/disk.ts'
-import { type Callee, Network } from './platform/network.ts'
-import { ObjectHost } from './platform/object-host.ts'
+import { type Callee, type Fate, Network } from './platform/network.ts'
+import { ALARM_RUN_MS_MAX, ObjectHost } from './platform/object-host.ts'
 import { type Party, Platform, Worker } from './platform/platform.ts'
-import { LAKE, type Step, WAY_TO_TABLE, wayToLake } from './script.ts'
+import { LAKE, type Step, WAY_TO_BUCKET, WAY_TO_TABLE, wayToLake } from './script.ts'
 import { Violation } from './oracle.ts'
 
 /** Short enough that a script of some seconds meets them. */
@@ -67,6 +67,8 @@ export class World {
   readonly network: Network
   readonly oracle = new Oracle()
   readonly bucket: BucketStore
+  /** In so long after the last fault everything has landed: the longest hold and the longest backoff, and some. */
+  patienceMs = 70_000
   readonly #hosts = new Map<string, ObjectHost>()
   readonly #client: Worker
   readonly #entry: Worker
@@ -110,29 +112,28 @@ export class World {
         this.oracle.excuseAlarm(step.who)
         return this.host(step.who).loseAlarm()
       case 'delete all':
-        return this.#ask(step.who, 'deleteAll')
+        return this.#tell(step.who, 'deleteAll')
       case 'pause':
       case 'resume':
       case 'flush':
-        return this.#ask(step.who, step.do)
+        return this.#tell(step.who, step.do)
       case 'replay':
-        return this.#ask(step.who, 'replay', step.from, step.to)
+        return this.#tell(step.who, 'replay', step.from, step.to)
       case 'set an alarm':
-        return this.#ask(step.who, 'setAlarm', step.inMs)
+        return this.#tell(step.who, 'setAlarm', step.inMs)
       case 'meet':
-        return this.network.nextFate(step.way, step.fate)
+        return this.#meet(step.way, step.fate)
       case 'break':
         return this.network.breakFor(step.way, step.ms)
       case 'set the clock':
         return this.#setClock(step.byMs)
       case 'set its clock':
-        this.oracle.excuseAlarm(step.who)
-        return void this.#aheadMs.set(step.who, step.aheadMs)
+        return this.#setItsClock(step.who, step.aheadMs)
       case 'slow disk':
         this.host(step.who).diskDelayMs = step.ms
         return undefined
       case 'remember':
-        return void this.#images.set(step.who, this.host(step.who).copy())
+        return this.#remember(this.host(step.who))
       case 'restore':
         return this.#restore(step.who)
       case 'copy':
@@ -146,7 +147,7 @@ export class World {
     this.#aheadMs.clear()
     for (const [name, host] of this.#hosts) {
       host.diskDelayMs = 0
-      if (name !== LAKE) this.#ask(name, 'resume')
+      if (name !== LAKE) this.#tell(name, 'resume')
       if (this.oracle.isExcused(name)) this.#wakeAnew(host)
     }
   }
@@ -178,17 +179,19 @@ export class World {
   }
 
   #write({ who, work }: Step & { do: 'write' }): void {
-    const { oracle, network } = this
-    void network.call(this.#client, `client>${who}`, this.host(who).method('write', [work])).then(
-      () => this.#check(() => oracle.checkAnswer(work)),
+    this.#ask(who, 'write', work).then(
+      () => this.#check(() => this.oracle.checkAnswer(work)),
       () => undefined,
     )
   }
 
-  #ask(who: string, method: string, ...args: readonly unknown[]): void {
-    const callee = this.host(who).method(method, args)
-    // What is refused, the script has asked for at a wrong time.
-    void this.network.call(this.#client, `client>${who}`, callee).catch(() => undefined)
+  /** What is refused, the script has asked for at a wrong time. */
+  #tell(who: string, method: string, ...args: readonly unknown[]): void {
+    this.#ask(who, method, ...args).catch(() => undefined)
+  }
+
+  #ask(who: string, method: string, ...args: readonly unknown[]): Promise<unknown> {
+    return this.network.call(this.#client, `client>${who}`, this.host(who).method(method, args))
   }
 
   #wakeAnew(host: ObjectHost): void {
@@ -199,16 +202,41 @@ export class World {
 
   #setClock(byMs: number): void {
     this.platform.clockOffsetMs += byMs
+    this.#letWait(-byMs)
     for (const [name, host] of this.#hosts) {
       this.oracle.excuseAlarm(name)
       host.clockChanged()
     }
   }
 
+  #setItsClock(who: string, aheadMs: number): void {
+    this.oracle.excuseAlarm(who)
+    this.#letWait(aheadMs)
+    this.#aheadMs.set(who, aheadMs)
+  }
+
+  /** A retry that a clock put off which was ahead is waited for, because a pipeline may ask for as much as an hour. */
+  #letWait(aheadMs: number): void {
+    this.oracle.alarmMsMax += Math.max(0, aheadMs)
+    this.patienceMs += Math.max(0, aheadMs)
+  }
+
+  /** The lake waits for its bucket until the platform ends it. */
+  #meet(way: string, fate: Fate): void {
+    if (way === WAY_TO_BUCKET && fate.do === 'hang') this.patienceMs += ALARM_RUN_MS_MAX
+    this.network.nextFate(way, fate)
+  }
+
+  /** A copy is of what is durable. */
+  #remember(host: ObjectHost): void {
+    host.disk.whenDurable(() => this.#images.set(host.name, host.copy()))
+  }
+
   #restore(name: string): void {
     const image = this.#images.get(name)
     if (image === undefined) return
     const host = this.host(name)
+    this.oracle.rewind(name)
     host.restore(image)
     host.wake()
   }

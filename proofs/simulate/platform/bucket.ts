@@ -127,7 +127,7 @@ function bodyOf(stored: Stored) {
 }
 
 function bytesOf(body: Body): Uint8Array<ArrayBuffer> {
-  if (typeof body === 'string') return new TextEncoder().encode(body)
+  if (typeof body === 'string') return Uint8Array.from(new TextEncoder().encode(body))
   if (body instanceof ArrayBuffer) return new Uint8Array(body.slice(0))
   return Uint8Array.from(new Uint8Array(body.buffer, body.byteOffset, body.byteLength))
 }

@@ -25,19 +25,15 @@ export interface Outcome {
 const NOTHING: Outcome = { names: [], rows: [], rowsWritten: 0, isWrite: false }
 
 export class Database {
-  readonly #sqlite = new DatabaseSync(':memory:')
+  #sqlite = open()
   /** By their text: a text may have several statements, each of which may need the one before it. */
   readonly #texts = new Map<string, readonly string[]>()
+  #hasNewSchema = false
   readonly #prepared = new Map<string, Prepared>()
 
   /** Runs statements without looking at them: those of the platform itself. */
   command(text: string): void {
     this.#sqlite.exec(text)
-  }
-
-  /** Whether a text only reads. */
-  isRead(text: string): boolean {
-    return /^\s*(?:SELECT|PRAGMA|EXPLAIN)\b/i.test(text)
   }
 
   /** @throws {Error} what SQLite says, or that a limit of the platform is exceeded. */
@@ -51,9 +47,13 @@ export class Database {
     return outcome
   }
 
-  /** To be called after a rollback, which may have undone changes of the schema. */
-  forgetStatements(): void {
-    this.#prepared.clear()
+  /** To be called after a rollback: if that has undone changes of the schema, statements may have other columns now. */
+  rolledBack(): void {
+    if (this.#hasNewSchema) this.#prepared.clear()
+  }
+
+  committed(): void {
+    this.#hasNewSchema = false
   }
 
   serialize(): Uint8Array {
@@ -61,7 +61,10 @@ export class Database {
   }
 
   deserialize(bytes: Uint8Array): void {
-    this.forgetStatements()
+    // Into a new one: node:sqlite 24.21 dies if statements of an earlier content are collected later.
+    this.#prepared.clear()
+    this.#sqlite.close()
+    this.#sqlite = open()
     this.#sqlite.deserialize(bytes)
   }
 
@@ -82,11 +85,16 @@ export class Database {
     const values = bindings.map(toSQLite)
     if (names.length === 0) {
       const { changes } = statement.run(...values)
-      if (changesSchema(text)) this.forgetStatements()
+      if (changesSchema(text)) this.#schemaChanged()
       return { ...NOTHING, rowsWritten: Number(changes), isWrite: true }
     }
     const rows = arraysOf(statement.all(...values))
     return { names, rows, rowsWritten: isWrite ? rows.length : 0, isWrite }
+  }
+
+  #schemaChanged(): void {
+    this.#hasNewSchema = true
+    this.#prepared.clear()
   }
 
   #prepare(text: string): Prepared {
@@ -97,11 +105,23 @@ export class Database {
     const prepared = {
       statement,
       names: statement.columns().map(({ name }) => name),
-      isWrite: !this.isRead(text),
+      isWrite: !isRead(text),
     }
     this.#prepared.set(text, prepared)
     return prepared
   }
+}
+
+function open(): DatabaseSync {
+  const sqlite = new DatabaseSync(':memory:')
+  // By simulated chance, as everything else.
+  sqlite.function('randomblob', (bytes) => crypto.getRandomValues(new Uint8Array(Number(bytes))))
+  return sqlite
+}
+
+/** Whether a text only reads. */
+export function isRead(text: string): boolean {
+  return /^\s*(?:SELECT|PRAGMA|EXPLAIN)\b/i.test(text)
 }
 
 function changesSchema(text: string): boolean {

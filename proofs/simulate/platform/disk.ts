@@ -3,7 +3,7 @@
 //
 // Measured on workerd 2026-11-17: one fsync for each request that writes, before its answer and before anything that it sends.
 
-import { Database, type Outcome } from './database.ts'
+import { Database, isRead, type Outcome } from './database.ts'
 
 interface DiskPorts {
   /** Calls back when what was written so far is to become durable. */
@@ -47,7 +47,7 @@ export class Disk {
   }
 
   run(text: string, bindings: readonly unknown[]): { outcome: Outcome; onEnd: () => void } {
-    if (!this.database.isRead(text)) this.write()
+    if (!isRead(text)) this.write()
     const outcome = this.database.run(text, bindings)
     if (!outcome.isWrite || outcome.rows.length === 0) return { outcome, onEnd: () => undefined }
     let isUnread = true
@@ -84,6 +84,7 @@ export class Disk {
     }
     if (this.#unread > 0) return this.#ports.onFailure()
     this.database.command('COMMIT')
+    this.database.committed()
     this.#isDirty = false
     this.durableAlarmMs = this.alarmMs
     this.#ports.onDurable()
@@ -102,7 +103,7 @@ export class Disk {
     this.alarmMs = this.durableAlarmMs
     // Of the connection, not of the database.
     this.database.command('PRAGMA recursive_triggers = OFF')
-    this.database.forgetStatements()
+    this.database.rolledBack()
   }
 
   transactionSync<Result>(callback: () => Result): Result {
@@ -143,15 +144,23 @@ export class Disk {
     this.alarmMs = atMs
   }
 
+  /** Without a write of the object's. */
+  dropAlarm(): void {
+    this.alarmMs = null
+    this.durableAlarmMs = null
+  }
+
+  /** What was written before becomes durable on its own. */
   deleteAll(): void {
+    this.flush()
     this.write()
     this.database.command('PRAGMA defer_foreign_keys = ON')
     const { rows } = this.database.run(
-      "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'",
+      "SELECT printf('DROP %s IF EXISTS \"%w\"', type, name) FROM sqlite_master " +
+        "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'",
       [],
     )
-    for (const [type, name] of rows)
-      this.database.run(`DROP ${String(type)} IF EXISTS "${String(name).replaceAll('"', '""')}"`, [])
+    for (const [drop] of rows) if (typeof drop === 'string') this.database.run(drop, [])
     this.alarmMs = null
   }
 
@@ -183,6 +192,6 @@ export class Disk {
     const name = `s${this.#savepoints.length}`
     this.database.command(`ROLLBACK TO ${name}; RELEASE ${name}`)
     this.alarmMs = this.#savepoints.pop() ?? null
-    this.database.forgetStatements()
+    this.database.rolledBack()
   }
 }

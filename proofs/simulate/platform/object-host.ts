@@ -21,6 +21,8 @@ interface HostPorts {
 /** Like the platform: six retries, after 2 s, 4 s, … 64 s; then the alarm is dropped. */
 const RETRIES_MAX = 6
 const RETRY_MS = 2_000
+/** The platform ends an object whose alarm runs for longer. */
+export const ALARM_RUN_MS_MAX = 15 * 60_000
 /** How soon the alarm of an object that died fires again. */
 const RESTART_MS = 700
 
@@ -42,6 +44,7 @@ export class ObjectHost {
   #alarm: ScheduledAlarm | undefined
   #confirmedMs: number | null = null
   #running: ScheduledAlarm | undefined
+  #limit: Appointment | undefined
   #isAlarmWaiting = false
 
   constructor(ports: HostPorts) {
@@ -92,9 +95,11 @@ export class ObjectHost {
     instance.end()
   }
 
-  /** The platform loses the alarm, although the object's storage still has it. */
+  /** The platform drops the alarm, as it does after too many runs that failed. */
   loseAlarm(): void {
     this.#cancelAlarm()
+    this.#confirmedMs = null
+    this.disk.dropAlarm()
   }
 
   copy(): DiskImage {
@@ -170,10 +175,19 @@ export class ObjectHost {
     if (!(instance instanceof Instance)) return this.#retry(alarm)
     this.#running = alarm
     const { scheduledTime, retryCount } = alarm
+    this.#limitRun(alarm)
     instance.runAlarm({ scheduledTime, retryCount, isRetry: retryCount > 0 }, (error) => {
       // The scheduler hears of it once what the run wrote is durable.
       instance.whenDurable(() => this.#ran(alarm, error))
     })
+  }
+
+  #limitRun(alarm: ScheduledAlarm): void {
+    const { platform, name } = this.#ports
+    const limit = platform.after(ALARM_RUN_MS_MAX, `${name}: the alarm has run for too long`, () => {
+      if (this.#running === alarm) this.crash('its alarm has run for too long')
+    })
+    this.#limit = limit
   }
 
   #ran(alarm: ScheduledAlarm, error: unknown): void {
@@ -185,6 +199,7 @@ export class ObjectHost {
 
   #endAlarm(): void {
     this.#running = undefined
+    if (this.#limit !== undefined) this.#limit.isCancelled = true
     const alarm = this.#alarm
     const isWaiting = this.#isAlarmWaiting
     this.#isAlarmWaiting = false

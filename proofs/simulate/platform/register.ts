@@ -3,17 +3,19 @@
 
 import { readFileSync } from 'node:fs'
 import { registerHooks } from 'node:module'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import * as z from 'zod'
 import './globals.ts'
 
-const root = new URL('../../../', import.meta.url)
+const root = join(import.meta.dirname, '../../..')
 const { compilerOptions } = z
   .object({ compilerOptions: z.object({ paths: z.record(z.string(), z.tuple([z.string()])) }) })
-  .parse(JSON.parse(readFileSync(new URL('tsconfig.json', root), 'utf8')))
+  .parse(JSON.parse(readFileSync(join(root, 'tsconfig.json'), 'utf8')))
 const sources = new Map(
-  Object.entries(compilerOptions.paths).map(([name, [path]]) => [name, new URL(path, root).href]),
+  Object.entries(compilerOptions.paths).map(([name, [path]]) => [name, pathToFileURL(join(root, path)).href]),
 )
-sources.set('cloudflare:workers', new URL('cloudflare-workers.ts', import.meta.url).href)
+sources.set('cloudflare:workers', pathToFileURL(join(import.meta.dirname, 'cloudflare-workers.ts')).href)
 
 registerHooks({
   resolve(specifier, context, next) {
