@@ -61,7 +61,9 @@ async function settle(world: World): Promise<void> {
   await runUntil(world, platform.schedule.nowMs + SETTLE_MS)
   for (; !world.isSettled(); await runUntil(world, platform.schedule.nowMs + SETTLE_MS))
     if (platform.schedule.nowMs > endMs)
-      throw new Violation(`I6: ${world.patienceMs} ms after the last fault not everything has landed: ${world.describeWaiting()}`)
+      throw new Violation(
+        `I6: ${world.patienceMs} ms after the last fault not everything has landed: ${world.describeWaiting()}`,
+      )
 }
 
 /** The end of a turn: everything has run that follows without waiting. */

@@ -113,7 +113,10 @@ export class Oracle {
     seen.place = state === undefined ? 0 : numberOf(host.disk.database, 'SELECT coalesce(max(place), 0) FROM ledger')
     if (log === undefined || state === undefined) return
     log.ackedLSN = state.ackedLSN
-    log.lastLSN = Math.max(state.ackedLSN, numberOf(host.disk.database, 'SELECT coalesce(max(lsn), 0) FROM _cdc_outbox'))
+    log.lastLSN = Math.max(
+      state.ackedLSN,
+      numberOf(host.disk.database, 'SELECT coalesce(max(lsn), 0) FROM _cdc_outbox'),
+    )
     log.inFlight = undefined
   }
 
@@ -123,7 +126,8 @@ export class Oracle {
     const log = this.logs.get(records[0]?.epoch ?? '')
     if (log === undefined) throw new Violation(`I9: ${name} sends under an epoch that was never durable`)
     for (const [index, record] of records.entries()) {
-      if (record.lsn !== first + index) throw new Violation(`I4: ${name} sends ${record.lsn ?? 0} after ${first + index - 1}`)
+      if (record.lsn !== first + index)
+        throw new Violation(`I4: ${name} sends ${record.lsn ?? 0} after ${first + index - 1}`)
       this.#variantOf(log, record)
     }
     // One of an epoch that has ended meanwhile, or of a replay.
@@ -171,7 +175,15 @@ export class Oracle {
     if (this.logs.has(epoch)) throw new Violation(`I9: ${ns} continues the epoch ${epoch} of a log that had ended`)
     const isEmptied = seen.log !== undefined && firstLSN === 1
     if (isEmptied) seen.place = 0
-    seen.log = { ns, epoch, firstLSN, variants: new Map(), lastLSN: firstLSN - 1, ackedLSN: firstLSN - 1, inFlight: undefined }
+    seen.log = {
+      ns,
+      epoch,
+      firstLSN,
+      variants: new Map(),
+      lastLSN: firstLSN - 1,
+      ackedLSN: firstLSN - 1,
+      inFlight: undefined,
+    }
     this.logs.set(epoch, seen.log)
   }
 
@@ -181,7 +193,9 @@ export class Oracle {
     if (log === undefined) return
     const noted = database.run('SELECT place, n FROM ledger WHERE place > ? ORDER BY place', [seen.place]).rows
     const appended: number[] = []
-    const { rows } = database.run('SELECT lsn, count, events FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn', [log.lastLSN])
+    const { rows } = database.run('SELECT lsn, count, events FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn', [
+      log.lastLSN,
+    ])
     for (const row of rows) {
       const [lsn, count, events] = [Number(row[0]), Number(row[1]), textOf(row[2])]
       if (lsn - count !== log.lastLSN)
@@ -199,13 +213,16 @@ export class Oracle {
     const written = noted.map(([, n]) => Number(n))
     seen.place = Number(noted.at(-1)?.[0] ?? seen.place)
     if (written.join() !== appended.join())
-      throw new Violation(`I1: ${log.ns} wrote ${written.join(' ') || 'nothing'}, its outbox has ${appended.join(' ') || 'nothing'}`)
+      throw new Violation(
+        `I1: ${log.ns} wrote ${written.join(' ') || 'nothing'}, its outbox has ${appended.join(' ') || 'nothing'}`,
+      )
   }
 
   /** I3: what counts as delivered was accepted. */
   #checkAcknowledged({ log }: Seen, { ackedLSN }: State): void {
     if (log === undefined) return
-    if (ackedLSN < log.ackedLSN) throw new Violation(`I3: in ${log.ns} the acked LSN fell from ${log.ackedLSN} to ${ackedLSN}`)
+    if (ackedLSN < log.ackedLSN)
+      throw new Violation(`I3: in ${log.ns} the acked LSN fell from ${log.ackedLSN} to ${ackedLSN}`)
     for (let lsn = log.ackedLSN + 1; lsn <= ackedLSN; lsn++)
       if (log.variants.get(lsn)?.at(-1)?.isAccepted !== true)
         throw new Violation(`I3: in ${log.ns} LSN ${lsn} counts as delivered, and was never accepted`)
@@ -219,7 +236,9 @@ export class Oracle {
     const { durableAlarmMs } = host.disk
     const isKnown = host.scheduledMs !== undefined || host.isAlarmRunning
     if (durableAlarmMs === null || !isKnown)
-      throw new Violation(`I6: ${host.name} has events pending, and no alarm that would run (${String(durableAlarmMs)})`)
+      throw new Violation(
+        `I6: ${host.name} has events pending, and no alarm that would run (${String(durableAlarmMs)})`,
+      )
     if (durableAlarmMs > wallMs + this.alarmMsMax)
       throw new Violation(`I6: ${host.name} has events pending, and its alarm is ${durableAlarmMs - wallMs} ms ahead`)
   }
@@ -245,9 +264,13 @@ export class Oracle {
     const id = isDeadLetter(record) ? record.data?.['id'] : record.id
     const variant = variants.find((candidate) => candidate.id === id)
     if (variant === undefined)
-      throw new Violation(`I1: in ${log.ns} LSN ${record.lsn ?? 0} is sent with the event ${String(id)}, which was never durable`)
+      throw new Violation(
+        `I1: in ${log.ns} LSN ${record.lsn ?? 0} is sent with the event ${String(id)}, which was never durable`,
+      )
     if (isDeadLetter(record) && !variant.isPoison && !INTERRUPTED.test(String(record.data?.['reason'])))
-      throw new Violation(`I3: in ${log.ns} LSN ${record.lsn ?? 0} became a dead letter: ${String(record.data?.['reason'])}`)
+      throw new Violation(
+        `I3: in ${log.ns} LSN ${record.lsn ?? 0} became a dead letter: ${String(record.data?.['reason'])}`,
+      )
     return variant
   }
 }

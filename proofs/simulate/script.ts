@@ -38,7 +38,7 @@ export const WAY_TO_TABLE = 'lake>table'
 export const WAY_TO_BUCKET = `${LAKE}>bucket`
 
 /** How long the faults of one script last. */
-const DURATION_MS = { min: 4_000, max: 40_000 }
+const DURATION_MS = { min: 4_000, max: 60_000 }
 const OBJECTS_MAX = 8
 /** A client of each object writes so often. */
 const WRITES_EVERY_MS = { min: 40, max: 800 }
@@ -112,9 +112,15 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: { do: 'lose the answer' } }],
   (random) => [{ do: 'meet', way: WAY_TO_BUCKET, fate: anyFate(random) }],
   (random, objects) => [{ do: 'break', way: anyWay(random, objects), ms: between(random, 100, 20_000) }],
-  (random) => [{ do: 'set the clock', byMs: anyOf(random, [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000]) }],
+  (random) => [
+    { do: 'set the clock', byMs: anyOf(random, [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000]) },
+  ],
   (random, objects) => [
-    { do: 'set its clock', who: anyOf(random, [...objects, LAKE]), aheadMs: anyOf(random, [0, 0, 500, -500, 60_000, -60_000]) },
+    {
+      do: 'set its clock',
+      who: anyOf(random, [...objects, LAKE]),
+      aheadMs: anyOf(random, [0, 0, 500, -500, 60_000, -60_000]),
+    },
   ],
   (random, objects) => [{ do: 'slow disk', who: anyOf(random, [...objects, LAKE]), ms: between(random, 0, 300) }],
   (random, objects) => [{ do: 'delete all', who: anyOf(random, objects) }],

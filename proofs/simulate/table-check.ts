@@ -63,9 +63,12 @@ function hasLanded({ id, deadLetterId, isPoison }: Variant, ids: ReadonlySet<str
 function checkRows(log: Log, lsn: number, rows: readonly LandedRow[]): void {
   const variants = log.variants.get(lsn) ?? []
   const place = `in ${log.ns} under LSN ${lsn}`
-  if (new Set(rows.map(({ id }) => id)).size < rows.length) throw new Violation(`I5: ${place} an event has landed twice`)
+  if (new Set(rows.map(({ id }) => id)).size < rows.length)
+    throw new Violation(`I5: ${place} an event has landed twice`)
   if (rows.filter(({ isFork }) => !isFork).length !== 1)
-    throw new Violation(`I5: ${place} are ${rows.length} rows, of which ${rows.filter(({ isFork }) => isFork).length} are forks`)
+    throw new Violation(
+      `I5: ${place} are ${rows.length} rows, of which ${rows.filter(({ isFork }) => isFork).length} are forks`,
+    )
   for (const row of rows) {
     if (isDeadLetter(row)) continue
     const variant = variants.find(({ id }) => id === row.id)
@@ -82,7 +85,8 @@ function checkContiguity(log: Log, byLSN: ReadonlyMap<number, unknown>, watermar
   if (last - first + 1 !== lsns.length)
     throw new Violation(`I10: in ${log.ns} ${lsns.length} LSNs have landed between ${first} and ${last}`)
   const watermark = watermarks[`${log.ns}/DO/Ledger`]?.[log.epoch]
-  if (watermark !== last) throw new Violation(`I10: in ${log.ns} LSN ${last} has landed, and the watermark is ${watermark}`)
+  if (watermark !== last)
+    throw new Violation(`I10: in ${log.ns} LSN ${last} has landed, and the watermark is ${watermark}`)
 }
 
 async function readRows(bucket: R2Bucket, key: string): Promise<LandedRow[]> {

@@ -28,14 +28,14 @@ const OBJECT_LIMITS = {
 } as const
 
 const LAKE_LIMITS = {
-  rollMs: 2_000,
+  rollMs: 3_000,
   rollEvents: 400,
   maxCommitEvents: 100,
   holdMs: 8_000,
   freshnessMs: 60_000,
   snapshotsKept: 5,
   graceMs: 3_000,
-  minCompactFiles: 6,
+  minCompactFiles: 8,
   maxManifests: 10,
   sweepMs: 15_000,
   orphanMs: 10_000,
@@ -81,7 +81,10 @@ export class World {
     this.bucket = new BucketStore(() => this.platform.wallMs() - this.platform.clockOffsetMs)
     this.#client = new Worker(this.platform, 'client')
     this.#entry = new Worker(this.platform, 'lake')
-    this.#add(LAKE, (ctx) => new SimulatedLakeTable(ctx, { LAKE_BUCKET: this.#bucketBinding() }, () => this.#nowOf(LAKE)))
+    this.#add(
+      LAKE,
+      (ctx) => new SimulatedLakeTable(ctx, { LAKE_BUCKET: this.#bucketBinding() }, () => this.#nowOf(LAKE)),
+    )
     for (const name of objects) this.#addLedger(name)
   }
 

@@ -35,7 +35,9 @@ export class Cursor {
     const rows = this.toArray()
     const [row] = rows
     if (row === undefined || rows.length > 1)
-      throw new Error(`Expected exactly one result from SQL query, but got ${rows.length === 0 ? 'no' : 'multiple'} results.`)
+      throw new Error(
+        `Expected exactly one result from SQL query, but got ${rows.length === 0 ? 'no' : 'multiple'} results.`,
+      )
     return row
   }
 

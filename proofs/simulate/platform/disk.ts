@@ -156,7 +156,7 @@ export class Disk {
     this.write()
     this.database.command('PRAGMA defer_foreign_keys = ON')
     const { rows } = this.database.run(
-      "SELECT printf('DROP %s IF EXISTS \"%w\"', type, name) FROM sqlite_master " +
+      'SELECT printf(\'DROP %s IF EXISTS "%w"\', type, name) FROM sqlite_master ' +
         "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite_%'",
       [],
     )

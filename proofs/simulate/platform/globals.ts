@@ -39,7 +39,10 @@ const timers = new WeakMap<object, Appointment>()
 function setSimulatedTimeout(run: (...args: unknown[]) => void, delayMs = 0, ...args: unknown[]): object {
   if (current === undefined) return real.setTimeout(run, delayMs, ...args)
   const timer = {}
-  timers.set(timer, current.setTimer(delayMs, () => run(...args)))
+  timers.set(
+    timer,
+    current.setTimer(delayMs, () => run(...args)),
+  )
   return timer
 }
 
@@ -63,7 +66,8 @@ function simulatedUUID(): string {
 
 /** The real one answers from another thread, at a time of its own. */
 async function digest(_algorithm: unknown, data: ArrayBuffer | ArrayBufferView): Promise<ArrayBuffer> {
-  const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+  const bytes =
+    data instanceof ArrayBuffer ? new Uint8Array(data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
   return Uint8Array.from(createHash('sha256').update(bytes).digest()).buffer
 }
 
