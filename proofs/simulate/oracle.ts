@@ -34,6 +34,8 @@ export interface Log {
   ackedLSN: number
   /** The batch that has left the object last, until it is answered; and how often it has. */
   inFlight: { first: number; last: number; ids: string; times: number } | undefined
+  /** How often the next batch may have been sent already: a copy of the database knows of more than what was seen since. */
+  timesBefore: number
 }
 
 /** What the oracle remembers of an object's disk. */
@@ -118,6 +120,7 @@ export class Oracle {
       numberOf(host.disk.database, 'SELECT coalesce(max(lsn), 0) FROM _cdc_outbox'),
     )
     log.inFlight = undefined
+    log.timesBefore = INTERRUPTIONS_MAX
   }
 
   /** A batch is about to leave an object. What is sent is durable, follows what was accepted, and is the same as before. */
@@ -142,6 +145,7 @@ export class Oracle {
     const log = this.logs.get(records[0]?.epoch ?? '')
     if (log === undefined) return
     log.inFlight = undefined
+    log.timesBefore = 0
     for (const record of records) {
       const variant = this.#variantOf(log, record)
       variant.isAccepted = true
@@ -183,6 +187,7 @@ export class Oracle {
       lastLSN: firstLSN - 1,
       ackedLSN: firstLSN - 1,
       inFlight: undefined,
+      timesBefore: 0,
     }
     this.logs.set(epoch, seen.log)
   }
@@ -247,7 +252,7 @@ export class Oracle {
   #checkSame(name: string, log: Log, batch: { first: number; last: number; ids: string }): void {
     const before = log.inFlight
     const isSame = before?.ids === batch.ids
-    log.inFlight = { ...batch, times: isSame ? before.times + 1 : 1 }
+    log.inFlight = { ...batch, times: (isSame ? before.times : log.timesBefore) + 1 }
     if (before === undefined || isSame) return
     // A batch during which the runtime has ended again and again is taken for the cause, and cut, or becomes a dead letter.
     const isCut = before.times >= INTERRUPTIONS_MAX && batch.last <= Math.max(before.last, before.first)

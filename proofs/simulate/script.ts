@@ -40,6 +40,10 @@ export const WAY_TO_BUCKET = `${LAKE}>bucket`
 /** How long the faults of one script last. */
 const DURATION_MS = { min: 4_000, max: 60_000 }
 const OBJECTS_MAX = 8
+/** How the wall clock is set. Twenty days are longer than any wait, and shorter than the lake remembers ids. */
+const TWENTY_DAYS_MS = 20 * 86_400_000
+const CLOCK_STEPS_MS = [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000, TWENTY_DAYS_MS, -TWENTY_DAYS_MS]
+export const CLOCK_OFFSET_MS_MAX = TWENTY_DAYS_MS
 /** A client of each object writes so often. */
 const WRITES_EVERY_MS = { min: 40, max: 800 }
 const EVENTS_PER_BLOCK_MAX = 3
@@ -112,9 +116,7 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: { do: 'lose the answer' } }],
   (random) => [{ do: 'meet', way: WAY_TO_BUCKET, fate: anyFate(random) }],
   (random, objects) => [{ do: 'break', way: anyWay(random, objects), ms: between(random, 100, 20_000) }],
-  (random) => [
-    { do: 'set the clock', byMs: anyOf(random, [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000]) },
-  ],
+  (random) => [{ do: 'set the clock', byMs: anyOf(random, CLOCK_STEPS_MS) }],
   (random, objects) => [
     {
       do: 'set its clock',

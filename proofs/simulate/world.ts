@@ -2,6 +2,7 @@
 
 import type { EventRecord, Pipeline } from 'durable-outbox'
 import { Lake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { RETRY_AFTER_MS_MAX } from '../../src/pipeline/failure.ts'
 import { between } from '../harness/random.ts'
 import { Ledger, type LedgerEnv } from './ledger.ts'
 import { Oracle } from './oracle.ts'
@@ -10,7 +11,7 @@ import type { DiskImage } from './platform/disk.ts'
 import { type Callee, type Fate, Network } from './platform/network.ts'
 import { ALARM_RUN_MS_MAX, ObjectHost } from './platform/object-host.ts'
 import { type Party, Platform, Worker } from './platform/platform.ts'
-import { LAKE, type Step, WAY_TO_BUCKET, WAY_TO_TABLE, wayToLake } from './script.ts'
+import { CLOCK_OFFSET_MS_MAX, LAKE, type Step, WAY_TO_BUCKET, WAY_TO_TABLE, wayToLake } from './script.ts'
 import { Violation } from './oracle.ts'
 
 /** Short enough that a script of some seconds meets them. */
@@ -204,7 +205,9 @@ export class World {
   }
 
   #setClock(byMs: number): void {
-    this.platform.clockOffsetMs += byMs
+    const { platform } = this
+    if (Math.abs(platform.clockOffsetMs + byMs) > CLOCK_OFFSET_MS_MAX) return
+    platform.clockOffsetMs += byMs
     this.#letWait(-byMs)
     for (const [name, host] of this.#hosts) {
       this.oracle.excuseAlarm(name)
@@ -218,10 +221,11 @@ export class World {
     this.#aheadMs.set(who, aheadMs)
   }
 
-  /** A retry that a clock put off which was ahead is waited for, because a pipeline may ask for as much as an hour. */
+  /** A retry that a clock put off which was ahead is waited for, but for no longer than a pipeline may ask for. */
   #letWait(aheadMs: number): void {
-    this.oracle.alarmMsMax += Math.max(0, aheadMs)
-    this.patienceMs += Math.max(0, aheadMs)
+    const waitMs = Math.min(Math.max(0, aheadMs), RETRY_AFTER_MS_MAX)
+    this.oracle.alarmMsMax += waitMs
+    this.patienceMs += waitMs
   }
 
   /** The lake waits for its bucket until the platform ends it. */
