@@ -1,11 +1,11 @@
-// npm run simulate -- [--seed N] [--steps 1e6 | --seconds N] [--threads N] [--json]: runs the whole system in virtual time, with
+// npm run simulate -- [--seed N] [--steps 1e6 | --seconds N] [--processes N] [--json]: runs the whole system in virtual time, with
 // faults that come from a seed, and checks the invariants. Without --seed it takes a new seed, and then always the same ones.
 // --seed N --replay runs one seed and prints all that happens; --script FILE does so with a script that was shrunk.
 
+import { type ChildProcess, fork } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Worker } from 'node:worker_threads'
 import * as z from 'zod'
 import { Output } from '../harness/output.ts'
 import { makeScratchDirectory } from '../harness/scratch.ts'
@@ -23,7 +23,7 @@ const optionsSchema = z.object({
   seed: count.optional(),
   steps: count.default(1_000_000),
   seconds: count.optional(),
-  threads: count.default(2),
+  processes: count.default(2),
   replay: z.boolean().default(false),
   script: z.string().optional(),
   json: z.boolean().default(false),
@@ -33,7 +33,7 @@ const { values: flags } = parseArgs({
     seed: { type: 'string' },
     steps: { type: 'string' },
     seconds: { type: 'string' },
-    threads: { type: 'string' },
+    processes: { type: 'string' },
     replay: { type: 'boolean' },
     script: { type: 'string' },
     json: { type: 'boolean' },
@@ -79,7 +79,7 @@ async function search(): Promise<number> {
   return failed === undefined ? 0 : FAILED
 }
 
-/** Gives seeds to threads until there were enough steps, or the time is over, or one has failed. */
+/** Gives seeds to processes until there were enough steps, or the time is over, or one has failed. */
 async function runSeeds(startedMs: number): Promise<Total> {
   const total: Total = { seeds: 0, steps: 0, virtualMs: 0, rows: 0 }
   const seeds = chooseSeeds()
@@ -87,18 +87,18 @@ async function runSeeds(startedMs: number): Promise<Total> {
     total.failed !== undefined ||
     (options.seconds === undefined ? total.steps >= options.steps : Date.now() - startedMs >= options.seconds * 1_000)
   await Promise.all(
-    Array.from({ length: options.threads }, async () => {
-      const thread = new Worker(join(import.meta.dirname, 'thread.ts'))
+    Array.from({ length: options.processes }, async () => {
+      const child = fork(join(import.meta.dirname, 'child.ts'), { serialization: 'advanced' })
       while (!isEnough()) {
         const seed = seeds.next().value
-        const { steps, virtualMs, rows, failure } = await runIn(thread, seed)
+        const { steps, virtualMs, rows, failure } = await runIn(child, seed)
         total.seeds += 1
         total.steps += steps
         total.virtualMs += virtualMs
         total.rows += rows
         if (failure !== undefined) total.failed ??= { seed, failure }
       }
-      await thread.terminate()
+      child.disconnect()
     }),
   )
   return total
@@ -113,14 +113,16 @@ function* chooseSeeds(): Generator<number, never> {
   for (let seed = options.seed ?? 1; ; seed++) yield seed
 }
 
-function runIn(thread: Worker, seed: number): Promise<Verdict> {
+/** What the child sends back is the verdict of our own code. */
+function runIn(child: ChildProcess, seed: number): Promise<Verdict> {
   const { promise, resolve, reject } = Promise.withResolvers<Verdict>()
-  thread.once('error', reject)
-  thread.once('message', ({ verdict }: { verdict: Verdict }) => {
-    thread.off('error', reject)
-    resolve(verdict)
+  const fail = (): void => reject(new Error(`simulate: the process that ran seed ${seed} has ended`))
+  child.once('exit', fail)
+  child.once('message', (verdict) => {
+    child.off('exit', fail)
+    resolve(verdict as Verdict)
   })
-  thread.postMessage(seed)
+  child.send(seed)
   return promise
 }
 

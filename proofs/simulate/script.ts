@@ -8,7 +8,7 @@ import type { Block, Emission, Work } from './work.ts'
 export type Step = { readonly atMs: number } & Happening
 
 /** `who` is an object, or the lake; `way` is how two parties reach each other. */
-export type Happening =
+type Happening =
   | { readonly do: 'write'; readonly who: string; readonly work: Work }
   | { readonly do: 'crash' | 'evict' | 'lose the alarm'; readonly who: string }
   | { readonly do: 'crash all' }

@@ -18,7 +18,7 @@ export interface Emission {
 }
 
 /** Rows that are written into a captured table, in one statement outside of our transactions. */
-export interface CapturedInsert {
+interface CapturedInsert {
   readonly kind: 'captured'
   readonly ns: readonly number[]
 }

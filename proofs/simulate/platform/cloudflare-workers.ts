@@ -12,5 +12,7 @@ class Entrypoint<Context, Env> {
 
 export class DurableObject<Env> extends Entrypoint<DurableObjectState, Env> {}
 export class WorkerEntrypoint<Env> extends Entrypoint<ExecutionContext, Env> {}
-export class RpcTarget {}
+export class RpcTarget {
+  protected readonly isPassedByReference = true
+}
 export const env = {}
