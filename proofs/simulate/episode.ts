@@ -18,8 +18,14 @@ export interface Verdict {
 /** For a reply that a script's last step still waits for. */
 const SETTLE_MS = 200
 
-/** @param listener is told of everything that happens. */
-export async function runScript(script: Script, listener?: (line: string) => void): Promise<Verdict> {
+interface RunOptions {
+  /** Is told of everything that happens. */
+  readonly listener?: (line: string) => void
+  /** What happens after this time is of no interest. */
+  readonly stopMs?: number
+}
+
+export async function runScript(script: Script, { listener, stopMs = Infinity }: RunOptions = {}): Promise<Verdict> {
   const world = new World(script.seed, script.objects, listener)
   const { platform } = world
   enter(platform)
@@ -27,15 +33,18 @@ export async function runScript(script: Script, listener?: (line: string) => voi
   let failure: Verdict['failure']
   try {
     for (const step of script.steps) {
-      await runUntil(world, step.atMs)
+      await runUntil(world, Math.min(step.atMs, stopMs))
+      if (step.atMs > stopMs) break
       world.take(step)
       await turnEnd()
     }
-    world.calm()
-    await turnEnd()
-    await settle(world)
-    enter(undefined)
-    rows = await checkTable(world.bucket.direct(), world.oracle, world.ledgers)
+    if (platform.schedule.nowMs < stopMs) {
+      world.calm()
+      await turnEnd()
+      await settle(world)
+      enter(undefined)
+      rows = await checkTable(world.bucket.direct(), world.oracle, world.ledgers)
+    }
   } catch (error) {
     failure = { message: error instanceof Violation ? error.message : describe(error), atMs: platform.schedule.nowMs }
   } finally {

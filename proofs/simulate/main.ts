@@ -49,7 +49,7 @@ function main(): Promise<number> {
 }
 
 async function replay(script: Script): Promise<number> {
-  const verdict = await runScript(script, (line) => output.say(line))
+  const verdict = await runScript(script, { listener: (line) => output.say(line) })
   output.say(showScript(script))
   output.say(verdict.failure?.message ?? 'all was well')
   output.conclude(verdict)

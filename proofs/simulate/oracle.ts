@@ -32,7 +32,7 @@ export interface Log {
   readonly variants: Map<number, Variant[]>
   lastLSN: number
   ackedLSN: number
-  /** The batch that has left the object last, until it is answered; and how often it has. */
+  /** The batch that has left the object last, unless it was refused; and how often it has. */
   inFlight: { first: number; last: number; ids: string; times: number } | undefined
   /** How often the next batch may have been sent already: a copy of the database knows of more than what was seen since. */
   timesBefore: number
@@ -56,7 +56,12 @@ interface State {
 const INTERRUPTED = /^the runtime ended/
 const INTERRUPTIONS_MAX = 3
 
+/** The ns of events that go through no outbox. */
+export const EMITTER_NS = 'emitter'
+
 export class Oracle {
+  /** Events without an outbox, by id: whether they were accepted. */
+  readonly emittedIds = new Map<string, boolean>()
   /** By epoch, which belongs to one outbox. */
   readonly logs = new Map<string, Log>()
   /** Events that a client was told to be committed, by number; and those that were durable and then deleted or rewound. */
@@ -144,7 +149,6 @@ export class Oracle {
   accepted(records: readonly EventRecord[]): void {
     const log = this.logs.get(records[0]?.epoch ?? '')
     if (log === undefined) return
-    log.inFlight = undefined
     log.timesBefore = 0
     for (const record of records) {
       const variant = this.#variantOf(log, record)
@@ -157,6 +161,14 @@ export class Oracle {
   refused(records: readonly EventRecord[]): void {
     const log = this.logs.get(records[0]?.epoch ?? '')
     if (log !== undefined) log.inFlight = undefined
+  }
+
+  emitted(records: readonly EventRecord[]): void {
+    for (const { id } of records) this.emittedIds.set(id, this.emittedIds.get(id) ?? false)
+  }
+
+  acceptedEmitted(records: readonly EventRecord[]): void {
+    for (const { id } of records) this.emittedIds.set(id, true)
   }
 
   /** A client was told that its work is committed: it is durable by then. */
@@ -253,7 +265,8 @@ export class Oracle {
     const before = log.inFlight
     const isSame = before?.ids === batch.ids
     log.inFlight = { ...batch, times: (isSame ? before.times : log.timesBefore) + 1 }
-    if (before === undefined || isSame) return
+    // One that follows was accepted before; or its acceptance was lost with the object, and it is sent again.
+    if (before?.first !== batch.first || isSame) return
     // A batch during which the runtime has ended again and again is taken for the cause, and cut, or becomes a dead letter.
     const isCut = before.times >= INTERRUPTIONS_MAX && batch.last <= Math.max(before.last, before.first)
     const isJudged = before.times >= INTERRUPTIONS_MAX && before.first === before.last

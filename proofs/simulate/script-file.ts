@@ -24,6 +24,7 @@ const happening = z.discriminatedUnion('do', [
     do: z.enum(['crash', 'evict', 'lose the alarm', 'delete all', 'pause', 'resume', 'flush', 'remember', 'restore']),
     who,
   }),
+  z.object({ do: z.literal('emit'), ns: z.array(z.int()) }),
   z.object({ do: z.literal('crash all') }),
   z.object({ do: z.literal('replay'), who, from: z.int(), to: z.int() }),
   z.object({ do: z.literal('set an alarm'), who, inMs: ms }),

@@ -10,6 +10,7 @@ export type Step = { readonly atMs: number } & Happening
 /** `who` is an object, or the lake; `way` is how two parties reach each other. */
 type Happening =
   | { readonly do: 'write'; readonly who: string; readonly work: Work }
+  | { readonly do: 'emit'; readonly ns: readonly number[] }
   | { readonly do: 'crash' | 'evict' | 'lose the alarm'; readonly who: string }
   | { readonly do: 'crash all' }
   | { readonly do: 'delete all' | 'pause' | 'resume' | 'flush'; readonly who: string }
@@ -31,6 +32,19 @@ export interface Script {
 }
 
 export const LAKE = 'table'
+/** The Worker of the ingest, and the one that emits without an outbox. */
+export const INGEST = 'ingest'
+export const EMITTER = 'emitter'
+
+/** Whether an object sends over HTTP. */
+export function isRemote(object: string): boolean {
+  return object.startsWith('remote')
+}
+
+/** The object of the ingest that remembers an object's batches. */
+export function batchesOf(object: string): string {
+  return `batches of ${object}`
+}
 
 /** The way from an object to the lake's binding, from there to the lake's object, and from that to its bucket. */
 export const wayToLake = (object: string): string => `${object}>lake`
@@ -51,10 +65,14 @@ const EVENTS_PER_BLOCK_MAX = 3
 /** Makes the script of a seed. */
 export function createScript(seed: number): Script {
   const random = createRandom(seed, 'script')
-  const objects = Array.from({ length: between(random, 1, OBJECTS_MAX) }, (_, index) => `ledger-${index + 1}`)
+  const objects = Array.from(
+    { length: between(random, 1, OBJECTS_MAX) },
+    (_, index) => `${random() < 0.25 ? 'remote' : 'ledger'}-${index + 1}`,
+  )
   const endMs = between(random, DURATION_MS.min, DURATION_MS.max)
   const numbers = { next: 1 }
   const steps = objects.flatMap((who) => createWrites({ random, numbers, who, endMs }))
+  if (random() < 0.3) steps.push(...createEmissions(random, numbers, endMs))
   steps.push(...createFaults(random, objects, endMs))
   return { seed, objects, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
@@ -72,6 +90,13 @@ function createWrites({ random, numbers, who, endMs }: WriteOptions): Step[] {
   for (let atMs = random() * everyMs; atMs < endMs; atMs += random() * 2 * everyMs)
     steps.push({ atMs, do: 'write', who, work: createWork(random, numbers) })
   return steps
+}
+
+function createEmissions(random: Random, numbers: { next: number }, endMs: number): Step[] {
+  return Array.from({ length: between(random, 1, 20) }, () => {
+    const ns = Array.from({ length: between(random, 1, EVENTS_PER_BLOCK_MAX) }, () => numbers.next++)
+    return { atMs: random() * endMs, do: 'emit', ns }
+  })
 }
 
 function createWork(random: Random, numbers: { next: number }): Work {
@@ -109,9 +134,9 @@ function createFaults(random: Random, objects: readonly string[], endMs: number)
 type FaultKind = (random: Random, objects: readonly string[]) => Happening[]
 
 const FAULTS: readonly FaultKind[] = [
-  (random, objects) => [{ do: 'crash', who: anyOf(random, [...objects, LAKE, LAKE]) }],
+  (random, objects) => [{ do: 'crash', who: anyOf(random, [...hostsOf(objects), LAKE]) }],
   () => [{ do: 'crash all' }],
-  (random, objects) => [{ do: 'evict', who: anyOf(random, [...objects, LAKE]) }],
+  (random, objects) => [{ do: 'evict', who: anyOf(random, hostsOf(objects)) }],
   (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: anyFate(random) }],
   (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: { do: 'lose the answer' } }],
   (random) => [{ do: 'meet', way: WAY_TO_BUCKET, fate: anyFate(random) }],
@@ -120,14 +145,14 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [
     {
       do: 'set its clock',
-      who: anyOf(random, [...objects, LAKE]),
+      who: anyOf(random, hostsOf(objects)),
       aheadMs: anyOf(random, [0, 0, 500, -500, 60_000, -60_000]),
     },
   ],
-  (random, objects) => [{ do: 'slow disk', who: anyOf(random, [...objects, LAKE]), ms: between(random, 0, 300) }],
+  (random, objects) => [{ do: 'slow disk', who: anyOf(random, hostsOf(objects)), ms: between(random, 0, 300) }],
   (random, objects) => [{ do: 'delete all', who: anyOf(random, objects) }],
   (random, objects) => [{ do: anyOf(random, ['pause', 'resume', 'resume', 'flush']), who: anyOf(random, objects) }],
-  (random, objects) => [{ do: 'lose the alarm', who: anyOf(random, [...objects, LAKE]) }],
+  (random, objects) => [{ do: 'lose the alarm', who: anyOf(random, hostsOf(objects)) }],
   (random, objects) => [{ do: 'set an alarm', who: anyOf(random, objects), inMs: between(random, 0, 5_000) }],
   (random, objects) => {
     const from = between(random, 1, 30)
@@ -159,8 +184,19 @@ function anyOf<Item>(random: Random, items: readonly [Item, ...Item[]] | readonl
   return item
 }
 
+/** Everything that can die. */
+function hostsOf(objects: readonly string[]): string[] {
+  return [...objects, ...objects.filter(isRemote).map(batchesOf), LAKE]
+}
+
 function anyWay(random: Random, objects: readonly string[]): string {
-  return anyOf(random, [wayToLake(anyOf(random, objects)), WAY_TO_TABLE, WAY_TO_BUCKET])
+  return anyOf(random, [...waysOf(anyOf(random, [...objects, EMITTER])), WAY_TO_TABLE, WAY_TO_BUCKET])
+}
+
+/** The ways that what an object sends goes. */
+function waysOf(object: string): string[] {
+  if (!isRemote(object)) return [wayToLake(object)]
+  return [`${object}>${INGEST}`, `${INGEST}>${batchesOf(object)}`, wayToLake(batchesOf(object))]
 }
 
 function anyFate(random: Random): Fate {
@@ -182,6 +218,8 @@ function showStep(step: Step): string {
       return `${time}  ${step.way}: the next call meets ${step.fate.do}${'ms' in step.fate ? ` of ${step.fate.ms} ms` : ''}`
     case 'break':
       return `${time}  ${step.way}: broken for ${step.ms} ms`
+    case 'emit':
+      return `${time}  emit ${step.ns.join(' ')}`
     case 'crash all':
       return `${time}  crash all`
     case 'set the clock':

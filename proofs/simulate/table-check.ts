@@ -4,11 +4,12 @@
 import { readParquet } from '../../src/lake/iceberg/parquet.ts'
 import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../../src/lake/table/table-reader.ts'
 import type { Watermarks } from '../../src/lake/table/watermarks.ts'
-import { isDeadLetter, type Log, type Oracle, type Variant, Violation } from './oracle.ts'
+import { EMITTER_NS, isDeadLetter, type Log, type Oracle, type Variant, Violation } from './oracle.ts'
 
 const PREFIX = 'cdc/events/'
 
 interface LandedRow {
+  readonly ns: string
   readonly source: string
   readonly epoch: string
   readonly lsn: number
@@ -26,13 +27,26 @@ export async function checkTable(bucket: R2Bucket, oracle: Oracle, objects: read
     for (const file of table === undefined ? [] : await readManifest(key, await bytesOf(bucket, key), table))
       rows.push(...(await readRows(bucket, file.key)))
   const watermarks = table === undefined ? {} : await readWatermarks(bucket, table)
-  const byEpoch = Map.groupBy(rows, ({ epoch }) => epoch)
+  const [emitted, logged] = [rows.filter(({ ns }) => ns === EMITTER_NS), rows.filter(({ ns }) => ns !== EMITTER_NS)]
+  checkEmitted(emitted, oracle.emittedIds)
+  const byEpoch = Map.groupBy(logged, ({ epoch }) => epoch)
   for (const epoch of byEpoch.keys())
     if (!oracle.logs.has(epoch)) throw new Violation(`I9: the table has an epoch ${epoch} that was never durable`)
   const current = new Set(objects.map((name) => oracle.currentLog(name)))
   for (const log of oracle.logs.values())
     checkLog(log, byEpoch.get(log.epoch) ?? [], { mustBeWhole: current.has(log), watermarks })
   return rows.length
+}
+
+/** I5: each once, and each that was accepted. */
+function checkEmitted(rows: readonly LandedRow[], emitted: ReadonlyMap<string, boolean>): void {
+  const ids = new Set(rows.map(({ id }) => id))
+  if (ids.size < rows.length) throw new Violation('I5: an event without an outbox has landed twice')
+  for (const id of ids)
+    if (!emitted.has(id)) throw new Violation(`I5: the event ${id} has landed, and was never emitted`)
+  for (const [id, isAccepted] of emitted)
+    if (isAccepted && !ids.has(id))
+      throw new Violation(`I3: the event ${id} was accepted without an outbox, and is not in the table`)
 }
 
 interface LogFacts {
@@ -90,8 +104,17 @@ function checkContiguity(log: Log, byLSN: ReadonlyMap<number, unknown>, watermar
 }
 
 async function readRows(bucket: R2Bucket, key: string): Promise<LandedRow[]> {
-  const rows = await readParquet((await bytesOf(bucket, key)).buffer, ['source', 'epoch', 'lsn', 'id', 'type', '_meta'])
-  return rows.map(({ source, epoch, lsn, id, type, _meta }) => ({
+  const rows = await readParquet((await bytesOf(bucket, key)).buffer, [
+    'ns',
+    'source',
+    'epoch',
+    'lsn',
+    'id',
+    'type',
+    '_meta',
+  ])
+  return rows.map(({ ns, source, epoch, lsn, id, type, _meta }) => ({
+    ns: String(ns),
     source: String(source),
     epoch: String(epoch),
     lsn: Number(lsn),

@@ -1,18 +1,17 @@
 // The whole system of one script: objects with outboxes, the lake's binding, its object and its bucket, over one platform.
 
-import type { EventRecord, Pipeline } from 'durable-outbox'
-import { Lake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { CDCEmitter, type Pipeline } from 'durable-outbox'
 import { RETRY_AFTER_MS_MAX } from '../../src/pipeline/failure.ts'
 import { between } from '../harness/random.ts'
 import { Ledger, type LedgerEnv } from './ledger.ts'
-import { Oracle } from './oracle.ts'
-import { BucketStore } from './platform/bucket.ts'
+import { EMITTER_NS, Oracle, Violation } from './oracle.ts'
+import type { BucketStore } from './platform/bucket.ts'
 import type { DiskImage } from './platform/disk.ts'
-import { type Callee, type Fate, Network } from './platform/network.ts'
-import { ALARM_RUN_MS_MAX, ObjectHost } from './platform/object-host.ts'
-import { type Party, Platform, Worker } from './platform/platform.ts'
-import { CLOCK_OFFSET_MS_MAX, LAKE, type Step, WAY_TO_BUCKET, WAY_TO_TABLE, wayToLake } from './script.ts'
-import { Violation } from './oracle.ts'
+import { type Fate, Network } from './platform/network.ts'
+import { ALARM_RUN_MS_MAX, type ObjectClass, ObjectHost } from './platform/object-host.ts'
+import { Platform, Worker } from './platform/platform.ts'
+import { Receivers } from './receivers.ts'
+import { CLOCK_OFFSET_MS_MAX, EMITTER, LAKE, type Step, WAY_TO_BUCKET } from './script.ts'
 
 /** Short enough that a script of some seconds meets them. */
 const OBJECT_LIMITS = {
@@ -28,70 +27,46 @@ const OBJECT_LIMITS = {
   retentionMs: 5_000,
 } as const
 
-const LAKE_LIMITS = {
-  rollMs: 3_000,
-  rollEvents: 400,
-  maxCommitEvents: 100,
-  holdMs: 8_000,
-  freshnessMs: 60_000,
-  snapshotsKept: 5,
-  graceMs: 3_000,
-  minCompactFiles: 8,
-  maxManifests: 10,
-  sweepMs: 15_000,
-  orphanMs: 10_000,
-} as const
-
 /** Longer than any fault lasts that has not ended by then. */
 const PAUSE_MS_MAX = 20
-
-class SimulatedLakeTable extends LakeTable {
-  readonly #now: () => number
-
-  constructor(ctx: DurableObjectState, env: { LAKE_BUCKET: R2Bucket }, now: () => number) {
-    super(ctx, env)
-    this.#now = now
-  }
-
-  protected override configure(): LakeLimits {
-    return { ...super.configure(), ...LAKE_LIMITS }
-  }
-
-  /** The constructor of the base class asks before there is a clock of its own. */
-  protected override now(): number {
-    return #now in this && this.#now !== undefined ? this.#now() : Date.now()
-  }
-}
 
 export class World {
   readonly platform: Platform
   readonly network: Network
   readonly oracle = new Oracle()
-  readonly bucket: BucketStore
   /** In so long after the last fault everything has landed: the longest hold and the longest backoff, and some. */
   patienceMs = 70_000
   readonly #hosts = new Map<string, ObjectHost>()
   readonly #client: Worker
-  readonly #entry: Worker
+  readonly #emitter: Worker
+  readonly #receivers: Receivers
+  readonly #ledgers: string[] = []
   readonly #aheadMs = new Map<string, number>()
   readonly #images = new Map<string, DiskImage>()
 
   constructor(seed: number, objects: readonly string[], listener?: (line: string) => void) {
     this.platform = new Platform(seed, listener)
     this.network = new Network(this.platform)
-    this.bucket = new BucketStore(() => this.platform.wallMs() - this.platform.clockOffsetMs)
     this.#client = new Worker(this.platform, 'client')
-    this.#entry = new Worker(this.platform, 'lake')
-    this.#add(
-      LAKE,
-      (ctx) => new SimulatedLakeTable(ctx, { LAKE_BUCKET: this.#bucketBinding() }, () => this.#nowOf(LAKE)),
-    )
+    this.#emitter = new Worker(this.platform, EMITTER)
+    this.#receivers = new Receivers({
+      platform: this.platform,
+      network: this.network,
+      objects,
+      addHost: (name, create) => void this.#add(name, create),
+      host: (name) => this.host(name),
+      nowOf: (name) => this.#nowOf(name),
+    })
     for (const name of objects) this.#addLedger(name)
   }
 
   /** All objects with an outbox. */
-  get ledgers(): string[] {
-    return [...this.#hosts.keys()].filter((name) => name !== LAKE)
+  get ledgers(): readonly string[] {
+    return this.#ledgers
+  }
+
+  get bucket(): BucketStore {
+    return this.#receivers.bucket
   }
 
   host(name: string): ObjectHost {
@@ -115,6 +90,8 @@ export class World {
       case 'lose the alarm':
         this.oracle.excuseAlarm(step.who)
         return this.host(step.who).loseAlarm()
+      case 'emit':
+        return this.#emit(step.ns)
       case 'delete all':
         return this.#tell(step.who, 'deleteAll')
       case 'pause':
@@ -151,7 +128,7 @@ export class World {
     this.#aheadMs.clear()
     for (const [name, host] of this.#hosts) {
       host.diskDelayMs = 0
-      if (name !== LAKE) this.#tell(name, 'resume')
+      if (this.#ledgers.includes(name)) this.#tell(name, 'resume')
       if (this.oracle.isExcused(name)) this.#wakeAnew(host)
     }
   }
@@ -187,6 +164,23 @@ export class World {
       () => this.#check(() => this.oracle.checkAnswer(work)),
       () => undefined,
     )
+  }
+
+  /** Without an outbox: what was accepted lands once, and the rest lands at most once. */
+  #emit(ns: readonly number[]): void {
+    const { platform, oracle } = this
+    const pipeline = this.#receivers.pipelineOf(EMITTER)
+    const watched: Pipeline = {
+      send: async (records) => {
+        oracle.emitted(records)
+        await pipeline.send(records)
+        oracle.acceptedEmitted(records)
+      },
+    }
+    platform.as(this.#emitter, () => {
+      const emitter = new CDCEmitter(watched, { ns: EMITTER_NS, source: 'Worker/emitter', random: platform.random })
+      emitter.emitBatch(ns.map((n) => ({ type: 'Emitted', data: { n } }))).catch(() => undefined)
+    })
   }
 
   /** What is refused, the script has asked for at a wrong time. */
@@ -265,74 +259,40 @@ export class World {
       },
       pause: () => this.#pause(),
     }
-    this.#add(name, (ctx) => new Ledger(ctx, env))
+    this.#ledgers.push(name)
+    const host = this.#add(
+      name,
+      (ctx) => new Ledger(ctx, env),
+      () => this.#check(() => this.oracle.checkDisk(host, this.platform.wallMs())),
+    )
   }
 
-  #add(name: string, create: ConstructorParameters<typeof ObjectHost>[0]['create']): void {
+  #add(name: string, create: ObjectClass, onDurable = (): void => undefined): ObjectHost {
     const { platform, network } = this
-    const host = new ObjectHost({
-      platform,
-      network,
-      name,
-      create,
-      onDurable: () => {
-        if (name !== LAKE) this.#check(() => this.oracle.checkDisk(host, platform.wallMs()))
-      },
-    })
+    const host = new ObjectHost({ platform, network, name, create, onDurable })
     this.#hosts.set(name, host)
+    return host
   }
 
   #nowOf(name: string): number {
     return this.platform.wallMs() + (this.#aheadMs.get(name) ?? 0)
   }
 
-  /** The binding of an object: to the lake's entrypoint, and from there to the lake's object. */
+  /** An object's pipeline, under the eyes of the oracle. */
   #pipelineOf(name: string): Pipeline {
+    const pipeline = this.#receivers.pipelineOf(name)
     return {
       send: async (records) => {
-        const from = this.platform.party
-        from.whenDurable(() => this.#check(() => this.oracle.checkSent(name, records)))
+        this.platform.party.whenDurable(() => this.#check(() => this.oracle.checkSent(name, records)))
         try {
-          await this.network.call(from, wayToLake(name), this.#lake(structuredClone(records)))
+          await pipeline.send(records)
           this.#check(() => this.oracle.accepted(records))
         } catch (error) {
-          if (error instanceof Error && 'status' in error) this.oracle.refused(records)
+          if (error instanceof Error && 'status' in error && error.status === 422) this.oracle.refused(records)
           throw error
         }
       },
     }
-  }
-
-  #lake(records: EventRecord[]): Callee {
-    return {
-      take: (reply) =>
-        this.platform.as(this.#entry, () => {
-          this.#lakeSend(records).then(
-            (value) => reply({ value }),
-            (error: unknown) => reply({ error }),
-          )
-        }),
-    }
-  }
-
-  async #lakeSend(records: EventRecord[]): Promise<void> {
-    if (records.some(({ type }) => type === 'Poison'))
-      throw Object.assign(new Error('the batch contains poison'), { status: 422 })
-    const LAKE_TABLE = { getByName: () => this.#tableStub() }
-    // Both have what the entrypoint uses of them.
-    const lake = new Lake({} as ExecutionContext, { LAKE_TABLE } as unknown as ConstructorParameters<typeof Lake>[1])
-    await lake.send(records)
-  }
-
-  #tableStub() {
-    const from: Party = this.#entry
-    return {
-      send: (json: string) => this.network.call(from, WAY_TO_TABLE, this.host(LAKE).method('send', [json])),
-    }
-  }
-
-  #bucketBinding(): R2Bucket {
-    return this.bucket.bindingOf(this.platform, this.network)
   }
 
   /** Inside a transaction: past the gate, which its own transaction keeps shut. */

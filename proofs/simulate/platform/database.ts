@@ -28,7 +28,7 @@ export class Database {
   #sqlite = open()
   /** By their text: a text may have several statements, each of which may need the one before it. */
   readonly #texts = new Map<string, readonly string[]>()
-  #hasNewSchema = false
+  #schemaVersion: unknown
   readonly #prepared = new Map<string, Prepared>()
 
   /** Runs statements without looking at them: those of the platform itself. */
@@ -47,13 +47,11 @@ export class Database {
     return outcome
   }
 
-  /** To be called after a rollback: if that has undone changes of the schema, statements may have other columns now. */
-  rolledBack(): void {
-    if (this.#hasNewSchema) this.#prepared.clear()
-  }
-
-  committed(): void {
-    this.#hasNewSchema = false
+  /** To be called after anything that may have changed the schema: statements may have other columns then. */
+  checkSchema(): void {
+    const version = Object.values(this.#sqlite.prepare('PRAGMA schema_version').get() ?? {})[0]
+    if (version !== this.#schemaVersion) this.#prepared.clear()
+    this.#schemaVersion = version
   }
 
   serialize(): Uint8Array {
@@ -85,16 +83,11 @@ export class Database {
     const values = bindings.map(toSQLite)
     if (names.length === 0) {
       const { changes } = statement.run(...values)
-      if (changesSchema(text)) this.#schemaChanged()
+      if (changesSchema(text)) this.checkSchema()
       return { ...NOTHING, rowsWritten: Number(changes), isWrite: true }
     }
     const rows = arraysOf(statement.all(...values))
     return { names, rows, rowsWritten: isWrite ? rows.length : 0, isWrite }
-  }
-
-  #schemaChanged(): void {
-    this.#hasNewSchema = true
-    this.#prepared.clear()
   }
 
   #prepare(text: string): Prepared {

@@ -84,7 +84,6 @@ export class Disk {
     }
     if (this.#unread > 0) return this.#ports.onFailure()
     this.database.command('COMMIT')
-    this.database.committed()
     this.#isDirty = false
     this.durableAlarmMs = this.alarmMs
     this.#ports.onDurable()
@@ -103,7 +102,7 @@ export class Disk {
     this.alarmMs = this.durableAlarmMs
     // Of the connection, not of the database.
     this.database.command('PRAGMA recursive_triggers = OFF')
-    this.database.rolledBack()
+    this.database.checkSchema()
   }
 
   transactionSync<Result>(callback: () => Result): Result {
@@ -192,6 +191,6 @@ export class Disk {
     const name = `s${this.#savepoints.length}`
     this.database.command(`ROLLBACK TO ${name}; RELEASE ${name}`)
     this.alarmMs = this.#savepoints.pop() ?? null
-    this.database.rolledBack()
+    this.database.checkSchema()
   }
 }

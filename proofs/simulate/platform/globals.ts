@@ -1,7 +1,7 @@
 // The globals that the library uses, in simulated time and by simulated chance while a simulation runs in this thread. Loaded
 // before any of the library's modules, some of which keep what they find.
 
-import { createHash } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
 import type { Platform } from './platform.ts'
 import type { Appointment } from './schedule.ts'
 
@@ -19,6 +19,8 @@ const real = {
   clearTimeout: globalThis.clearTimeout,
   randomUUID: crypto.randomUUID.bind(crypto),
   getRandomValues: crypto.getRandomValues.bind(crypto),
+  fetch: globalThis.fetch,
+  timeout: AbortSignal.timeout.bind(AbortSignal),
   warn: console.warn,
   error: console.error,
 }
@@ -71,6 +73,14 @@ async function digest(_algorithm: unknown, data: ArrayBuffer | ArrayBufferView):
   return Uint8Array.from(createHash('sha256').update(bytes).digest()).buffer
 }
 
+function simulatedTimeout(delayMs: number): AbortSignal {
+  if (current === undefined) return real.timeout(delayMs)
+  const controller = new AbortController()
+  const reason = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
+  current.setTimer(delayMs, () => controller.abort(reason))
+  return controller.signal
+}
+
 /** What the library logs belongs to the simulation. */
 function logTo(write: (...args: unknown[]) => void) {
   return (...args: unknown[]): void => {
@@ -79,7 +89,14 @@ function logTo(write: (...args: unknown[]) => void) {
   }
 }
 
-Object.assign(globalThis, { Date: SimulatedDate, setTimeout: setSimulatedTimeout, clearTimeout: clearSimulatedTimeout })
+Object.assign(globalThis, {
+  Date: SimulatedDate,
+  setTimeout: setSimulatedTimeout,
+  clearTimeout: clearSimulatedTimeout,
+  fetch: (url: string, init: RequestInit = {}) =>
+    current === undefined ? real.fetch(url, init) : current.fetch(url, init),
+})
+AbortSignal.timeout = simulatedTimeout
 Math.random = () => (current === undefined ? real.random() : current.random())
 console.warn = logTo(real.warn)
 console.error = logTo(real.error)
@@ -90,4 +107,4 @@ Object.defineProperties(crypto, {
       current === undefined ? real.getRandomValues(values) : fillRandomly(values),
   },
 })
-Object.defineProperty(crypto.subtle, 'digest', { value: digest })
+Object.defineProperties(crypto.subtle, { digest: { value: digest }, timingSafeEqual: { value: timingSafeEqual } })

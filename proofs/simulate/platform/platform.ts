@@ -43,6 +43,8 @@ export class Platform {
   readonly seed: number
   /** For ids, salts and jitter that the simulated code asks for. */
   readonly random: Random
+  /** What answers requests over HTTP. */
+  fetch: (url: string, init: RequestInit) => Promise<Response> = () => Promise.reject(new TypeError('fetch failed'))
   /** How far the wall clock is from what it would be if nobody had set it. */
   clockOffsetMs = 0
   steps = 0
