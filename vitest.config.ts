@@ -14,7 +14,7 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.node.test.ts', 'test/model/**', 'test/neighbours/**'],
+          exclude: ['test/**/*.node.test.ts', 'test/model/**', 'test/neighbours/**', 'test/simulate/**'],
           // One runtime for many files: to import the library anew for each took longer than the tests themselves.
           isolate: false,
           setupFiles: ['test/one-proxy.ts', 'test/setup.ts'],
@@ -30,6 +30,18 @@ export default defineConfig({
           include: ['test/neighbours/**/*.test.ts'],
           setupFiles: ['test/one-proxy.ts'],
           testTimeout: 60_000,
+        },
+      },
+      {
+        // The platform that `npm run simulate` runs on, against the real one.
+        plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
+        resolve: { tsconfigPaths: true },
+        test: {
+          name: 'simulate',
+          include: ['test/simulate/**/*.test.ts'],
+          globalSetup: ['test/simulate/set-up.ts'],
+          setupFiles: ['test/one-proxy.ts'],
+          testTimeout: 120_000,
         },
       },
       {

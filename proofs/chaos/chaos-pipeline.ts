@@ -4,7 +4,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { EventRecord } from 'durable-outbox'
 import { during, passThrough } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
-import { between, choose, createRandom, type Random } from './random.ts'
+import { between, choose, createRandom, type Random } from '../harness/random.ts'
 
 /** What may happen to a batch, with weights. */
 const FATES = {

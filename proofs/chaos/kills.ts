@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Runtime } from '../harness/runtime.ts'
 import type { Client } from './client.ts'
 import { type Activity, type Phase, PHASES } from './phases.ts'
-import { between, type Random, shuffle } from './random.ts'
+import { between, type Random, shuffle } from '../harness/random.ts'
 
 /** Where a kill should fall, and how long the runtime runs before that place is looked for. */
 export interface Kill {

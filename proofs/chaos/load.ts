@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from './client.ts'
 import type { Answer, Operation, Step } from './operation.ts'
-import { between, choose, createRandom, type Random } from './random.ts'
+import { between, choose, createRandom, type Random } from '../harness/random.ts'
 
 const UNKNOWN = { outcome: 'unknown' } as const
 

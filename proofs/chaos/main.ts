@@ -14,7 +14,7 @@ import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
 import { Load } from './load.ts'
-import { between, createRandom } from './random.ts'
+import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
 /** Without --seconds: how long the runtime runs between two kills, on average and after its start. */

@@ -3,7 +3,7 @@
 import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { during, passThrough } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
-import { between, createRandom, type Random } from './random.ts'
+import { between, createRandom, type Random } from '../harness/random.ts'
 
 const FAILURES = 0.02
 const EVICTIONS = 0.008

@@ -5,7 +5,7 @@ import { CDCDurableObject, type CDCOptions, DocumentStore, type Transaction } fr
 import { during, passThrough } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
 import type { Answer, LedgerEntry, LedgerEvent, Operation, Step, Stock } from './operation.ts'
-import { between, createRandom } from './random.ts'
+import { between, createRandom } from '../harness/random.ts'
 
 interface Parcel {
   token: string

@@ -1,7 +1,7 @@
 // The library's tables in an object, and the identity of the outbox: with new tables a new epoch begins (I9). They are made
 // when the object wakes, and again when they are needed after `deleteAll`.
 
-import { incrementBase32 } from 'ulid'
+import { decodeTime, ulid } from 'ulid'
 import { CDCError } from '../error.ts'
 import { LazyTables } from '../sqlite/lazy-tables.ts'
 import { migrate } from '../sqlite/migrate.ts'
@@ -76,11 +76,14 @@ export class OutboxTables {
       this.#beginEpoch(this.#owner.ns ?? state.ns, state)
   }
 
-  /** An epoch that sorts after every one that is known to have been before it, although the clock may have stepped back. */
+  /**
+   * An epoch that sorts after every one that is known to have been before it, although the clock may have stepped back; and
+   * different from the one that another copy of this database begins, or this one did before it was restored.
+   */
   #mintEpoch(stored = ''): string {
     const last = stored > this.#lastEpoch ? stored : this.#lastEpoch
     const minted = this.#createId()
-    this.#lastEpoch = minted > last ? minted : incrementBase32(last)
+    this.#lastEpoch = minted > last ? minted : ulid(decodeTime(last) + 1)
     return this.#lastEpoch
   }
 

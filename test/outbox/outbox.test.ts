@@ -178,4 +178,17 @@ describe('epoch', () => {
       expect(second > first).toBe(true)
     })
   })
+
+  it('[I9] is another one in each copy of a database, although the clock has stepped back', async () => {
+    await inPlain('two copies', async (state) => {
+      const original = new ExactlyOnceContext(state).outbox.stats().epoch
+      const now = (): number => Date.now() - 3_600_000
+      const copies = [1, 2].map(() => {
+        state.storage.sql.exec("UPDATE _cdc_state SET object = 'the original', epoch = ?", original)
+        return new ExactlyOnceContext(state, { now }).outbox.stats().epoch
+      })
+      expect(new Set(copies).size).toBe(2)
+      expect(copies.every((epoch) => epoch > original)).toBe(true)
+    })
+  })
 })
