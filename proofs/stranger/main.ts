@@ -4,7 +4,6 @@
 
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
 import packageJSON from '../../package.json' with { type: 'json' }
@@ -13,6 +12,7 @@ import { postJSON } from '../harness/post.ts'
 import { Runtime } from '../harness/runtime.ts'
 import { makeScratchDirectory } from '../harness/scratch.ts'
 import { ROOT } from '../harness/wrangler.ts'
+import { awaitLanding } from './landing.ts'
 import type { Block } from './markdown.ts'
 import { type Manager, managers, Project } from './project.ts'
 import { readDocumentation, writeBlocks } from './reader.ts'
@@ -21,7 +21,6 @@ import { useShop, writeSecrets } from './shop.ts'
 /** The environment of the shop's configuration beside its top level. */
 const ENVIRONMENT = 'staging'
 const CALL_MS_MAX = 20_000
-const POLL_MS = 500
 
 const { values } = parseArgs({ options: { pm: { type: 'string' }, json: { type: 'boolean', default: false } } })
 const chosen = managers.filter((manager) => values.pm === undefined || values.pm === manager)
@@ -142,10 +141,9 @@ async function runCommands(project: Project, token: string, commands: readonly B
   project.write('wrangler.jsonc', project.read('wrangler.jsonc').replace('{', dev))
   try {
     await postJSON(`${worker.url}/customers/acme`, { name: 'Alice', email: 'alice@example.com' }, CALL_MS_MAX)
-    while ((await project.program('durable-outbox', 'query', 'SELECT 1 FROM events', '--csv')).length < 10)
-      await pause(POLL_MS)
+    const problems = await awaitLanding(project, { 'Customer.created': 1 })
     for (const { text } of commands) await project.shell(text)
-    return []
+    return problems
   } finally {
     await worker.kill()
   }

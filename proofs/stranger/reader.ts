@@ -27,6 +27,7 @@ declare global {
   interface Person { name: string }
   interface Flight { origin: string; delay: number }
   namespace Cloudflare { interface Env { INGEST_URL: string; INGEST_TOKEN: string; ADMIN_TOKEN: string } }
+  interface Env { WAREHOUSE: DurableObjectNamespace<import('./warehouse.ts').Warehouse> }
   interface Env { INGEST_URL: string; INGEST_TOKEN: string; ADMIN_TOKEN: string }
   const env: Env
   const app: Hono<{ Bindings: Env }>

@@ -2,16 +2,14 @@
 
 import { randomBytes, createHash } from 'node:crypto'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { Runtime } from '../harness/runtime.ts'
+import { awaitLanding } from './landing.ts'
 import type { Project } from './project.ts'
 
 const SHOP = 'oslo'
 const TILL = 'harbour'
 const CUSTOMERS = 20
 const CALL_MS_MAX = 20_000
-const LANDING_MS_MAX = 60_000
-const POLL_MS = 500
 
 /** What must be in the shop's lake: the events of each type. A customer refers the next one, and each buys a lamp. */
 const EXPECTED = { 'Customer.signedUp': CUSTOMERS, 'Order.placed': CUSTOMERS, 'Order.shipped': CUSTOMERS } as const
@@ -49,7 +47,7 @@ export async function useShop(project: Project, environment?: string): Promise<s
     await sell(shop.url)
     const env = environment === undefined ? [] : ['--env', environment]
     const command = (...args: string[]) => project.program('durable-outbox', ...args)
-    const problems = await landing(() => command('query', COUNTS, '--json', ...env))
+    const problems = await awaitLanding(project, EXPECTED, env)
     const verified = await command('verify', '--url', shop.url, ...env)
     const reconciled = await command('reconcile', '--url', shop.url, ...env)
     const stats = JSON.parse(await command('outbox', `shop/${SHOP}`, 'stats', '--json', '--url', shop.url, ...env))
@@ -70,7 +68,6 @@ export async function useShop(project: Project, environment?: string): Promise<s
   }
 }
 
-const COUNTS = 'SELECT type, count(*) AS events FROM events GROUP BY type'
 const TILL_SQL = `SELECT data FROM events WHERE type = 'Till.rang'`
 
 async function sell(url: string): Promise<void> {
@@ -90,16 +87,4 @@ async function post(url: string, body: unknown): Promise<unknown> {
   const response = await fetch(url, { method: 'POST', body: JSON.stringify(body), signal })
   if (!response.ok) throw new Error(`POST ${url} answered ${response.status}: ${await response.text()}`)
   return response.status === 204 ? undefined : response.json()
-}
-
-/** Asks until all that is expected has landed. @returns what has not in time. */
-async function landing(ask: () => Promise<string>): Promise<string[]> {
-  for (const endMs = Date.now() + LANDING_MS_MAX; ; await pause(POLL_MS)) {
-    const rows = JSON.parse(await ask()) as { type: string; events: number }[]
-    const counts = new Map(rows.map(({ type, events }) => [type, events]))
-    const missing = Object.entries(EXPECTED).filter(([type, events]) => counts.get(type) !== events)
-    if (missing.length === 0) return []
-    if (Date.now() > endMs)
-      return missing.map(([type, events]) => `${counts.get(type) ?? 0} of ${events} events ${type} have landed`)
-  }
 }

@@ -33,7 +33,7 @@ type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObje
  * `alarm(info)` to `context.alarm(info)`. If its base has an alarm of its own, as the Agents SDK does, the option `baseAlarm`
  * runs that.
  */
-export class ExactlyOnceContext implements CaptureContext, Consumption {
+export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types>, Consumption<Types> {
   /** `inboxRangesPerLog`: how many ranges of LSNs `processOnce` remembers of one log. */
   static readonly limits = { inboxRangesPerLog: INBOX_RANGES_PER_LOG_MAX } as const
 
@@ -55,7 +55,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
    *   outbox needs the option `ns`.
    * @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`.
    */
-  constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
+  constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions<Types> = {}) {
     const { storage, owner: object, drizzle } = ownerOf(db)
     const { pipeline, ns, source, limits, onAlarm, baseAlarm, now, random, ...resolved } = resolveOptions(options, 'DO')
     const createId = createIdFactory(now)
@@ -89,6 +89,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     const transactions = new OutboxTransactions({
       storage: followed,
       drizzle: resolved.drizzle ?? drizzle,
+      types: resolved.types,
       now,
       createId,
       append: (transaction) => {
@@ -137,19 +138,19 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     else if (baseAlarm !== undefined) void object?.blockConcurrencyWhile(() => alarms.adopt())
   }
 
-  transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
+  transaction<T>(callback: (tx: Transaction<Types>) => T | Promise<T>, attribution?: Attribution): Promise<T> {
     return this.#transactions.transaction(callback, attribution)
   }
 
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T {
+  transactionSync<T>(callback: (tx: Transaction<Types>) => SyncResult<T>, attribution?: Attribution): T {
     return this.#transactions.transactionSync(callback, attribution)
   }
 
-  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>> {
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => T | Promise<T>): Promise<Processed<T>> {
     return this.#consumer.processOnce(event, callback)
   }
 
-  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T> {
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => SyncResult<T>): Processed<T> {
     return this.#consumer.processOnceSync(event, callback)
   }
 

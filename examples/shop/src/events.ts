@@ -1,14 +1,17 @@
-// The pipeline of the shop's objects. What an object has emitted reaches the one that acts on it, and then the lake.
+// What happens in a shop, beside the changes of its data.
 
-import { exports, WorkerEntrypoint } from 'cloudflare:workers'
-import type { EventRecord } from 'durable-outbox'
+import { defineEvents } from 'durable-outbox'
+import * as z from 'zod'
 
-export class Events extends WorkerEntrypoint<Env> {
-  /** If one of the two fails, the relay sends the same records again: each of them takes a record once. */
-  async send(records: EventRecord[]): Promise<void> {
-    // A batch is of one object, so of one ns.
-    const [first] = records
-    if (first?.source === 'DO/Shop') await this.env.WAREHOUSE.getByName(first.ns).receive(records)
-    await exports.Lake.send(records)
-  }
-}
+export const shopEvents = defineEvents({
+  'Customer.signedUp': z.object({ customer: z.string() }),
+  'Order.placed': {
+    data: z.object({ order: z.string(), product: z.string(), cents: z.int().min(0), currency: z.string() }),
+    // The first orders had no currency.
+    upcast: [(first) => ({ currency: 'EUR', ...first })],
+  },
+})
+
+export const warehouseEvents = defineEvents({
+  'Order.shipped': z.object({ order: z.string() }),
+})

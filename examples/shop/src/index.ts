@@ -3,7 +3,7 @@ import { lakeRoutes, outboxRoutes } from 'durable-outbox/admin'
 import { Hono } from 'hono'
 
 export { Lake, LakeTable } from 'durable-outbox/lake'
-export { Events } from './events.ts'
+export { Events } from './pipeline.ts'
 export { Shop } from './shop.ts'
 export { Till } from './till.ts'
 export { Warehouse } from './warehouse.ts'

@@ -10,6 +10,7 @@ import {
   VectorStore,
 } from 'durable-outbox'
 import { eq } from 'drizzle-orm'
+import { shopEvents } from './events.ts'
 import { migrations, products } from './products.ts'
 
 interface Customer {
@@ -22,7 +23,7 @@ interface Sale {
   cents: number
 }
 
-export class Shop extends CDCDurableObject<Env> {
+export class Shop extends CDCDurableObject<Env, {}, typeof shopEvents> {
   private readonly customers = new DocumentStore<Customer>(this.ctx, 'Customer', { indexes: ['email'] })
   private readonly catalog = new RelationalStore(this.ctx, { products }, { migrations })
   private readonly referrals = new GraphStore(this.ctx, 'Referrals')
@@ -36,6 +37,10 @@ export class Shop extends CDCDurableObject<Env> {
       'CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, customer TEXT, email TEXT, product TEXT, state TEXT)',
     )
     this.ctx.capture('orders', { redact: { email: 'mask' } })
+  }
+
+  protected override configure() {
+    return { events: shopEvents }
   }
 
   signUp(name: string, email: string, referredBy?: string): string {
@@ -69,7 +74,7 @@ export class Shop extends CDCDurableObject<Env> {
       this.catalog.update(products).set({ pieces }).where(eq(products.id, product)).run()
       this.stock.put(product, pieces)
       this.sales.insertBatch([{ product, cents: found.cents }])
-      tx.emit({ type: 'Order.placed', data: { order, product, cents: found.cents } })
+      tx.emit({ type: 'Order.placed', data: { order, product, cents: found.cents, currency: 'EUR' } })
       return order
     })
   }
