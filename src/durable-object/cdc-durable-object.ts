@@ -59,7 +59,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}, Types =
     })
   }
 
-  /** The admin RPC: `await env.CUSTOMERS.getByName('acme').outbox.stats()`. */
+  /** The admin RPC: `await (await env.CUSTOMERS.getByName('acme').outbox).stats()`. */
   get outbox(): OutboxAdmin {
     return this.#context.outbox
   }

@@ -4,7 +4,7 @@
 import type { EventInput, GivenEvent, Operation, UnifiedEvent } from './unified-event.ts'
 
 /** What an event of each type holds: what is given to `emit`, and what is read. */
-export type EventMap = Readonly<Record<string, { readonly input: object; readonly output: object }>>
+type EventMap = Readonly<Record<string, { readonly input: object; readonly output: object }>>
 
 /** An event's data as it is kept, and which version of its type it is. */
 export interface CheckedData {

@@ -6,7 +6,3 @@ export const products = sqliteTable('products', {
   cents: integer('cents').notNull(),
   pieces: integer('pieces').notNull(),
 })
-
-export const migrations = [
-  'CREATE TABLE products (id TEXT PRIMARY KEY, title TEXT NOT NULL, cents INTEGER NOT NULL, pieces INTEGER NOT NULL)',
-]

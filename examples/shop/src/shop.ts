@@ -10,8 +10,9 @@ import {
   VectorStore,
 } from 'durable-outbox'
 import { eq } from 'drizzle-orm'
+import migrations from '../drizzle/migrations.js'
 import { shopEvents } from './events.ts'
-import { migrations, products } from './products.ts'
+import { products } from './products.ts'
 
 interface Customer {
   name: string
