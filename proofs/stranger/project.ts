@@ -12,7 +12,11 @@ const MANAGERS = {
   npm: { install: ['npm', 'install'], env: {} },
   // pnpm fails if a package has a script that nobody has allowed; esbuild and workerd do, and work without it.
   pnpm: { install: ['npx', '--yes', 'pnpm@12.21.0', 'install', '--config.strict-dep-builds=false'], env: {} },
-  yarn: { install: ['npx', '--yes', '@yarnpkg/cli-dist@4.18.1', 'install'], env: { YARN_NODE_LINKER: 'node-modules' } },
+  yarn: {
+    install: ['npx', '--yes', '@yarnpkg/cli-dist@4.18.1', 'install'],
+    // Where it believes to be in CI, it refuses a project without a lock.
+    env: { YARN_NODE_LINKER: 'node-modules', YARN_ENABLE_IMMUTABLE_INSTALLS: 'false' },
+  },
 } as const
 export type Manager = keyof typeof MANAGERS
 export const managers = Object.keys(MANAGERS) as Manager[]

@@ -2,7 +2,8 @@
 
 import { CDCError } from '../../error.ts'
 import type { IO } from '../command.ts'
-import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
+import { type LakeOptions, readLocalTable } from '../local-lake.ts'
+import type { LocalTable } from '../local-table.ts'
 import { readContents } from './contents.ts'
 import { type LogReport, reportOf } from './findings.ts'
 import type { LakeAnswer } from './lake.ts'

@@ -2,7 +2,7 @@
 
 import { CDCError, messageOf } from '../../error.ts'
 import { loadDuckDB, runSQL, type TableFiles } from '../duckdb.ts'
-import type { LocalTable } from '../local-lake.ts'
+import type { LocalTable } from '../local-table.ts'
 
 /** Decodes each column of each row. */
 const EVERY_VALUE = 'SELECT count(hash(event)) FROM events AS event'
