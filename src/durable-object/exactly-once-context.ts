@@ -21,7 +21,7 @@ import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
 import { Alarms } from './alarms.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
-import { SharedAlarm } from './shared-alarm.ts'
+import { NO_ALARM, SharedAlarm } from './shared-alarm.ts'
 
 /** What `drizzle(ctx.storage)` returns. */
 type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObjectStorage }
@@ -57,7 +57,8 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
    */
   constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions<Types> = {}) {
     const { storage, owner: object, drizzle } = ownerOf(db)
-    const { pipeline, ns, source, limits, onAlarm, baseAlarm, now, random, ...resolved } = resolveOptions(options, 'DO')
+    const { pipeline, ns, source, limits, onAlarm, now, random, hasAlarm, ...resolved } = resolveOptions(options, 'DO')
+    const baseAlarm = hasAlarm ? resolved.baseAlarm : undefined
     const createId = createIdFactory(now)
     const followed = new FollowedStorage(storage)
 
@@ -66,9 +67,10 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     const outbox = new Outbox(storage, tables, createId)
     const stores = new AttachedStores(storage.sql)
 
+    const platformAlarm = hasAlarm ? storage : NO_ALARM
     const alarm = new SharedAlarm(
       baseAlarm === undefined
-        ? storage
+        ? platformAlarm
         : followed.interceptAlarm({
             getAlarm: (...options) => alarms.base.getAlarm(...options),
             setAlarm: (...args) => alarms.base.setAlarm(...args),
@@ -80,6 +82,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       storage,
       tables,
       alarm,
+      hasAlarm,
       now,
       handler: onAlarm,
       baseAlarm,

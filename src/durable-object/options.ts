@@ -38,6 +38,11 @@ export interface CDCOptions<Types = unknown>
    * `deleteAlarm` are about the alarm of that class only, and it runs when it is due, whatever else needs the alarm.
    */
   baseAlarm?: BaseAlarm
+  /**
+   * Whether the object has an alarm. Default: true. A facet (`ctx.facets`) has none, so `false` is needed there: then nothing is
+   * sent until its parent calls `outbox.flush()`, and there are no named alarms and no table snapshots.
+   */
+  hasAlarm?: boolean
   /** The clock, in milliseconds since 1970. */
   now?: () => number
   /** A number in [0, 1), for the jitter of retries. */
@@ -53,6 +58,7 @@ export interface ResolvedOptions {
   readonly drizzle: DrizzleFactory | undefined
   readonly onAlarm: AlarmHandler
   readonly baseAlarm: BaseAlarm | undefined
+  readonly hasAlarm: boolean
   readonly now: () => number
   readonly random: () => number
 }
@@ -105,6 +111,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     drizzle: options.drizzle,
     onAlarm: options.onAlarm ?? refuseAlarm,
     baseAlarm: options.baseAlarm,
+    hasAlarm: options.hasAlarm ?? true,
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,
   }
