@@ -17,7 +17,9 @@ export {
   type StoreType,
   type UnifiedEvent,
 } from './event/unified-event.ts'
-export { type CommittedRecord, type EventRecord, isCommitted } from './event/record.ts'
+export { defineEvents, type DefinedEvents } from './event/define-events.ts'
+export type { Emitted, TypedEvent } from './event/event-types.ts'
+export { type CommittedRecord, type EventRecord, isCommitted, readEvent } from './event/record.ts'
 export { eventRecordSchema, unifiedEventSchema } from './event/schemas.ts'
 export { eventLimits } from './event/limits.ts'
 

@@ -4,7 +4,7 @@ import type { EventInput } from './event/unified-event.ts'
 import type { Transactions } from './transaction/transactions.ts'
 
 /** What a store needs from its object: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
-export interface StoreContext extends Transactions {
+export interface StoreContext<Types = unknown> extends Transactions<Types> {
   readonly storage: DurableObjectStorage
   /** Called by a store in its constructor: makes its tables, and registers it for snapshots. */
   attach(store: AttachedStore): StoreSQL

@@ -13,6 +13,15 @@ declare namespace Cloudflare {
     /** Of the Worker in neighbours/. */
     REMINDERS: DurableObjectNamespace<import('./neighbours/worker.ts').Reminders>
     TIMED: DurableObjectNamespace<import('./neighbours/worker.ts').Timed>
+    ROOMS: DurableObjectNamespace<import('./neighbours/room.ts').Room>
+    ACTORS: DurableObjectNamespace<import('./neighbours/actor.ts').TimedActor>
+    LIVES: DurableObjectNamespace<import('./neighbours/lifecycle.ts').Living>
+    ACCOUNTS: DurableObjectNamespace<import('./neighbours/accounts.ts').Accounts>
+    PARENTS: DurableObjectNamespace<import('./neighbours/facets.ts').Parent>
+  }
+
+  interface GlobalProps {
+    mainModule: typeof import('./neighbours/worker.ts')
   }
 }
 

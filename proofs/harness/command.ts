@@ -1,6 +1,8 @@
 // Runs the durable-outbox command as the program does, and keeps what it printed.
 
+import { Readable } from 'node:stream'
 import { main } from '../../src/cli/main.ts'
+import { typedLines } from '../../src/cli/prompt.ts'
 import { ROOT } from './wrangler.ts'
 
 /** What the command printed, and how it ended. */
@@ -24,6 +26,7 @@ export async function runCommand(args: readonly string[], options: RunOptions = 
     stdout: (text) => out.push(text),
     stderr: (text) => err.push(text),
     stdin: () => Promise.resolve(options.stdin ?? ''),
+    typedLines: (typing) => typedLines({ input: Readable.from(options.stdin ?? ''), output: process.stderr }, typing),
     cwd: options.cwd ?? ROOT,
     env: options.env ?? {},
     columns: options.columns,

@@ -1,7 +1,7 @@
 // Programs that run in a process group of their own. The whole group ends at once, and never outlives this process.
 
 import { type ChildProcess, spawn, type StdioOptions } from 'node:child_process'
-import { buffer } from 'node:stream/consumers'
+import { text } from 'node:stream/consumers'
 
 export interface Program {
   readonly command: string
@@ -33,22 +33,24 @@ export function killGroup(leader: number): void {
 }
 
 /**
- * Runs a program to its end and shows its stderr as it comes.
+ * Runs a program to its end.
  *
- * @param input goes to its stdin.
+ * @param program `input` goes to its stdin; its stderr is shown as it comes, unless it `isQuiet`.
  * @returns its stdout.
- * @throws {Error} if it fails or takes longer than `maxMs`.
+ * @throws {Error} if it fails or takes longer than `maxMs`; if it was quiet, with what it printed.
  */
-export async function run(program: Program & { input?: string; maxMs: number }): Promise<string> {
-  const { command, args, input = '', maxMs } = program
-  const child = spawnGroup(program, ['pipe', 'pipe', 'inherit'])
+export async function run(program: Program & { input?: string; maxMs: number; isQuiet?: boolean }): Promise<string> {
+  const { command, args, input = '', maxMs, isQuiet = false } = program
+  const child = spawnGroup(program, ['pipe', 'pipe', isQuiet ? 'pipe' : 'inherit'])
   const ended = endOf(child)
   const timer = setTimeout(() => child.pid !== undefined && killGroup(child.pid), maxMs)
   try {
     child.stdin?.on('error', () => undefined).end(input)
-    const [stdout, end] = await Promise.all([child.stdout === null ? '' : buffer(child.stdout), ended])
-    if (end === 0) return stdout.toString()
-    throw new Error(`${command} ${args.join(' ')} ended with ${end}; it may take ${maxMs / 1_000} s`)
+    const outputs = [child.stdout, child.stderr].map(async (stream) => (stream === null ? '' : text(stream)))
+    const [end, stdout = '', stderr = ''] = await Promise.all([ended, ...outputs])
+    if (end === 0) return stdout
+    const printed = isQuiet ? `:\n${stdout}\n${stderr}` : ''
+    throw new Error(`${command} ${args.join(' ')} ended with ${end}; it may take ${maxMs / 1_000} s${printed}`)
   } finally {
     clearTimeout(timer)
   }

@@ -21,6 +21,10 @@ const DEV_OPTIONS = '--ip 127.0.0.1 --inspector-port 0 --log-level warn --show-i
 export interface RuntimeOptions {
   /** The directory of the databases and the bucket, and of wrangler's log. */
   readonly state: string
+  /** The project whose wrangler runs it; by default this repository. */
+  readonly project?: string
+  /** An environment of the configuration. */
+  readonly environment?: string
   /** The Worker's configuration; by default the project's own. */
   readonly config?: string
   /** A bundle to run in place of what the configuration names; `bundleWorker` makes one. */
@@ -62,8 +66,9 @@ export class Runtime {
   launch(): void {
     this.#starts += 1
     const log = openSync(this.#log, 'a')
-    const command = ['-c', GUARD, 'sh', process.execPath, WRANGLER, ...this.#args()]
-    const program = { command: '/bin/sh', args: command, cwd: ROOT, env: wranglerEnvironment }
+    const { project = ROOT } = this.#options
+    const command = ['-c', GUARD, 'sh', process.execPath, join(project, WRANGLER), ...this.#args()]
+    const program = { command: '/bin/sh', args: command, cwd: project, env: wranglerEnvironment }
     this.#child = spawnGroup(program, ['pipe', log, log])
     closeSync(log)
   }
@@ -97,7 +102,7 @@ export class Runtime {
   }
 
   #args(): string[] {
-    const { state, config, script, vars, startsVar } = this.#options
+    const { state, config, environment, script, vars, startsVar } = this.#options
     const all = { ...vars, ...(startsVar !== undefined && { [startsVar]: this.#starts }) }
     const worker = script === undefined ? ['dev'] : ['dev', script, '--no-bundle']
     const place = ['--persist-to', resolve(state), '--port', String(this.#port)]
@@ -106,6 +111,7 @@ export class Runtime {
       ...DEV_OPTIONS,
       ...place,
       ...(config === undefined ? [] : ['--config', resolve(config)]),
+      ...(environment === undefined ? [] : ['--env', environment]),
       ...Object.entries(all).flatMap(([name, value]) => ['--var', `${name}:${value}`]),
     ]
   }
@@ -120,7 +126,7 @@ export async function bundleWorker(
   config: string,
   directory: string,
 ): Promise<Required<Pick<RuntimeOptions, 'config' | 'script'>>> {
-  const args = [WRANGLER, 'deploy', '--dry-run', '--config', config, '--outdir', directory]
+  const args = [join(ROOT, WRANGLER), 'deploy', '--dry-run', '--config', config, '--outdir', directory]
   await run({ command: process.execPath, args, cwd: ROOT, env: wranglerEnvironment, maxMs: BUNDLE_MS_MAX })
   const copy = join(directory, basename(config))
   copyFileSync(config, copy)

@@ -1,11 +1,11 @@
-// The project's own wrangler, as a program and as a library.
+// A project's own wrangler as a program, and this repository's as a library.
 
 import { join } from 'node:path'
 
 export const ROOT = join(import.meta.dirname, '../..')
 
-/** Its script, to be run by Node. */
-export const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
+/** Its script in a project, to be run by Node. */
+export const WRANGLER = 'node_modules/wrangler/bin/wrangler.js'
 
 /** Without this, each start asks the network for an example of `request.cf`. */
 const quiet = { CLOUDFLARE_CF_FETCH_ENABLED: 'false' }

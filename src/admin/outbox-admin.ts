@@ -1,4 +1,4 @@
-// The admin RPC: `await env.CUSTOMERS.getByName('acme').outbox.stats()`. Every read is bounded, whatever the size of the
+// The admin RPC: `await (await env.CUSTOMERS.getByName('acme').outbox).stats()`. Every read is bounded, whatever the size of the
 // log (I7): it reads a range of LSNs, and returns the LSN of the next page.
 
 import { RpcTarget } from 'cloudflare:workers'

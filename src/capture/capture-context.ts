@@ -3,7 +3,7 @@ import type { StoreContext } from '../store.ts'
 import type { CaptureOptions } from './captured-table.ts'
 
 /** An object whose own tables can be captured: `this.ctx` of a `CDCDurableObject`, or an `ExactlyOnceContext`. */
-export interface CaptureContext extends StoreContext {
+export interface CaptureContext<Types = unknown> extends StoreContext<Types> {
   /**
    * Captures a table of the object's own, drizzle's or plain: from now on no write to it can bypass the outbox, however
    * it is made. To be called whenever the object wakes, in its constructor; a table that was captured once

@@ -13,17 +13,29 @@ export interface Process {
   readonly stderr: (text: string) => void
   /** Reads all of the standard input. */
   readonly stdin: () => Promise<string>
+  /** Reads the standard input line by line. */
+  readonly typedLines: (typing: Typing) => AsyncIterable<string>
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
   /** The terminal's width in cells; undefined if the output is not a terminal, and then nothing is cut. */
   readonly columns?: number | undefined
 }
 
+/** How somebody is asked for lines. */
+export interface Typing {
+  /** What stands before the next line. */
+  readonly prompt: () => string
+  /** What Ctrl-C does: it takes back what was typed, or ends it all. */
+  readonly onInterrupt: () => 'continue' | 'end'
+  /** Where lines are kept for the next time. */
+  readonly historyPath: string
+}
+
 /**
  * What a command may do. People read lines and notes on a terminal, and events hold text that others wrote: so control
  * characters in them, line breaks included, are shown and not sent.
  */
-export interface IO extends Pick<Process, 'stdin' | 'cwd' | 'env' | 'columns'> {
+export interface IO extends Pick<Process, 'stdin' | 'typedLines' | 'cwd' | 'env' | 'columns'> {
   /** Prints a line of the result. */
   readonly line: (text: string) => void
   /** Prints a note or an error, apart from the result, so that the result can be piped. */

@@ -11,17 +11,22 @@ const EVERY_VALUE = 'SELECT count(hash(event)) FROM cdc.events AS event'
 const ABOUT_FILES = /^(?:IO|Invalid|Invalid Input|INTERNAL|Serialization|Out of Memory) Error|parquet|zstd|TProtocol/i
 
 /**
- * Runs SQL over a table.
+ * Runs a query over a table.
  *
- * @throws {CDCError} `table-damaged`, naming the file, if the engine can't read one; or like `runSQL`.
+ * @throws {CDCError} `table-damaged`, naming the file, if the engine can't read one; or what the query throws.
  */
-export async function runOnTable(table: TableFiles, sql: string, parameters: Parameters = {}): Promise<QueryResult> {
+export async function overTable<Result>(table: TableFiles, query: () => Promise<Result>): Promise<Result> {
   try {
-    return await runSQL(await loadDuckDB(), table, sql, parameters)
+    return await query()
   } catch (error) {
     if (ABOUT_FILES.test(messageOf(error))) await nameDamaged(table)
     throw error
   }
+}
+
+/** The same for SQL that is run once. */
+export function runOnTable(table: TableFiles, sql: string, parameters: Parameters = {}): Promise<QueryResult> {
+  return overTable(table, async () => runSQL(await loadDuckDB(), table, sql, parameters))
 }
 
 /**

@@ -66,39 +66,62 @@ export function isAtLeast(version: string, least: string): boolean {
 /** Values by the names that stand as `$name` in a statement. */
 export type Parameters = Readonly<Record<string, string | bigint | null>>
 
-/**
- * Runs every statement of `sql`, in which the table is visible as `events` and `cdc.events`.
- *
- * @param parameters for a single statement that names all of them.
- * @returns what the last statement answers.
- * @throws {SQLError} if a statement fails; or a `CDCError` `invalid-argument` if there is none.
- */
+/** Runs SQL once, in a session of its own. See `Session`. */
 export async function runSQL(
   duckdb: DuckDB,
   table: TableFiles,
   sql: string,
   parameters: Parameters = {},
 ): Promise<QueryResult> {
-  const instance = await duckdb.DuckDBInstance.create(':memory:')
-  const connection = await instance.connect()
-  await showTable(connection, table)
-  // DuckDB's own answer to SQL of comments alone is "Error in native callback".
-  const result = isBlank(sql) ? undefined : await runStatements(connection, sql, parameters)
-  if (result === undefined) throw new CDCError('invalid-argument', 'the SQL has no statement in it')
-  return {
-    columns: result.columnNames(),
-    keys: result.deduplicatedColumnNames(),
-    rows: () => result.yieldConvertedRows(jsonConverter(duckdb)),
-  }
+  const session = await Session.open(duckdb)
+  await session.show(table)
+  return session.run(sql, parameters)
 }
 
-async function showTable(connection: DuckDBConnection, table: TableFiles): Promise<void> {
-  // DATE(timestamp) and CURRENT_DATE follow the session's time zone, which is the machine's unless it is set.
-  await connection.run("SET TimeZone = 'UTC'")
-  for (const macro of JSON_MACROS) await connection.run(macro)
-  await connection.run('CREATE SCHEMA cdc')
-  await connection.run(`CREATE VIEW cdc.events AS ${table.files.length === 0 ? emptyTable(table) : scan(table)}`)
-  await connection.run('CREATE VIEW events AS SELECT * FROM cdc.events')
+/** A DuckDB that stays open: what one statement makes, the next one finds. */
+export class Session {
+  readonly #duckdb: DuckDB
+  readonly #connection: DuckDBConnection
+
+  private constructor(duckdb: DuckDB, connection: DuckDBConnection) {
+    this.#duckdb = duckdb
+    this.#connection = connection
+  }
+
+  static async open(duckdb: DuckDB): Promise<Session> {
+    const instance = await duckdb.DuckDBInstance.create(':memory:')
+    const connection = await instance.connect()
+    // DATE(timestamp) and CURRENT_DATE follow the session's time zone, which is the machine's unless it is set.
+    await connection.run("SET TimeZone = 'UTC'")
+    for (const macro of JSON_MACROS) await connection.run(macro)
+    await connection.run('CREATE SCHEMA cdc')
+    return new Session(duckdb, connection)
+  }
+
+  /** Makes the table visible as `events` and `cdc.events`, in place of the one before it. */
+  async show(table: TableFiles): Promise<void> {
+    const rows = table.files.length === 0 ? emptyTable(table) : scan(table)
+    await this.#connection.run(`CREATE OR REPLACE VIEW cdc.events AS ${rows}`)
+    await this.#connection.run('CREATE OR REPLACE VIEW events AS SELECT * FROM cdc.events')
+  }
+
+  /**
+   * Runs every statement of `sql`.
+   *
+   * @param parameters for a single statement that names all of them.
+   * @returns what the last statement answers.
+   * @throws {SQLError} if a statement fails; or a `CDCError` `invalid-argument` if there is none.
+   */
+  async run(sql: string, parameters: Parameters = {}): Promise<QueryResult> {
+    // DuckDB's own answer to SQL of comments alone is "Error in native callback".
+    const result = isBlank(sql) ? undefined : await runStatements(this.#connection, sql, parameters)
+    if (result === undefined) throw new CDCError('invalid-argument', 'the SQL has no statement in it')
+    return {
+      columns: result.columnNames(),
+      keys: result.deduplicatedColumnNames(),
+      rows: () => result.yieldConvertedRows(jsonConverter(this.#duckdb)),
+    }
+  }
 }
 
 function emptyTable({ columns }: TableFiles): string {

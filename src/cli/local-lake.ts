@@ -1,7 +1,7 @@
 // Reaches the lake of this machine: the R2 bucket that `wrangler dev` keeps on disk, through wrangler's own
 // getPlatformProxy, which works with and without a running `wrangler dev`. The layout on disk stays wrangler's.
 
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { dirname, join, relative, resolve } from 'node:path'
@@ -9,10 +9,11 @@ import * as z from 'zod'
 import { CDCError } from '../error.ts'
 import { locationOf } from '../lake/table/location.ts'
 import { EVENTS_COLUMNS } from '../lake/table/table.ts'
-import type { Watermarks } from '../lake/table/watermarks.ts'
 import { type IO, importOptional, problemOf, usage } from './command.ts'
-import { loadDuckDB, type TableFiles } from './duckdb.ts'
+import { loadDuckDB } from './duckdb.ts'
 import { dropOthers, fetchFiles, listFiles } from './file-cache.ts'
+import { keep, recall, stampOf } from './last-read.ts'
+import type { LocalTable, Read } from './local-table.ts'
 import { count } from './values.ts'
 import {
   CONFIG_HELP,
@@ -33,6 +34,8 @@ type Wrangler = typeof import('wrangler')
 const STATE_DIRECTORY = '.wrangler/state'
 /** And where the demo of this library's repository does. */
 const DEMO_DIRECTORY = '.wrangler/demo'
+/** Where the command keeps its copies, in a state directory. */
+const CACHE_DIRECTORY = 'query-cache'
 
 /** A commit that replaces files may remove old ones while they are fetched. Then the newer snapshot is read instead. */
 const ATTEMPTS_MAX = 3
@@ -76,23 +79,10 @@ interface LakeConfig {
   readonly prefix: string
 }
 
-/** The current snapshot of the lake's table. */
-export interface LocalTable extends TableFiles {
-  /** The version of the table; 0 if there is no table. */
-  readonly version: number
-  /** The directory that it was read from, as it is shown; or those in which there is none. */
-  readonly place: string
-  /** The keys of `files` in the bucket. */
-  readonly keys: readonly string[]
-  /** What the snapshot says about its logs, if that was asked for. */
-  readonly watermarks?: Watermarks
-}
-
 interface OpenLake {
   readonly directory: string
   readonly bucket: LakeBucket
   readonly prefix: string
-  readonly table: TableVersion | undefined
   close(): Promise<void>
 }
 
@@ -110,20 +100,73 @@ interface Choice {
   readonly directories: readonly string[]
 }
 
-/**
- * Copies the current snapshot of the table out of the lake, and notes where it comes from.
- *
- * @throws {CDCError} `table-damaged` if a file of the table is gone or not valid.
- */
+/** Reads the table once. @throws {CDCError} `table-damaged` if a file of it is gone or not valid. */
 export async function readLocalTable(options: LakeOptions, io: LakeIO): Promise<LocalTable> {
-  const choice = chooseLake(options, io)
-  // Without it nobody can query the table, and copying it takes seconds.
-  await loadDuckDB()
-  const lakes = await openLakes(choice)
+  const lake = new LocalLake(options, io)
   try {
-    return await readNewest(lakes, choice, options, io)
+    return await lake.read()
   } finally {
-    await Promise.all(lakes.map((lake) => lake.close()))
+    await lake.close()
+  }
+}
+
+/** The lake of a command line. It is opened when it has to be, and stays open until it is closed. */
+export class LocalLake {
+  readonly #options: LakeOptions
+  readonly #io: LakeIO
+  readonly #choice: Choice
+  #lakes: Promise<readonly OpenLake[]> | undefined
+  #noted: string | undefined
+
+  constructor(options: LakeOptions, io: LakeIO) {
+    this.#options = options
+    this.#io = io
+    this.#choice = chooseLake(options, io)
+  }
+
+  /** Copies the current snapshot of the table out of the lake, and notes where it comes from, unless that is known. */
+  async read(): Promise<LocalTable> {
+    // Without it nobody can query the table, and copying it takes seconds.
+    await loadDuckDB()
+    const isProof = this.#options.proof !== undefined || this.#options.watermarks === true
+    const { table, note } = await (isProof ? this.#readNow() : this.#readIfWritten())
+    if (note !== this.#noted) this.#io.note(note)
+    this.#noted = note
+    return table
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(((await this.#lakes) ?? []).map((lake) => lake.close()))
+  }
+
+  async #readIfWritten(): Promise<Read> {
+    const before = await this.#stamp()
+    const recalled = before === undefined ? undefined : await recall(this.#lastRead, before)
+    if (recalled !== undefined) return recalled
+    const read = await this.#readNow()
+    if (read.table.version > 0 && before !== undefined && before === (await this.#stamp()))
+      await keep(this.#lastRead, before, { ...read, note: read.note.replace(/\d+ fetched/, '0 fetched') })
+    return read
+  }
+
+  async #readNow(): Promise<Read> {
+    this.#lakes ??= openLakes(this.#choice)
+    return readNewest(await this.#lakes, this.#choice, this.#options, this.#io)
+  }
+
+  #stamp(): Promise<string | undefined> {
+    const { config, environment = '', directories } = this.#choice
+    return stampOf(directories, [this.#io.cwd, config, readFileSync(config, 'utf8'), environment])
+  }
+
+  /** Where its copies are kept. */
+  get cacheDirectory(): string {
+    return join(this.#choice.directories[0] ?? '', CACHE_DIRECTORY)
+  }
+
+  get #lastRead(): string {
+    const { environment = '' } = this.#choice
+    return join(this.cacheDirectory, `last-read${encodeURIComponent(environment)}.json`)
   }
 }
 
@@ -149,23 +192,22 @@ function hasState(directory: string): boolean {
   return existsSync(join(directory, 'v3'))
 }
 
-async function readNewest(
-  lakes: readonly OpenLake[],
-  choice: Choice,
-  options: LakeOptions,
-  io: LakeIO,
-): Promise<LocalTable> {
-  const [newest, ...older] = lakes
+async function readNewest(lakes: readonly OpenLake[], choice: Choice, options: LakeOptions, io: LakeIO): Promise<Read> {
+  const tables = await Promise.all(
+    lakes.map(async (lake) => ({ ...lake, table: await readTableVersion(lake.bucket, lake.prefix) })),
+  )
+  const [newest, ...older] = tables
     .filter((lake) => lake.table !== undefined)
     .toSorted((a, b) => (b.table?.committedMs ?? 0) - (a.table?.committedMs ?? 0))
   if (newest?.table === undefined) {
     const place = choice.directories.map((directory) => shown(directory, io)).join(' or ')
-    io.note(`no table yet in ${place}; ${whatToDo(choice)}`)
-    return { columns: EVENTS_COLUMNS, files: [], keys: [], version: 0, place }
+    const table = { columns: EVENTS_COLUMNS, files: [], keys: [], version: 0, place }
+    return { table, note: `no table yet in ${place}; ${whatToDo(choice)}` }
   }
   const others = older.map((lake) => `; ${shown(lake.directory, io)} has an older table`).join('')
   const place = shown(newest.directory, io)
-  return copyTable({ ...newest, place }, options, (text) => io.note(`${place}: ${text}${others}`))
+  const { table, note } = await copyTable({ ...newest, place }, options)
+  return { table, note: `${place}: ${note}${others}` }
 }
 
 function whatToDo({ config, environment }: Choice): string {
@@ -175,12 +217,13 @@ function whatToDo({ config, environment }: Choice): string {
 }
 
 /** Copies the table's files. If one has gone since the snapshot was read, it starts again from the newest snapshot. */
-async function copyTable(lake: PlacedLake, options: LakeOptions, note: (text: string) => void): Promise<LocalTable> {
+async function copyTable(lake: PlacedLake, options: LakeOptions): Promise<Read> {
   let table = lake.table
   for (let attempt = 1; table !== undefined; attempt += 1) {
     try {
-      const copy = await copySnapshot(lake, { table, proof: options.proof }, note)
-      return options.watermarks ? { ...copy, watermarks: await readWatermarks(lake.bucket, table) } : copy
+      const copy = await copySnapshot(lake, { table, proof: options.proof })
+      if (!options.watermarks) return copy
+      return { ...copy, table: { ...copy.table, watermarks: await readWatermarks(lake.bucket, table) } }
     } catch (error) {
       if (!(error instanceof CDCError && error.retryable) || attempt === ATTEMPTS_MAX) throw error
       table = await readTableVersion(lake.bucket, lake.prefix)
@@ -192,6 +235,7 @@ async function copyTable(lake: PlacedLake, options: LakeOptions, note: (text: st
 /** A lake, and its directory as it is shown. */
 interface PlacedLake extends OpenLake {
   readonly place: string
+  readonly table: TableVersion | undefined
 }
 
 interface Copying {
@@ -199,12 +243,8 @@ interface Copying {
   readonly proof: LakeOptions['proof']
 }
 
-async function copySnapshot(
-  { bucket, directory, place }: PlacedLake,
-  { table, proof }: Copying,
-  note: (text: string) => void,
-): Promise<LocalTable> {
-  const cache = join(directory, 'query-cache', 'files')
+async function copySnapshot({ bucket, directory, place }: PlacedLake, { table, proof }: Copying): Promise<Read> {
+  const cache = join(directory, CACHE_DIRECTORY, 'files')
   const fetch = async (files: readonly LakeFile[], folder: string) =>
     fetchFiles(
       bucket,
@@ -217,9 +257,11 @@ async function copySnapshot(
   const dataFiles = await readManifests(manifests, paths, table)
   const data = await fetch(dataFiles, 'data/')
   await dropOthers([...manifests, ...dataFiles], cache, Date.now())
-  note(describe(table, dataFiles, data.downloaded))
   const { columns, version } = table
-  return { columns, version, place, files: data.paths, keys: dataFiles.map(({ key }) => key) }
+  return {
+    table: { columns, version, place, files: data.paths, keys: dataFiles.map(({ key }) => key) },
+    note: describe(table, dataFiles, data.downloaded),
+  }
 }
 
 async function readManifests(
@@ -279,13 +321,7 @@ async function openLake(wrangler: Wrangler, directory: string, config: LakeConfi
     remoteBindings: false,
     envFiles: [],
   })
-  try {
-    const bucket = proxy.env.LAKE_BUCKET
-    return { directory, bucket, prefix, table: await readTableVersion(bucket, prefix), close: () => proxy.dispose() }
-  } catch (error) {
-    await proxy.dispose()
-    throw error
-  }
+  return { directory, bucket: proxy.env.LAKE_BUCKET, prefix, close: () => proxy.dispose() }
 }
 
 function readLakeConfig(wrangler: Wrangler, choice: Choice): LakeConfig {
@@ -317,7 +353,7 @@ function readConfig(wrangler: Wrangler, { config: path, environment = '' }: Choi
  */
 async function writeLakeConfig(directory: string, { bucket }: LakeConfig): Promise<string> {
   const config = { name: 'durable-outbox-query', r2_buckets: [bucket] }
-  const path = join(directory, 'query-cache', 'wrangler.json')
+  const path = join(directory, CACHE_DIRECTORY, 'wrangler.json')
   const temporary = `${path}.${randomUUID()}.tmp`
   await mkdir(dirname(path), { recursive: true })
   await writeFile(temporary, JSON.stringify(config))

@@ -1,15 +1,17 @@
 // durable-outbox query: SQL over the events that have landed, in this machine's lake or in a bucket on Cloudflare.
 
+import { join } from 'node:path'
 import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
-import { runOnTable } from './damaged-table.ts'
-import { type QueryResult, SQLError } from './duckdb.ts'
-import { LAKE_HELP, LAKE_OPTIONS, type LakeOptions, readLocalTable } from './local-lake.ts'
+import { overTable } from './damaged-table.ts'
+import { loadDuckDB, type QueryResult, Session, SQLError } from './duckdb.ts'
+import { LAKE_HELP, LAKE_OPTIONS, LocalLake } from './local-lake.ts'
 import { checkFormat, FORMAT_HELP, FORMAT_OPTIONS, type Format, printRows, TABLE_ROWS_MAX } from './output.ts'
 import { DEFAULT_LIMIT_ROWS, LIMIT_ROWS_MAX } from './query/basin-sql.ts'
+import { noteError, runShell } from './query/shell.ts'
 import { REMOTE_FLAGS, REMOTE_OPTIONS, remoteAsk } from './query/remote.ts'
 import { DEFAULT_WINDOW } from './query/remote-events.ts'
 
-const HELP = `Usage: durable-outbox query "<SQL>" [options]
+const HELP = `Usage: durable-outbox query ["<SQL>"] [options]
        durable-outbox query "<SQL>" --remote [options]
 
 Runs SQL over the events that have landed in the local lake: DuckDB's dialect, with Basin SQL's JSON
@@ -17,7 +19,9 @@ functions. The table's current snapshot is visible as events and as cdc.events. 
 The result of the last statement is printed: its first ${TABLE_ROWS_MAX} rows as a table, or all of them with
 --json or --csv.
 
-  <SQL>             the statements; - reads them from the standard input
+  <SQL>             the statements; - reads them from the standard input. Without it they are asked
+                    for one by one, each until its semicolon, and DuckDB stays open: what one makes,
+                    the next one finds. Ctrl-D or exit ends it
 ${FORMAT_HELP}
 ${LAKE_HELP}
 
@@ -49,20 +53,37 @@ const LOCAL_FLAGS = ['state', 'config', 'env'] as const
 /** Answers SQL, and notes what was asked. */
 type Ask = (sql: string, io: IO) => Promise<QueryResult>
 
+interface Question {
+  readonly sql: string | undefined
+  readonly format: Format
+}
+
 async function runQuery(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { sql, ask, format } = parse(args, io)
+  const { sql, options, format } = parse(args)
+  if (options.remote) return answer(remoteAsk(options, io.env), { sql, format }, io)
+  const lake = new LocalLake(options, io)
+  try {
+    if (sql !== undefined) return await answer(askIn(lake), { sql, format }, io)
+    await runShell(askIn(lake), { format, historyPath: join(lake.cacheDirectory, 'query-history') }, io)
+    return 0
+  } finally {
+    await lake.close()
+  }
+}
+
+async function answer(ask: Ask, { sql = '-', format }: Question, io: IO): Promise<ExitCode> {
   const text = sql === '-' ? await io.stdin() : sql
   try {
     await printRows(await ask(text, io), format, io)
     return 0
   } catch (error) {
     if (!(error instanceof SQLError)) throw error
-    noteSQLError(error, io)
+    noteError(error.message, io)
     return 1
   }
 }
 
-function parse(args: readonly string[], io: IO): { sql: string; ask: Ask; format: Format } {
+function parse(args: readonly string[]) {
   const { values, positionals } = parseCommandLine(sqlLast(args), {
     ...FORMAT_OPTIONS,
     ...LAKE_OPTIONS,
@@ -70,18 +91,25 @@ function parse(args: readonly string[], io: IO): { sql: string; ask: Ask; format
     remote: { type: 'boolean' },
   })
   const [sql, ...more] = positionals
-  if (sql === undefined) throw usage('give it SQL: durable-outbox query "SELECT 1"')
+  if (sql === undefined && values.remote) throw usage('give it SQL: durable-outbox query "SELECT 1" --remote')
   if (more.length > 0) throw usage(`one text of SQL was expected, ${positionals.length} given; put it in quotes`)
   checkFormat(values)
   const foreign = (values.remote ? LOCAL_FLAGS : REMOTE_FLAGS).find((flag) => values[flag] !== undefined)
   if (foreign !== undefined) throw usage(`--${foreign} ${values.remote ? 'excludes' : 'needs'} --remote`)
-  return { sql, ask: values.remote ? remoteAsk(values, io.env) : localAsk(values), format: values }
+  return { sql, options: values, format: values }
 }
 
-function localAsk(options: LakeOptions): Ask {
-  return async (sql, io) => {
-    const table = await readLocalTable(options, io)
-    return runOnTable(table, sql)
+/** One session for all statements. The lake is read again before each, which takes no time if nothing was written. */
+function askIn(lake: LocalLake): Ask {
+  let session: Session | undefined
+  let shown: string | undefined
+  return async (sql) => {
+    const table = await lake.read()
+    const open = (session ??= await Session.open(await loadDuckDB()))
+    const files = table.files.join('\n')
+    if (files !== shown) await open.show(table)
+    shown = files
+    return overTable(table, () => open.run(sql))
   }
 }
 
@@ -94,9 +122,4 @@ function sqlLast(args: readonly string[]): string[] {
 
 function isComment(arg: string): boolean {
   return /^--(?:\s|[^=]*\n)/.test(arg)
-}
-
-/** Later lines are indented: they may quote what an event holds, which must not look like a line of ours. */
-function noteSQLError({ message }: SQLError, io: IO): void {
-  for (const [index, text] of message.split('\n').entries()) io.note(index === 0 ? text : `  ${text}`)
 }

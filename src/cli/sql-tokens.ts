@@ -80,6 +80,17 @@ export function isBlank(sql: string): boolean {
   return tokensOf(sql).every((token) => isMark(token, ';'))
 }
 
+/** Whether the last statement has its semicolon, and not inside of a text, a name or a comment that goes on. */
+export function endsStatement(sql: string): boolean {
+  const tokens = tokensOf(sql)
+  const isOpen = tokens.some(
+    ({ text, kind, end }, index) =>
+      kind === 'mark' &&
+      (text === "'" || text === '"' || (text === '/' && sql[end] === '*' && index < tokens.length - 1)),
+  )
+  return !isOpen && isMark(tokens.at(-1), ';')
+}
+
 export function withoutComments(sql: string): string {
   return [...piecesOf(sql)].map(({ kind, text }) => (kind === 'comment' ? ' ' : text)).join('')
 }

@@ -46,6 +46,7 @@ interface AlarmsPorts {
   readonly storage: DurableObjectStorage
   readonly tables: OutboxTables
   readonly alarm: SharedAlarm
+  readonly hasAlarm: boolean
   readonly now: () => number
   /** Runs the user's alarms. */
   readonly handler: AlarmHandler
@@ -135,6 +136,11 @@ export class Alarms {
   }
 
   #set(name: string, due: number): void {
+    if (!this.#ports.hasAlarm)
+      throw new CDCError(
+        'invalid-config',
+        'an object with hasAlarm: false has neither named alarms nor table snapshots',
+      )
     this.#ports.storage.transactionSync(() => {
       this.#ports.tables.open()
       this.#sql('INSERT OR REPLACE INTO _cdc_alarm (name, due, scheduled, retries) VALUES (?, ?, ?, 0)', name, due, due)

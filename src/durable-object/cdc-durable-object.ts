@@ -11,16 +11,22 @@ import type { CDCOptions } from './options.ts'
 import type { OutboxAdmin } from '../admin/outbox-admin.ts'
 
 /** The platform's `ctx`, with transactions in which changes and events commit together. */
-export interface CDCState<Props = {}> extends DurableObjectState<Props>, CaptureContext, Consumption {
+export interface CDCState<Props = {}, Types = unknown>
+  extends DurableObjectState<Props>, CaptureContext<Types>, Consumption<Types> {
   readonly storage: DurableObjectStorage
 }
 
 /**
  * A Durable Object with an outbox. The changes and the events of `this.ctx.transaction` commit together, and a relay that
  * the object's alarm drives sends the events to the pipeline.
+ *
+ * @typeParam Types of the events that it emits: `typeof` what `defineEvents` returned, which `configure()` returns as `events`.
  */
-export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends DurableObject<Env, Props> {
-  declare protected ctx: CDCState<Props>
+export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}, Types = unknown> extends DurableObject<
+  Env,
+  Props
+> {
+  declare protected ctx: CDCState<Props, Types>
   /** Alarms by name: `this.alarms.set('trial-ends', date)`, and then `onAlarm('trial-ends', info)`. */
   protected readonly alarms: Alarms
   readonly #context: ExactlyOnceContext
@@ -53,7 +59,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
     })
   }
 
-  /** The admin RPC: `await env.CUSTOMERS.getByName('acme').outbox.stats()`. */
+  /** The admin RPC: `await (await env.CUSTOMERS.getByName('acme').outbox).stats()`. */
   get outbox(): OutboxAdmin {
     return this.#context.outbox
   }
@@ -62,7 +68,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}> extends
    * Override to change options. Runs inside the constructor: `this.ctx` and `this.env` exist, but the fields of the
    * subclass don't.
    */
-  protected configure(): CDCOptions {
+  protected configure(): CDCOptions<Types> {
     return {}
   }
 

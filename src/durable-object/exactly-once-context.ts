@@ -21,7 +21,7 @@ import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
 import { Alarms } from './alarms.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
-import { SharedAlarm } from './shared-alarm.ts'
+import { NO_ALARM, SharedAlarm } from './shared-alarm.ts'
 
 /** What `drizzle(ctx.storage)` returns. */
 type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObjectStorage }
@@ -33,7 +33,7 @@ type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObje
  * `alarm(info)` to `context.alarm(info)`. If its base has an alarm of its own, as the Agents SDK does, the option `baseAlarm`
  * runs that.
  */
-export class ExactlyOnceContext implements CaptureContext, Consumption {
+export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types>, Consumption<Types> {
   /** `inboxRangesPerLog`: how many ranges of LSNs `processOnce` remembers of one log. */
   static readonly limits = { inboxRangesPerLog: INBOX_RANGES_PER_LOG_MAX } as const
 
@@ -55,9 +55,10 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
    *   outbox needs the option `ns`.
    * @throws {CDCError} `invalid-config`, `schema-newer` or `migration-failed`.
    */
-  constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions = {}) {
+  constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions<Types> = {}) {
     const { storage, owner: object, drizzle } = ownerOf(db)
-    const { pipeline, ns, source, limits, onAlarm, baseAlarm, now, random, ...resolved } = resolveOptions(options, 'DO')
+    const { pipeline, ns, source, limits, onAlarm, now, random, hasAlarm, ...resolved } = resolveOptions(options, 'DO')
+    const baseAlarm = hasAlarm ? resolved.baseAlarm : undefined
     const createId = createIdFactory(now)
     const followed = new FollowedStorage(storage)
 
@@ -66,9 +67,10 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     const outbox = new Outbox(storage, tables, createId)
     const stores = new AttachedStores(storage.sql)
 
+    const platformAlarm = hasAlarm ? storage : NO_ALARM
     const alarm = new SharedAlarm(
       baseAlarm === undefined
-        ? storage
+        ? platformAlarm
         : followed.interceptAlarm({
             getAlarm: (...options) => alarms.base.getAlarm(...options),
             setAlarm: (...args) => alarms.base.setAlarm(...args),
@@ -80,6 +82,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
       storage,
       tables,
       alarm,
+      hasAlarm,
       now,
       handler: onAlarm,
       baseAlarm,
@@ -89,6 +92,7 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     const transactions = new OutboxTransactions({
       storage: followed,
       drizzle: resolved.drizzle ?? drizzle,
+      types: resolved.types,
       now,
       createId,
       append: (transaction) => {
@@ -137,19 +141,19 @@ export class ExactlyOnceContext implements CaptureContext, Consumption {
     else if (baseAlarm !== undefined) void object?.blockConcurrencyWhile(() => alarms.adopt())
   }
 
-  transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T> {
+  transaction<T>(callback: (tx: Transaction<Types>) => T | Promise<T>, attribution?: Attribution): Promise<T> {
     return this.#transactions.transaction(callback, attribution)
   }
 
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T {
+  transactionSync<T>(callback: (tx: Transaction<Types>) => SyncResult<T>, attribution?: Attribution): T {
     return this.#transactions.transactionSync(callback, attribution)
   }
 
-  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>> {
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => T | Promise<T>): Promise<Processed<T>> {
     return this.#consumer.processOnce(event, callback)
   }
 
-  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T> {
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => SyncResult<T>): Processed<T> {
     return this.#consumer.processOnceSync(event, callback)
   }
 

@@ -1,6 +1,7 @@
 // The options of an object with an outbox and their defaults, checked once when the object wakes.
 
 import { CDCError } from '../error.ts'
+import type { EventTypes } from '../event/event-types.ts'
 import { Fields } from '../event/fields.ts'
 import { name, optional, whole, withDefault } from '../event/kinds.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
@@ -12,14 +13,21 @@ import type { RelayLimits } from '../relay/relay.ts'
 import type { DrizzleFactory } from '../transaction/transaction.ts'
 import type { AlarmHandler, BaseAlarm } from './alarms.ts'
 
-/** Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds. */
-export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
+/**
+ * Options of a `CDCDurableObject` or an `ExactlyOnceContext`. Times are in milliseconds.
+ *
+ * @typeParam Types of the events that are emitted: see `events`.
+ */
+export interface CDCOptions<Types = unknown>
+  extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
   /** The tenant that the events belong to. Default: the object's name; without a name, its id. */
   ns?: string
   /** Where the events come from. Default: `DO/<class name>`. */
   source?: string
+  /** The types of events that are emitted, as `defineEvents` returns them. No other event is emitted then. */
+  events?: Types & EventTypes
   /** drizzle's own function, which `tx.db` needs: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
   drizzle?: DrizzleFactory
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
@@ -30,6 +38,11 @@ export interface CDCOptions extends Partial<RelayLimits>, Partial<BacklogLimits>
    * `deleteAlarm` are about the alarm of that class only, and it runs when it is due, whatever else needs the alarm.
    */
   baseAlarm?: BaseAlarm
+  /**
+   * Whether the object has an alarm. Default: true. A facet (`ctx.facets`) has none, so `false` is needed there: then nothing is
+   * sent until its parent calls `outbox.flush()`, and there are no named alarms and no table snapshots.
+   */
+  hasAlarm?: boolean
   /** The clock, in milliseconds since 1970. */
   now?: () => number
   /** A number in [0, 1), for the jitter of retries. */
@@ -41,9 +54,11 @@ export interface ResolvedOptions {
   readonly ns: string | undefined
   readonly source: string
   readonly limits: RelayLimits & BacklogLimits & InboxLimits
+  readonly types: EventTypes | undefined
   readonly drizzle: DrizzleFactory | undefined
   readonly onAlarm: AlarmHandler
   readonly baseAlarm: BaseAlarm | undefined
+  readonly hasAlarm: boolean
   readonly now: () => number
   readonly random: () => number
 }
@@ -92,9 +107,11 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     ns,
     source,
     limits,
+    types: options.events,
     drizzle: options.drizzle,
     onAlarm: options.onAlarm ?? refuseAlarm,
     baseAlarm: options.baseAlarm,
+    hasAlarm: options.hasAlarm ?? true,
     now: options.now ?? Date.now,
     random: options.random ?? Math.random,
   }

@@ -15,6 +15,13 @@ export interface AlarmClaim {
   isDueBy(atMs: number, nowMs: number): boolean
 }
 
+/** In place of the platform's methods, which fail where there is no alarm. */
+export const NO_ALARM: AlarmMethods = {
+  getAlarm: () => Promise.resolve(null),
+  setAlarm: () => Promise.resolve(),
+  deleteAlarm: () => Promise.resolve(),
+}
+
 export class SharedAlarm {
   readonly #platform: AlarmMethods
   readonly #claims: (() => number | undefined)[] = []

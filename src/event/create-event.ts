@@ -4,6 +4,7 @@
 import { CDCError } from '../error.ts'
 import { refusal } from '../problem.ts'
 import { isPlainText } from './json.ts'
+import type { EventTypes } from './event-types.ts'
 import { name } from './kinds.ts'
 import { EVENT_BYTES_MAX } from './limits.ts'
 import {
@@ -35,7 +36,12 @@ export type EventContent = GivenEvent & {
   type: string
   /** LSN under which the event was refused before it was sent again under this one. */
   redrivenFrom?: number
+  /** Which version of its type its data has, if that is not the first. */
+  dataVersion?: number
 }
+
+/** What the types of this library's own events begin with. */
+const OWN_TYPES = 'cdc.'
 
 const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof Attribution)[]
 
@@ -43,9 +49,23 @@ const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof 
  * Checks what was emitted and encodes it.
  *
  * @param attribution fields for an event that does not have them itself.
+ * @param types what the data of each type must be, if that is known.
  * @throws {CDCError} `event-invalid` if a field is wrong, `event-too-large` above `EVENT_BYTES_MAX`.
  */
-export function encodeEvent(input: EventInput, createId: () => string, attribution: Attribution = {}): EncodedEvent {
+export function encodeEvent(
+  input: EventInput,
+  createId: () => string,
+  attribution: Attribution = {},
+  types?: EventTypes,
+): EncodedEvent {
+  const type: unknown = Object(input).type
+  if (types === undefined || typeof type !== 'string' || type.startsWith(OWN_TYPES))
+    return encode(input, createId, attribution)
+  const { data, version } = types.check(type, input.data)
+  return encode({ ...input, data }, createId, attribution, version)
+}
+
+function encode(input: EventInput, createId: () => string, attribution: Attribution, dataVersion = 1): EncodedEvent {
   checkFields(input, true)
   checkFields(attribution, true)
   // An object of a class may have a toJSON, which would change what was checked.
@@ -55,6 +75,7 @@ export function encodeEvent(input: EventInput, createId: () => string, attributi
   let added = ''
   if (given.id === undefined) added += `"id":"${id}",`
   if (given.type === undefined) added += `"type":"${type}",`
+  if (dataVersion > 1) added += `"dataVersion":${dataVersion},`
   const attributed = attributedFields(attribution, given)
   const text = JSON.stringify(given)
   if (!isPlainText(text)) checkFields(input)

@@ -95,6 +95,18 @@ export function toRecord({ correlationId, _meta, ...event }: UnifiedEvent & Pick
   }
 }
 
+/**
+ * The event of a record, in the form that all readers share: that of `outbox.list`. An event is returned as it is.
+ *
+ * A newer sender may give it an `op`, a `store` or a `visibility` that this version does not know.
+ */
+export function readEvent(received: UnifiedEvent | EventRecord): UnifiedEvent {
+  if (!('source' in received)) return received
+  const { source, epoch, correlation_id: correlationId, ...event } = received
+  const _meta = { ...received._meta, source, ...(epoch !== undefined && { epoch }) }
+  return { ...event, ...(correlationId !== undefined && { correlationId }), _meta } as UnifiedEvent
+}
+
 /** Whether a record has a place in a log. */
 export function isCommitted(record: EventRecord): record is CommittedRecord {
   return record.lsn !== undefined

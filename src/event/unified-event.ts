@@ -61,7 +61,7 @@ type EventMeta = NonNullable<UnifiedEvent['_meta']>
 export interface CommittedEvent extends UnifiedEvent {
   txid: string
   lsn: number
-  _meta: EventMeta & { epoch: string; redrivenFrom?: number }
+  _meta: EventMeta & { epoch: string; redrivenFrom?: number; dataVersion?: number }
 }
 
 /** What every form of an event has in common. */

@@ -9,7 +9,7 @@ import type { Inbox, NamedEvent } from './inbox.ts'
 export type Processed<T> = { readonly isNew: true; readonly result: T } | { readonly isNew: false }
 
 /** How an object consumes events that may arrive more than once. */
-export interface Consumption {
+export interface Consumption<Types = unknown> {
   /**
    * Runs a callback for an event, unless it was run for that event before. That it was run is recorded in the same
    * transaction: the record, the callback's changes and the events that it emits commit together, or not at all. Two events
@@ -21,10 +21,10 @@ export interface Consumption {
    * @throws {CDCError} `event-invalid` if it identifies no event; `event-forgotten` if its log arrived so far out of order
    *   that the inbox no longer knows whether it was processed.
    */
-  processOnce<T>(event: NamedEvent, callback: (tx: Transaction) => T | Promise<T>): Promise<Processed<T>>
+  processOnce<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => T | Promise<T>): Promise<Processed<T>>
 
   /** The same with a plain callback, in the current turn. */
-  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction) => SyncResult<T>): Processed<T>
+  processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => SyncResult<T>): Processed<T>
 }
 
 export class Consumer implements Consumption {

@@ -119,13 +119,15 @@ type Envelope = Pick<CommittedRecord, 'timestamp' | 'ns' | 'source' | 'epoch' | 
 
 /** Makes a record of an event's content, in place: a copy of each would cost as much as reading it. */
 function completeRecord(content: EventContent & { correlation_id?: string }, envelope: Envelope): CommittedRecord {
-  const { correlationId, redrivenFrom, timestamp = envelope.timestamp } = content
+  const { correlationId, redrivenFrom, dataVersion, timestamp = envelope.timestamp } = content
   if (correlationId !== undefined) {
     content.correlation_id = correlationId
     delete content.correlationId
   }
   if (redrivenFrom !== undefined) delete content.redrivenFrom
-  const _meta = redrivenFrom === undefined ? envelope._meta : { ...envelope._meta, redrivenFrom }
+  if (dataVersion !== undefined) delete content.dataVersion
+  const own = ownMeta({ redrivenFrom, dataVersion })
+  const _meta = own === undefined ? envelope._meta : { ...envelope._meta, ...own }
   return Object.assign(content, envelope, { timestamp, _meta })
 }
 
@@ -133,7 +135,7 @@ function completeRecord(content: EventContent & { correlation_id?: string }, env
 export function toEvent(
   { ns, source, epoch }: Identity,
   { lsn, txid, time }: Pick<OutboxRow, 'lsn' | 'txid' | 'time'>,
-  { redrivenFrom, ...content }: EventContent,
+  { redrivenFrom, dataVersion, ...content }: EventContent,
 ): CommittedEvent {
   return {
     ...content,
@@ -141,6 +143,12 @@ export function toEvent(
     ns,
     txid,
     lsn,
-    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, ...(redrivenFrom !== undefined && { redrivenFrom }) },
+    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, ...ownMeta({ redrivenFrom, dataVersion }) },
   }
+}
+
+/** What `_meta` says of one event alone; nothing of most. */
+function ownMeta({ redrivenFrom, dataVersion }: { [Field in 'redrivenFrom' | 'dataVersion']: number | undefined }) {
+  if (redrivenFrom === undefined && dataVersion === undefined) return undefined
+  return { ...(redrivenFrom !== undefined && { redrivenFrom }), ...(dataVersion !== undefined && { dataVersion }) }
 }

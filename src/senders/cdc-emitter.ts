@@ -1,7 +1,8 @@
 // Events for a pipeline without an outbox: for Workers, which have no database, and for events whose loss is acceptable.
 
 import { CDCError } from '../error.ts'
-import { checkedAttribution, encodeEvent } from '../event/create-event.ts'
+import { checkedAttribution, encodeEvent, type EventContent } from '../event/create-event.ts'
+import type { Emitted, EventTypes } from '../event/event-types.ts'
 import { createIdFactory } from '../event/id.ts'
 import { Fields } from '../event/fields.ts'
 import { name, whole } from '../event/kinds.ts'
@@ -15,7 +16,9 @@ import type { Pipeline } from '../pipeline/pipeline.ts'
 import { sendWithin } from '../pipeline/send-within.ts'
 
 /** Options of a `CDCEmitter`, with the actor and the correlation id of events that have none. Times are in milliseconds. */
-export interface CDCEmitterOptions extends Attribution {
+export interface CDCEmitterOptions<Types = unknown> extends Attribution {
+  /** The types of events that are emitted, as `defineEvents` returns them. No other event is emitted then. */
+  readonly events?: Types & EventTypes
   /** The tenant that the events belong to. */
   readonly ns: string
   /** What the events come from, such as `Worker/signup`. */
@@ -70,13 +73,15 @@ const optionFields = new Fields<
  * change of data. It arrives twice if an answer was lost: the lake then lands it once, by its id, Basin Pipelines (Cloudflare
  * Pipelines) twice. Emit events that must not be lost inside `ctx.transaction`.
  */
-export class CDCEmitter {
+export class CDCEmitter<Types = unknown> {
   readonly #pipeline: Pipeline
-  readonly #options: Required<Omit<CDCEmitterOptions, keyof Attribution>> & Attribution
+  readonly #options: Required<Omit<CDCEmitterOptions, keyof Attribution | 'events'>> &
+    Attribution &
+    Pick<CDCEmitterOptions<Types>, 'events'>
   readonly #createId: () => string
 
   /** @throws {CDCError} `invalid-config`, naming the option; `event-invalid` for a wrong `actor` or `correlationId`. */
-  constructor(pipeline: Pipeline, options: CDCEmitterOptions) {
+  constructor(pipeline: Pipeline, options: CDCEmitterOptions<Types>) {
     this.#pipeline = pipeline
     this.#options = {
       deadlineMs: 30_000,
@@ -92,7 +97,7 @@ export class CDCEmitter {
   }
 
   /** The same emitter for the events of one request. */
-  withCorrelation(correlationId: string): CDCEmitter {
+  withCorrelation(correlationId: string): CDCEmitter<Types> {
     return new CDCEmitter(this.#pipeline, { ...this.#options, correlationId })
   }
 
@@ -102,14 +107,14 @@ export class CDCEmitter {
    * @returns the event as it was sent.
    * @throws {CDCError} `event-invalid` or `event-too-large`; `UnsentError` if the pipeline did not accept it in time.
    */
-  async emit(event: EventInput): Promise<UnifiedEvent> {
+  async emit(event: Emitted<Types>): Promise<UnifiedEvent> {
     const [sent] = await this.emitBatch([event])
     if (sent === undefined) throw new Error('a batch of one event has one')
     return sent
   }
 
   /** Sends events in order. None is sent unless all are valid. @throws {CDCError} like `emit`. */
-  async emitBatch(inputs: readonly EventInput[]): Promise<UnifiedEvent[]> {
+  async emitBatch(inputs: readonly Emitted<Types>[]): Promise<UnifiedEvent[]> {
     const { deadlineMs, now } = this.#options
     const events = inputs.map((input) => this.#complete(input))
     const endMs = now() + deadlineMs
@@ -127,12 +132,14 @@ export class CDCEmitter {
     return { ...(actor !== undefined && { actor }), ...(correlationId !== undefined && { correlationId }) }
   }
 
-  #complete(input: EventInput): SentEvent {
-    const { ns, source, now } = this.#options
-    const { json } = encodeEvent(input, this.#createId, this.#attribution())
-    const content = JSON.parse(json) as EventInput & { id: string; type: string }
+  #complete(input: Emitted<Types>): SentEvent {
+    const { ns, source, now, events } = this.#options
+    // Whatever its type claims, it is checked here.
+    const { json } = encodeEvent(input as EventInput, this.#createId, this.#attribution(), events)
+    const { dataVersion, ...content } = JSON.parse(json) as EventContent
     const timestamp = content.timestamp ?? new Date(now()).toISOString()
-    return { ...content, timestamp, ns, _meta: { schemaVersion: SCHEMA_VERSION, source } }
+    const _meta = { schemaVersion: SCHEMA_VERSION, source, ...(dataVersion !== undefined && { dataVersion }) }
+    return { ...content, timestamp, ns, _meta }
   }
 
   /** @returns why the pipeline did not accept it; undefined if it did. */

@@ -4,6 +4,7 @@ import type { SQL } from 'drizzle-orm'
 import type { DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { CDCError } from '../error.ts'
 import { type EncodedEvent, encodeChange, encodeEvent, type StoreChange } from '../event/create-event.ts'
+import type { Emitted, EventTypes } from '../event/event-types.ts'
 import type { Attribution, EventInput } from '../event/unified-event.ts'
 import { checkBindings } from './bindings.ts'
 import { renderSQL } from './render-sql.ts'
@@ -23,9 +24,11 @@ interface TransactionPorts {
   readonly unit: UnitOfWork
   readonly attribution: Attribution
   readonly createId: () => string
+  readonly types: EventTypes | undefined
 }
 
-export class Transaction {
+/** @typeParam Types of the events that are emitted: `typeof` what `defineEvents` returned. Without them any event is. */
+export class Transaction<Types = unknown> {
   readonly #ports: TransactionPorts
   #hasEnded = false
 
@@ -61,7 +64,7 @@ export class Transaction {
    * @returns the event's id, a ULID.
    * @throws {CDCError} `event-invalid` or `event-too-large`; uncaught, it rolls the transaction back.
    */
-  emit(event: EventInput): string {
+  emit(event: Emitted<Types>): string {
     this.#assertOpen('emit')
     const encoded = this.#encode(event)
     this.#ports.unit.events.push(encoded)
@@ -69,7 +72,7 @@ export class Transaction {
   }
 
   /** Emits events in order, all or none of them. @returns their ids. @throws {CDCError} like `emit`. */
-  emitBatch(events: readonly EventInput[]): string[] {
+  emitBatch(events: readonly Emitted<Types>[]): string[] {
     this.#assertOpen('emitBatch')
     const encoded = events.map((event) => this.#encode(event))
     for (const event of encoded) this.#ports.unit.events.push(event)
@@ -107,8 +110,10 @@ export class Transaction {
     this.#hasEnded = true
   }
 
-  #encode(event: EventInput): EncodedEvent {
-    return encodeEvent(event, this.#ports.createId, this.#ports.attribution)
+  #encode(event: Emitted<Types>): EncodedEvent {
+    const { createId, attribution, types } = this.#ports
+    // Whatever its type claims, it is checked here.
+    return encodeEvent(event as EventInput, createId, attribution, types)
   }
 
   #assertOpen(method: string): void {

@@ -3,6 +3,7 @@
 
 import { CDCError } from '../error.ts'
 import type { EncodedEvent } from '../event/create-event.ts'
+import type { EventTypes } from '../event/event-types.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import type { OutboxTransaction } from '../outbox/outbox.ts'
 import type { FollowedStorage } from './followed-storage.ts'
@@ -12,7 +13,7 @@ import { type DrizzleFactory, Transaction, type UnitOfWork } from './transaction
 export type SyncResult<T> = T extends PromiseLike<unknown> ? never : T
 
 /** The two ways into a transaction, named after the platform's own on `ctx.storage`. */
-export interface Transactions {
+export interface Transactions<Types = unknown> {
   /**
    * Runs a plain or an async callback in one SQLite transaction; it commits when the callback's promise resolves and
    * rolls back when it rejects. Other requests wait meanwhile, and the platform resets the object after 30 s, so no
@@ -20,7 +21,7 @@ export interface Transactions {
    *
    * @param attribution who did it and for which request, for all events inside that don't name their own.
    */
-  transaction<T>(callback: (tx: Transaction) => T | Promise<T>, attribution?: Attribution): Promise<T>
+  transaction<T>(callback: (tx: Transaction<Types>) => T | Promise<T>, attribution?: Attribution): Promise<T>
 
   /**
    * Runs a plain callback in one SQLite transaction, without leaving the current turn: the fast way.
@@ -28,7 +29,7 @@ export interface Transactions {
    * @param attribution as for `transaction`.
    * @throws {CDCError} `async-callback` if the callback returns a promise; everything it did is rolled back.
    */
-  transactionSync<T>(callback: (tx: Transaction) => SyncResult<T>, attribution?: Attribution): T
+  transactionSync<T>(callback: (tx: Transaction<Types>) => SyncResult<T>, attribution?: Attribution): T
 }
 
 /** The transaction that a write belongs to. */
@@ -39,6 +40,7 @@ export interface CurrentTransaction extends Attribution {
 interface TransactionsPorts {
   readonly storage: FollowedStorage
   readonly drizzle: DrizzleFactory | undefined
+  readonly types: EventTypes | undefined
   readonly now: () => number
   readonly createId: () => string
   /** Writes a transaction's events, as part of the SQLite transaction that is open. */
@@ -135,12 +137,12 @@ export class OutboxTransactions implements Transactions {
   }
 
   #begin(isAsync: boolean, attribution: Attribution | undefined): Scope {
-    const { storage, createId, drizzle } = this.#ports
+    const { storage, createId, drizzle, types } = this.#ports
     const outer = this.#open
     const unit = outer?.unit ?? { txid: createId(), events: [] }
     const attributed =
       attribution === undefined ? (outer?.attribution ?? {}) : { ...outer?.attribution, ...attribution }
-    const tx = new Transaction({ storage: storage.storage, drizzle, unit, attribution: attributed, createId })
+    const tx = new Transaction({ storage: storage.storage, drizzle, unit, attribution: attributed, createId, types })
     const current = { ...attributed, txid: unit.txid }
     this.#open = { tx, unit, attribution: attributed, current, isAsync, outer }
     return this.#open

@@ -4,10 +4,10 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { migrate } from 'drizzle-orm/durable-sqlite/migrator'
-import { type DatabaseIntrospector, Kysely, sql as kyselySQL, type TableMetadata } from 'kysely'
+import { Kysely, sql as kyselySQL } from 'kysely'
 import { type Migration, Migrator } from 'kysely/migration'
-import { DODialect } from 'kysely-do'
 import { expect, it } from 'vitest'
+import { ObjectDialect } from '../object-dialect.ts'
 import type { Stores } from '../worker.ts'
 import { events, folded } from './log.ts'
 
@@ -51,20 +51,8 @@ const KYSELY_MIGRATIONS: Record<string, Migration> = {
   },
 }
 
-/** Kysely's own introspector reads the platform's tables too, which the platform does not allow once an alarm was set. */
-class MigratingDialect extends DODialect {
-  override createIntrospector(db: Kysely<unknown>): DatabaseIntrospector {
-    const getTables = async (): Promise<TableMetadata[]> => {
-      const { rows } = await kyselySQL<{ name: string }>`
-        SELECT name FROM sqlite_master WHERE type = 'table' AND substr(name, 1, 4) <> '_cf_'`.execute(db)
-      return rows.map(({ name }) => ({ name, isView: false, isForeign: false, columns: [] }))
-    }
-    return { getSchemas: async () => [], getTables }
-  }
-}
-
 async function migrateByKysely(state: DurableObjectState, names: readonly string[]): Promise<void> {
-  const db = new Kysely<unknown>({ dialect: new MigratingDialect({ ctx: state }) })
+  const db = new Kysely<unknown>({ dialect: new ObjectDialect({ ctx: state }) })
   const migrations = Object.fromEntries(Object.entries(KYSELY_MIGRATIONS).filter(([name]) => names.includes(name)))
   const { error } = await new Migrator({ db, provider: { getMigrations: async () => migrations } }).migrateToLatest()
   if (error !== undefined) throw error

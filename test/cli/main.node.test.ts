@@ -58,7 +58,7 @@ describe('durable-outbox', () => {
       error: "durable-outbox query: Unknown option '--jsn'; see durable-outbox query --help",
     },
     { args: ['query', 'SELECT 1', '--state'], error: "query: Option '--state <value>' argument missing" },
-    { args: ['query'], error: 'query: give it SQL' },
+    { args: ['query', '--remote'], error: 'query: give it SQL' },
     { args: ['query', 'SELECT', '1'], error: 'query: one text of SQL was expected, 2 given' },
     { args: ['query', 'SELECT 1', '--json', '--csv'], error: '--json and --csv exclude each other' },
     { args: ['query', 'SELECT 1', '--config', 'nowhere.toml'], error: '--config nowhere.toml does not exist' },

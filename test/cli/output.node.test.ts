@@ -12,6 +12,7 @@ async function print(sql: string, format: Format, columns?: number): Promise<str
     stdout: (chunk: string) => (text += chunk),
     stderr: () => {},
     stdin: async () => '',
+    typedLines: async function* () {},
     cwd: '',
     env: {},
   }

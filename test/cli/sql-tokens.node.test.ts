@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  endsStatement,
   fillParameters,
   isBlank,
   normalized,
@@ -11,6 +12,23 @@ import {
 import { stream } from '../streams/landed.ts'
 
 const gap = fc.constantFrom(' ', '\n', '\n\n    ', '\t', ' -- a comment\n', ' /* another\n one */ ')
+
+describe('a statement', () => {
+  it.each([
+    ['SELECT 1;', true],
+    ['SELECT 1; -- that is all', true],
+    ['SELECT 1', false],
+    ['SELECT 1; SELECT 2', false],
+    ["SELECT ';", false],
+    ["SELECT 'a;\nb';", true],
+    ['SELECT "a;', false],
+    ['SELECT 1 /* and;', false],
+    ['SELECT 1 -- and;', false],
+    ['SELECT 1 / 2;', true],
+  ])('%j has ended: %j', (sql, hasEnded) => {
+    expect(endsStatement(sql)).toBe(hasEnded)
+  })
+})
 
 describe('the parameters of a query', () => {
   it('are filled in', () => {

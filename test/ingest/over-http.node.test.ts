@@ -8,8 +8,8 @@ import type { EventRecord } from 'durable-outbox'
 import { ManagedPipeline } from 'durable-outbox/managed-pipeline'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
+import { runCommand } from '../../proofs/harness/command.ts'
 import { Runtime } from '../../proofs/harness/runtime.ts'
-import { main } from '../../src/cli/main.ts'
 import { readFailure } from '../../src/pipeline/failure.ts'
 import { batch } from '../testing/record.ts'
 import { type Fault, FAULTS, FaultyProxy } from './faulty-proxy.ts'
@@ -57,10 +57,8 @@ async function landed(events: number): Promise<void> {
 }
 
 async function query(sql: string): Promise<Record<string, unknown>[]> {
-  let stdout = ''
-  const io = { stdout: (text: string) => (stdout += text), stderr: () => undefined, stdin: async () => '', env: {} }
-  const cwd = join(import.meta.dirname, '../..')
-  expect(await main(['query', sql, '--json', '--state', state], { ...io, cwd })).toBe(0)
+  const { code, stdout } = await runCommand(['query', sql, '--json', '--state', state])
+  expect(code).toBe(0)
   return JSON.parse(stdout) as Record<string, unknown>[]
 }
 

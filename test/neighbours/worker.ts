@@ -3,6 +3,11 @@ import { Agent } from 'agents'
 import { ExactlyOnceContext, type OutboxAdmin } from 'durable-outbox'
 
 export { FakePipeline } from 'durable-outbox/testing'
+export { Accounts } from './accounts.ts'
+export { TimedActor } from './actor.ts'
+export { Child, Parent } from './facets.ts'
+export { Living } from './lifecycle.ts'
+export { Room } from './room.ts'
 
 /** An agent of the real SDK, whose schedules use the alarm that the relay needs too. */
 export class Reminders extends Agent {

@@ -2,7 +2,10 @@
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { parse as parseJSONC } from 'jsonc-parser'
+import { parse as parseTOML } from 'smol-toml'
 import { describe, expect, it } from 'vitest'
+import { blocksOf, pathOf } from '../../proofs/stranger/markdown.ts'
 
 const root = join(import.meta.dirname, '../..')
 const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
@@ -47,6 +50,16 @@ describe.each(documents)('%s', (document) => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
     const commands = matchesOf(read(document), /npm run (\w+)/g)
     expect(commands.filter((command) => !(command in scripts))).toEqual([])
+  })
+})
+
+describe('README.md', () => {
+  it('has the same configuration as jsonc and as toml', () => {
+    const [jsonc, toml] = ['wrangler.jsonc', 'wrangler.toml'].map((path) => {
+      const block = blocksOf('README.md', read('README.md')).find((block) => pathOf(block) === path)
+      return block?.text ?? ''
+    })
+    expect(parseTOML(toml ?? '')).toEqual(parseJSONC(jsonc ?? ''))
   })
 })
 

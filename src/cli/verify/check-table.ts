@@ -2,8 +2,9 @@
 
 import { CDCError } from '../../error.ts'
 import type { IO } from '../command.ts'
-import { type LakeOptions, type LocalTable, readLocalTable } from '../local-lake.ts'
 import { readContents } from '../damaged-table.ts'
+import { type LakeOptions, readLocalTable } from '../local-lake.ts'
+import type { LocalTable } from '../local-table.ts'
 import { type LogReport, reportOf } from './findings.ts'
 import type { LakeAnswer } from './lake.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
