@@ -119,6 +119,9 @@ function innerKind(random: Random, kind: Block['kind']): Block['kind'] {
   return choose(random, { sync: 1, platform: 1 })
 }
 
+/** Enough that no two copies have one name. */
+const COPY_NUMBER_MAX = 1_000_000
+
 /** Each script has faults of some kinds only, so that there is time between them. */
 function createFaults(random: Random, objects: readonly string[], endMs: number): Step[] {
   const kinds = FAULTS.filter(() => random() < 0.4)
@@ -154,6 +157,10 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [{ do: anyOf(random, ['pause', 'resume', 'resume', 'flush']), who: anyOf(random, objects) }],
   (random, objects) => [{ do: 'lose the alarm', who: anyOf(random, hostsOf(objects)) }],
   (random, objects) => [{ do: 'set an alarm', who: anyOf(random, objects), inMs: between(random, 0, 5_000) }],
+  (random, objects) => {
+    const who = anyOf(random, objects)
+    return [{ do: 'copy', who, to: `copy ${between(random, 1, COPY_NUMBER_MAX)} of ${who}` }]
+  },
   (random, objects) => {
     const from = between(random, 1, 30)
     return [{ do: 'replay', who: anyOf(random, objects), from, to: from + between(random, 0, 20) }]

@@ -243,10 +243,13 @@ export class World {
   }
 
   #copy(name: string, to: string): void {
-    this.#addLedger(to)
-    const host = this.host(to)
-    host.restore(this.host(name).copy())
-    host.wake()
+    const original = this.host(name)
+    original.disk.whenDurable(() => {
+      this.#addLedger(to)
+      this.oracle.copied(to)
+      this.host(to).restore(original.copy())
+      this.host(to).wake()
+    })
   }
 
   #addLedger(name: string): void {
