@@ -56,6 +56,10 @@ interface State {
 const INTERRUPTED = /^the runtime ended/
 const INTERRUPTIONS_MAX = 3
 
+/** What the lake of the simulation promises, and how long its answer may be on its way. */
+export const FRESHNESS_MS = 60_000
+const ANSWER_MS_MAX = 10_000
+
 /** The ns of events that go through no outbox. */
 export const EMITTER_NS = 'emitter'
 
@@ -67,6 +71,7 @@ export class Oracle {
   /** Events that a client was told to be committed, by number; and those that were durable and then deleted or rewound. */
   readonly acknowledged = new Set<number>()
   readonly durable = new Set<number>()
+  isClockSet = false
   /** The longest that an alarm is ahead: more than the longest backoff. */
   alarmMsMax = 10_000
   readonly #seen = new Map<string, Seen>()
@@ -173,6 +178,16 @@ export class Oracle {
   refused(records: readonly EventRecord[]): void {
     const log = this.logs.get(records[0]?.epoch ?? '')
     if (log !== undefined) log.inFlight = undefined
+  }
+
+  /** I13: the lake takes nothing in while something has waited for too long. After a clock was set, nobody knows how long. */
+  checkFresh(lake: Database, wallMs: number): void {
+    if (this.isClockSet) return
+    const oldest =
+      'SELECT min(taken_ms) FROM (SELECT taken_ms FROM lake_buffer UNION ALL SELECT taken_ms FROM lake_held)'
+    const takenMs = lake.run(oldest, []).rows[0]?.[0]
+    if (typeof takenMs === 'number' && wallMs - takenMs > FRESHNESS_MS + ANSWER_MS_MAX)
+      throw new Violation(`I13: the lake accepts, although an event has waited for ${wallMs - takenMs} ms`)
   }
 
   emitted(records: readonly EventRecord[]): void {

@@ -58,6 +58,7 @@ const OBJECTS_MAX = 8
 const TWENTY_DAYS_MS = 20 * 86_400_000
 const CLOCK_STEPS_MS = [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000, TWENTY_DAYS_MS, -TWENTY_DAYS_MS]
 export const CLOCK_OFFSET_MS_MAX = TWENTY_DAYS_MS
+const SMALL_DURATION_MS = 200
 /** A client of each object writes so often. */
 const WRITES_EVERY_MS = { min: 40, max: 800 }
 const EVENTS_PER_BLOCK_MAX = 3
@@ -74,6 +75,22 @@ export function createScript(seed: number): Script {
   const steps = objects.flatMap((who) => createWrites({ random, numbers, who, endMs }))
   if (random() < 0.3) steps.push(...createEmissions(random, numbers, endMs))
   steps.push(...createFaults(random, objects, endMs))
+  return { seed, objects, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
+}
+
+/** A script without faults and with so few steps that the runtime can end after each of them. */
+export function createSmallScript(seed: number): Script {
+  const random = createRandom(seed, 'small script')
+  const objects = [random() < 0.3 ? 'remote-1' : 'ledger-1']
+  const numbers = { next: 1 }
+  const steps = Array.from({ length: between(random, 1, 3) }, (): Step => {
+    return {
+      atMs: random() * SMALL_DURATION_MS,
+      do: 'write',
+      who: anyOf(random, objects),
+      work: createWork(random, numbers),
+    }
+  })
   return { seed, objects, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
 
