@@ -38,7 +38,7 @@ export default defineConfig({
         resolve: { tsconfigPaths: true },
         test: {
           name: 'simulate',
-          include: ['test/simulate/**/*.test.ts'],
+          include: ['test/simulate/manners.test.ts'],
           globalSetup: ['test/simulate/set-up.ts'],
           setupFiles: ['test/one-proxy.ts'],
           testTimeout: 120_000,

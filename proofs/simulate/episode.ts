@@ -23,25 +23,28 @@ interface RunOptions {
   readonly listener?: (line: string) => void
   /** What happens after this time is of no interest. */
   readonly stopMs?: number
+  /** After these steps of the platform, counted from 1, the whole runtime ends. */
+  readonly crashAfter?: ReadonlySet<number>
 }
 
-export async function runScript(script: Script, { listener, stopMs = Infinity }: RunOptions = {}): Promise<Verdict> {
-  const world = new World(script.seed, script.objects, listener)
+export async function runScript(script: Script, options: RunOptions = {}): Promise<Verdict> {
+  const { stopMs = Infinity, crashAfter = new Set() } = options
+  const world = new World(script.seed, script.objects, options.listener)
   const { platform } = world
   enter(platform)
   let rows = 0
   let failure: Verdict['failure']
   try {
     for (const step of script.steps) {
-      await runUntil(world, Math.min(step.atMs, stopMs))
+      await runUntil(world, Math.min(step.atMs, stopMs), crashAfter)
       if (step.atMs > stopMs) break
       world.take(step)
       await turnEnd()
     }
     if (platform.schedule.nowMs < stopMs) {
-      world.calm()
+      if (crashAfter.size === 0) world.calm()
       await turnEnd()
-      await settle(world)
+      await settle(world, crashAfter)
       enter(undefined)
       rows = await checkTable(world.bucket.direct(), world.oracle, world.ledgers)
     }
@@ -55,20 +58,22 @@ export async function runScript(script: Script, { listener, stopMs = Infinity }:
   return { steps, virtualMs: platform.schedule.nowMs, rows, trace, ...(failure && { failure }) }
 }
 
-async function runUntil(world: World, untilMs: number): Promise<void> {
+async function runUntil(world: World, untilMs: number, crashAfter: ReadonlySet<number>): Promise<void> {
   const { platform } = world
   while (platform.step(untilMs)) {
     await turnEnd()
+    if (crashAfter.has(platform.steps)) world.crashAll()
     if (world.violation !== undefined) throw world.violation
   }
   platform.schedule.nowMs = Math.max(platform.schedule.nowMs, untilMs)
 }
 
-async function settle(world: World): Promise<void> {
+async function settle(world: World, crashAfter: ReadonlySet<number>): Promise<void> {
   const { platform } = world
   const endMs = platform.schedule.nowMs + world.patienceMs
-  await runUntil(world, platform.schedule.nowMs + SETTLE_MS)
-  for (; !world.isSettled(); await runUntil(world, platform.schedule.nowMs + SETTLE_MS))
+  const goOn = (): Promise<void> => runUntil(world, platform.schedule.nowMs + SETTLE_MS, crashAfter)
+  await goOn()
+  for (; !world.isSettled(); await goOn())
     if (platform.schedule.nowMs > endMs)
       throw new Violation(
         `I6: ${world.patienceMs} ms after the last fault not everything has landed: ${world.describeWaiting()}`,

@@ -1,5 +1,6 @@
 // npm run simulate -- [--seed N] [--steps 1e6 | --seconds N] [--processes N] [--json]: runs the whole system in virtual time, with
 // faults that come from a seed, and checks the invariants. Without --seed it takes a new seed, and then always the same ones.
+// --crash-points ends the runtime after each step of small scripts instead, and after each two of them.
 // --seed N --replay runs one seed and prints all that happens; --script FILE does so with a script that was shrunk.
 
 import { type ChildProcess, fork } from 'node:child_process'
@@ -9,6 +10,7 @@ import { parseArgs } from 'node:util'
 import * as z from 'zod'
 import { Output } from '../harness/output.ts'
 import { makeScratchDirectory } from '../harness/scratch.ts'
+import { crashEverywhere } from './crash-points.ts'
 import { runScript, type Verdict } from './episode.ts'
 import { createScript, type Script, showScript } from './script.ts'
 import { scriptSchema } from './script-file.ts'
@@ -25,6 +27,7 @@ const optionsSchema = z.object({
   seconds: count.optional(),
   processes: count.default(2),
   replay: z.boolean().default(false),
+  'crash-points': z.boolean().default(false),
   script: z.string().optional(),
   json: z.boolean().default(false),
 })
@@ -35,6 +38,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     processes: { type: 'string' },
     replay: { type: 'boolean' },
+    'crash-points': { type: 'boolean' },
     script: { type: 'string' },
     json: { type: 'boolean' },
   },
@@ -45,6 +49,7 @@ process.exitCode = await main()
 
 function main(): Promise<number> {
   if (options.script !== undefined) return replay(scriptSchema.parse(JSON.parse(readFileSync(options.script, 'utf8'))))
+  if (options['crash-points']) return searchCrashPoints()
   return options.replay ? replay(createScript(options.seed ?? 1)) : search()
 }
 
@@ -77,6 +82,28 @@ async function search(): Promise<number> {
   const script = failed && (await report(failed))
   output.conclude({ ...outcome, ...(failed && { failed: { ...failed, script } }) })
   return failed === undefined ? 0 : FAILED
+}
+
+/** Small scripts, one after the other, until there were enough steps or the time is over. */
+async function searchCrashPoints(): Promise<number> {
+  const startedMs = Date.now()
+  const total = { scripts: 0, runs: 0, steps: 0 }
+  const isEnough = (): boolean =>
+    options.seconds === undefined ? total.steps >= options.steps : Date.now() - startedMs >= options.seconds * 1_000
+  for (let seed = options.seed ?? 1; !isEnough(); seed++) {
+    const { script, runs, steps, failed } = await crashEverywhere(seed)
+    total.scripts += 1
+    total.runs += runs
+    total.steps += steps
+    if (failed === undefined) continue
+    output.say(`simulate: FAILED, as the runtime ended after the steps ${failed.after.join(' and ')}`)
+    output.say(`${showScript(script)}\n\n${failed.failure.message}`)
+    output.conclude({ ...total, failed: { script, ...failed } })
+    return FAILED
+  }
+  output.say(`simulate: ${total.scripts} small scripts, ended in ${total.runs} ways; ${total.steps} steps`)
+  output.conclude(total)
+  return 0
 }
 
 /** Gives seeds to processes until there were enough steps, or the time is over, or one has failed. */

@@ -56,6 +56,10 @@ interface State {
 const INTERRUPTED = /^the runtime ended/
 const INTERRUPTIONS_MAX = 3
 
+/** What the lake of the simulation promises, and how long its answer may be on its way. */
+export const FRESHNESS_MS = 60_000
+const ANSWER_MS_MAX = 10_000
+
 /** The ns of events that go through no outbox. */
 export const EMITTER_NS = 'emitter'
 
@@ -67,12 +71,15 @@ export class Oracle {
   /** Events that a client was told to be committed, by number; and those that were durable and then deleted or rewound. */
   readonly acknowledged = new Set<number>()
   readonly durable = new Set<number>()
+  isClockSet = false
   /** The longest that an alarm is ahead: more than the longest backoff. */
   alarmMsMax = 10_000
   readonly #seen = new Map<string, Seen>()
   /** Objects whose alarm may be wrong until they wake, because the platform or the clock is. */
   readonly #excused = new Set<string>()
   readonly #rewinding = new Set<string>()
+  /** Objects with a copied database that have not begun an epoch of their own yet. */
+  readonly #copies = new Set<string>()
 
   /** The log that an object continues. */
   currentLog(name: string): Log | undefined {
@@ -102,8 +109,13 @@ export class Oracle {
       Object.assign(seen, { log: undefined, place: 0 })
       return
     }
+    const isCopy = this.#copies.has(host.name)
+    if (isCopy && this.logs.has(state.epoch)) return
     if (seen.log?.epoch !== state.epoch) this.#beginLog(host.name, seen, state)
-    this.#checkAppended(seen, database)
+    const appended = this.#readAppended(seen, database)
+    const written = this.#readWritten(seen, database)
+    // What was pending in the original, the copy delivers too.
+    if (!this.#copies.delete(host.name)) checkSame(host.name, written, appended)
     this.#checkAcknowledged(seen, state)
     this.#checkAlarm(host, state, wallMs)
   }
@@ -111,6 +123,11 @@ export class Oracle {
   /** An object's disk will be replaced by an earlier copy of its own. */
   rewind(name: string): void {
     this.#rewinding.add(name)
+  }
+
+  /** An object begins with a copy of another one's disk. */
+  copied(name: string): void {
+    this.#copies.add(name)
   }
 
   #rewound(host: ObjectHost, seen: Seen): void {
@@ -163,6 +180,16 @@ export class Oracle {
     if (log !== undefined) log.inFlight = undefined
   }
 
+  /** I13: the lake takes nothing in while something has waited for too long. After a clock was set, nobody knows how long. */
+  checkFresh(lake: Database, wallMs: number): void {
+    if (this.isClockSet) return
+    const oldest =
+      'SELECT min(taken_ms) FROM (SELECT taken_ms FROM lake_buffer UNION ALL SELECT taken_ms FROM lake_held)'
+    const takenMs = lake.run(oldest, []).rows[0]?.[0]
+    if (typeof takenMs === 'number' && wallMs - takenMs > FRESHNESS_MS + ANSWER_MS_MAX)
+      throw new Violation(`I13: the lake accepts, although an event has waited for ${wallMs - takenMs} ms`)
+  }
+
   emitted(records: readonly EventRecord[]): void {
     for (const { id } of records) this.emittedIds.set(id, this.emittedIds.get(id) ?? false)
   }
@@ -204,20 +231,20 @@ export class Oracle {
     this.logs.set(epoch, seen.log)
   }
 
-  /** I1: the events and what the user wrote with them. I2: no gap, no reuse. */
-  #checkAppended(seen: Seen, database: Database): void {
-    const { log } = seen
-    if (log === undefined) return
-    const noted = database.run('SELECT place, n FROM ledger WHERE place > ? ORDER BY place', [seen.place]).rows
+  /** I2: no gap, no reuse. @returns the numbers of the events that have become durable. */
+  #readAppended({ log }: Seen, database: Database): number[] {
+    if (log === undefined) return []
     const appended: number[] = []
     const { rows } = database.run('SELECT lsn, count, events FROM _cdc_outbox WHERE lsn > ? ORDER BY lsn', [
       log.lastLSN,
     ])
     for (const row of rows) {
       const [lsn, count, events] = [Number(row[0]), Number(row[1]), textOf(row[2])]
-      if (lsn - count !== log.lastLSN)
+      // An epoch may begin inside a row, the rest of which was delivered before.
+      const delivered = log.lastLSN < log.firstLSN ? Math.max(0, log.firstLSN - (lsn - count + 1)) : 0
+      if (lsn - count + delivered !== log.lastLSN)
         throw new Violation(`I2: in ${log.ns} LSNs ${lsn - count + 1} to ${lsn} follow ${log.lastLSN}`)
-      for (const content of readContents({ lsn, count, bytes: 0, txid: '', time: 0, events })) {
+      for (const content of readContents({ lsn, count, bytes: 0, txid: '', time: 0, events }).slice(delivered)) {
         log.lastLSN += 1
         const variant = variantFrom(content)
         const variants = log.variants.get(log.lastLSN)
@@ -227,12 +254,14 @@ export class Oracle {
         this.durable.add(variant.n)
       }
     }
-    const written = noted.map(([, n]) => Number(n))
-    seen.place = Number(noted.at(-1)?.[0] ?? seen.place)
-    if (written.join() !== appended.join())
-      throw new Violation(
-        `I1: ${log.ns} wrote ${written.join(' ') || 'nothing'}, its outbox has ${appended.join(' ') || 'nothing'}`,
-      )
+    return appended
+  }
+
+  /** The numbers that the user has written. */
+  #readWritten(seen: Seen, database: Database): number[] {
+    const { rows } = database.run('SELECT place, n FROM ledger WHERE place > ? ORDER BY place', [seen.place])
+    seen.place = Number(rows.at(-1)?.[0] ?? seen.place)
+    return rows.map(([, n]) => Number(n))
   }
 
   /** I3: what counts as delivered was accepted. */
@@ -293,6 +322,12 @@ export class Oracle {
   }
 }
 
+/** I1: the events are those that the user has written something with. */
+function checkSame(name: string, written: readonly number[], appended: readonly number[]): void {
+  const [wrote, has] = [written.join(' '), appended.join(' ')]
+  if (wrote !== has) throw new Violation(`I1: ${name} wrote ${wrote || 'nothing'}, its outbox has ${has || 'nothing'}`)
+}
+
 export function isDeadLetter({ type }: { readonly type: string }): boolean {
   return type === 'cdc.dead_letter'
 }
@@ -321,6 +356,8 @@ function numberOf(database: Database, query: string): number {
 }
 
 function variantFrom({ id, type, data, after }: EventContent): Variant {
+  // In the log of a copy, an event may have become a dead letter before.
+  if (isDeadLetter({ type })) return { id: String(data?.['id']), n: Number.NaN, isPoison: true, isAccepted: false }
   return { id, n: Number(data?.['n'] ?? after?.['n']), isPoison: type === 'Poison', isAccepted: false }
 }
 

@@ -6,6 +6,7 @@ import type { EventRecord, Pipeline } from 'durable-outbox'
 import { IngestBatches, type IngestBatchesOptions, ingestRoutes } from 'durable-outbox/ingest'
 import { Lake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { ManagedPipeline } from 'durable-outbox/managed-pipeline'
+import { FRESHNESS_MS } from './oracle.ts'
 import { BucketStore } from './platform/bucket.ts'
 import type { Callee, Network } from './platform/network.ts'
 import type { ObjectClass, ObjectHost } from './platform/object-host.ts'
@@ -17,7 +18,7 @@ const LAKE_LIMITS = {
   rollEvents: 400,
   maxCommitEvents: 100,
   holdMs: 8_000,
-  freshnessMs: 60_000,
+  freshnessMs: FRESHNESS_MS,
   snapshotsKept: 5,
   graceMs: 3_000,
   minCompactFiles: 8,
@@ -66,6 +67,8 @@ interface ReceiversPorts {
   readonly addHost: (name: string, create: ObjectClass) => void
   readonly host: (name: string) => ObjectHost
   readonly nowOf: (name: string) => number
+  /** Called when the lake has taken something in. */
+  readonly taken: () => void
 }
 
 export class Receivers {
@@ -124,8 +127,13 @@ export class Receivers {
   }
 
   #tableStub() {
-    const { network, host } = this.#ports
-    return { send: (json: string) => network.call(this.#entry, WAY_TO_TABLE, host(LAKE).method('send', [json])) }
+    const { network, host, taken } = this.#ports
+    return {
+      send: async (json: string) => {
+        await network.call(this.#entry, WAY_TO_TABLE, host(LAKE).method('send', [json]))
+        taken()
+      },
+    }
   }
 
   #addBatches(name: string): void {

@@ -58,6 +58,7 @@ const OBJECTS_MAX = 8
 const TWENTY_DAYS_MS = 20 * 86_400_000
 const CLOCK_STEPS_MS = [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000, TWENTY_DAYS_MS, -TWENTY_DAYS_MS]
 export const CLOCK_OFFSET_MS_MAX = TWENTY_DAYS_MS
+const SMALL_DURATION_MS = 200
 /** A client of each object writes so often. */
 const WRITES_EVERY_MS = { min: 40, max: 800 }
 const EVENTS_PER_BLOCK_MAX = 3
@@ -74,6 +75,22 @@ export function createScript(seed: number): Script {
   const steps = objects.flatMap((who) => createWrites({ random, numbers, who, endMs }))
   if (random() < 0.3) steps.push(...createEmissions(random, numbers, endMs))
   steps.push(...createFaults(random, objects, endMs))
+  return { seed, objects, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
+}
+
+/** A script without faults and with so few steps that the runtime can end after each of them. */
+export function createSmallScript(seed: number): Script {
+  const random = createRandom(seed, 'small script')
+  const objects = [random() < 0.3 ? 'remote-1' : 'ledger-1']
+  const numbers = { next: 1 }
+  const steps = Array.from({ length: between(random, 1, 3) }, (): Step => {
+    return {
+      atMs: random() * SMALL_DURATION_MS,
+      do: 'write',
+      who: anyOf(random, objects),
+      work: createWork(random, numbers),
+    }
+  })
   return { seed, objects, steps: steps.toSorted((a, b) => a.atMs - b.atMs) }
 }
 
@@ -119,6 +136,9 @@ function innerKind(random: Random, kind: Block['kind']): Block['kind'] {
   return choose(random, { sync: 1, platform: 1 })
 }
 
+/** Enough that no two copies have one name. */
+const COPY_NUMBER_MAX = 1_000_000
+
 /** Each script has faults of some kinds only, so that there is time between them. */
 function createFaults(random: Random, objects: readonly string[], endMs: number): Step[] {
   const kinds = FAULTS.filter(() => random() < 0.4)
@@ -154,6 +174,10 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [{ do: anyOf(random, ['pause', 'resume', 'resume', 'flush']), who: anyOf(random, objects) }],
   (random, objects) => [{ do: 'lose the alarm', who: anyOf(random, hostsOf(objects)) }],
   (random, objects) => [{ do: 'set an alarm', who: anyOf(random, objects), inMs: between(random, 0, 5_000) }],
+  (random, objects) => {
+    const who = anyOf(random, objects)
+    return [{ do: 'copy', who, to: `copy ${between(random, 1, COPY_NUMBER_MAX)} of ${who}` }]
+  },
   (random, objects) => {
     const from = between(random, 1, 30)
     return [{ do: 'replay', who: anyOf(random, objects), from, to: from + between(random, 0, 20) }]

@@ -2,7 +2,7 @@
 
 import { CDCEmitter, type Pipeline } from 'durable-outbox'
 import { RETRY_AFTER_MS_MAX } from '../../src/pipeline/failure.ts'
-import { between } from '../harness/random.ts'
+import { between, choose } from '../harness/random.ts'
 import { Ledger, type LedgerEnv } from './ledger.ts'
 import { EMITTER_NS, Oracle, Violation } from './oracle.ts'
 import type { BucketStore } from './platform/bucket.ts'
@@ -24,8 +24,9 @@ const OBJECT_LIMITS = {
   recoveryMs: 1_000,
   maxBatchesPerAlarm: 4,
   maxAlarmMs: 3_000,
-  retentionMs: 5_000,
 } as const
+/** Half of the objects keep nothing that is delivered. */
+const RETENTION_MS = { 0: 1, 5_000: 1 }
 
 /** Longer than any fault lasts that has not ended by then. */
 const PAUSE_MS_MAX = 20
@@ -56,6 +57,7 @@ export class World {
       addHost: (name, create) => void this.#add(name, create),
       host: (name) => this.host(name),
       nowOf: (name) => this.#nowOf(name),
+      taken: () => this.#check(() => this.oracle.checkFresh(this.host(LAKE).disk.database, this.platform.wallMs())),
     })
     for (const name of objects) this.#addLedger(name)
   }
@@ -84,7 +86,7 @@ export class World {
       case 'crash':
         return this.host(step.who).crash()
       case 'crash all':
-        return this.#hosts.forEach((host) => host.crash())
+        return this.crashAll()
       case 'evict':
         return this.host(step.who).evict()
       case 'lose the alarm':
@@ -120,6 +122,10 @@ export class World {
       case 'copy':
         return this.#copy(step.who, step.to)
     }
+  }
+
+  crashAll(): void {
+    for (const host of this.#hosts.values()) host.crash()
   }
 
   /** Ends all faults. What waits for a fault that only a wake mends is woken. */
@@ -217,6 +223,7 @@ export class World {
 
   /** A retry that a clock put off which was ahead is waited for, but for no longer than a pipeline may ask for. */
   #letWait(aheadMs: number): void {
+    this.oracle.isClockSet = true
     const waitMs = Math.min(Math.max(0, aheadMs), RETRY_AFTER_MS_MAX)
     this.oracle.alarmMsMax += waitMs
     this.patienceMs += waitMs
@@ -243,16 +250,20 @@ export class World {
   }
 
   #copy(name: string, to: string): void {
-    this.#addLedger(to)
-    const host = this.host(to)
-    host.restore(this.host(name).copy())
-    host.wake()
+    const original = this.host(name)
+    original.disk.whenDurable(() => {
+      this.#addLedger(to)
+      this.oracle.copied(to)
+      this.host(to).restore(original.copy())
+      this.host(to).wake()
+    })
   }
 
   #addLedger(name: string): void {
     const env: LedgerEnv = {
       options: {
         ...OBJECT_LIMITS,
+        retentionMs: Number(choose(this.platform.randomOf(`${name}: retention`), RETENTION_MS)),
         pipeline: this.#pipelineOf(name),
         now: () => this.#nowOf(name),
         random: this.platform.randomOf(`${name}: jitter`),

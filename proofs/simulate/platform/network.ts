@@ -23,7 +23,7 @@ export interface Callee {
 
 export type Answer = { readonly value: unknown } | { readonly error: unknown }
 
-const LATENCY_MS = { usual: 4, slow: 120, verySlow: 3_000 }
+const LATENCY_MS = { slow: 120, verySlow: 3_000 }
 
 export class Network {
   /** Once it is calm, no call meets anything. */
@@ -89,14 +89,14 @@ export class Network {
 
   #latencyMs(way: string): number {
     const random = this.#platform.randomOf(way)
-    return latencyMs(random, this.isCalm)
+    return latencyMs(random, this.#platform.usualLatencyMs, this.isCalm)
   }
 }
 
 /** How long something takes that usually is fast, and sometimes is not. */
-export function latencyMs(random: Random, isCalm: boolean): number {
+export function latencyMs(random: Random, usualMs: number, isCalm: boolean): number {
   const dice = between(random, 1, 1_000)
-  if (isCalm || dice <= 950) return random() * LATENCY_MS.usual
+  if (isCalm || dice <= 950) return random() * usualMs
   return random() * (dice <= 998 ? LATENCY_MS.slow : LATENCY_MS.verySlow)
 }
 

@@ -54,7 +54,11 @@ export class ObjectHost {
     const random = platform.randomOf(`${name}: disk`)
     this.disk = new Disk({
       later: (flush) =>
-        void platform.after(latencyMs(random, network.isCalm) / 2 + this.diskDelayMs, `${name}: flush`, flush),
+        void platform.after(
+          latencyMs(random, platform.usualLatencyMs, network.isCalm) / 2 + this.diskDelayMs,
+          `${name}: flush`,
+          flush,
+        ),
       onDurable: () => this.#flushed(),
       onFailure: () => this.crash('the commit failed'),
     })

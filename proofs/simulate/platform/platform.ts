@@ -1,7 +1,7 @@
 // Everything around the code that is simulated: the time, chance, and whose code runs now. One turn after the other: what is
 // due runs, and so does all that follows from it without waiting, before anything else.
 
-import { createRandom, type Random } from '../../harness/random.ts'
+import { choose, createRandom, type Random } from '../../harness/random.ts'
 import { type Appointment, Schedule } from './schedule.ts'
 
 /** Somebody whose code runs: an instance of an object, or a Worker. */
@@ -43,6 +43,8 @@ export class Platform {
   readonly seed: number
   /** For ids, salts and jitter that the simulated code asks for. */
   readonly random: Random
+  /** How long a call or a flush takes at most, as a rule: in some simulations no time, so that all happens in one millisecond. */
+  readonly usualLatencyMs: number
   /** What answers requests over HTTP. */
   fetch: (url: string, init: RequestInit) => Promise<Response> = () => Promise.reject(new TypeError('fetch failed'))
   /** How far the wall clock is from what it would be if nobody had set it. */
@@ -57,6 +59,7 @@ export class Platform {
   constructor(seed: number, listener?: (line: string) => void) {
     this.seed = seed
     this.random = createRandom(seed, 'code')
+    this.usualLatencyMs = Number(choose(createRandom(seed, 'latency'), { 0: 2, 0.5: 1, 4: 5 }))
     this.#listener = listener
   }
 
