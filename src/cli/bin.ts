@@ -21,5 +21,6 @@ process.exitCode = await main(process.argv.slice(2), {
   typedLines: (typing) => typedLines({ input: process.stdin, output: process.stderr }, typing),
   cwd: process.cwd(),
   env: process.env,
-  columns: process.stdout.columns,
+  // Some terminals say that they have none.
+  columns: process.stdout.columns || undefined,
 })

@@ -64,6 +64,8 @@ async function runQuery(args: readonly string[], io: IO): Promise<ExitCode> {
   const lake = new LocalLake(options, io)
   try {
     if (sql !== undefined) return await answer(askIn(lake), { sql, format }, io)
+    // So that the first statement does not wait for it, and what is missing is told at once.
+    await lake.read()
     await runShell(askIn(lake), { format, historyPath: join(lake.cacheDirectory, 'query-history') }, io)
     return 0
   } finally {

@@ -35,15 +35,18 @@ export interface CDCEmitterOptions<Types = unknown> extends Attribution {
   readonly wait?: (ms: number) => Promise<void>
 }
 
+/** An event with the id and the time under which it was sent. */
+type UnsentEvent = EventInput & Required<Pick<EventInput, 'id' | 'timestamp'>>
+
 /** Thrown if the pipeline did not accept events in time. */
 export class UnsentError extends CDCError {
   /**
    * The events that the pipeline may not have, with the ids and times under which they were sent:
    * `emitBatch(error.unsent)` sends the same events again.
    */
-  readonly unsent: readonly EventInput[]
+  readonly unsent: readonly UnsentEvent[]
 
-  constructor({ name, reason }: Failure, unsent: readonly EventInput[]) {
+  constructor({ name, reason }: Failure, unsent: readonly UnsentEvent[]) {
     const advice = name === 'failed' ? 'emit `unsent` again later' : 'it will never accept the first of them'
     super('pipeline-failed', `emit: the pipeline did not accept ${unsent.length} events: ${reason}; ${advice}`, {
       retryable: name === 'failed',
@@ -114,7 +117,7 @@ export class CDCEmitter<Types = unknown> {
   }
 
   /** Sends events in order. None is sent unless all are valid. @throws {CDCError} like `emit`. */
-  async emitBatch(inputs: readonly Emitted<Types>[]): Promise<UnifiedEvent[]> {
+  async emitBatch(inputs: readonly Emitted<Types>[] | UnsentError['unsent']): Promise<UnifiedEvent[]> {
     const { deadlineMs, now } = this.#options
     const events = inputs.map((input) => this.#complete(input))
     const endMs = now() + deadlineMs
@@ -132,7 +135,7 @@ export class CDCEmitter<Types = unknown> {
     return { ...(actor !== undefined && { actor }), ...(correlationId !== undefined && { correlationId }) }
   }
 
-  #complete(input: Emitted<Types>): SentEvent {
+  #complete(input: Emitted<Types> | UnsentEvent): SentEvent {
     const { ns, source, now, events } = this.#options
     // Whatever its type claims, it is checked here.
     const { json } = encodeEvent(input as EventInput, this.#createId, this.#attribution(), events)
@@ -192,6 +195,6 @@ function retried(record: EventRecord, retries: number): EventRecord {
   return { ...record, _meta: { ...record._meta, retries } }
 }
 
-function toInput({ ns: _ns, _meta, ...content }: SentEvent): EventInput {
+function toInput({ ns: _ns, _meta, ...content }: SentEvent): UnsentEvent {
   return content
 }

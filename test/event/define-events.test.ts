@@ -9,8 +9,9 @@ import {
   type EventRecord,
   ExactlyOnceContext,
   readEvent,
+  UnsentError,
 } from 'durable-outbox'
-import { acceptedRecords, fakePipeline, nextFates } from 'durable-outbox/testing'
+import { acceptedRecords, fakePipeline, nextFates, setFate } from 'durable-outbox/testing'
 import { describe, expect, expectTypeOf, it } from 'vitest'
 import * as z from 'zod'
 import { drain, failureOf, inNotes } from '../notes.ts'
@@ -139,9 +140,21 @@ describe('an event of a type that was defined', () => {
   })
 
   it('is checked by an emitter too', async () => {
-    const emitter = new CDCEmitter(fakePipeline(), { ns: 'emitted types', source: 'Worker/test', events: versioned })
+    const emitter = new CDCEmitter(fakePipeline(), {
+      ns: 'emitted types',
+      source: 'Worker/test',
+      events: versioned,
+      deadlineMs: 0,
+    })
     await emitter.emit({ type: 'Order.placed', data: { order: 'a', cents: 5, currency: 'NOK' } })
     expect(acceptedRecords('emitted types')).toMatchObject([{ _meta: { dataVersion: 3 } }])
+    setFate('emitted types', 'reject')
+    const error: unknown = await emitter
+      .emit({ type: 'Order.placed', data: { order: 'b', cents: 6, currency: 'NOK' } })
+      .catch((thrown: unknown) => thrown)
+    setFate('emitted types', 'accept')
+    await emitter.emitBatch(error instanceof UnsentError ? error.unsent : [])
+    expect(acceptedRecords('emitted types').map(({ data }) => data?.['order'])).toEqual(['a', 'b'])
     // @ts-expect-error There is no such type.
     const failure = failureOf(() => emitter.emit({ type: 'Order.cancelled' }))
     expect(await failure).toMatchObject({ code: 'event-invalid' })

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterEach, describe, expect, it } from 'vitest'
+import shopJSON from '../../examples/shop/package.json' with { type: 'json' }
 import packageJSON from '../../package.json' with { type: 'json' }
 
 const run = promisify(execFile)
@@ -57,6 +58,15 @@ describe('the lock', () => {
       peerDependencies,
       peerDependenciesMeta,
     })
+  })
+})
+
+describe('examples/shop', () => {
+  it('has the packages in the versions that are tested here', () => {
+    const { dependencies, devDependencies, version, name } = packageJSON
+    const ours: Readonly<Record<string, string>> = { ...dependencies, ...devDependencies, [name]: version }
+    const wanted = { ...shopJSON.dependencies, ...shopJSON.devDependencies }
+    expect(wanted).toEqual(Object.fromEntries(Object.keys(wanted).map((each) => [each, ours[each]])))
   })
 })
 
