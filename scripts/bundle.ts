@@ -32,27 +32,27 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 33.2 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 34.2 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 32.8,
+    maxGzipKiB: 33.8,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 40.6 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 39.4 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 50.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 43 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 37.6 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 40.3 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 42 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 40.9 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 52.8 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 44.3 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 39.2 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 41.7 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 43.1,
+    maxGzipKiB: 44.6,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 92.7,
+    maxGzipKiB: 94,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 6.2 },
   {

@@ -4,9 +4,10 @@
 import type { DurableObject } from 'cloudflare:workers'
 import type { Disk } from './disk.ts'
 import type { Answer } from './network.ts'
-import type { ObjectClass } from './object-host.ts'
 import type { Party, Platform } from './platform.ts'
 import { createStorage } from './storage.ts'
+
+export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
 interface InstancePorts {
   readonly platform: Platform

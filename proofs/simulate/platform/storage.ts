@@ -2,9 +2,17 @@
 
 import { Cursor } from './cursor.ts'
 import type { Disk } from './disk.ts'
-import type { Instance } from './instance.ts'
 
-export function createStorage(disk: Disk, instance: Instance): DurableObjectStorage {
+/** What of an instance its storage needs. */
+interface Owner {
+  getAlarm(): number | null
+  setAlarm(atMs: number | null): void
+  /** @returns how to leave it. */
+  enterSection(): () => void
+  deliver(what: string, run: () => void): void
+}
+
+export function createStorage(disk: Disk, instance: Owner): DurableObjectStorage {
   const alarm = {
     getAlarm: async () => instance.getAlarm(),
     setAlarm: async (when: number | Date) => instance.setAlarm(Number(when)),
