@@ -11,6 +11,7 @@ import { freshnessFigures } from './freshness.ts'
 import { graphFigures } from './graph.ts'
 import { lakeFigures } from './lake.ts'
 import { relayFigures } from './relay.ts'
+import { requestFigures } from './request.ts'
 import { rowsFigures } from './rows.ts'
 import { soakFigures } from './soak.ts'
 import { searchFigures } from './search.ts'
@@ -20,6 +21,7 @@ import { stopWorker } from './workerd.ts'
 /** Every figure, in the order in which they are measured. */
 const figures: readonly Figure[] = [
   ...commitFigures,
+  ...requestFigures,
   ...rowsFigures,
   ...relayFigures,
   ...storesFigures,

@@ -3,6 +3,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import type { CaptureLoad, CaptureObject } from './capture-object.ts'
+import type { Alternative } from './alternatives.ts'
 import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { DocumentQueryObject } from './document-query-object.ts'
 import { type FreshnessObject, measureFreshness, type SteadyLoad } from './freshness-object.ts'
@@ -10,11 +11,20 @@ import type { GraphObject, WalkTask } from './graph-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
 import { type BenchLakeTable, ingest } from './lake-object.ts'
 import type { IngestLoad } from './lake-records.ts'
+import type { AlternativeName, RequestLoad } from './request.ts'
 import type { Load, RowsObject } from './rows-object.ts'
 import type { SearchLoad, SearchObject } from './search-object.ts'
 import type { AloneSoakObject, BareSoakObject, SoakObject } from './soak-object.ts'
 import type { StoresObject, StoreTask } from './stores-object.ts'
 
+export {
+  BareObject,
+  DrizzleOutboxObject,
+  DualWriteObject,
+  KeyValueOutboxObject,
+  OursObject,
+  RawOutboxObject,
+} from './alternatives.ts'
 export { BacklogObject, RelayObject } from './relay-object.ts'
 export { CaptureObject } from './capture-object.ts'
 export { CommitObject } from './commit-object.ts'
@@ -28,7 +38,15 @@ export { SearchObject } from './search-object.ts'
 export { AloneSoakObject, BareSoakObject, SoakObject } from './soak-object.ts'
 export { StoresObject } from './stores-object.ts'
 
+type AlternativeNamespace = DurableObjectNamespace<Alternative & Rpc.DurableObjectBranded>
+
 interface Bindings {
+  OURS: AlternativeNamespace
+  BARE: AlternativeNamespace
+  RAW_OUTBOX: AlternativeNamespace
+  DRIZZLE_OUTBOX: AlternativeNamespace
+  KEY_VALUE_OUTBOX: AlternativeNamespace
+  DUAL_WRITE: AlternativeNamespace
   COMMIT: DurableObjectNamespace<CommitObject>
   CAPTURE: DurableObjectNamespace<CaptureObject>
   ROWS: DurableObjectNamespace<RowsObject>
@@ -56,6 +74,32 @@ const app = new Hono<{ Bindings: Bindings }>()
 
 app.post('/commit/:object', async (c) => {
   return c.json(await c.env.COMMIT.getByName(c.req.param('object')).run(await c.req.json<CommitLoad>()))
+})
+
+function alternativesOf(env: Bindings): Record<AlternativeName, AlternativeNamespace> {
+  return {
+    ours: env.OURS,
+    bare: env.BARE,
+    raw: env.RAW_OUTBOX,
+    drizzle: env.DRIZZLE_OUTBOX,
+    'key-value': env.KEY_VALUE_OUTBOX,
+    'dual-write': env.DUAL_WRITE,
+  }
+}
+
+app.post('/request', async (c) => {
+  const { kind, clients, requests } = await c.req.json<RequestLoad>()
+  const object = alternativesOf(c.env)[kind].getByName('request')
+  const startMs = performance.now()
+  await Promise.all(
+    Array.from({ length: clients }, async () => {
+      for (let request = 0; request < requests / clients; request += 1) await object.write()
+    }),
+  )
+  const ms = performance.now() - startMs
+  // What is left to send would slow down whoever is measured next.
+  while ((await object.pending()) > 0) await scheduler.wait(20)
+  return c.json(ms)
 })
 
 app.post('/rows/:object', async (c) => {
