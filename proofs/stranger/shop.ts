@@ -1,7 +1,8 @@
 // What the stranger does with the shop: sells something, and then asks the command whether all of it has landed.
 
-import { randomBytes, createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { join } from 'node:path'
+import { postJSON } from '../harness/post.ts'
 import { Runtime } from '../harness/runtime.ts'
 import { awaitLanding } from './landing.ts'
 import type { Project } from './project.ts'
@@ -45,46 +46,45 @@ export async function useShop(project: Project, environment?: string): Promise<s
   })
   try {
     await sell(shop.url)
-    const env = environment === undefined ? [] : ['--env', environment]
-    const command = (...args: string[]) => project.program('durable-outbox', ...args)
-    const problems = await awaitLanding(project, EXPECTED, env)
-    const verified = await command('verify', '--url', shop.url, ...env)
-    const reconciled = await command('reconcile', '--url', shop.url, ...env)
-    const stats = JSON.parse(await command('outbox', `shop/${SHOP}`, 'stats', '--json', '--url', shop.url, ...env))
-    const customers = JSON.parse(await command('state', 'document/Customer', '--ns', SHOP, '--json', ...env))
-    const orders = JSON.parse(await command('state', 'relational/orders', '--ns', SHOP, '--json', ...env))
-    const rang = await command('query', TILL_SQL, '--csv', '--config', 'head-office/wrangler.jsonc')
-    return [
-      ...problems,
-      ...(/^proven: /m.test(verified) ? [] : [`verify: ${verified}`]),
-      ...(/^proven: /m.test(reconciled) ? [] : [`reconcile: ${reconciled}`]),
-      ...(stats.pendingEvents === 0 ? [] : [`stats: ${JSON.stringify(stats)}`]),
-      ...(customers.length === CUSTOMERS ? [] : [`state document/Customer has ${customers.length} rows`]),
-      ...(orders.length === CUSTOMERS ? [] : [`state relational/orders has ${orders.length} rows`]),
-      ...(rang.includes('1900') ? [] : [`the head office has of its till: ${rang}`]),
-    ]
+    const flags = environment === undefined ? [] : ['--env', environment]
+    const problems = await awaitLanding(project, EXPECTED, flags)
+    return [...problems, ...(await askCommand(project, shop.url, flags))]
   } finally {
     await Promise.all([shop.kill(), headOffice.kill()])
   }
+}
+
+/** Each command, and what its output must have. @returns those that have not. */
+async function askCommand(project: Project, url: string, flags: readonly string[]): Promise<string[]> {
+  const rows = new RegExp(`^(?:"?${SHOP}"?,.*\\r\\n){${CUSTOMERS}}$`, 'm')
+  const questions: readonly (readonly [command: readonly string[], output: RegExp])[] = [
+    [['verify', '--url', url, ...flags], /^proven: /m],
+    [['reconcile', '--url', url, ...flags], /^proven: /m],
+    [['outbox', `shop/${SHOP}`, 'stats', '--url', url, ...flags], /^pendingEvents +0$/m],
+    [['state', 'document/Customer', '--ns', SHOP, '--csv', ...flags], rows],
+    [['state', 'relational/orders', '--ns', SHOP, '--csv', ...flags], rows],
+    [['query', TILL_SQL, '--csv', '--config', 'head-office/wrangler.jsonc'], /1900/],
+  ]
+  const problems: string[] = []
+  for (const [command, output] of questions) {
+    const printed = await project.program('durable-outbox', ...command)
+    if (!output.test(printed)) problems.push(`${command.join(' ')} printed: ${printed}`)
+  }
+  return problems
 }
 
 const TILL_SQL = `SELECT data FROM events WHERE type = 'Till.rang'`
 
 async function sell(url: string): Promise<void> {
   const shop = `${url}/shops/${SHOP}`
-  await post(`${shop}/products`, { id: 'lamp', title: 'A lamp', cents: 1_900, pieces: CUSTOMERS, look: [1, 0, 0] })
+  const product = { id: 'lamp', title: 'A lamp', cents: 1_900, pieces: CUSTOMERS, look: [1, 0, 0] }
+  await postJSON(`${shop}/products`, product, CALL_MS_MAX)
   let referredBy: string | undefined
   for (let index = 0; index < CUSTOMERS; index += 1) {
-    const customer = await post(`${shop}/customers`, { name: `C${index}`, email: `c${index}@example.com`, referredBy })
-    referredBy = String(Reflect.get(Object(customer), 'customer'))
-    await post(`${shop}/orders`, { customer: referredBy, product: 'lamp' })
+    const person = { name: `C${index}`, email: `c${index}@example.com`, referredBy }
+    const { customer } = (await postJSON(`${shop}/customers`, person, CALL_MS_MAX)) as { customer: string }
+    await postJSON(`${shop}/orders`, { customer, product: 'lamp' }, CALL_MS_MAX)
+    referredBy = customer
   }
-  await post(`${url}/tills/${TILL}`, { cents: 1_900 })
-}
-
-async function post(url: string, body: unknown): Promise<unknown> {
-  const signal = AbortSignal.timeout(CALL_MS_MAX)
-  const response = await fetch(url, { method: 'POST', body: JSON.stringify(body), signal })
-  if (!response.ok) throw new Error(`POST ${url} answered ${response.status}: ${await response.text()}`)
-  return response.status === 204 ? undefined : response.json()
+  await postJSON(`${url}/tills/${TILL}`, { cents: 1_900 }, CALL_MS_MAX)
 }

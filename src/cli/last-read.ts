@@ -2,7 +2,8 @@
 // milliseconds: then the copies that were made are still the table.
 
 import { createHash, randomUUID } from 'node:crypto'
-import { readdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as z from 'zod'
 import type { Read } from './local-table.ts'
@@ -35,21 +36,19 @@ const readShape = z.object({
  * @param directories state directories of `wrangler dev`.
  * @returns nothing while a file is being written.
  */
-export async function stampOf(
-  directories: readonly string[],
-  question: readonly string[],
-): Promise<string | undefined> {
+export function stampOf(directories: readonly string[], question: readonly string[]): string | undefined {
   const hash = createHash('sha256').update(JSON.stringify([directories, question]))
   const nowMs = Date.now()
   for (const directory of directories) {
     const folder = join(directory, 'v3/r2')
-    const names = await readdir(folder, { recursive: true }).catch(() => [])
-    // SQLite's index of its log, which readers write too.
-    const files = names.filter((name) => !name.endsWith('-shm')).toSorted()
-    for (const name of files) {
-      const info = await stat(join(folder, name)).catch(() => undefined)
+    if (!existsSync(folder)) continue
+    // At once, and not one by one: of 20,000 files that takes a tenth of the time.
+    const names = readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    // Not SQLite's index of its log, which readers write too.
+    for (const name of names.filter((each) => !each.endsWith('-shm')).toSorted()) {
+      const info = statSync(join(folder, name), { throwIfNoEntry: false })
       if (info === undefined || info.mtimeMs > nowMs - SETTLED_MS) return undefined
-      hash.update(JSON.stringify([name, info.isDirectory() ? 0 : info.size, info.mtimeMs]))
+      hash.update(`${name}\0${info.isDirectory() ? 0 : info.size}\0${info.mtimeMs}\n`)
     }
   }
   return hash.digest('hex')

@@ -140,11 +140,11 @@ export class LocalLake {
   }
 
   async #readIfWritten(): Promise<Read> {
-    const before = await this.#stamp()
+    const before = this.#stamp()
     const recalled = before === undefined ? undefined : await recall(this.#lastRead, before)
     if (recalled !== undefined) return recalled
     const read = await this.#readNow()
-    if (read.table.version > 0 && before !== undefined && before === (await this.#stamp()))
+    if (read.table.version > 0 && before !== undefined && before === this.#stamp())
       await keep(this.#lastRead, before, { ...read, note: read.note.replace(/\d+ fetched/, '0 fetched') })
     return read
   }
@@ -154,7 +154,7 @@ export class LocalLake {
     return readNewest(await this.#lakes, this.#choice, this.#options, this.#io)
   }
 
-  #stamp(): Promise<string | undefined> {
+  #stamp(): string | undefined {
     const { config, environment = '', directories } = this.#choice
     return stampOf(directories, [this.#io.cwd, config, readFileSync(config, 'utf8'), environment])
   }

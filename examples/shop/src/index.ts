@@ -1,6 +1,7 @@
 import { exports } from 'cloudflare:workers'
 import { lakeRoutes, outboxRoutes } from 'durable-outbox/admin'
 import { Hono } from 'hono'
+import type { Product } from './shop.ts'
 
 export { Lake, LakeTable } from 'durable-outbox/lake'
 export { Events } from './pipeline.ts'
@@ -11,8 +12,9 @@ export { Warehouse } from './warehouse.ts'
 const app = new Hono<{ Bindings: Env }>()
 
 app.post('/shops/:shop/products', async (c) => {
-  await c.env.SHOP.getByName(c.req.param('shop')).stockUp(await c.req.json())
-  return c.body(null, 204)
+  const product = await c.req.json<Product>()
+  await c.env.SHOP.getByName(c.req.param('shop')).stockUp(product)
+  return c.json({ product: product.id }, 201)
 })
 app.post('/shops/:shop/customers', async (c) => {
   const { name, email, referredBy } = await c.req.json<{ name: string; email: string; referredBy?: string }>()
@@ -28,7 +30,7 @@ app.get('/shops/:shop/parcels', async (c) => c.json(await c.env.WAREHOUSE.getByN
 app.post('/tills/:till', async (c) => {
   const { cents } = await c.req.json<{ cents: number }>()
   await c.env.TILL.getByName(c.req.param('till')).ring(cents)
-  return c.body(null, 204)
+  return c.json({ cents }, 201)
 })
 
 app.route(

@@ -19,6 +19,15 @@ interface Customer {
   email: string
 }
 
+export interface Product {
+  id: string
+  title: string
+  cents: number
+  pieces: number
+  /** What it looks like, as three numbers: an embedding would have more. */
+  look: number[]
+}
+
 interface Sale {
   product: string
   cents: number
@@ -53,9 +62,7 @@ export class Shop extends CDCDurableObject<Env, {}, typeof shopEvents> {
     })
   }
 
-  /** @param look what the product looks like, as three numbers: an embedding would have more. */
-  stockUp(product: { id: string; title: string; cents: number; pieces: number; look: number[] }): void {
-    const { id, title, cents, pieces, look } = product
+  stockUp({ id, title, cents, pieces, look }: Product): void {
     this.ctx.transactionSync(() => {
       this.catalog.upsert(products, { id, title, cents, pieces })
       this.looks.upsert({ id, content: title, embedding: look })
