@@ -12,6 +12,8 @@ interface InstancePorts {
   readonly platform: Platform
   readonly name: string
   readonly disk: Disk
+  /** Ends the object as a crash does. */
+  readonly crash: () => void
 }
 
 export class Instance implements Party {
@@ -19,6 +21,7 @@ export class Instance implements Party {
   isAlive = true
   readonly #platform: Platform
   readonly #disk: Disk
+  readonly #crash: () => void
   readonly #waiting: { what: string; run: () => void }[] = []
   /** Replies to the calls that are being carried out. */
   readonly #calls = new Set<(answer: Answer) => void>()
@@ -28,10 +31,11 @@ export class Instance implements Party {
   #isAlarmDeferred = false
   #isAlarmRunning = false
 
-  constructor({ platform, name, disk }: InstancePorts) {
+  constructor({ platform, name, disk, crash }: InstancePorts) {
     this.name = name
     this.#platform = platform
     this.#disk = disk
+    this.#crash = crash
   }
 
   /** Whether it has anything to do that it was asked for. */
@@ -50,6 +54,10 @@ export class Instance implements Party {
       }
     })
     return problem
+  }
+
+  kill(): void {
+    if (this.isAlive) this.#crash()
   }
 
   /** Whoever waits for an answer hears that there will be none. */
