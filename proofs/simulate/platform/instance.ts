@@ -4,9 +4,11 @@
 import type { DurableObject } from 'cloudflare:workers'
 import type { Disk } from './disk.ts'
 import type { Answer } from './network.ts'
-import type { ObjectClass } from './object-host.ts'
 import type { Party, Platform } from './platform.ts'
-import { createStorage } from './storage.ts'
+import { createStorage, type StorageOwner } from './storage.ts'
+
+/** Makes an object, as its constructor does. */
+export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
 interface InstancePorts {
   readonly platform: Platform
@@ -16,7 +18,7 @@ interface InstancePorts {
   readonly crash: () => void
 }
 
-export class Instance implements Party {
+export class Instance implements Party, StorageOwner {
   readonly name: string
   isAlive = true
   readonly #platform: Platform

@@ -1,13 +1,10 @@
 // A Durable Object: its disk, the instance that runs if any does, and its one alarm.
 
-import type { DurableObject } from 'cloudflare:workers'
 import { Disk, type DiskImage } from './disk.ts'
-import { Instance } from './instance.ts'
+import { Instance, type ObjectClass } from './instance.ts'
 import { type Answer, type Callee, latencyMs, type Network } from './network.ts'
 import type { Platform } from './platform.ts'
 import type { Appointment } from './schedule.ts'
-
-export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
 interface HostPorts {
   readonly platform: Platform
