@@ -20,7 +20,7 @@ const SETTLE_MS = 200
 
 /** More steps than any script has. */
 const STEPS_AT_ONCE_MAX = 10_000
-const STEPS_PER_MS_MAX = 100
+const STEPS_PER_MS_MAX = 20
 
 interface RunOptions {
   /** Is told of everything that happens. */
