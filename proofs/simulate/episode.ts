@@ -18,6 +18,10 @@ export interface Verdict {
 /** For a reply that a script's last step still waits for. */
 const SETTLE_MS = 200
 
+/** More steps than any script has. */
+const STEPS_AT_ONCE_MAX = 10_000
+const STEPS_PER_MS_MAX = 20
+
 interface RunOptions {
   /** Is told of everything that happens. */
   readonly listener?: (line: string) => void
@@ -60,10 +64,12 @@ export async function runScript(script: Script, options: RunOptions = {}): Promi
 
 async function runUntil(world: World, untilMs: number, crashAfter: ReadonlySet<number>): Promise<void> {
   const { platform } = world
+  const limit = platform.steps + STEPS_AT_ONCE_MAX + STEPS_PER_MS_MAX * Math.max(0, untilMs - platform.schedule.nowMs)
   while (platform.step(untilMs)) {
     await turnEnd()
     if (crashAfter.has(platform.steps)) world.crashAll()
     if (world.violation !== undefined) throw world.violation
+    if (platform.steps > limit) throw new Violation('I6: something is tried again and again, without an end')
   }
   platform.schedule.nowMs = Math.max(platform.schedule.nowMs, untilMs)
 }

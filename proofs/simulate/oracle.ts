@@ -78,8 +78,8 @@ export class Oracle {
   /** Objects whose alarm may be wrong until they wake, because the platform or the clock is. */
   readonly #excused = new Set<string>()
   readonly #rewinding = new Set<string>()
-  /** Objects with a copied database that have not begun an epoch of their own yet. */
-  readonly #copies = new Set<string>()
+  /** Objects with a copied database that have not begun an epoch of their own yet; and whether that is due. */
+  readonly #copies = new Map<string, { isDue: boolean }>()
 
   /** The log that an object continues. */
   currentLog(name: string): Log | undefined {
@@ -109,8 +109,14 @@ export class Oracle {
       Object.assign(seen, { log: undefined, place: 0 })
       return
     }
-    const isCopy = this.#copies.has(host.name)
-    if (isCopy && this.logs.has(state.epoch)) return
+    const copy = this.#copies.get(host.name)
+    if (copy !== undefined && this.logs.has(state.epoch)) {
+      // The copying itself comes first; what an object does as it wakes is one with its first write.
+      if (copy.isDue)
+        throw new Violation(`I9: ${host.name} continues the epoch of the database that it was copied from`)
+      copy.isDue = true
+      return
+    }
     if (seen.log?.epoch !== state.epoch) this.#beginLog(host.name, seen, state)
     const appended = this.#readAppended(seen, database)
     const written = this.#readWritten(seen, database)
@@ -127,7 +133,7 @@ export class Oracle {
 
   /** An object begins with a copy of another one's disk. */
   copied(name: string): void {
-    this.#copies.add(name)
+    this.#copies.set(name, { isDue: false })
   }
 
   #rewound(host: ObjectHost, seen: Seen): void {

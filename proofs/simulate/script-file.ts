@@ -15,7 +15,7 @@ const block = z.object({
 })
 const work = z.union([block, z.object({ kind: z.literal('captured'), ns: z.array(z.int()) })])
 const fate = z.union([
-  z.object({ do: z.enum(['lose the request', 'hang', 'lose the answer', 'double']) }),
+  z.object({ do: z.enum(['lose the request', 'hang', 'lose the answer', 'double', 'kill the caller']) }),
   z.object({ do: z.literal('delay'), ms }),
 ])
 const happening = z.discriminatedUnion('do', [
@@ -28,7 +28,7 @@ const happening = z.discriminatedUnion('do', [
   z.object({ do: z.literal('crash all') }),
   z.object({ do: z.literal('replay'), who, from: z.int(), to: z.int() }),
   z.object({ do: z.literal('set an alarm'), who, inMs: ms }),
-  z.object({ do: z.literal('meet'), way: z.string(), fate }),
+  z.object({ do: z.literal('meet'), way: z.string(), callsBefore: z.int(), fate }),
   z.object({ do: z.literal('break'), way: z.string(), ms }),
   z.object({ do: z.literal('set the clock'), byMs: ms }),
   z.object({ do: z.literal('set its clock'), who, aheadMs: ms }),

@@ -16,7 +16,7 @@ type Happening =
   | { readonly do: 'delete all' | 'pause' | 'resume' | 'flush'; readonly who: string }
   | { readonly do: 'replay'; readonly who: string; readonly from: number; readonly to: number }
   | { readonly do: 'set an alarm'; readonly who: string; readonly inMs: number }
-  | { readonly do: 'meet'; readonly way: string; readonly fate: Fate }
+  | { readonly do: 'meet'; readonly way: string; readonly callsBefore: number; readonly fate: Fate }
   | { readonly do: 'break'; readonly way: string; readonly ms: number }
   | { readonly do: 'set the clock'; readonly byMs: number }
   | { readonly do: 'set its clock'; readonly who: string; readonly aheadMs: number }
@@ -136,6 +136,13 @@ function innerKind(random: Random, kind: Block['kind']): Block['kind'] {
   return choose(random, { sync: 1, platform: 1 })
 }
 
+/** A commit calls the bucket some times: without others before it, each fate would meet the first of them. */
+const CALLS_BEFORE_MAX = 8
+
+function meeting(random: Random, way: string, fate: Fate): Happening {
+  return { do: 'meet', way, callsBefore: between(random, 0, CALLS_BEFORE_MAX), fate }
+}
+
 /** Enough that no two copies have one name. */
 const COPY_NUMBER_MAX = 1_000_000
 
@@ -157,9 +164,9 @@ const FAULTS: readonly FaultKind[] = [
   (random, objects) => [{ do: 'crash', who: anyOf(random, [...hostsOf(objects), LAKE]) }],
   () => [{ do: 'crash all' }],
   (random, objects) => [{ do: 'evict', who: anyOf(random, hostsOf(objects)) }],
-  (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: anyFate(random) }],
-  (random, objects) => [{ do: 'meet', way: anyWay(random, objects), fate: { do: 'lose the answer' } }],
-  (random) => [{ do: 'meet', way: WAY_TO_BUCKET, fate: anyFate(random) }],
+  (random, objects) => [meeting(random, anyWay(random, objects), anyFate(random))],
+  (random, objects) => [meeting(random, anyWay(random, objects), { do: 'lose the answer' })],
+  (random) => [meeting(random, WAY_TO_BUCKET, anyFate(random))],
   (random, objects) => [{ do: 'break', way: anyWay(random, objects), ms: between(random, 100, 20_000) }],
   (random) => [{ do: 'set the clock', byMs: anyOf(random, CLOCK_STEPS_MS) }],
   (random, objects) => [
@@ -223,8 +230,10 @@ function waysOf(object: string): string[] {
   return [`${object}>${INGEST}`, `${INGEST}>${batchesOf(object)}`, wayToLake(batchesOf(object))]
 }
 
+const FATES = { 'lose the request': 2, hang: 1, 'lose the answer': 3, double: 2, 'kill the caller': 3, delay: 2 }
+
 function anyFate(random: Random): Fate {
-  const kind = choose(random, { 'lose the request': 2, hang: 1, 'lose the answer': 3, double: 2, delay: 2 })
+  const kind = choose(random, FATES)
   return kind === 'delay' ? { do: kind, ms: between(random, 10, 8_000) } : { do: kind }
 }
 
@@ -239,7 +248,7 @@ function showStep(step: Step): string {
     case 'write':
       return `${time}  ${step.who}: ${showWork(step.work)}`
     case 'meet':
-      return `${time}  ${step.way}: the next call meets ${step.fate.do}${'ms' in step.fate ? ` of ${step.fate.ms} ms` : ''}`
+      return `${time}  ${step.way}: after ${step.callsBefore} calls, one meets: ${step.fate.do}${'ms' in step.fate ? ` of ${step.fate.ms} ms` : ''}`
     case 'break':
       return `${time}  ${step.way}: broken for ${step.ms} ms`
     case 'emit':

@@ -21,6 +21,9 @@ export async function shrink(script: Script, failure: NonNullable<Verdict['failu
   }
   await keepIfFails({ ...script, steps: script.steps.filter(({ atMs }) => atMs <= failure.atMs) })
   for (const name of script.objects) await keepIfFails(without(shortest, name))
+  // A kind of fault at once: some of them make each run wait for longer.
+  for (const kind of new Set(script.steps.map((step) => step.do)))
+    await keepIfFails({ ...shortest, steps: shortest.steps.filter((step) => step.do !== kind) })
   for (let size = Math.ceil(shortest.steps.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
     for (let end = shortest.steps.length; end > 0; end -= size)
       await keepIfFails({ ...shortest, steps: shortest.steps.toSpliced(Math.max(0, end - size), Math.min(size, end)) })

@@ -7,7 +7,7 @@ import { Ledger, type LedgerEnv } from './ledger.ts'
 import { EMITTER_NS, Oracle, Violation } from './oracle.ts'
 import type { BucketStore } from './platform/bucket.ts'
 import type { DiskImage } from './platform/disk.ts'
-import { type Fate, Network } from './platform/network.ts'
+import { Network } from './platform/network.ts'
 import type { ObjectClass } from './platform/instance.ts'
 import { ALARM_RUN_MS_MAX, ObjectHost } from './platform/object-host.ts'
 import { Platform, Worker } from './platform/platform.ts'
@@ -106,7 +106,7 @@ export class World {
       case 'set an alarm':
         return this.#tell(step.who, 'setAlarm', step.inMs)
       case 'meet':
-        return this.#meet(step.way, step.fate)
+        return this.#meet(step)
       case 'break':
         return this.network.breakFor(step.way, step.ms)
       case 'set the clock':
@@ -231,9 +231,9 @@ export class World {
   }
 
   /** The lake waits for its bucket until the platform ends it. */
-  #meet(way: string, fate: Fate): void {
+  #meet({ way, fate, callsBefore }: Step & { do: 'meet' }): void {
     if (way === WAY_TO_BUCKET && fate.do === 'hang') this.patienceMs += ALARM_RUN_MS_MAX
-    this.network.nextFate(way, fate)
+    this.network.meet(way, fate, callsBefore)
   }
 
   /** A copy is of what is durable. */

@@ -30,8 +30,8 @@ it('does the same again from the same seed, to the last step', async () => {
 })
 
 it('[I1] [I2] [I3] [I4] [I5] [I6] [I9] [I10] [I13] holds in the first scripts', async () => {
-  const outcome = JSON.parse(await simulate('--seed', '1', '--steps', '15000'))
-  expect(outcome).toMatchObject({ failed: undefined })
+  const outcome: unknown = JSON.parse(await simulate('--seed', '1', '--steps', '15000'))
+  expect(outcome).not.toHaveProperty('failed')
 })
 
 it('runs a script from a file', async () => {
@@ -46,6 +46,6 @@ it('runs a script from a file', async () => {
 })
 
 it('[I1] [I2] [I3] [I4] [I5] [I6] holds wherever the runtime ends', async () => {
-  const outcome = JSON.parse(await simulate('--crash-points', '--steps', '1'))
+  const outcome: unknown = JSON.parse(await simulate('--crash-points', '--steps', '1'))
   expect(outcome).toMatchObject({ scripts: 1 })
 })

@@ -5,7 +5,10 @@ import type { DurableObject } from 'cloudflare:workers'
 import type { Disk } from './disk.ts'
 import type { Answer } from './network.ts'
 import type { Party, Platform } from './platform.ts'
-import { createStorage } from './storage.ts'
+import { createStorage, type StorageOwner } from './storage.ts'
+
+/** Makes an object, as its constructor does. */
+export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
 export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
@@ -13,13 +16,16 @@ interface InstancePorts {
   readonly platform: Platform
   readonly name: string
   readonly disk: Disk
+  /** Ends the object as a crash does. */
+  readonly crash: () => void
 }
 
-export class Instance implements Party {
+export class Instance implements Party, StorageOwner {
   readonly name: string
   isAlive = true
   readonly #platform: Platform
   readonly #disk: Disk
+  readonly #crash: () => void
   readonly #waiting: { what: string; run: () => void }[] = []
   /** Replies to the calls that are being carried out. */
   readonly #calls = new Set<(answer: Answer) => void>()
@@ -29,10 +35,11 @@ export class Instance implements Party {
   #isAlarmDeferred = false
   #isAlarmRunning = false
 
-  constructor({ platform, name, disk }: InstancePorts) {
+  constructor({ platform, name, disk, crash }: InstancePorts) {
     this.name = name
     this.#platform = platform
     this.#disk = disk
+    this.#crash = crash
   }
 
   /** Whether it has anything to do that it was asked for. */
@@ -51,6 +58,10 @@ export class Instance implements Party {
       }
     })
     return problem
+  }
+
+  kill(): void {
+    if (this.isAlive) this.#crash()
   }
 
   /** Whoever waits for an answer hears that there will be none. */

@@ -10,8 +10,8 @@ export type Fate =
   | { readonly do: 'lose the request' | 'hang' }
   /** The request is carried out, and the caller hears of a failure. */
   | { readonly do: 'lose the answer' }
-  /** It is carried out twice. */
-  | { readonly do: 'double' }
+  /** It is carried out twice; or once, and the caller dies before the answer comes. */
+  | { readonly do: 'double' | 'kill the caller' }
   /** It arrives so much later. */
   | { readonly do: 'delay'; readonly ms: number }
 
@@ -29,18 +29,19 @@ export class Network {
   /** Once it is calm, no call meets anything. */
   isCalm = false
   readonly #platform: Platform
-  readonly #fates = new Map<string, Fate[]>()
+  /** By way: what calls meet, and how many come before them. */
+  readonly #fates = new Map<string, { fate: Fate; callsBefore: number }[]>()
   readonly #outages = new Map<string, number>()
 
   constructor(platform: Platform) {
     this.#platform = platform
   }
 
-  /** Says what the next call on a way meets. */
-  nextFate(way: string, fate: Fate): void {
+  /** Says what a call on a way meets, after some others. */
+  meet(way: string, fate: Fate, callsBefore: number): void {
     const fates = this.#fates.get(way)
-    if (fates === undefined) this.#fates.set(way, [fate])
-    else fates.push(fate)
+    if (fates === undefined) this.#fates.set(way, [{ fate, callsBefore }])
+    else fates.push({ fate, callsBefore })
   }
 
   /** No request arrives on a way for so long. */
@@ -76,7 +77,10 @@ export class Network {
     if (fate?.do === 'lose the request' || fate?.do === 'hang') return answer(lost(way))
     const carryOut = (): void => {
       const delayMs = this.#latencyMs(way) + (fate?.do === 'delay' ? fate.ms : 0)
-      this.#platform.after(delayMs, `${way}: request`, () => callee.take(answer))
+      this.#platform.after(delayMs, `${way}: request`, () => {
+        callee.take(answer)
+        if (fate?.do === 'kill the caller') from.kill()
+      })
     }
     carryOut()
     if (fate?.do === 'double') carryOut()
@@ -84,7 +88,11 @@ export class Network {
 
   #takeFate(way: string): Fate | undefined {
     if ((this.#outages.get(way) ?? 0) > this.#platform.schedule.nowMs) return { do: 'lose the request' }
-    return this.#fates.get(way)?.shift()
+    const fates = this.#fates.get(way) ?? []
+    const index = fates.findIndex(({ callsBefore }) => callsBefore === 0)
+    const [met] = index === -1 ? [] : fates.splice(index, 1)
+    for (const each of fates) each.callsBefore = Math.max(0, each.callsBefore - 1)
+    return met?.fate
   }
 
   #latencyMs(way: string): number {

@@ -132,7 +132,7 @@ export class ObjectHost {
   #wake(): Instance | Answer {
     if (this.#instance !== undefined) return this.#instance
     const { platform, name, create } = this.#ports
-    const instance = new Instance({ platform, name, disk: this.disk })
+    const instance = new Instance({ platform, name, disk: this.disk, crash: () => this.crash() })
     this.#instance = instance
     const problem = instance.start(create)
     if (problem === undefined) return instance

@@ -13,9 +13,11 @@ export interface Party {
   deliver(what: string, run: () => void): void
   /** Runs something that goes out, once the party's output gate is open. */
   whenDurable(run: () => void): void
+  /** Ends it as a crash does. */
+  kill(): void
 }
 
-/** A Worker: it keeps nothing and has no gates. */
+/** A Worker: it keeps nothing, has no gates, and never dies. */
 export class Worker implements Party {
   readonly isAlive = true
   readonly name: string
@@ -33,6 +35,8 @@ export class Worker implements Party {
   whenDurable(run: () => void): void {
     run()
   }
+
+  kill(): void {}
 }
 
 /** When every simulation begins: 2026-12-01T00:00:00Z. */

@@ -3,16 +3,15 @@
 import { Cursor } from './cursor.ts'
 import type { Disk } from './disk.ts'
 
-/** What of an instance its storage needs. */
-interface Owner {
-  getAlarm(): number | null
-  setAlarm(atMs: number | null): void
-  /** @returns how to leave it. */
+/** The instance that the storage is of: its gates, and its view of the alarm. */
+export interface StorageOwner {
   enterSection(): () => void
   deliver(what: string, run: () => void): void
+  getAlarm(): number | null
+  setAlarm(atMs: number | null): void
 }
 
-export function createStorage(disk: Disk, instance: Owner): DurableObjectStorage {
+export function createStorage(disk: Disk, instance: StorageOwner): DurableObjectStorage {
   const alarm = {
     getAlarm: async () => instance.getAlarm(),
     setAlarm: async (when: number | Date) => instance.setAlarm(Number(when)),
