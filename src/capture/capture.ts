@@ -374,6 +374,8 @@ export class Capture {
     const timeMs = now()
     checkTime(timeMs)
     const values = [txid, timeMs, beginning, tables.envelopeBytes]
+    // The row may be gone: an UPDATE that finds none keeps no answers.
+    if (this.#stamp === '') this.#rows.remember(false)
     const { rowsWritten } = this.#exec(
       `UPDATE _cdc_transaction SET txid = ?, time = ?, fields = ?, envelope_bytes = ?, changes = ${this.#rows.changesSQL()}`,
       ...values,

@@ -73,6 +73,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #alarm: LakeAlarm
   #lastError: string | undefined
   /** When the log was last told that the lake is behind. */
+  /** When what has landed last was taken in; undefined until something has landed since the object woke. */
+  #latestTakenMs: number | undefined
   #toldMs = 0
   /** The last of the tasks that need the table to stay as it is meanwhile. */
   #last: Promise<unknown> = Promise.resolve()
@@ -218,9 +220,15 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   async #commit(slice: Slice): Promise<void> {
-    const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => toRows(records, takenMs))
+    // Times of arrival rise, although the clock may have stepped back: readers order the epochs of a log by them.
+    let latestMs = this.#latestTakenMs ?? (await this.#writer.latestMs())
+    const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => {
+      latestMs = takenMs < latestMs ? latestMs + 1 : takenMs
+      return toRows(records, latestMs)
+    })
     const watermarks = this.#intake.watermarksAfter(slice)
     await this.#writer.append(rows, { throughSeq: slice.throughSeq, watermarks })
+    this.#latestTakenMs = latestMs
   }
 
   /** Makes the alarm due for what there is to do (I6). */
