@@ -63,6 +63,8 @@ const NO_UPKEEP: UpkeepDue = { isInterrupted: false, hasUpkeep: false, upkeepDue
 
 /** How often the log is told that the lake is behind. */
 const TELL_EVERY_MS = 60_000
+/** A clock that was ahead by more was wrong, and what comes later must not be. */
+const CLOCK_STEP_MS_MAX = 86_400_000
 
 export class LakeTable extends DurableObject<LakeEnv> {
   readonly #limits: LakeLimits
@@ -223,7 +225,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
     // Times of arrival rise, although the clock may have stepped back: readers order the epochs of a log by them.
     let latestMs = this.#latestTakenMs ?? (await this.#writer.latestMs())
     const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => {
-      latestMs = takenMs < latestMs ? latestMs + 1 : takenMs
+      const hasSteppedBack = takenMs < latestMs && latestMs - takenMs < CLOCK_STEP_MS_MAX
+      latestMs = hasSteppedBack ? latestMs + 1 : takenMs
       return toRows(records, latestMs)
     })
     const watermarks = this.#intake.watermarksAfter(slice)
