@@ -32,27 +32,27 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 32 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 33 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 31.7,
+    maxGzipKiB: 32.7,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 39.4 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 38.2 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 50.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 41.8 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 36.4 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 39.1 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 40.4 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 39.2 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 51.8 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 42.8 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 37.4 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 40.1 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 41.5,
+    maxGzipKiB: 43,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 86.7,
+    maxGzipKiB: 87.7,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 5.9 },
   {

@@ -189,7 +189,7 @@ export class Capture {
   #run<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
     const kind = this.#kindOf(query)
     if (kind.isOurs) return this.#exec<Row>(query, ...bindings)
-    if ((kind.changesSchema || kind.asksOfRows) && query.includes(';')) {
+    if (kind.isSplit) {
       const statements = splitStatements(query)
       const last = statements.pop()
       for (const statement of statements) this.#run(statement, []).toArray()

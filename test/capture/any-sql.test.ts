@@ -307,6 +307,16 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('sees the rowid of an INSERT before the last statement of a text', async () => {
+    await inObject('row-functions-later', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t VALUES (70, 'a')")
+      sql.exec("INSERT INTO t VALUES (71, 'b'); UPDATE t SET a = 'c' WHERE id = 3")
+      expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: 71 })
+    })
+  })
+
   it('sees that its last statement changed nothing after a definition', async () => {
     await inObject('row-functions-definition', (object, sql) => {
       sql.exec('CREATE TABLE side (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY)')
