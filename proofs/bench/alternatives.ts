@@ -177,7 +177,7 @@ export class KeyValueOutboxObject extends Plain {
   override async alarm(): Promise<void> {
     const { storage } = this.ctx
     for (;;) {
-      const records = await storage.list<unknown>({ prefix: 'outbox/', limit: BATCH_RECORDS })
+      const records = await storage.list({ prefix: 'outbox/', limit: BATCH_RECORDS })
       if (records.size === 0) return
       await pipeline().send([...records.values()])
       const keys = [...records.keys()]

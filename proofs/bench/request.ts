@@ -5,7 +5,7 @@ import type { Figure } from './figure.ts'
 import { median } from './quantile.ts'
 import { callWorker } from './workerd.ts'
 
-export const ALTERNATIVES = ['ours', 'bare', 'raw', 'drizzle', 'key-value', 'dual-write'] as const
+const ALTERNATIVES = ['ours', 'bare', 'raw', 'drizzle', 'key-value', 'dual-write'] as const
 export type AlternativeName = (typeof ALTERNATIVES)[number]
 
 /** Clients that ask one object, each its next request when the last is answered. */

@@ -1,6 +1,5 @@
-// Objects for the soak: one that a user would have with the library, and the same without it.
+// The object of the soak, as a user would have it.
 
-import { DurableObject } from 'cloudflare:workers'
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
 import type { Lake } from 'durable-outbox/lake'
 
@@ -29,26 +28,6 @@ export class SoakObject extends CDCDurableObject<SoakEnv> {
         tx.execute(INSERT, 'a film like any other')
         tx.emit({ type: 'Film.added', data: { event, name: 'a film like any other' } })
       }
-    })
-  }
-}
-
-/** The same, into a pipeline that keeps nothing. */
-export class AloneSoakObject extends SoakObject {
-  protected override configure(): CDCOptions {
-    return {}
-  }
-}
-
-export class BareSoakObject extends DurableObject {
-  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-    super(ctx, env)
-    ctx.storage.sql.exec(CREATE)
-  }
-
-  write(): void {
-    this.ctx.storage.transactionSync(() => {
-      for (let event = 0; event < EVENTS; event += 1) this.ctx.storage.sql.exec(INSERT, 'a film like any other')
     })
   }
 }

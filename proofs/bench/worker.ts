@@ -14,7 +14,7 @@ import type { IngestLoad } from './lake-records.ts'
 import type { AlternativeName, RequestLoad } from './request.ts'
 import type { Load, RowsObject } from './rows-object.ts'
 import type { SearchLoad, SearchObject } from './search-object.ts'
-import type { AloneSoakObject, BareSoakObject, SoakObject } from './soak-object.ts'
+import type { SoakObject } from './soak-object.ts'
 import type { StoresObject, StoreTask } from './stores-object.ts'
 
 export {
@@ -35,7 +35,7 @@ export { BenchLakeTable } from './lake-object.ts'
 export { Lake } from 'durable-outbox/lake'
 export { RowsObject } from './rows-object.ts'
 export { SearchObject } from './search-object.ts'
-export { AloneSoakObject, BareSoakObject, SoakObject } from './soak-object.ts'
+export { SoakObject } from './soak-object.ts'
 export { StoresObject } from './stores-object.ts'
 
 type AlternativeNamespace = DurableObjectNamespace<Alternative & Rpc.DurableObjectBranded>
@@ -61,8 +61,6 @@ interface Bindings {
   LAKE: Service<import('durable-outbox/lake').Lake>
   FRESHNESS: DurableObjectNamespace<FreshnessObject>
   SOAK: DurableObjectNamespace<SoakObject>
-  ALONE_SOAK: DurableObjectNamespace<AloneSoakObject>
-  BARE_SOAK: DurableObjectNamespace<BareSoakObject>
 }
 
 /** Takes no time itself, so that the figures are about the outbox and the relay. */
@@ -151,11 +149,8 @@ app.post('/lake/bytes/:table', async (c) => {
 
 app.post('/freshness', async (c) => c.json(await measureFreshness(c.env, await c.req.json<SteadyLoad>())))
 
-app.post('/soak/:kind/:object', async (c) => {
-  const { kind, object } = c.req.param()
-  const namespaces = { lake: c.env.SOAK, alone: c.env.ALONE_SOAK, bare: c.env.BARE_SOAK }
-  if (kind !== 'lake' && kind !== 'alone' && kind !== 'bare') return c.notFound()
-  await namespaces[kind].getByName(object).write()
+app.post('/soak/:object', async (c) => {
+  await c.env.SOAK.getByName(c.req.param('object')).write()
   return c.json({})
 })
 

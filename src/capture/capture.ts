@@ -189,7 +189,7 @@ export class Capture {
   #run<Row extends Record<string, SqlStorageValue>>(query: string, bindings: unknown[]): SqlStorageCursor<Row> {
     const kind = this.#kindOf(query)
     if (kind.isOurs) return this.#exec<Row>(query, ...bindings)
-    if ((kind.changesSchema || kind.asksOfRows) && query.includes(';')) {
+    if (kind.isSplit) {
       const statements = splitStatements(query)
       const last = statements.pop()
       for (const statement of statements) this.#run(statement, []).toArray()
@@ -210,9 +210,12 @@ export class Capture {
     const text = kind.asksOfRows ? this.#rows.answer(query) : query
     const counts = kind.isDefinition ? kind.dropped !== undefined && this.#deletesFirst(kind.dropped) : !kind.isRead
     try {
-      return this.#exec<Row>(text, ...bindings)
-    } finally {
-      if (counts) this.#rows.ran(kind)
+      const result = this.#exec<Row>(text, ...bindings)
+      if (counts) this.#rows.ran(kind, isOpen(result, kind))
+      return result
+    } catch (error) {
+      if (counts) this.#rows.ran(kind, false)
+      throw error
     }
   }
 
@@ -222,8 +225,8 @@ export class Capture {
     const references = this.#references()
     if (references.some(({ parent }) => parent === name)) return true
     if (!references.some(({ child }) => child === name)) return false
-    const isDeferred = `SELECT 1 FROM sqlite_master WHERE lower(name) = ? AND sql LIKE '%DEFERRED%'`
-    return this.#exec(isDeferred, name).toArray().length > 0
+    const isDeferred = `SELECT 1 FROM sqlite_master WHERE name = ? COLLATE NOCASE AND sql LIKE '%DEFERRED%'`
+    return this.#exec(isDeferred, tableName).toArray().length > 0
   }
 
   #write<Row extends Record<string, SqlStorageValue>>(
@@ -232,6 +235,7 @@ export class Capture {
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
     const { tables, outbox, limits, committed } = this.#ports
+    if (!tables.exist()) this.#rows.remember(false)
     tables.open()
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
@@ -244,7 +248,7 @@ export class Capture {
     outbox.forgetBacklog()
     const after = outbox.latestBacklog()
     if (after.events === before.events) return result
-    this.#isReturning = kind.mayReturn
+    this.#isReturning = isOpen(result, kind)
     try {
       committed(before, after)
     } finally {
@@ -370,6 +374,8 @@ export class Capture {
     const timeMs = now()
     checkTime(timeMs)
     const values = [txid, timeMs, beginning, tables.envelopeBytes]
+    // The row may be gone: an UPDATE that finds none keeps no answers.
+    if (this.#stamp === '') this.#rows.remember(false)
     const { rowsWritten } = this.#exec(
       `UPDATE _cdc_transaction SET txid = ?, time = ?, fields = ?, envelope_bytes = ?, changes = ${this.#rows.changesSQL()}`,
       ...values,
@@ -440,9 +446,9 @@ export class Capture {
   /** The foreign keys of all tables, with names in lower case. */
   #references(): { child: string; parent: string }[] {
     return this.#tablesOfSchema().flatMap(({ name }) =>
-      this.#exec<{ parent: string }>('SELECT DISTINCT lower("table") AS parent FROM pragma_foreign_key_list(?)', name)
+      this.#exec<{ parent: string }>('SELECT DISTINCT "table" AS parent FROM pragma_foreign_key_list(?)', name)
         .toArray()
-        .map(({ parent }) => ({ child: name.toLowerCase(), parent })),
+        .map(({ parent }) => ({ child: name.toLowerCase(), parent: parent.toLowerCase() })),
     )
   }
 
@@ -454,6 +460,11 @@ export class Capture {
       .toArray()
       .map(({ name }) => name)
   }
+}
+
+/** Whether a statement has rows to return: what has written none is at its end. */
+function isOpen(result: { readonly rowsWritten: number }, { mayReturn }: StatementKind): boolean {
+  return mayReturn && result.rowsWritten > 0
 }
 
 /** The error that a trigger of ours has raised, as one of ours. */

@@ -4,6 +4,7 @@
 import { answerRowFunctions, type StatementKind } from './statement.ts'
 
 const SQLITES_CHANGES = 'changes()'
+const STAMPED_CHANGES = '(SELECT changes FROM _cdc_transaction)'
 
 export class RowState {
   readonly #exec: SqlStorage['exec']
@@ -34,7 +35,8 @@ export class RowState {
 
   /** `changes()` as the user's next statement is to see it. */
   changesSQL(): string {
-    return this.#kept?.changes ?? (this.#isStamped ? '(SELECT changes FROM _cdc_transaction)' : SQLITES_CHANGES)
+    const kept = this.#kept?.changes ?? SQLITES_CHANGES
+    return kept === SQLITES_CHANGES && this.#isStamped ? STAMPED_CHANGES : kept
   }
 
   /** The note of the transaction was written, with `changesSQL` in it, by an UPDATE that leaves the latest rowid alone. */
@@ -42,11 +44,15 @@ export class RowState {
     this.#isStamped = true
   }
 
-  /** A statement of the user's has run: SQLite now tells of its changes, and of its latest row if it has inserted any. */
-  ran({ mayInsert, mayReturn }: Pick<StatementKind, 'mayInsert' | 'mayReturn'>): void {
+  /**
+   * A statement of the user's has run: SQLite now tells of its changes, and of its latest row if it has inserted any.
+   *
+   * @param isOpen whether it has rows to return, after which SQLite counts its changes.
+   */
+  ran({ mayInsert }: Pick<StatementKind, 'mayInsert'>, isOpen: boolean): void {
     this.#isStamped = false
     if (this.#kept === undefined) return
-    const hasInserted = mayInsert && (mayReturn || this.#exec('SELECT 1 WHERE changes() > 0').toArray().length > 0)
+    const hasInserted = mayInsert && (isOpen || this.#exec('SELECT 1 WHERE changes() > 0').toArray().length > 0)
     this.#kept = hasInserted ? undefined : { ...this.#kept, changes: SQLITES_CHANGES }
   }
 

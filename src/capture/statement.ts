@@ -3,6 +3,8 @@
 import { NOT_CODE } from '../sqlite/statements.ts'
 
 export interface StatementKind {
+  /** Whether it may be several statements, which must run one by one: SQLite tells of the last of them only. */
+  readonly isSplit: boolean
   /** Whether it may fire a trigger of ours. */
   readonly mayWrite: boolean
   /** Whether it may change a table's columns, or take its triggers away. */
@@ -44,17 +46,21 @@ export function classify(query: string, watched: readonly string[]): StatementKi
       lower.includes(name) || lower.includes(name.replaceAll('"', '""')) || lower.includes(name.replaceAll("'", "''")),
   )
   const isRead = isOne && READS.test(text)
+  const changesSchema = !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text)
+  // An UPDATE may have the word too: OR REPLACE, the function, or a text.
+  const mayInsert = !isRead && /\b(?:INSERT|REPLACE\s+INTO)\b/i.test(text.replace(NOT_CODES, ' '))
+  const asksOfRows = [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined)
   return {
+    isSplit: !isOne && (changesSchema || mayInsert || asksOfRows),
     mayWrite: !isRead && mentionsWatched,
-    changesSchema: !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text),
+    changesSchema,
     isDefinition: /^(?:ALTER|CREATE|DROP)\b/i.test(text),
     dropped: isOne ? droppedTable(text) : undefined,
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),
-    // An UPDATE may have the word too: OR REPLACE, the function, or a text.
-    mayInsert: !isRead && /\b(?:INSERT|REPLACE\s+INTO)\b/i.test(text.replace(NOT_CODES, ' ')),
+    mayInsert,
     mayReturn: /\bRETURNING\b/i.test(text),
-    asksOfRows: [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined),
+    asksOfRows,
     isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
     isRead,
   }

@@ -17,8 +17,6 @@ const STATE_AS_OF = join(import.meta.dirname, '../../streams/queries/state-as-of
 const STORES = ['document', 'graph', 'relational', 'vector']
 /** Above every LSN and every number of rows. */
 const UNLIMITED = BigInt(Number.MAX_SAFE_INTEGER)
-/** Above every epoch: a ULID begins with a digit. */
-const LAST_EPOCH = 'Z'
 /** Names of stores that an error lists. */
 const NAMES_SHOWN_MAX = 20
 
@@ -143,7 +141,7 @@ async function stateQuery(question: Question): Promise<[sql: string, parameters:
     time: asOf !== undefined && 'time' in asOf ? asOf.time : 'infinity',
     firstEpoch: epoch ?? '',
     // An LSN is one of the epoch that was named, or of the only one.
-    lastEpoch: lsn === undefined ? LAST_EPOCH : (epoch ?? LAST_EPOCH),
+    epoch: lsn === undefined ? '' : (epoch ?? ''),
     since: '-infinity',
     lsn: lsn === undefined ? UNLIMITED : BigInt(lsn),
     limit: UNLIMITED,

@@ -65,6 +65,8 @@ const NO_UPKEEP: UpkeepDue = { isInterrupted: false, hasUpkeep: false, upkeepDue
 
 /** How often the log is told that the lake is behind. */
 const TELL_EVERY_MS = 60_000
+/** A clock that was ahead by more was wrong, and what comes later must not be. */
+const CLOCK_STEP_MS_MAX = 86_400_000
 
 export class LakeTable extends DurableObject<LakeEnv> {
   readonly #limits: LakeLimits
@@ -75,6 +77,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #alarm: LakeAlarm
   #lastError: string | undefined
   /** When the log was last told that the lake is behind. */
+  /** When what has landed last was taken in; undefined until something has landed since the object woke. */
+  #latestTakenMs: number | undefined
   #toldMs = 0
   /** The last of the tasks that need the table to stay as it is meanwhile. */
   #last: Promise<unknown> = Promise.resolve()
@@ -249,9 +253,16 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   async #commit(slice: Slice): Promise<void> {
-    const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => toRows(records, takenMs))
+    // Times of arrival rise, although the clock may have stepped back: readers order the epochs of a log by them.
+    let latestMs = this.#latestTakenMs ?? (await this.#writer.latestMs())
+    const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => {
+      const hasSteppedBack = takenMs < latestMs && latestMs - takenMs < CLOCK_STEP_MS_MAX
+      latestMs = hasSteppedBack ? latestMs + 1 : takenMs
+      return toRows(records, latestMs)
+    })
     const watermarks = this.#intake.watermarksAfter(slice)
     await this.#writer.append(rows, { throughSeq: slice.throughSeq, watermarks })
+    this.#latestTakenMs = latestMs
   }
 
   /** Makes the alarm due for what there is to do (I6). */

@@ -22,7 +22,7 @@ const ROWS_OF_SCHEMA_ROW = 100
 /** A head of large rows is sealed although it has fewer, but not below this. */
 const LARGE_HEAD_BYTES = 4_000_000
 
-export function tableOf({ lastLSN }: Segment): string {
+function tableOf({ lastLSN }: Segment): string {
   return `${HEAD}_${lastLSN}`
 }
 
@@ -34,7 +34,7 @@ export function tablesOf(segments: readonly Segment[], firstLSN: number, lastLSN
 }
 
 /** How many of the segments, from the oldest, are delivered and beyond the retention. */
-export function countOutdated(
+function countOutdated(
   { segments, ackedLSN, ackedBytes }: OutboxState,
   { retentionMs, retentionBytes }: RetentionLimits,
   nowMs: number,

@@ -297,6 +297,37 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('keeps the rowid of its last INSERT over a text that failed and would have returned rows', async () => {
+    await inObject('row-functions-failed-text', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t VALUES (70, 'a')")
+      expect(() => sql.exec("INSERT INTO t VALUES (70, 'b'); UPDATE t SET a = 'c' RETURNING *")).toThrow('UNIQUE')
+      expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: 70 })
+    })
+  })
+
+  it('sees the rowid of an INSERT before the last statement of a text', async () => {
+    await inObject('row-functions-later', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)')
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t VALUES (70, 'a')")
+      sql.exec("INSERT INTO t VALUES (71, 'b'); UPDATE t SET a = 'c' WHERE id = 3")
+      expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: 71 })
+    })
+  })
+
+  it('sees that its last statement changed nothing after a definition', async () => {
+    await inObject('row-functions-definition', (object, sql) => {
+      sql.exec('CREATE TABLE side (id INTEGER PRIMARY KEY); CREATE TABLE t (id INTEGER PRIMARY KEY)')
+      object.ctx.capture('t')
+      object.ctx.storage.transactionSync(() => void sql.exec('INSERT INTO t VALUES (1)'))
+      sql.exec('DELETE FROM side')
+      sql.exec('CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT 1; END')
+      expect(sql.exec('SELECT changes() AS n').one()).toEqual({ n: 0 })
+    })
+  })
+
   it('sees that DROP TABLE has counted the rows of a table that others refer to, and of no other', async () => {
     await inObject('row-functions-drop', (object, sql) => {
       const changes = (): unknown => sql.exec('SELECT changes() AS n').one()['n']

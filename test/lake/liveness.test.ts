@@ -37,6 +37,21 @@ beforeEach(async () => {
   await commit()
 })
 
+describe('a lake whose clock has stepped back', () => {
+  it.each(['stays awake', 'wakes'])('lets times of arrival rise, if it %s', async (what) => {
+    const source = `back-${what.replace(' ', '-')}`
+    lakeClock.aheadMs = HOUR_MS
+    await send(source, 1)
+    await commit()
+    lakeClock.aheadMs = 0
+    if (what === 'wakes') await evictDurableObject(table)
+    for (const lsn of [2, 3]) await send(source, lsn)
+    await commit()
+    const times = (await rowsOf(`acme/${source}`)).map((row) => Number(row['__ingest_ts']))
+    expect(times).toEqual([...new Set(times)].toSorted((a, b) => a - b))
+  })
+})
+
 describe('a lake whose clock was a year ahead', () => {
   it.each(['waking', 'a write'])('[I6] commits within rollMs after %s', async (what) => {
     const source = `ahead-${what.replace(' ', '-')}`

@@ -92,6 +92,9 @@ describe('the state of a table', () => {
     table_url: 'born-again/Customer',
   }
   const [before, after] = [ulid(NOW_MS - 2_000), ulid(NOW_MS - 1_000)]
+  /** The clock was set back before the second of these lives. */
+  const setBack = { ns: 'set-back', source: 'set-back/DO/Shop', store: 'document', table_url: 'set-back/Customer' }
+  const lives = [ulid(NOW_MS - 10_000), ulid(NOW_MS - 20_000)] as const
   const late = { ns: 'late', source: 'late/DO/Shop', store: 'document', table_url: 'late/Customer', op: 'u', key: 'a' }
 
   /** The names of a table in the ns `acme/x`, which a sender in the ns `acme` can build too. */
@@ -104,6 +107,14 @@ describe('the state of a table', () => {
       committed(9, { ...beginning, epoch: before, op: 'c', key: 'kept', after: '{"n":1}' }),
       committed(1, { ...beginning, epoch: after, op: 'c', key: 'new', after: '{"n":2}' }),
       committed(2, { ...beginning, epoch: after, op: 'c', key: 'kept', after: '{"n":2}' }),
+      ...lives.flatMap((epoch, life) => {
+        const times = { atMs: NOW_MS - (life + 1) * 10_000, takenMs: NOW_MS - 5_000 + life }
+        const names = { ...setBack, epoch, op: 'c' }
+        return [
+          committed(1, { ...names, key: `of life ${life}`, after: '{}' }, times),
+          committed(2, { ...names, key: 'of both', after: `{"life":${life}}` }, times),
+        ]
+      }),
       committed(6, { ...late, after: '{"n":"newest"}' }),
       committed(7, { ...late, after: '{"n":"redriven"}', _meta: '{"redrivenFrom":5}' }),
       committed(1, { ...late, store: 'relational', key: 'other store', after: '{}' }),
@@ -141,6 +152,17 @@ describe('the state of a table', () => {
     expect(rows.map((row) => row['key'])).toEqual(['kept', 'new'])
   })
 
+  it('is that of the life that landed last, although its epoch sorts first', async () => {
+    const [, second] = lives
+    const keys = (rows: Answer) => rows.map((row) => [row['key'], row['after']])
+    const both = ['of both', '{"life":1}']
+    expect(keys(await table.query(stateNow('set-back')))).toEqual([both, ['of life 0', '{}'], ['of life 1', '{}']])
+    const present = [both, ['of life 1', '{}']]
+    expect(keys(await table.query(stateNow('set-back', { firstEpoch: second })))).toEqual(present)
+    const asOf = stateAsOf('set-back', new Date().toISOString(), { firstEpoch: second })
+    expect(keys(await table.query(asOf))).toEqual(present)
+  })
+
   it('takes no row of another ns that builds the same table_url', async () => {
     const rows = await table.query(stateNow('acme/x'))
     expect(rows.map((row) => [row['ns'], row['after']])).toEqual([['acme/x', '{"n":"real"}']])
@@ -152,7 +174,7 @@ describe('the state of a table', () => {
 
   it('is as of an LSN of one epoch', async () => {
     const at = (lsn: string) => {
-      const sql = stateAsOf('born-again', new Date().toISOString(), { firstEpoch: after, lastEpoch: after })
+      const sql = stateAsOf('born-again', new Date().toISOString(), { epoch: after })
       return table.query(fillParameters(sql, { lsn }))
     }
     expect((await at('1')).map((row) => row['key'])).toEqual(['new'])

@@ -10,8 +10,6 @@ import { createStorage, type StorageOwner } from './storage.ts'
 /** Makes an object, as its constructor does. */
 export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
 
-export type ObjectClass = (ctx: DurableObjectState) => DurableObject<unknown>
-
 interface InstancePorts {
   readonly platform: Platform
   readonly name: string

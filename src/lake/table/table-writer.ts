@@ -72,6 +72,11 @@ export class TableWriter {
     return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
   }
 
+  /** When the table was changed last, in milliseconds since 1970; 0 if there is none yet. */
+  async latestMs(): Promise<number> {
+    return this.#ports.state.pointer().version === 0 ? 0 : (await this.load()).metadata['last-updated-ms']
+  }
+
   /** Adds rows to the table. @throws {CDCError} like `load`, or what R2 throws. */
   async append(rows: readonly Row[], landing: Landing): Promise<void> {
     const table = await this.load()

@@ -5,8 +5,11 @@
 const FEATURES = {
   /** A: texts that look like the markers of the encoding, in columns of JSON beside BLOBs. */
   markers: true,
-  /** B: `changes()` and `last_insert_rowid()` are compared, and statements use them. */
-  counters: true,
+  /**
+   * B: `changes()` and `last_insert_rowid()` are compared, and statements use them. On in `npm test`, and off in `npm run model`,
+   * where statements that use them after one of the documented exceptions still count as findings.
+   */
+  counters: false,
   /** B: so is `total_changes()`. */
   totalChanges: false,
   /** C: triggers newer than capture that write the row they fire for, delete it, or end the statement for it. */

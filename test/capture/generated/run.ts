@@ -58,6 +58,8 @@ export abstract class Run {
   #isOver = false
   #hasDropped = false
   #hasCaptured = false
+  /** Whether something failed inside the transaction that runs. */
+  #hasFailedInside = false
 
   constructor(shared: Shared) {
     this.shared = shared
@@ -175,6 +177,7 @@ export abstract class Run {
     this.note(op, 'error', message)
     if (UNSURE.test(message)) this.#isOver = true
     this.#noteCounters(op, true)
+    this.#hasFailedInside = true
   }
 
   #run(op: Extract<SyncOp, { do: 'sql' }>): void {
@@ -212,6 +215,7 @@ export abstract class Run {
   #transact(op: Extract<SyncOp, { do: 'transaction' }>): void {
     const restore = this.savepoint()
     let isThrown = false
+    this.#hasFailedInside = false
     try {
       this.#guard(op, () =>
         this.transaction(op.by, () => {
@@ -225,10 +229,11 @@ export abstract class Run {
       )
     } catch (error) {
       restore()
+      this.#hasFailedInside = true
       if (isThrown && error instanceof Refused) this.note(op, 'refusal', 'refused inside')
       throw error
     } finally {
-      this.#noteCounters(op)
+      this.#noteCounters(op, this.#hasFailedInside)
     }
   }
 
@@ -256,7 +261,8 @@ export abstract class Run {
   #insertsNoRowid(op: Op): boolean {
     if (op.do === 'transaction') return op.ops.some((each) => this.#insertsNoRowid(each))
     if (op.do !== 'sql') return false
-    if (/ DO UPDATE /.test(op.text)) return true
+    if (/ DO UPDATE /.test(op.text) || (/\b(?:INSERT|REPLACE)\b/.test(op.text) && / RETURNING /.test(op.text)))
+      return true
     const others = this.exec<{ name: string }>(
       "SELECT name FROM pragma_table_list WHERE schema = 'main' AND (wr = 1 OR type = 'view')",
     ).toArray()
