@@ -2,7 +2,7 @@
 // request, and has a record of it sent to the same pipeline, except the first.
 
 import { DurableObject, env as bindings } from 'cloudflare:workers'
-import { CDCDurableObject, type Pipeline } from 'durable-outbox'
+import { CDCDurableObject } from 'durable-outbox'
 import { sql } from 'drizzle-orm'
 import { drizzle, type DrizzleSqliteDODatabase } from 'drizzle-orm/durable-sqlite'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
@@ -50,8 +50,12 @@ function recordOf(after: Customer): Record<string, unknown> {
   }
 }
 
-function pipeline(): { send(records: unknown[]): Promise<void> } {
-  return (bindings as unknown as { EVENTS_PIPELINE: Pipeline }).EVENTS_PIPELINE as never
+interface Receiver {
+  send(records: unknown[]): Promise<void>
+}
+
+function pipeline(): Receiver {
+  return (bindings as unknown as { EVENTS_PIPELINE: Receiver }).EVENTS_PIPELINE
 }
 
 abstract class Plain extends DurableObject implements Alternative {
