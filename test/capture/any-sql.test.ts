@@ -56,6 +56,21 @@ describe('[I11] values of a captured row', () => {
     })
   })
 
+  it('are exact for every number of six decimals', async () => {
+    await inObject('decimals', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n REAL)')
+      object.ctx.capture('t')
+      // Small ones, and others spread over the whole range by a multiplier that has no factor in common with it.
+      const millionths = Array.from({ length: 1_000 }, (_, index) =>
+        index < 500 ? index - 250 : (index * 982_451_653_007) % 1e15,
+      )
+      const values = millionths.map((n) => n / 1e6)
+      sql.exec('INSERT INTO t (n) SELECT value FROM json_each(?)', JSON.stringify(values))
+      const stored = sql.exec<{ n: number }>('SELECT n FROM t ORDER BY id').toArray()
+      expect(events(object).map(({ after }) => after?.['n'])).toEqual(stored.map(({ n }) => n))
+    })
+  })
+
   it('are exact for every real', async () => {
     await inObject('reals', (object, sql) => {
       sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, r REAL)')
