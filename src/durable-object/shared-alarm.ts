@@ -11,6 +11,8 @@ export interface AlarmClaim {
   rearm(): void
   /** When the platform's alarm is due, in milliseconds since 1970. */
   get(): Promise<number | null>
+  /** Whether it was set to just this time, as far as it is known without asking the storage. */
+  isSetTo(atMs: number): boolean
   /** Whether it is certainly due at a time or earlier, as far as it is known without asking the storage. */
   isDueBy(atMs: number, nowMs: number): boolean
 }
@@ -48,6 +50,7 @@ export class SharedAlarm {
       arm: (atMs) => this.#set(Math.min(atMs, this.#earliest(dueMs) ?? Infinity)),
       rearm: () => this.#rearm(),
       get: async () => (this.#atMs = await this.#platform.getAlarm()),
+      isSetTo: (atMs) => this.#atMs === settableMs(atMs, this.#runningMs),
       isDueBy: (atMs, nowMs) => !needsAlarm(this.#atMs, atMs, nowMs),
     }
   }
@@ -77,12 +80,9 @@ export class SharedAlarm {
     return known.length === 0 ? undefined : Math.min(...known)
   }
 
-  #set(dueMs: number): void {
-    const atMs = settableMs(dueMs, this.#runningMs)
-    // Setting it is a billed row. The clock stands still within a turn, in which there may be many commits.
-    if (atMs === this.#atMs) return
+  #set(atMs: number): void {
     for (const listener of this.#beforeChange) listener()
-    this.#atMs = atMs
+    this.#atMs = settableMs(atMs, this.#runningMs)
     // Not awaited: inside a synchronous transaction it is written at once, and if it fails, the commit fails.
     void this.#platform.setAlarm(this.#atMs)
   }

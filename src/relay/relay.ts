@@ -25,6 +25,8 @@ export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
 
 /** The relay's claim on the object's one alarm, which others may share. */
 export interface RelayAlarm {
+  /** Whether it was set to just this time. */
+  isSetTo(atMs: number): boolean
   /** Makes it due at a time, or earlier. Part of the open transaction, if there is one. */
   arm(atMs: number): void
   /** Makes it due when the first of all its users needs it. */
@@ -111,7 +113,10 @@ export class Relay {
     // A run sets its own.
     if (this.#draining !== undefined || this.#alarm.isDueBy(now() + limits.lingerMs, now())) return
     const dueMs = this.dueMs()
-    if (dueMs !== undefined && !this.#alarm.isDueBy(dueMs, now())) this.#alarm.arm(Math.max(dueMs, now()))
+    if (dueMs === undefined || this.#alarm.isDueBy(dueMs, now())) return
+    const atMs = Math.max(dueMs, now())
+    // Setting it is a billed row. The clock stands still within a turn, in which many commits may find the batch full.
+    if (!this.#alarm.isSetTo(atMs)) this.#alarm.arm(atMs)
   }
 
   /** Drains the outbox: for the alarm, or at once for a flush. Never throws. A second call joins the current run. */
