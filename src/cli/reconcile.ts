@@ -15,7 +15,7 @@ import { jsonOf, printReport, verdictOf } from './verify/print.ts'
 import { DEFAULT_URL, type NoRoute, WorkerClient } from './worker.ts'
 
 /** How long the lake may take to land what it buffers, before that counts as lost: it commits every two seconds. */
-export const BUFFERED_MS = 6_000
+const BUFFERED_MS = 6_000
 /** Holes of a log that one run closes. */
 export const HOLES_MAX = 1_000
 
@@ -66,13 +66,28 @@ async function runReconcile(args: readonly string[], io: IO): Promise<ExitCode> 
   await checkLake(values, io)
   // Nobody can read a table with a file that is gone, so the lake comes first.
   if (!isDry) noteRepair(await client.repair([]), io)
-  const before = await checkUntil(
-    { ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: ({ notLanded }) => notLanded === 0 },
-    io,
-  )
+  const before = await checkDelivered({ client, check }, io)
   const needs = planOf(before, classes)
   if (isDry) return finish({ steps: needs, before }, json, io)
   return finish(await sendAgain({ client, check }, { needs, before }, io), json, io)
+}
+
+/** Checks the table once what the lake buffers has landed. */
+export function checkDelivered({ client, check }: Repair, io: IO): Promise<Report> {
+  const isLakeIdle = async () => {
+    const { bufferedEvents, heldEvents } = await client.lakeStatus()
+    return bufferedEvents + heldEvents === 0
+  }
+  return checkUntil(
+    {
+      ...check,
+      waitMs: Math.min(check.waitMs, BUFFERED_MS),
+      isEnough: ({ notLanded }) => notLanded === 0,
+      // A Worker without lakeRoutes can't be asked.
+      isLakeIdle: () => isLakeIdle().catch(() => false),
+    },
+    io,
+  )
 }
 
 interface Outcome {

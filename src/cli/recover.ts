@@ -4,11 +4,11 @@
 import { type Command, type ExitCode, type IO, parseOptions } from './command.ts'
 import { checkLake } from './local-lake.ts'
 import { printJSON } from './output.ts'
-import { BUFFERED_MS, HOLES_MAX, printSteps, sendAgain, type Step } from './reconcile.ts'
+import { checkDelivered, HOLES_MAX, printSteps, sendAgain, type Step } from './reconcile.ts'
 import { planOf } from './reconcile/plan.ts'
 import { count } from './values.ts'
 import { CHECK_HELP, CHECK_OPTIONS, readWait } from './verify.ts'
-import { checkUntil, type Report } from './verify/check-table.ts'
+import type { Report } from './verify/check-table.ts'
 import { Outboxes, parseClasses } from './verify/outboxes.ts'
 import { jsonOf, printReport } from './verify/print.ts'
 import { DEFAULT_URL, type RecoverOutcome, WorkerClient } from './worker.ts'
@@ -60,7 +60,7 @@ async function runRecover(args: readonly string[], io: IO): Promise<ExitCode> {
     return needsRecovery(outcome) ? 1 : 0
   }
   const check = { lake: values, outboxes: new Outboxes(client, classes), maxHoles: HOLES_MAX, waitMs }
-  const before = await checkUntil({ ...check, waitMs: Math.min(waitMs, BUFFERED_MS), isEnough: isLanded }, io)
+  const before = await checkDelivered({ client, check }, io)
   const needs = planOf(before, classes)
   const sent: Sent =
     needs.length === 0 ? { steps: [], before } : await sendAgain({ client, check }, { needs, before }, io)
@@ -77,10 +77,6 @@ async function finish(outcome: RecoverOutcome, sent: Sent, isJSON: boolean, io: 
     await printReport(after ?? before, io)
   }
   return (after ?? before).isProven ? 0 : 1
-}
-
-function isLanded({ notLanded }: Report): boolean {
-  return notLanded === 0
 }
 
 function needsRecovery({ faults, disagreement }: RecoverOutcome): boolean {

@@ -31,7 +31,7 @@ describe('reconcile', () => {
   let signUps = 0
 
   beforeAll(async () => {
-    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN } })
+    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN, LAKE_LIMITS: '{"rollMs":200}' } })
   })
 
   afterAll(async () => {

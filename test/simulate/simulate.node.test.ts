@@ -30,7 +30,7 @@ it('does the same again from the same seed, to the last step', async () => {
 })
 
 it('[I1] [I2] [I3] [I4] [I5] [I6] [I9] [I10] [I13] holds in the first scripts', async () => {
-  const outcome: unknown = JSON.parse(await simulate('--seed', '1', '--steps', '15000'))
+  const outcome: unknown = JSON.parse(await simulate('--seed', '1', '--steps', '5000'))
   expect(outcome).not.toHaveProperty('failed')
 })
 

@@ -50,12 +50,17 @@ export interface CheckOptions {
   readonly maxHoles: number
 }
 
-/** Checks until what is delivered has landed, or the time is over, and returns the last report. */
-export async function checkUntil(
-  options: CheckOptions & { readonly waitMs: number; readonly isEnough: (report: Report) => boolean },
-  io: IO,
-): Promise<Report> {
+interface Patience {
+  readonly waitMs: number
+  readonly isEnough: (report: Report) => boolean
+  /** Whether nothing waits in the lake, so that what has not landed by then is lost. */
+  readonly isLakeIdle?: () => Promise<boolean>
+}
+
+/** Checks until what is delivered has landed, or can't land any more, or the time is over, and returns the last report. */
+export async function checkUntil(options: CheckOptions & Patience, io: IO): Promise<Report> {
   let deadlineMs: number | undefined
+  let isLast = false
   const delivered = new Map<string, number>()
   // Where the table lies is noted once, and a deep check is made once.
   for (
@@ -66,7 +71,10 @@ export async function checkUntil(
     const report = await checkTable(first, delivered, quiet)
     // From here on: a table that takes long to read must not use up the lake's time.
     deadlineMs ??= Date.now() + options.waitMs
-    if (options.isEnough(report) || Date.now() >= deadlineMs) return report
+    if (isLast || options.isEnough(report) || Date.now() >= deadlineMs) return report
+    // What this check expected was delivered before.
+    isLast = (await options.isLakeIdle?.()) ?? false
+    if (isLast) continue
     const { missing, notLanded } = report
     io.note(`${count(missing + notLanded, 'event is', 'events are')} not in the table yet; checking again`)
     await new Promise((resolve) => setTimeout(resolve, CHECK_AGAIN_MS))
