@@ -6,6 +6,8 @@ export interface ChaosEnv {
   SEED: string
   /** How many times the runtime was started, so that each start has its own sequence of failures. */
   LIFE: string
+  /** How many times it will be killed. */
+  KILLS: string
   FAULT_LOG: DurableObjectNamespace<FaultLog>
   LAKE_BUCKET: R2Bucket
   LAKE: Service<Lake>

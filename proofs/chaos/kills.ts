@@ -10,17 +10,23 @@ import { between, type Random, shuffle } from '../harness/random.ts'
 export interface Kill {
   readonly at: Phase | 'starting' | 'random'
   readonly afterMs: number
+  /** How long it is stopped and then continued before; 0 in most lives. */
+  readonly suspendedMs: number
 }
 
 /** Where a kill fell, and what the Worker was doing a moment before. */
 export interface Fallen {
   readonly at: Kill['at']
+  readonly wasSuspended: boolean
   readonly seen: Activity | undefined
 }
 
 /** A rare phase may not occur at all. Then the kill falls at random. */
 const TRAP_TIMEOUT_MS = 5_000
 const POLL_MS = 15
+/** The share of lives in which it is stopped for a while: the longest is beyond the relay's timeouts. */
+const SUSPENSIONS = 0.25
+const SUSPENDED_MS_MAX = 2_500
 /** `wrangler dev` answers after about two seconds; the objects' alarms fire before. */
 const STARTING_MS_MIN = 400
 const STARTING_MS_MAX = 2_500
@@ -30,7 +36,8 @@ export function planKills(random: Random, kills: number, lifeMs: number): Kill[]
   const plan: Kill[] = []
   const places: Kill['at'][] = [...phasesOf(), 'starting', 'random']
   while (plan.length < kills)
-    for (const at of shuffle(random, places)) plan.push({ at, afterMs: afterMs(random, at, lifeMs) })
+    for (const at of shuffle(random, places))
+      plan.push({ at, afterMs: afterMs(random, at, lifeMs), suspendedMs: suspendedMs(random) })
   return plan.slice(0, kills)
 }
 
@@ -43,18 +50,19 @@ export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Pr
   runtime.launch()
   await pause(kill.afterMs)
   await runtime.kill()
-  return { at: 'starting', seen: undefined }
+  return { at: 'starting', seen: undefined, wasSuspended: false }
 }
 
 /** Kills the runtime that is running. */
-export async function strike({ at, afterMs }: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
+export async function strike({ at, afterMs, suspendedMs }: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
   await pause(afterMs)
+  if (suspendedMs > 0) await runtime.suspend(suspendedMs)
   const isHeld = isPhase(at) && (await isCaught(at, client))
   const seen = await client.activity()
   await runtime.kill()
   const activity = seen.kind === 'answer' ? seen.body : undefined
   // Only a phase that was still held at the last look is certain.
-  return { at: isHeld && activity?.held === at ? at : 'random', seen: activity }
+  return { at: isHeld && activity?.held === at ? at : 'random', seen: activity, wasSuspended: suspendedMs > 0 }
 }
 
 /** The number of kills in each place, in words, for the summary. */
@@ -69,6 +77,7 @@ export function describeKills(fallen: readonly Fallen[]): string[] {
     `${count(fallen, (kill) => kill.at === 'starting')} while the runtime started`,
     `${random.length} at random (a relay attempt was open in ${attempts}, a put of the lake in ${puts}, ` +
       `an async transaction in ${transactions})`,
+    `${count(fallen, ({ wasSuspended }) => wasSuspended)} after it had been stopped for a while and continued`,
   ]
 }
 
@@ -89,6 +98,10 @@ function phasesOf(): Phase[] {
 
 function isPhase(name: string): name is Phase {
   return name in PHASES
+}
+
+function suspendedMs(random: Random): number {
+  return random() < SUSPENSIONS ? between(random, 100, SUSPENDED_MS_MAX) : 0
 }
 
 function afterMs(random: Random, at: Kill['at'], lifeMs: number): number {

@@ -1,4 +1,4 @@
-// npm run chaos -- [--kills 25] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
+// npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
 // clients work and the pipeline misbehaves. Then everything that was committed must be in the table, once, in order. With
 // --json the last line of stdout is an object with the result.
 
@@ -29,7 +29,7 @@ const FAILED = 1
 
 const count = z.coerce.number().int()
 const optionsSchema = z.object({
-  kills: count.min(1).default(25),
+  kills: count.min(1).default(60),
   seconds: count.min(1).optional(),
   seed: count.min(0).default(() => Math.floor(Math.random() * 1_000_000_000)),
   objects: count.min(1).default(12),
@@ -69,7 +69,7 @@ process.exit()
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
-  const vars = { SEED: String(options.seed) }
+  const vars = { SEED: String(options.seed), KILLS: String(options.kills) }
   const runtime = await Runtime.create({ ...bundle, state, vars, startsVar: 'LIFE' })
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
@@ -116,7 +116,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
 
   // The last kill leaves events behind that must land although no object receives a request.
   const ledgers = await Promise.all(objects.map((object) => client.ledger(object)))
-  fallen.push(await strike({ at: 'random', afterMs: between(random, 0, 100) }, runtime, client))
+  fallen.push(await strike({ at: 'random', afterMs: between(random, 0, 100), suspendedMs: 0 }, runtime, client))
   bar.increment(1, { note: 'draining' })
   await runtime.start()
   const expected = ledgers.flat().reduce((sum, entry) => sum + entry.events.length, 0)

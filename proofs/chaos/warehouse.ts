@@ -3,6 +3,7 @@
 
 import { CDCDurableObject, type CDCOptions, DocumentStore, type Transaction } from 'durable-outbox'
 import { during, passThrough } from './activity.ts'
+import { nowIn } from './clock.ts'
 import type { ChaosEnv } from './env.ts'
 import type { Answer, LedgerEntry, LedgerEvent, Operation, Step, Stock } from './operation.ts'
 import { between, createRandom } from '../harness/random.ts'
@@ -43,6 +44,7 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
       maxRetryDelayMs: 400,
       sendTimeoutMs: 600,
       recoveryMs: 800,
+      now: () => nowIn(this.env),
     }
   }
 

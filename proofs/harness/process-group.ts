@@ -25,8 +25,13 @@ export function spawnGroup({ command, args, cwd, env }: Program, stdio: StdioOpt
 
 /** Ends a group with SIGKILL, which leaves none of its processes the time to write another byte. */
 export function killGroup(leader: number): void {
+  signalGroup(leader, 'SIGKILL')
+}
+
+/** Signals every process of a group. */
+export function signalGroup(leader: number, signal: NodeJS.Signals): void {
   try {
-    process.kill(-leader, 'SIGKILL')
+    process.kill(-leader, signal)
   } catch {
     // It has ended already.
   }

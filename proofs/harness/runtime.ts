@@ -5,7 +5,7 @@ import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync } from 'node
 import { createServer } from 'node:net'
 import { basename, join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { killGroup, run, spawnGroup } from './process-group.ts'
+import { killGroup, run, signalGroup, spawnGroup } from './process-group.ts'
 import { ROOT, WRANGLER, wranglerEnvironment } from './wrangler.ts'
 
 const START_MS_MAX = 40_000
@@ -99,6 +99,15 @@ export class Runtime {
     const ended = new Promise((resolve) => child.once('exit', resolve))
     killGroup(child.pid)
     await ended
+  }
+
+  /** Stops all of it for a while, as a machine does that is suspended, and lets it go on. */
+  async suspend(ms: number): Promise<void> {
+    const { pid } = this.#child ?? {}
+    if (pid === undefined) return
+    signalGroup(pid, 'SIGSTOP')
+    await pause(ms)
+    signalGroup(pid, 'SIGCONT')
   }
 
   #args(): string[] {

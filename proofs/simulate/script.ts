@@ -54,10 +54,21 @@ export const WAY_TO_BUCKET = `${LAKE}>bucket`
 /** How long the faults of one script last. */
 const DURATION_MS = { min: 4_000, max: 60_000 }
 const OBJECTS_MAX = 8
-/** How the wall clock is set. Twenty days are longer than any wait, and shorter than the lake remembers ids. */
-const TWENTY_DAYS_MS = 20 * 86_400_000
-const CLOCK_STEPS_MS = [-1, 50, 3_000, -3_000, 90_000, -90_000, 3_600_000, -3_600_000, TWENTY_DAYS_MS, -TWENTY_DAYS_MS]
-export const CLOCK_OFFSET_MS_MAX = TWENTY_DAYS_MS
+/** How the wall clock is set. Fifteen days are longer than any wait; from one end to the other is shorter than the lake remembers ids. */
+const FIFTEEN_DAYS_MS = 15 * 86_400_000
+const CLOCK_STEPS_MS = [
+  -1,
+  50,
+  3_000,
+  -3_000,
+  90_000,
+  -90_000,
+  3_600_000,
+  -3_600_000,
+  FIFTEEN_DAYS_MS,
+  -FIFTEEN_DAYS_MS,
+]
+export const CLOCK_OFFSET_MS_MAX = FIFTEEN_DAYS_MS
 const SMALL_DURATION_MS = 200
 /** A client of each object writes so often. */
 const WRITES_EVERY_MS = { min: 40, max: 800 }

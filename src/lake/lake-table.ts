@@ -76,9 +76,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #upkeep: Upkeep
   readonly #alarm: LakeAlarm
   #lastError: string | undefined
-  /** When the log was last told that the lake is behind. */
   /** When what has landed last was taken in; undefined until something has landed since the object woke. */
   #latestTakenMs: number | undefined
+  /** When the log was last told that the lake is behind. */
   #toldMs = 0
   /** The last of the tasks that need the table to stay as it is meanwhile. */
   #last: Promise<unknown> = Promise.resolve()

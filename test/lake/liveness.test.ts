@@ -32,9 +32,18 @@ function send(source: string, first: number, last = first): Promise<{ code?: str
   })
 }
 
+/** What waits is due within rollMs; unless it has landed already, by an alarm that upkeep had set. */
+async function expectDue(): Promise<void> {
+  const atMs = await alarmMs()
+  const { bufferedEvents } = await table.status()
+  if (bufferedEvents > 0) expect(atMs).toBeLessThanOrEqual(Date.now() + ROLL_MS)
+}
+
 beforeEach(async () => {
   lakeClock.aheadMs = 0
-  await commit()
+  // Until upkeep has nothing left to do, which would set the alarm by itself.
+  do await commit()
+  while (((await alarmMs()) ?? Infinity) <= Date.now() + ROLL_MS)
 })
 
 describe('a lake whose clock has stepped back', () => {
@@ -61,7 +70,7 @@ describe('a lake whose clock was a year ahead', () => {
     lakeClock.aheadMs = 0
     if (what === 'waking') await evictDurableObject(table)
     else await send(source, 2)
-    expect(await alarmMs()).toBeLessThanOrEqual(Date.now() + ROLL_MS)
+    await expectDue()
     await runDurableObjectAlarm(table)
     await vi.waitFor(async () => expect(await lsnsOf(source)).toContain(1))
   })
@@ -111,7 +120,7 @@ describe('a lake whose stored alarm is far ahead, for whatever reason', () => {
     await runInDurableObject(table, (_, { storage }) => storage.setAlarm(Date.now() + YEAR_MS))
     await evictDurableObject(table)
     if (what === 'a write') await send(source, 2)
-    expect(await alarmMs()).toBeLessThanOrEqual(Date.now() + ROLL_MS)
+    await expectDue()
   })
 
   it('[I6] sets it again if the clock steps back while the alarm runs', async () => {
@@ -120,7 +129,7 @@ describe('a lake whose stored alarm is far ahead, for whatever reason', () => {
       (lake as SlowLakeTable).alarm({ retryCount: 0, isRetry: false, scheduledTime: Date.now() + YEAR_MS }),
     )
     await send('stepped', 2)
-    expect(await alarmMs()).toBeLessThanOrEqual(Date.now() + ROLL_MS)
+    await expectDue()
   })
 
   it('[I6] tries a commit again that failed, and not sooner for each write', async () => {
