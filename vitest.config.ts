@@ -6,7 +6,7 @@ export default defineConfig({
     // Output is printed only for tests that fail.
     silent: 'passed-only',
     // One more than two cores: tests of the command wait for other processes. With two it took 4:48, with three 3:48.
-    maxWorkers: 3,
+    maxWorkers: 4,
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],

@@ -39,8 +39,3 @@ it('runs a script from a file', async () => {
   writeFileSync(file, JSON.stringify({ seed: 1, objects: ['ledger-1'], steps }))
   expect(verdictSchema.parse(JSON.parse(await simulate('--script', file))).rows).toBe(1)
 })
-
-it('[I1] [I2] [I3] [I4] [I5] [I6] holds wherever the runtime ends', async () => {
-  const outcome: unknown = JSON.parse(await simulate('--crash-points', '--steps', '1'))
-  expect(outcome).toMatchObject({ scripts: 1 })
-})
