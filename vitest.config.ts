@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     // Output is printed only for tests that fail.
     silent: 'passed-only',
-    // One more than two cores: tests of the command wait for other processes. With two it took 4:48, with three 3:48.
+    // More than there are cores: tests of the command wait for other processes.
     maxWorkers: 4,
     projects: [
       {
