@@ -15,7 +15,12 @@ const MANAGERS = {
   yarn: {
     install: ['npx', '--yes', '@yarnpkg/cli-dist@4.18.1', 'install'],
     // Where it believes to be in CI, it refuses a project without a lock.
-    env: { YARN_NODE_LINKER: 'node-modules', YARN_ENABLE_IMMUTABLE_INSTALLS: 'false' },
+    // And unlike npm, it does not trust the certificates that the machine trusts.
+    env: {
+      YARN_NODE_LINKER: 'node-modules',
+      YARN_ENABLE_IMMUTABLE_INSTALLS: 'false',
+      NODE_OPTIONS: '--use-system-ca',
+    },
   },
 } as const
 export type Manager = keyof typeof MANAGERS
