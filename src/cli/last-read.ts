@@ -3,8 +3,8 @@
 
 import { createHash, randomUUID } from 'node:crypto'
 import { existsSync, readdirSync, statSync } from 'node:fs'
-import { readFile, rename, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import * as z from 'zod'
 import type { Read } from './local-table.ts'
 
@@ -65,6 +65,8 @@ export async function recall(path: string, stamp: string): Promise<Read | undefi
 
 export async function keep(path: string, stamp: string, { table, note }: Read): Promise<void> {
   const temporary = `${path}.${randomUUID()}.tmp`
+  // It lies in the first of the state directories, also if only another one exists.
+  await mkdir(dirname(path), { recursive: true })
   await writeFile(temporary, JSON.stringify({ stamp, note, table, sizes: await sizesOf(table.files) }))
   await rename(temporary, path)
 }

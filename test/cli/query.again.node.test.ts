@@ -71,8 +71,20 @@ describe('a query of a lake', () => {
 })
 
 /** Makes the files of the buckets older: one that was written just now may be written again within the same tick. */
-async function settle(root: string): Promise<void> {
-  const folder = join(root, '.wrangler/state/v3/r2')
+async function settle(root: string, state = '.wrangler/state'): Promise<void> {
+  const folder = join(root, state, 'v3/r2')
   const before = new Date(Date.now() - 1_000)
   for (const name of await readdir(folder, { recursive: true })) await utimes(join(folder, name), before, before)
 }
+
+describe('a query of a lake that only the demo has made', () => {
+  it('finds it, and has a place for what it keeps', async () => {
+    const project = await createProject()
+    const demo = await openLake(project.root, '.wrangler/demo')
+    await demo.append([eventRow(TIME, { id: 'a' })])
+    await settle(project.root, '.wrangler/demo')
+    const { code, stdout } = await runIn(project.root, ['query', 'SELECT id FROM events', '--csv'])
+    await project.remove()
+    expect({ code, stdout }).toEqual({ code: 0, stdout: 'id\r\na\r\n' })
+  })
+})
