@@ -23,23 +23,19 @@ export interface RepairableLake {
 }
 
 /**
- * A hono app for `GET /`, the lake's status, and `POST /repair`, with the suspects as the JSON body,
- * and `POST /recover`, with `{ isDryRun }`. Like the outbox routes it
- * needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
+ * A hono app for `GET /`, the lake's status, `POST /repair`, with the suspects as the JSON body, and `POST /recover`, with
+ * `{ isDryRun }`. Like the outbox routes it needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`, and is closed while that variable is empty.
  */
 export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('lake'))
   app.use('/', requireAdminToken)
   app.get('/', async (c) => Response.json(await lakeOf(c.env).status()))
-  app.use('/repair', requireAdminToken)
-  app.use('/repair', limitBody('lake', BODY_BYTES_MAX))
+  for (const path of ['/repair', '/recover']) app.use(path, requireAdminToken, limitBody('lake', BODY_BYTES_MAX))
   app.post('/repair', async (c) => {
     const suspects: unknown = await c.req.json().catch(() => undefined)
     return Response.json(await lakeOf(c.env).repair(suspects))
   })
-  app.use('/recover', requireAdminToken)
-  app.use('/recover', limitBody('lake', BODY_BYTES_MAX))
   app.post('/recover', async (c) => {
     const { isDryRun } = recoverFields.parse(
       await c.req.json().catch(() => undefined),

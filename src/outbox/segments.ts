@@ -19,7 +19,7 @@ const SEGMENTS_OF_RETENTION = 8
 const SEGMENTS_MAX = 24
 /** Sealing writes each row of `sqlite_master` again. So a segment has this many rows for each of them: then it costs 1 % more. */
 const ROWS_OF_SCHEMA_ROW = 100
-/** A head of large rows is sealed although it has fewer, but not below this. */
+/** A head of large rows is sealed although it has fewer, at half of the retention, but not below this. */
 const LARGE_HEAD_BYTES = 4_000_000
 
 function tableOf({ lastLSN }: Segment): string {
@@ -94,7 +94,7 @@ export class Segments {
     const headBytes = last.bytes - state.sealedBytes
     const shareBytes = retention.retentionBytes / SEGMENTS_OF_RETENTION
     const shareMs = retention.retentionMs / SEGMENTS_OF_RETENTION
-    if (headBytes >= Math.max(4 * shareBytes, LARGE_HEAD_BYTES)) return end
+    if (headBytes >= Math.max(retention.retentionBytes / 2, LARGE_HEAD_BYTES)) return end
     const isDue = headBytes >= shareBytes || endOfWait(first.time + shareMs, shareMs, nowMs) <= nowMs
     return isDue && this.#hasManyRows(last.lsn) ? end : undefined
   }

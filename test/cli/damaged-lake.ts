@@ -1,37 +1,23 @@
 // A lake under `wrangler dev` whose files are damaged or replaced while it is down, for the tests of `recover`. The rows of the table
 // in docs/verifying.md are those tests.
 
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, vi } from 'vitest'
+import { beforeEach, expect, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
-import { openBucket } from '../../proofs/harness/bucket.ts'
-import { type Run, runCommand } from '../../proofs/harness/command.ts'
-import { Runtime } from '../../proofs/harness/runtime.ts'
+import { useLakeWorker } from './lake-worker.ts'
 
-export const TOKEN = 'a-token-of-the-test'
 const ROOT = 'cdc/events/'
 
 /** Before each test two customers have signed up in an ns of its own, which makes four events. */
 export function useLake() {
-  const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-recover-'))
-  const state = join(directory, 'state')
+  const lake = useLakeWorker()
+  const { directory, state, runtime, run, withWorker } = lake
   const copies = join(directory, 'copies')
   const lakeFiles = join('v3', 'do', 'durable-outbox-LakeTable')
   const bucketFiles = join('v3', 'r2')
-  let worker: Runtime
   let ns = ''
   let tests = 0
-
-  beforeAll(async () => {
-    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN, LAKE_LIMITS: '{"rollMs":200}' } })
-  })
-
-  afterAll(async () => {
-    await worker.kill()
-    rmSync(directory, { recursive: true, force: true })
-  })
 
   beforeEach(async () => {
     ns = `shop-${(tests += 1)}`
@@ -40,29 +26,12 @@ export function useLake() {
 
   /** Each makes two events. They have landed when this resolves. */
   async function signUp(...names: string[]): Promise<void> {
-    const client = new Client(worker.url)
+    const client = new Client(lake.address())
     const before = (await client.lakeStatus()).landedEvents
     for (const name of names) await client.signUp(ns, name, `${name}@example.com`)
     const landed = async () =>
       expect((await client.lakeStatus()).landedEvents).toBeGreaterThanOrEqual(before + 2 * names.length)
     await vi.waitFor(landed, { timeout: 30_000, interval: 50 })
-  }
-
-  function run(command: string, ...args: string[]): Promise<Run> {
-    return runCommand([command, '--state', state, ...args], { env: { ADMIN_TOKEN: TOKEN } })
-  }
-
-  function withWorker(command: string, ...args: string[]): Promise<Run> {
-    return run(command, '--url', worker.url, '--wait', '20', ...args)
-  }
-
-  async function onBucket<T>(work: (bucket: R2Bucket) => Promise<T>): Promise<T> {
-    const { bucket, close } = await openBucket(state)
-    try {
-      return await work(bucket)
-    } finally {
-      await close()
-    }
   }
 
   /** The newest file below a folder. */
@@ -85,9 +54,9 @@ export function useLake() {
 
   /** Runs a change of the files on disk while the Worker is down. */
   async function whileDown(change: () => void): Promise<void> {
-    await worker.kill()
+    await runtime().kill()
     change()
-    await worker.start()
+    await runtime().start()
   }
 
   function copy(files: string): void {
@@ -117,11 +86,8 @@ export function useLake() {
   }
 
   return {
-    address: () => worker.url,
+    ...lake,
     signUp,
-    run,
-    withWorker,
-    onBucket,
     newest,
     damage,
     whileDown,

@@ -1,17 +1,14 @@
 // Rows that are lost from the table after they have landed, and brought back. Each loss can happen to a bucket: a file is
 // deleted, or restored from an older backup.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { zstdDecompressSync } from 'node:zlib'
 import { parquetReadObjects } from 'hyparquet'
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { Client } from '../../proofs/demo/client.ts'
-import { openBucket } from '../../proofs/harness/bucket.ts'
-import { type Run, runCommand } from '../../proofs/harness/command.ts'
-import { Runtime } from '../../proofs/harness/runtime.ts'
+import { runCommand } from '../../proofs/harness/command.ts'
 import { WorkerClient } from '../../src/cli/worker.ts'
 import { portionsOf } from '../../src/cli/reconcile/plan.ts'
 import { replayRange } from '../../src/cli/reconcile/replay.ts'
@@ -20,50 +17,21 @@ import type { Row } from '../../src/lake/iceberg/schema.ts'
 import { REPAIR_LSNS_MAX, REPAIR_LOGS_MAX } from '../../src/lake/upkeep/repair.ts'
 import { EVENTS_COLUMNS } from '../../src/lake/table/table.ts'
 import { committed, landedTable } from '../streams/landed.ts'
-
-const TOKEN = 'a-token-of-the-test'
+import { TOKEN, useLakeWorker } from './lake-worker.ts'
 
 describe('reconcile', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-reconcile-'))
-  const state = join(directory, 'state')
-  let worker: Runtime
+  const { state, address, run, withWorker, onBucket } = useLakeWorker()
   let ns = ''
   let signUps = 0
 
-  beforeAll(async () => {
-    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN, LAKE_LIMITS: '{"rollMs":200}' } })
-  })
-
-  afterAll(async () => {
-    await worker.kill()
-    rmSync(directory, { recursive: true, force: true })
-  })
-
   beforeEach(async () => {
     ns = `shop-${(signUps += 1)}`
-    const client = new Client(worker.url)
+    const client = new Client(address())
     const before = (await client.lakeStatus()).landedEvents
     for (const name of ['Alice', 'Bob', 'Zoë']) await client.signUp(ns, name, `${name}@example.com`)
     const landed = async () => expect(await client.lakeStatus()).toMatchObject({ landedEvents: before + 6 })
     await vi.waitFor(landed, { timeout: 30_000, interval: 50 })
   })
-
-  function run(command: string, ...args: string[]): Promise<Run> {
-    return runCommand([command, '--state', state, ...args], { env: { ADMIN_TOKEN: TOKEN } })
-  }
-
-  function withWorker(command: string, ...args: string[]): Promise<Run> {
-    return run(command, '--url', worker.url, '--wait', '20', ...args)
-  }
-
-  async function onBucket<T>(work: (bucket: R2Bucket) => Promise<T>): Promise<T> {
-    const { bucket, close } = await openBucket(state)
-    try {
-      return await work(bucket)
-    } finally {
-      await close()
-    }
-  }
 
   /** The data file with an event of the test's ns and the given type. Local copies of the table's files are dropped. */
   async function fileWith(bucket: R2Bucket, type: string): Promise<{ key: string; rows: Row[] }> {
@@ -138,19 +106,19 @@ describe('reconcile', () => {
   })
 
   it('asks for nothing if nothing is missing', async () => {
-    const before = await new Client(worker.url).lakeStatus()
+    const before = await new Client(address()).lakeStatus()
     const { code, stdout } = await withWorker('reconcile', '--json')
     expect({ code, steps: JSON.parse(stdout).steps }).toEqual({ code: 0, steps: [] })
-    expect(await new Client(worker.url).lakeStatus()).toEqual(before)
+    expect(await new Client(address()).lakeStatus()).toEqual(before)
   })
 
   it('[I8] has the lake repaired only with the token', async () => {
     const repair = (headers: Record<string, string>) =>
-      fetch(`${worker.url}/lake/repair`, { method: 'POST', headers, body: '[]' })
+      fetch(`${address()}/lake/repair`, { method: 'POST', headers, body: '[]' })
     expect((await repair({})).status).toBe(401)
     expect((await repair({ authorization: 'Bearer another' })).status).toBe(401)
     expect((await repair({ authorization: `Bearer ${TOKEN}` })).status).toBe(200)
-    const refused = await fetch(`${worker.url}/lake/repair`, {
+    const refused = await fetch(`${address()}/lake/repair`, {
       method: 'POST',
       headers: { authorization: `Bearer ${TOKEN}` },
       body: 'not JSON',

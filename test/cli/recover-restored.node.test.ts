@@ -6,32 +6,28 @@ import { useLake } from './damaged-lake.ts'
 describe('recover after a restore', () => {
   const { signUp, run, withWorker, whileDown, copy, restore, lose, expectHealed, lakeFiles, bucketFiles } = useLake()
 
-  it('[I3] [I10] heals a bucket that is older than the lake', async () => {
-    await whileDown(() => copy(bucketFiles))
+  it.each([
+    {
+      title: '[I3] [I10] heals a bucket that is older than the lake',
+      files: bucketFiles,
+      says: 'FAILURE: lake: it has committed version',
+      report: 'the bucket is from an older copy, or has lost its newest metadata',
+    },
+    {
+      title: '[I5] [I10] heals a lake whose database is older than the bucket',
+      files: lakeFiles,
+      says: 'FAILURE: lake: its own database is at version',
+      report: 'the database is from an older copy',
+    },
+  ])('$title', async ({ files, says, report }) => {
+    await whileDown(() => copy(files))
     await signUp('Zoë')
-    await whileDown(() => restore(bucketFiles))
+    await whileDown(() => restore(files))
     expect(await run('verify')).toMatchObject({ code: 0 })
     const verified = await withWorker('verify', '--wait', '0')
-    expect(verified).toMatchObject({
-      code: 1,
-      stdout: expect.stringContaining('FAILURE: lake: it has committed version'),
-    })
+    expect(verified).toMatchObject({ code: 1, stdout: expect.stringContaining(says) })
     expect(verified.stdout).toContain('see durable-outbox recover')
-    await expectHealed('the bucket is from an older copy, or has lost its newest metadata', 6)
-  })
-
-  it('[I5] [I10] heals a lake whose database is older than the bucket', async () => {
-    await whileDown(() => copy(lakeFiles))
-    await signUp('Zoë')
-    await whileDown(() => restore(lakeFiles))
-    expect(await run('verify')).toMatchObject({ code: 0 })
-    const verified = await withWorker('verify', '--wait', '0')
-    expect(verified).toMatchObject({
-      code: 1,
-      stdout: expect.stringContaining('FAILURE: lake: its own database is at version'),
-    })
-    expect(verified.stdout).toContain('see durable-outbox recover')
-    await expectHealed('the database is from an older copy', 6)
+    await expectHealed(report, 6)
   })
 
   it('[I5] [I10] heals a lake that has lost its database', async () => {

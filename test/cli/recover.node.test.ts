@@ -2,7 +2,8 @@
 // as a user has them.
 
 import { describe, expect, it } from 'vitest'
-import { TOKEN, useLake } from './damaged-lake.ts'
+import { useLake } from './damaged-lake.ts'
+import { TOKEN } from './lake-worker.ts'
 
 describe('recover', () => {
   const { address, run, withWorker, onBucket, newest, damage, expectHealed } = useLake()
