@@ -20,6 +20,17 @@ export function needsAlarm(alarmMs: number | null, dueMs: number, nowMs: number)
 }
 
 /**
+ * How late an alarm may fire: that of a busy object waits for its turn. To set it again with each write would bill a row each
+ * time, and keep it from firing. One that is later counts as lost.
+ */
+const LATE_MS = 1_000
+
+/** Whether an alarm that this object has set, or seen when it woke, will fire for something that is due at a time. */
+export function willFireBy(alarmMs: number | null, dueMs: number, nowMs: number): boolean {
+  return !needsAlarm(alarmMs, dueMs, nowMs - LATE_MS)
+}
+
+/**
  * The time to set the platform's alarm to, for something that is due at a time. Never the very millisecond at which the running
  * alarm was due: the platform's scheduler would not learn of it, and it would never fire (measured on workerd 2026-08-15 and
  * 2026-11-17).

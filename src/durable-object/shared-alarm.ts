@@ -1,6 +1,6 @@
 // The platform gives an object one alarm. Each user of it has a claim, and the alarm is due when the first claim is.
 
-import { needsAlarm, settableMs } from '../due.ts'
+import { settableMs, willFireBy } from '../due.ts'
 import type { AlarmMethods } from '../transaction/followed-storage.ts'
 
 /** One user of the alarm. */
@@ -51,7 +51,7 @@ export class SharedAlarm {
       rearm: () => this.#rearm(),
       get: async () => (this.#atMs = await this.#platform.getAlarm()),
       isSetTo: (atMs) => this.#atMs === settableMs(atMs, this.#runningMs),
-      isDueBy: (atMs, nowMs) => !needsAlarm(this.#atMs, atMs, nowMs),
+      isDueBy: (atMs, nowMs) => willFireBy(this.#atMs, atMs, nowMs),
     }
   }
 

@@ -3,7 +3,7 @@
 // and the receiver behind lands each of them once.
 
 import { DurableObject } from 'cloudflare:workers'
-import { needsAlarm, settableMs } from '../due.ts'
+import { needsAlarm, settableMs, willFireBy } from '../due.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { Fields } from '../event/fields.ts'
 import { whole, withDefault } from '../event/kinds.ts'
@@ -131,7 +131,7 @@ export class IngestBatches<Env = Cloudflare.Env> extends DurableObject<Env> {
   /** Sets the alarm to a time, unless it is due earlier. */
   async #sweepBy(atMs: number): Promise<void> {
     const now = this.#now()
-    if (!needsAlarm(this.#sweepMs, atMs, now)) return
+    if (willFireBy(this.#sweepMs, atMs, now)) return
     const alarmMs = await this.ctx.storage.getAlarm()
     const isNeeded = needsAlarm(alarmMs, atMs, now)
     this.#sweepMs = isNeeded ? atMs : (alarmMs ?? 0)

@@ -1,7 +1,7 @@
 // The alarm of the lake's object. Keeps I6: whatever time is stored, it is never later than what is due, on waking and on each
 // write.
 
-import { endOfWait, needsAlarm, settableMs } from '../due.ts'
+import { endOfWait, needsAlarm, settableMs, willFireBy } from '../due.ts'
 
 export class LakeAlarm {
   readonly #storage: DurableObjectStorage
@@ -26,8 +26,8 @@ export class LakeAlarm {
   async armBy(dueMs: number): Promise<void> {
     if (this.#isRunning) return
     const nowMs = this.#now()
-    const atMs = Math.max(dueMs, endOfWait(this.#retryAtMs, this.#retryMs, nowMs))
-    if (!needsAlarm(this.#atMs ?? null, atMs, nowMs)) return
+    const atMs = Math.max(dueMs, nowMs, endOfWait(this.#retryAtMs, this.#retryMs, nowMs))
+    if (willFireBy(this.#atMs ?? null, atMs, nowMs)) return
     const storedMs = await this.#storage.getAlarm()
     this.#atMs = storedMs ?? undefined
     if (needsAlarm(storedMs, atMs, nowMs)) await this.#set(atMs)

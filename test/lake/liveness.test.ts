@@ -2,6 +2,7 @@
 
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { RowMeter } from '../../proofs/bench/row-meter.ts'
 import { failNextPut } from '../faulty-bucket.ts'
 import { failureOf } from '../notes.ts'
 import { HOLD_MS, lakeClock, type SlowLakeTable } from '../worker.ts'
@@ -58,6 +59,22 @@ describe('a lake whose clock has stepped back', () => {
     await commit()
     const times = (await rowsOf(`acme/${source}`)).map((row) => Number(row['__ingest_ts']))
     expect(times).toEqual([...new Set(times)].toSorted((a, b) => a - b))
+  })
+})
+
+describe('a busy lake whose alarm fires late', () => {
+  it('[I6] leaves it as it is', async () => {
+    await send('busy', 1)
+    lakeClock.aheadMs = ROLL_MS + 1
+    const alarms = await runInDurableObject(table, async (lake, { storage }) => {
+      const meter = new RowMeter(storage)
+      for (let lsn = 2; lsn <= 20; lsn += 1) await (lake as SlowLakeTable).send(JSON.stringify(batch('busy', lsn, lsn)))
+      return meter.take()['setAlarm'] ?? 0
+    })
+    // It is later than an alarm can be, so one is set; the writes after that leave it.
+    expect(alarms).toBeLessThanOrEqual(1)
+    await runDurableObjectAlarm(table)
+    await vi.waitFor(async () => expect(await lsnsOf('busy')).toHaveLength(20))
   })
 })
 

@@ -50,6 +50,23 @@ describe('relay', () => {
     expect(await drain('one-turn')).toHaveLength(20)
   })
 
+  it('[I6] leaves the alarm of a busy object as it is when it fires late, and sets it again if it is lost', async () => {
+    const time = clock('busy', { lingerMs: 100 })
+    const alarms = await inNotes('busy', (notes) => {
+      const meter = new RowMeter(notes.ctx.storage)
+      const commitAfter = (ms: number) => {
+        time.nowMs += ms
+        notes.ctx.transactionSync((tx) => tx.emit({ type: 'N' }))
+        return meter.take()['setAlarm'] ?? 0
+      }
+      const first = commitAfter(0)
+      const late = Array.from({ length: 100 }, () => commitAfter(10)).reduce((sum, alarm) => sum + alarm)
+      return { first, late, lost: commitAfter(1_000) }
+    })
+    expect(alarms).toEqual({ first: 1, late: 0, lost: 1 })
+    expect(await drain('busy')).toHaveLength(102)
+  })
+
   it('[I4] sends batches of at most maxBatchEvents events, in LSN order', async () => {
     await write('batches', 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)
     await drain('batches')
