@@ -10,6 +10,9 @@ export interface IngestTimes {
 }
 
 const NEVER_MS = 3_600_000
+/** More than any figure has, and no more than the lake's limits may be. */
+const COUNT_MAX = 10_000_000
+const BYTES_MAX = 1_000_000_000
 
 /** Commits only when called, except for the one that has the name of a user's lake. Each has its own table. */
 export class BenchLakeTable extends LakeTable {
@@ -27,12 +30,13 @@ export class BenchLakeTable extends LakeTable {
     return {
       ...super.configure(),
       rollMs: NEVER_MS,
-      rollEvents: Infinity,
-      rollBytes: Infinity,
-      maxBufferBytes: Infinity,
+      freshnessMs: 2 * NEVER_MS,
+      rollEvents: COUNT_MAX,
+      rollBytes: BYTES_MAX,
+      maxBufferBytes: BYTES_MAX,
       // Upkeep has figures of its own.
-      minCompactFiles: Infinity,
-      maxManifests: Infinity,
+      minCompactFiles: COUNT_MAX,
+      maxManifests: COUNT_MAX,
       sweepMs: NEVER_MS,
     }
   }

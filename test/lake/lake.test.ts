@@ -103,8 +103,14 @@ describe('send', () => {
   it('remembers the ids of as many events as its limit allows', async () => {
     await env.LAKE.send([1, 2, 3, 4, 5, 6].map((n) => unlogged('span', n)))
     await commit()
+    // An alarm of upkeep may commit at any time.
+    const taken = async () => {
+      const { bufferedEvents, landedEvents } = await table.status()
+      return bufferedEvents + landedEvents
+    }
+    const before = await taken()
     await env.LAKE.send([unlogged('span', 6), unlogged('span', 1)])
-    expect(await table.status()).toMatchObject({ bufferedEvents: 1 })
+    expect((await taken()) - before).toBe(1)
     await commit()
   })
 

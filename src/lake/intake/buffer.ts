@@ -4,6 +4,7 @@
 import type { EventRecord } from '../../event/record.ts'
 import type { LogKey } from '../log.ts'
 import type { Chunk } from './chunks.ts'
+import { ParsedRows } from './parsed-rows.ts'
 import { type LSNRange, unite } from './ranges.ts'
 import type { Run } from './runs.ts'
 
@@ -39,6 +40,7 @@ export class Buffer {
   #oldestMs: number | undefined
   /** The LSNs that wait to be committed, by log. */
   #waiting = new Map<LogKey, LSNRange[]>()
+  readonly #parsed = new ParsedRows()
 
   constructor(sql: SqlStorage) {
     this.#sql = sql
@@ -62,6 +64,7 @@ export class Buffer {
 
   /** Counts what is stored: when the object wakes, and after a transaction was rolled back. */
   recount(): void {
+    this.#parsed.forget()
     this.#amounts = { lake_buffer: this.#measure('lake_buffer'), lake_held: this.#measure('lake_held') }
     this.#findOldest()
     this.#findWaiting()
@@ -75,22 +78,32 @@ export class Buffer {
   }
 
   /** Keeps records that are to be committed. @param runs those of them that have a place in a log. */
-  add({ events, bytes, records }: Chunk, runs: readonly Run[], nowMs: number): void {
-    this.#sql.exec(
-      'INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records) VALUES (?, ?, ?, ?, ?)',
-      nowMs,
-      encodeRuns(runs),
-      events,
-      bytes,
-      records,
-    )
+  add({ records, bytes, json }: Chunk, runs: readonly Run[], nowMs: number): void {
+    const seq = this.#insert({ events: records.length, bytes }, json, runs, nowMs)
+    this.#parsed.add(seq, records, bytes)
+  }
+
+  /** @returns the row's `seq`. */
+  #insert({ events, bytes }: Amount, json: string, runs: readonly Run[], nowMs: number): number {
+    const { seq } = this.#sql
+      .exec<{ seq: number }>(
+        'INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records) VALUES (?, ?, ?, ?, ?) RETURNING seq',
+        nowMs,
+        encodeRuns(runs),
+        events,
+        bytes,
+        json,
+      )
+      .one()
     for (const run of runs) this.#wait(run)
     this.#oldestMs = Math.min(this.#oldestMs ?? nowMs, nowMs)
     this.#count('lake_buffer', { events, bytes }, 1)
+    return seq
   }
 
   /** Keeps a run that must wait for LSNs before it. */
-  hold({ events, bytes, records }: Chunk, { log, first, last }: Run, nowMs: number): void {
+  hold({ records, bytes, json }: Chunk, { log, first, last }: Run, nowMs: number): void {
+    const events = records.length
     this.#sql.exec(
       `INSERT INTO lake_held (taken_ms, log, first_lsn, last_lsn, events, bytes, records) VALUES (?, ?, ?, ?, ?, ?, ?)`,
       nowMs,
@@ -99,7 +112,7 @@ export class Buffer {
       last,
       events,
       bytes,
-      records,
+      json,
     )
     this.#count('lake_held', { events, bytes }, 1)
   }
@@ -131,7 +144,7 @@ export class Buffer {
       .toArray()
     if (run === undefined) return
     this.#count('lake_held', run, -1)
-    this.add(run, [run], run.takenMs)
+    this.#insert(run, run.records, [run], run.takenMs)
   }
 
   /** The oldest run that is held back. */
@@ -158,9 +171,14 @@ export class Buffer {
 
   /** The records up to a row of the buffer, row by row. */
   *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: readonly EventRecord[] }> {
-    const select = 'SELECT taken_ms AS takenMs, records FROM lake_buffer WHERE seq <= ? ORDER BY seq'
-    for (const { takenMs, records } of this.#sql.exec<{ takenMs: number; records: string }>(select, throughSeq))
-      yield { takenMs, records: JSON.parse(records) as EventRecord[] }
+    const select = 'SELECT seq, taken_ms AS takenMs FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    for (const { seq, takenMs } of this.#sql.exec<{ seq: number; takenMs: number }>(select, throughSeq))
+      yield { takenMs, records: this.#parsed.take(seq) ?? this.#read(seq) }
+  }
+
+  #read(seq: number): readonly EventRecord[] {
+    const { records } = this.#sql.exec<{ records: string }>('SELECT records FROM lake_buffer WHERE seq = ?', seq).one()
+    return JSON.parse(records) as EventRecord[]
   }
 
   /** The runs up to a row of the buffer. */
@@ -190,6 +208,7 @@ export class Buffer {
       )
       .one()
     this.#sql.exec('DELETE FROM lake_buffer WHERE seq <= ?', throughSeq)
+    this.#parsed.dropThrough(throughSeq)
     this.#count('lake_buffer', dropped, -1)
     this.#findOldest()
     this.#findWaiting()

@@ -8,10 +8,10 @@ import { type RecordRun, type Run, runsOf } from './runs.ts'
 
 /** Records that are kept as one row. */
 export interface Chunk {
-  readonly events: number
+  readonly records: readonly EventRecord[]
   readonly bytes: number
   /** JSON array of the records. */
-  readonly records: string
+  readonly json: string
 }
 
 /** A chunk with the runs in it, of however many logs. */
@@ -25,12 +25,12 @@ const CHUNK_BYTES_MAX = 1_900_000
 /** The request as it came, if it can be one chunk. */
 export function verbatimChunk({ records, isVerbatim }: ParsedRecords, json: string): Chunk | undefined {
   const bytes = utf8Bytes(json)
-  return isVerbatim && bytes <= CHUNK_BYTES_MAX ? { events: records.length, bytes, records: json } : undefined
+  return isVerbatim && bytes <= CHUNK_BYTES_MAX ? { records, bytes, json } : undefined
 }
 
 export function chunksOfRuns(runs: readonly Pick<RecordRun, 'log' | 'records'>[]): RunsChunk[] {
   const logs = new Map(runs.flatMap(({ log, records }) => records.map((record) => [record, log] as const)))
-  return cut([...logs.keys()]).map(({ items, ...chunk }) => ({ ...chunk, runs: runsIn(items, logs) }))
+  return chunksOf([...logs.keys()]).map((chunk) => ({ ...chunk, runs: runsIn(chunk.records, logs) }))
 }
 
 function runsIn(records: readonly CommittedRecord[], logs: ReadonlyMap<CommittedRecord, LogKey>): Run[] {
@@ -39,27 +39,20 @@ function runsIn(records: readonly CommittedRecord[], logs: ReadonlyMap<Committed
   )
 }
 
-export function chunksOf(records: readonly EventRecord[]): Chunk[] {
-  return cut(records).map(({ items: _items, ...chunk }) => chunk)
-}
-
-function cut<Item extends EventRecord>(items: readonly Item[]): (Chunk & { readonly items: readonly Item[] })[] {
-  const chunks: { items: Item[]; bytes: number; json: string[] }[] = []
-  for (const item of items) {
-    const json = JSON.stringify(item)
+export function chunksOf<Item extends EventRecord>(
+  records: readonly Item[],
+): (Chunk & { readonly records: readonly Item[] })[] {
+  const chunks: { records: Item[]; bytes: number; json: string[] }[] = []
+  for (const record of records) {
+    const json = JSON.stringify(record)
     // With the comma or the bracket before it.
     const bytes = utf8Bytes(json) + 1
     const chunk = chunks.at(-1)
     if (chunk !== undefined && chunk.bytes + bytes <= CHUNK_BYTES_MAX) {
-      chunk.items.push(item)
+      chunk.records.push(record)
       chunk.bytes += bytes
       chunk.json.push(json)
-    } else chunks.push({ items: [item], bytes: bytes + 1, json: [json] })
+    } else chunks.push({ records: [record], bytes: bytes + 1, json: [json] })
   }
-  return chunks.map(({ items, bytes, json }) => ({
-    items,
-    events: items.length,
-    bytes,
-    records: `[${json.join(',')}]`,
-  }))
+  return chunks.map(({ json, ...chunk }) => ({ ...chunk, json: `[${json.join(',')}]` }))
 }
