@@ -31,7 +31,7 @@ export const captureFigures: readonly Figure[] = [
       measureRatio('capture.insert', 'batch', { rows: 2 * ROWS_PER_STATEMENT, rowsPerBatch: ROWS_PER_STATEMENT }),
   },
   {
-    name: 'capture.rows',
+    name: 'rows.captured',
     unit: `rows written for each captured row beside itself, until the commit, ${rowsLoad.rows} rows a transaction`,
     goal: { atMost: 1.1 },
     measure: measureRows,
@@ -41,6 +41,6 @@ export const captureFigures: readonly Figure[] = [
 async function measureRows(): Promise<number> {
   const rowsWritten = z.number().parse(await callWorker('/capture/rows', rowsLoad))
   const rows = rowsLoad.transactions * rowsLoad.rows
-  console.error(`capture.rows: ${rows} rows in ${rowsLoad.transactions} transactions; ${rowsWritten} rows written`)
+  console.error(`rows.captured: ${rows} rows in ${rowsLoad.transactions} transactions; ${rowsWritten} rows written`)
   return (rowsWritten - rows) / rows
 }

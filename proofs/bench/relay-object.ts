@@ -1,25 +1,29 @@
 // The object whose relay is timed: against the bare cost of its work, and over backlogs of different sizes.
 
-import { env } from 'cloudflare:workers'
+import { DurableObject, env } from 'cloudflare:workers'
 import { CDCDurableObject, type CDCOptions, type EventRecord, eventRecordSchema, type Pipeline } from 'durable-outbox'
 import { RowMeter } from './row-meter.ts'
 
 /** How many events a round drains, and how many of them a transaction commits. */
-export interface DrainLoad {
-  events: number
-  eventsPerTransaction: number
-  rounds: number
-}
-
 export interface BacklogLoad {
   events: number
   eventsPerTransaction: number
 }
 
-/** Milliseconds that the same records took to leave, for each round. */
+export interface DrainLoad extends BacklogLoad {
+  rounds: number
+}
+
+/** Milliseconds that the same records took to leave in one round. */
 export interface DrainTimes {
-  relayMs: number[]
-  bareMs: number[]
+  relayMs: number
+  bareMs: number
+  rawMs: number
+}
+
+/** Those of one object, and the JSON of the records of a transaction. */
+interface DrainRound extends Omit<DrainTimes, 'rawMs'> {
+  records: string
 }
 
 export interface BacklogTimes {
@@ -48,22 +52,12 @@ export class RelayObject extends CDCDurableObject {
     ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS bare (id INTEGER PRIMARY KEY, records TEXT NOT NULL)')
   }
 
-  /** Times the whole relay and its bare work, in turns, over the same records. */
-  async compare(load: DrainLoad): Promise<DrainTimes> {
-    const times: DrainTimes = { relayMs: [], bareMs: [] }
+  /** Times the whole relay, and its bare work over the same records. */
+  async compare(load: BacklogLoad): Promise<DrainRound> {
     await this.fill(load)
-    this.#fillBare(load)
-    await this.drain()
-    // The first round warms up and is left out.
-    for (let round = 0; round <= load.rounds; round += 1) {
-      await this.fill(load)
-      const { ms } = await this.drain()
-      const bareMs = await this.#sendBare()
-      if (round === 0) continue
-      times.relayMs.push(ms)
-      times.bareMs.push(bareMs)
-    }
-    return times
+    const records = this.#fillBare(load)
+    const { ms } = await this.drain()
+    return { relayMs: ms, bareMs: await this.#sendBare(), records }
   }
 
   /** Commits a backlog while the relay is paused. */
@@ -86,14 +80,18 @@ export class RelayObject extends CDCDurableObject {
   }
 
   /** Rows as a program would keep them that only wants to send them: the records themselves. */
-  #fillBare({ events, eventsPerTransaction }: DrainLoad): void {
+  #fillBare({ events, eventsPerTransaction }: BacklogLoad): string {
+    const { sql } = this.ctx.storage
+    const [known] = sql.exec<{ records: string }>('SELECT records FROM bare LIMIT 1').toArray()
+    if (known !== undefined) return known.records
     const [row] = this.outbox.list({ limit: 1 }).items
     if (row === undefined) throw new Error('drain: there is no event to copy')
     const { _meta, status: _, ...rest } = row
     const record: EventRecord = eventRecordSchema.parse({ ...rest, source: _meta.source, epoch: _meta.epoch, _meta })
     const records = JSON.stringify(Array.from({ length: eventsPerTransaction }, () => record)).slice(1, -1)
     for (let index = 0; index < events; index += eventsPerTransaction)
-      this.ctx.storage.sql.exec('INSERT INTO bare (records) VALUES (?)', records)
+      sql.exec('INSERT INTO bare (records) VALUES (?)', records)
+    return records
   }
 
   /** Read, parse, send: no order, no state, no retry, nothing deleted. */
@@ -118,6 +116,35 @@ export class RelayObject extends CDCDurableObject {
 export class BacklogObject extends RelayObject {
   protected override configure(): CDCOptions {
     return { retentionMs: 0 }
+  }
+}
+
+/** An outbox in plain SQL, in a database of its own: what it deletes must not slow down the other. */
+export class RawDrainObject extends DurableObject {
+  constructor(ctx: DurableObjectState, bindings: Cloudflare.Env) {
+    super(ctx, bindings)
+    ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY, records TEXT NOT NULL)')
+  }
+
+  /** What a hand would write: the oldest rows are sent, and then deleted. @returns milliseconds. */
+  async drain({ events, eventsPerTransaction }: BacklogLoad, records: string): Promise<number> {
+    const { storage } = this.ctx
+    for (let index = 0; index < events; index += eventsPerTransaction)
+      storage.sql.exec('INSERT INTO outbox (records) VALUES (?)', records)
+    await storage.sync()
+    const startMs = performance.now()
+    for (;;) {
+      const rows = storage.sql
+        .exec<{ id: number; records: string }>(
+          'SELECT id, records FROM outbox ORDER BY id LIMIT ?',
+          BATCH_EVENTS / eventsPerTransaction,
+        )
+        .toArray()
+      const last = rows.at(-1)
+      if (last === undefined) return performance.now() - startMs
+      await pipeline().send(JSON.parse(`[${rows.map((row) => row.records).join(',')}]`) as EventRecord[])
+      storage.sql.exec('DELETE FROM outbox WHERE id <= ?', last.id)
+    }
   }
 }
 

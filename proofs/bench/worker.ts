@@ -8,7 +8,7 @@ import type { CommitLoad, CommitObject } from './commit-object.ts'
 import type { DocumentQueryObject } from './document-query-object.ts'
 import { type FreshnessObject, measureFreshness, type SteadyLoad } from './freshness-object.ts'
 import type { GraphObject, WalkTask } from './graph-object.ts'
-import type { BacklogLoad, BacklogObject, DrainLoad, RelayObject } from './relay-object.ts'
+import type { BacklogLoad, BacklogObject, DrainLoad, DrainTimes, RawDrainObject, RelayObject } from './relay-object.ts'
 import { type BenchLakeTable, ingest } from './lake-object.ts'
 import type { IngestLoad } from './lake-records.ts'
 import type { AlternativeName, RequestLoad } from './request.ts'
@@ -25,7 +25,7 @@ export {
   OursObject,
   RawOutboxObject,
 } from './alternatives.ts'
-export { BacklogObject, RelayObject } from './relay-object.ts'
+export { BacklogObject, RawDrainObject, RelayObject } from './relay-object.ts'
 export { CaptureObject } from './capture-object.ts'
 export { CommitObject } from './commit-object.ts'
 export { DocumentQueryObject } from './document-query-object.ts'
@@ -51,6 +51,7 @@ interface Bindings {
   CAPTURE: DurableObjectNamespace<CaptureObject>
   ROWS: DurableObjectNamespace<RowsObject>
   RELAY: DurableObjectNamespace<RelayObject>
+  RAW_DRAIN: DurableObjectNamespace<RawDrainObject>
   BACKLOG: DurableObjectNamespace<BacklogObject>
   DOCUMENTS: DurableObjectNamespace<DocumentQueryObject>
   GRAPH: DurableObjectNamespace<GraphObject>
@@ -109,7 +110,16 @@ app.post('/capture/:object', async (c) => {
 })
 
 app.post('/drain/:object', async (c) => {
-  return c.json(await c.env.RELAY.getByName(c.req.param('object')).compare(await c.req.json<DrainLoad>()))
+  const { rounds, ...load } = await c.req.json<DrainLoad>()
+  const relay = c.env.RELAY.getByName(c.req.param('object'))
+  const raw = c.env.RAW_DRAIN.getByName(c.req.param('object'))
+  const times: DrainTimes[] = []
+  // The first round warms up and is left out.
+  for (let round = 0; round <= rounds; round += 1) {
+    const { records, ...ours } = await relay.compare(load)
+    times.push({ ...ours, rawMs: await raw.drain(load, records) })
+  }
+  return c.json(times.slice(1))
 })
 app.post('/backlog/fill/:object', async (c) => {
   await c.env.BACKLOG.getByName(c.req.param('object')).fill(await c.req.json<BacklogLoad>())
