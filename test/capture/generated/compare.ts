@@ -29,7 +29,9 @@ export async function runScript(script: Script, features: Features): Promise<Fin
   await runLives(captured, env.STORES.getByName(name), script)
   configurations.delete(name)
   await runLives(plain, env.PLAIN.getByName(name), script)
-  return firstFinding(script, [...captured.findings, ...plain.findings, ...differences(captured, plain)])
+  const place = placesIn(script)
+  const found = [...captured.findings, ...plain.findings, ...differences(captured, plain, place)]
+  return found.toSorted((a, b) => place(a) - place(b))[0]
 }
 
 async function runLives(
@@ -68,22 +70,24 @@ function livesOf({ ops }: Script): Life[] {
   return lives
 }
 
-function differences(captured: Run, plain: PlainRun): Finding[] {
-  const found = difference(captured.lines, plain.lines)
+function differences(captured: Run, plain: PlainRun, place: Place): Finding[] {
+  const found = difference(captured.lines, plain.lines, place)
   const isSQLites = plain.hasBrokenKeys && found.some(({ what }) => what.includes('FOREIGN KEY constraint failed'))
   return isSQLites ? [] : found
 }
 
-function difference(captured: readonly Line[], plain: readonly Line[]): Finding[] {
+function difference(captured: readonly Line[], plain: readonly Line[], place: Place): Finding[] {
   const length = Math.max(captured.length, plain.length)
   for (let at = 0; at < length; at++) {
     const [mine, twins] = [captured[at], plain[at]]
     if (mine !== undefined && twins !== undefined && mine.op === twins.op && mine.text === twins.text) continue
     // Which of two errors SQLite finds first depends on whether there are triggers; then one ends where the other goes on.
     if (mine?.kind === 'error' && twins?.kind === 'error' && mine.op === twins.op && isUnsure(mine, twins)) return []
-    const op = mine?.op ?? twins?.op
-    const what = `captured: ${mine?.text ?? 'nothing'}\nplain:    ${twins?.op === op || mine === undefined ? twins?.text : 'nothing'}`
-    return [{ op, kind: mine?.kind ?? twins?.kind ?? 'lines', what }]
+    // If they are at different operations, one has nothing to say of the earlier.
+    const [first] = [mine, twins].filter((line) => line !== undefined).toSorted((a, b) => place(a) - place(b))
+    const told = (line: Line | undefined): string => (line?.op === first?.op ? line?.text : undefined) ?? 'nothing'
+    const what = `captured: ${told(mine)}\nplain:    ${told(twins)}`
+    return [{ op: first?.op, kind: first?.kind ?? 'lines', what }]
   }
   return []
 }
@@ -92,10 +96,12 @@ function isUnsure(...lines: readonly Line[]): boolean {
   return lines.some(({ text }) => UNSURE.test(text))
 }
 
-function firstFinding(script: Script, findings: readonly Finding[]): Finding | undefined {
+type Place = (of: { readonly op: Op | undefined }) => number
+
+/** Where operations stand in a script. */
+function placesIn(script: Script): Place {
   const order = flatten(script.ops)
-  const place = ({ op }: Finding): number => (op === undefined ? -1 : order.indexOf(op))
-  return findings.toSorted((a, b) => place(a) - place(b))[0]
+  return ({ op }) => (op === undefined ? -1 : order.indexOf(op))
 }
 
 function flatten(ops: readonly Op[]): Op[] {

@@ -348,7 +348,9 @@ export class CapturedRun extends Run {
   protected woke(object: unknown): void {
     this.#object = object as Stores
     this.#called.clear()
-    if (this.#isEmptied) this.#followed.clear()
+    // What was emptied and not made again is forgotten as it wakes.
+    if (this.#isEmptied) for (const [table, { isGone }] of this.#followed) if (isGone) this.#followed.delete(table)
+    this.#isEmptied = false
     this.#noteEpoch(undefined)
   }
 
@@ -410,7 +412,9 @@ export class CapturedRun extends Run {
     if (info === undefined) return
     this.#called.add(table)
     const known = this.#followed.get(table)
-    if (known === undefined || known.isGone) this.#begin(table, modes)
+    if (known !== undefined && !known.isGone) return
+    this.#readLog(op)
+    this.#begin(table, modes)
   }
 
   #begin(table: string, modes: Modes): void {

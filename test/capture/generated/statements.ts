@@ -432,18 +432,14 @@ function textOf(source: string, { nul, brokenText }: Features): string {
  * statement, by whether the table has triggers (docs/capture.md).
  */
 function orSQL(or: string, table: Table): string {
-  return or === ' OR REPLACE' && isSelfReferencing(table) ? '' : or
-}
-
-function isSelfReferencing(table: Table): boolean {
-  return table.constraints.includes(`REFERENCES ${quote(table.name)} `)
+  return or === ' OR REPLACE' && table.isSelfReferencing ? '' : or
 }
 
 function returningSQL(returning: Returning, table: Table): string {
   const [column] = table.columns
   if (returning === 'nothing' || column === undefined) return ''
   // A row that a foreign key to its own table deletes meanwhile is returned, or not, by whether the table has triggers.
-  if (isSelfReferencing(table)) return ''
+  if (table.isSelfReferencing) return ''
   return returning === 'rows'
     ? ' RETURNING *'
     : ` RETURNING quote(${quote(column.name)}) AS q, typeof(${quote(column.name)})`
