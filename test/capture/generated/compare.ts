@@ -25,13 +25,17 @@ export async function runScript(script: Script, features: Features): Promise<Fin
     maxBacklogEvents: BACKLOG_EVENTS_MAX,
     now: () => Date.now() + captured.skewMs,
   })
-  const plain = new PlainRun(shared)
+  const plain = new PlainRun(shared, { hasIdleTriggers: false })
   await runLives(captured, env.STORES.getByName(name), script)
   configurations.delete(name)
   await runLives(plain, env.PLAIN.getByName(name), script)
   const place = placesIn(script)
-  const found = [...captured.findings, ...plain.findings, ...differences(captured, plain, place)]
-  return found.toSorted((a, b) => place(a) - place(b))[0]
+  const own = [...captured.findings, ...plain.findings].toSorted((a, b) => place(a) - place(b))[0]
+  const between = difference(captured, plain, place)
+  if (between === undefined || (own !== undefined && place(own) < place(between))) return own
+  const idle = new PlainRun(shared, { hasIdleTriggers: true })
+  await runLives(idle, env.PLAIN.getByName(`${name} idle`), script)
+  return difference(captured, idle, place) === undefined ? own : between
 }
 
 async function runLives(
@@ -70,26 +74,21 @@ function livesOf({ ops }: Script): Life[] {
   return lives
 }
 
-function differences(captured: Run, plain: PlainRun, place: Place): Finding[] {
-  const found = difference(captured.lines, plain.lines, place)
-  const isSQLites = plain.hasBrokenKeys && found.some(({ what }) => what.includes('FOREIGN KEY constraint failed'))
-  return isSQLites ? [] : found
-}
-
-function difference(captured: readonly Line[], plain: readonly Line[], place: Place): Finding[] {
+function difference({ lines: captured }: Run, { lines: plain }: Run, place: Place): Finding | undefined {
   const length = Math.max(captured.length, plain.length)
   for (let at = 0; at < length; at++) {
     const [mine, twins] = [captured[at], plain[at]]
     if (mine !== undefined && twins !== undefined && mine.op === twins.op && mine.text === twins.text) continue
     // Which of two errors SQLite finds first depends on whether there are triggers; then one ends where the other goes on.
-    if (mine?.kind === 'error' && twins?.kind === 'error' && mine.op === twins.op && isUnsure(mine, twins)) return []
+    if (mine?.kind === 'error' && twins?.kind === 'error' && mine.op === twins.op && isUnsure(mine, twins))
+      return undefined
     // If they are at different operations, one has nothing to say of the earlier.
     const [first] = [mine, twins].filter((line) => line !== undefined).toSorted((a, b) => place(a) - place(b))
     const told = (line: Line | undefined): string => (line?.op === first?.op ? line?.text : undefined) ?? 'nothing'
     const what = `captured: ${told(mine)}\nplain:    ${told(twins)}`
-    return [{ op: first?.op, kind: first?.kind ?? 'lines', what }]
+    return { op: first?.op, kind: first?.kind ?? 'lines', what }
   }
-  return []
+  return undefined
 }
 
 function isUnsure(...lines: readonly Line[]): boolean {

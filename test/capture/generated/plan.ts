@@ -92,7 +92,7 @@ class Planner {
     if (this.#spec.hasView && first !== undefined) this.#createView(first)
   }
 
-  #createView({ name, columns, isSelfReferencing }: Table): void {
+  #createView({ name, columns }: Table): void {
     const view: Table = {
       name: 'v',
       columns: columns.map((column) => ({ ...column })),
@@ -102,7 +102,6 @@ class Planner {
       constraints: '',
       options: '',
       isDeferred: false,
-      isSelfReferencing,
     }
     for (const column of columns) column.isUsed = true
     const names = columns.map((column) => quote(column.name))

@@ -579,11 +579,19 @@ export class CapturedRun extends Run {
   }
 }
 
-/** The same without capture. */
+/**
+ * The same without capture. Some of what SQLite does depends on whether a table has triggers, whatever they do: with idle
+ * ones in place of those of capture, it can be told from what capture does.
+ */
 export class PlainRun extends Run {
-  /** Whether SQLite let a foreign key be broken, as it does in some statements that fire no trigger after them. */
-  hasBrokenKeys = false
+  readonly #hasIdleTriggers: boolean
+  readonly #captured = new Set<string>()
   #isRecursive = false
+
+  constructor(shared: Shared, { hasIdleTriggers }: { readonly hasIdleTriggers: boolean }) {
+    super(shared)
+    this.#hasIdleTriggers = hasIdleTriggers
+  }
 
   protected woke(): void {
     this.#setRecursion()
@@ -605,22 +613,32 @@ export class PlainRun extends Run {
     this.storage.transactionSync(run)
   }
 
-  protected capture(): void {
+  protected capture({ table }: Extract<Op, { do: 'capture' }>): void {
     this.#isRecursive = true
     this.#setRecursion()
+    this.#captured.add(table)
+    this.#addIdleTriggers(table)
+  }
+
+  protected changed({ creates, renames }: Extract<SyncOp, { do: 'sql' }>): void {
+    if (renames !== undefined && this.#captured.delete(renames.from)) this.#captured.add(renames.to)
+    for (const table of [creates, renames?.to])
+      if (table !== undefined && this.#captured.has(table)) this.#addIdleTriggers(table)
+  }
+
+  #addIdleTriggers(table: string): void {
+    if (!this.#hasIdleTriggers || tableInfo(this.exec, table) === undefined) return
+    for (const on of ['INSERT', 'UPDATE', 'DELETE'])
+      this.exec(
+        `CREATE TRIGGER IF NOT EXISTS ${quote(`_cdc_idle_${table}_${on}`)} AFTER ${on} ON ${quote(table)} WHEN 0 ` +
+          "BEGIN SELECT RAISE(ABORT, 'never'); END",
+      )
   }
 
   protected emit(): void {}
   protected settled(): void {}
   protected check(): void {}
-  protected ran(): void {
-    try {
-      this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
-    } catch {
-      // The schema itself is broken: the next statement says so.
-    }
-  }
-  protected changed(): void {}
+  protected ran(): void {}
   protected refusal(): undefined {}
   protected savepoint(): () => void {
     return () => undefined

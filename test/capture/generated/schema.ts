@@ -81,8 +81,6 @@ export interface Table {
   readonly options: string
   index?: { readonly column: Column; readonly spec: IndexSpec }
   readonly isDeferred: boolean
-  /** Whether it has a foreign key to itself, or shows a table that has. */
-  readonly isSelfReferencing: boolean
 }
 
 const types: readonly ColumnType[] = ['TEXT', 'INTEGER', 'REAL', 'BLOB', 'NUMERIC', '', 'ANY']
@@ -205,7 +203,6 @@ function createTable(spec: TableSpec, before: readonly Table[], features: Featur
     constraints: '',
     options: '',
     isDeferred: false,
-    isSelfReferencing: false,
   }
   const reference = foreignKey(spec, [...before, self], features)
   if (reference !== undefined) columns.push(reference.column)
@@ -217,7 +214,6 @@ function createTable(spec: TableSpec, before: readonly Table[], features: Featur
     constraints: [primaryKey(spec, key), reference?.constraint ?? ''].filter((each) => each !== '').join(', '),
     options,
     isDeferred: reference?.isDeferred ?? false,
-    isSelfReferencing: reference?.parent === self,
     ...(indexed !== undefined && spec.index !== null && { index: { column: indexed, spec: spec.index } }),
   }
 }
@@ -364,7 +360,7 @@ function foreignKey(
   { foreignKey: spec, isStrict }: TableSpec,
   tables: readonly Table[],
   features: Features,
-): { column: Column; constraint: string; isDeferred: boolean; parent: Table } | undefined {
+): { column: Column; constraint: string; isDeferred: boolean } | undefined {
   if (spec === null) return undefined
   const index = spec.parent % tables.length
   const parent = tables[index]
@@ -388,6 +384,5 @@ function foreignKey(
       `FOREIGN KEY (parent) REFERENCES ${quote(parent.name)} (${quote(key.name)}) ` +
       `ON DELETE ${spec.onDelete} ON UPDATE ${spec.onUpdate}${deferred}`,
     isDeferred: spec.isDeferred,
-    parent,
   }
 }

@@ -222,7 +222,7 @@ function insertSQL(statement: Insert, tables: readonly Table[], features: Featur
     (column, index, all) =>
       !(statement.without === 'key' && column.isKey) && !(statement.without === 'last' && index === all.length - 1),
   )
-  const head = `INSERT${orSQL(statement.or, table)} INTO ${quote(table.name)}`
+  const head = `INSERT${statement.or} INTO ${quote(table.name)}`
   if (columns.length === 0) return `${head} DEFAULT VALUES${returningSQL(statement.returning, table)}`
   const names = columns.map((column) => quote(column.name)).join(', ')
   const { before = '', source } = sourceOf(statement, columns, table, features)
@@ -318,10 +318,10 @@ function updateSQL(
   const returning = returningSQL(statement.returning, table)
   if (statement.form === 'from' && key !== undefined) {
     const set = assignmentsSQL(statement.assignments, table, features)
-    return `UPDATE${orSQL(statement.or, table)} ${name} SET ${set} FROM (SELECT ${quote(key.name)} AS other FROM ${name}) AS o WHERE o.other = ${name}.${quote(key.name)} AND ${whereSQL(statement.where, table, features)}${returning}`
+    return `UPDATE${statement.or} ${name} SET ${set} FROM (SELECT ${quote(key.name)} AS other FROM ${name}) AS o WHERE o.other = ${name}.${quote(key.name)} AND ${whereSQL(statement.where, table, features)}${returning}`
   }
   const set = assignmentsSQL(statement.assignments, table, features)
-  return `${withSQL(statement.form, table, features)}UPDATE${orSQL(statement.or, table)} ${name} SET ${set}${filterSQL(statement, table, features)}${returning}`
+  return `${withSQL(statement.form, table, features)}UPDATE${statement.or} ${name} SET ${set}${filterSQL(statement, table, features)}${returning}`
 }
 
 function deleteSQL(
@@ -427,19 +427,9 @@ function textOf(source: string, { nul, brokenText }: Features): string {
   return nul && brokenText ? source : `iif(typeof(${source}) = 'blob', 'blob', ${source})`
 }
 
-/**
- * A row that replaces one to which a foreign key of its own table leads it: SQLite lets the key be broken, or refuses the
- * statement, by whether the table has triggers (docs/capture.md).
- */
-function orSQL(or: string, table: Table): string {
-  return or === ' OR REPLACE' && table.isSelfReferencing ? '' : or
-}
-
 function returningSQL(returning: Returning, table: Table): string {
   const [column] = table.columns
   if (returning === 'nothing' || column === undefined) return ''
-  // A row that a foreign key to its own table deletes meanwhile is returned, or not, by whether the table has triggers.
-  if (table.isSelfReferencing) return ''
   return returning === 'rows'
     ? ' RETURNING *'
     : ` RETURNING quote(${quote(column.name)}) AS q, typeof(${quote(column.name)})`
