@@ -338,11 +338,13 @@ export class Capture {
     this.#ports.tables.open()
     this.#surroundings = this.#findSurroundings()
     installCaptured(this.#rawSQL)
-    for (const table of this.#tables.values()) {
-      const found = table.install(this.#rawSQL, this.#surroundings)
-      const isNew = found === 'missing' && !covered.includes(table.tableName)
-      if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
-    }
+    this.#ports.storage.storage.transactionSync(() => {
+      for (const table of this.#tables.values()) {
+        const found = table.install(this.#rawSQL, this.#surroundings)
+        const isNew = found === 'missing' && !covered.includes(table.tableName)
+        if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
+      }
+    })
     this.#findWatched()
   }
 

@@ -262,7 +262,82 @@ describe('[I11] the last event of a row', () => {
   })
 })
 
+describe('[I11] a row that OR REPLACE takes away is deleted in the log', () => {
+  const replaced = {
+    'after a BEFORE trigger that writes to another row of the table': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER);
+        CREATE TRIGGER g BEFORE INSERT ON t BEGIN UPDATE t SET n = n + 1; END`,
+      rows: "INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0)",
+      statement: "INSERT OR REPLACE INTO t VALUES (3, 'a', 0)",
+      left: [2, 3],
+    },
+    'after a BEFORE trigger that has just put it in the way': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE);
+        CREATE TRIGGER g BEFORE INSERT ON t WHEN NEW.id > 10 BEGIN INSERT INTO t VALUES (NEW.id - 10, NEW.a); END`,
+      rows: "INSERT INTO t VALUES (1, 'x')",
+      statement: "INSERT OR REPLACE INTO t VALUES (12, 'a')",
+      left: [1, 12],
+    },
+    'by an update, after a BEFORE trigger that writes to the table': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER);
+        CREATE TRIGGER g BEFORE UPDATE OF a ON t BEGIN UPDATE t SET n = n + 1 WHERE id <> OLD.id; END`,
+      rows: "INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0)",
+      statement: "UPDATE OR REPLACE t SET a = 'b' WHERE id = 1",
+      left: [1, 3],
+    },
+    'if a foreign key deletes the row that replaces it': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, parent INTEGER REFERENCES t (id) ON DELETE CASCADE)`,
+      rows: "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)",
+      statement: "UPDATE OR REPLACE t SET a = 'a' WHERE id = 2",
+      left: [],
+    },
+    'after a foreign key has written it, as another row was replaced before': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT UNIQUE, parent INTEGER REFERENCES t (id) ON DELETE SET NULL)`,
+      rows: "INSERT INTO t VALUES (1, 'a', '1', 2), (2, 'b', '2', 1)",
+      statement: "INSERT OR REPLACE INTO t VALUES (3, 'a', '2', NULL)",
+      left: [3],
+    },
+  }
+  it.each(Object.entries(replaced))('%s', async (when, { schema, rows, statement, left }) => {
+    await inObject(`replaced ${when}`, (object, sql) => {
+      sql.exec(schema)
+      object.ctx.capture('t')
+      sql.exec(rows)
+      sql.exec(statement)
+      const present = sql.exec('SELECT * FROM t').toArray()
+      expect(present.map(({ id }) => id)).toEqual(left)
+      expect(Object.values(folded(object, 't'))).toEqual(present)
+      expect(object.outbox.stats().captured).toEqual({ t: 'live' })
+    })
+  })
+})
+
 describe('[I12] the user of a captured table', () => {
+  it('has its own triggers fire in the order that they had', async () => {
+    await inObject('order', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE); CREATE TABLE fired (name TEXT)')
+      const add = (name: string, verb: string): void => {
+        sql.exec(`CREATE TRIGGER "${name}" ${verb} INSERT ON t BEGIN INSERT INTO fired VALUES ('${name}'); END`)
+      }
+      const fired = (id: number): unknown[] => {
+        sql.exec('DELETE FROM fired')
+        sql.exec('INSERT INTO t (id) VALUES (?)', id)
+        return sql
+          .exec('SELECT name FROM fired ORDER BY rowid')
+          .toArray()
+          .map((row) => row['name'])
+      }
+      for (const verb of ['BEFORE', 'AFTER']) for (const name of ['first', 'second']) add(`${verb} ${name}`, verb)
+      const order = fired(1)
+      object.ctx.capture('t')
+      expect(fired(2)).toEqual(order)
+      sql.exec('ALTER TABLE t ADD COLUMN b')
+      expect(fired(3)).toEqual(order)
+      add('newest', 'BEFORE')
+      expect(fired(4)).toEqual(['newest', ...order])
+    })
+  })
+
   it('sees the rowid and the changes of its own statements', async () => {
     configurations.set('row-functions', { lingerMs: 0 })
     await inObject('row-functions', (object, sql) => {

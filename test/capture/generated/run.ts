@@ -83,6 +83,7 @@ export abstract class Run {
         this.resync()
       }
     }
+    await this.storage.sync()
   }
 
   protected get storage(): DurableObjectStorage {
