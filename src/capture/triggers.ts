@@ -174,7 +174,11 @@ function notedRow(note: 'OLD' | '_cdc_replaced', table: TableInfo): string {
 function noteInTheWay(table: TableInfo, captured: CapturedColumns, condition?: string): string {
   const uniques = (table.uniques ?? []).map((columns) =>
     columns
-      .map(({ name, collation }) => `r.${quoteName(name)} = NEW.${quoteName(name)} COLLATE ${collation}`)
+      .map(({ name, collation, fallback }) => {
+        const written =
+          fallback === undefined ? `NEW.${quoteName(name)}` : `coalesce(NEW.${quoteName(name)}, ${fallback})`
+        return `r.${quoteName(name)} = ${written} COLLATE ${collation}`
+      })
       .join(' AND '),
   )
   const isInTheWay = [`(${isRow('r', 'NEW', table)})`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
@@ -229,16 +233,25 @@ function eventOf(table: TableInfo, op: keyof typeof TYPES): Pick<CapturedEventSQ
   return { type: TYPES[op], op, tableName: table.name }
 }
 
-/** Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. */
+/**
+ * Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. Of numbers
+ * that are equal, one may be an integer and the other a real: in a column without a type, and at the end of what an integer holds.
+ */
 function isSame(columns: readonly string[], table: TableInfo): string {
   if (columns.length === 0) return `OLD.${table.rowid} = NEW.${table.rowid}`
-  const untyped = new Set(table.columns.filter(({ isUntyped }) => isUntyped).map(({ name }) => name))
-  const values = columns.flatMap((name) => {
-    const column = quoteName(name)
-    const value = (row: string): string => `${row}.${column} COLLATE BINARY`
-    return untyped.has(name) ? [value, (row: string) => `typeof(${row}.${column})`] : [value]
-  })
-  return `${vector(values.map((of) => of('OLD')))} IS ${vector(values.map((of) => of('NEW')))}`
+  const byName = new Map(table.columns.map((column) => [column.name, column]))
+  const values = (row: string): string => vector(columns.map((name) => `${row}.${quoteName(name)} COLLATE BINARY`))
+  const numeric = columns.filter((name) => byName.get(name)?.isText !== true)
+  const types = (row: string): string =>
+    vector(
+      numeric.map((name) => {
+        const value = `${row}.${quoteName(name)}`
+        const type = `typeof(${value})`
+        return byName.get(name)?.isUntyped === true ? type : `iif(${value}=-9223372036854775808,${type},0)`
+      }),
+    )
+  const same = `${values('OLD')} IS ${values('NEW')}`
+  return numeric.length === 0 ? same : `${same} AND ${types('OLD')} IS ${types('NEW')}`
 }
 
 /** A row value of SQL; of one column, the column. */

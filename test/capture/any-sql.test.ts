@@ -130,6 +130,36 @@ describe('[I11] values of a captured row', () => {
   })
 })
 
+describe('[I11] an update', () => {
+  it('is told if a number stays equal and is no integer any more', async () => {
+    await inObject('least integer', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n NUMERIC, i INT)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, -9223372036854775808, 1)')
+      sql.exec('UPDATE t SET n = -9223372036854775808.0')
+      sql.exec('UPDATE t SET i = 1.0')
+      expect(events(object).map(({ after }) => after?.['n'])).toEqual(['-9223372036854775808', -(2 ** 63)])
+    })
+  })
+})
+
+describe('[I11] names of captured tables', () => {
+  it('differ by letters beyond ASCII, as SQLite has it, and not by the case of those in it', async () => {
+    await inObject('names', (object, sql) => {
+      for (const name of ['Ü', 'ü', 'Plain']) sql.exec(`CREATE TABLE "${name}" (id INTEGER PRIMARY KEY)`)
+      for (const name of ['Ü', 'ü', 'plain']) object.ctx.capture(name)
+      for (const name of ['Ü', 'ü', 'PLAIN']) sql.exec(`ALTER TABLE "${name}" ADD COLUMN n`)
+      for (const [n, name] of ['Ü', 'ü', 'PLAIN'].entries()) sql.exec(`INSERT INTO [${name}] (n) VALUES (?)`, n)
+      expect(object.outbox.stats().captured).toEqual({ Ü: 'live', ü: 'live', plain: 'live' })
+      expect(events(object).map(({ table, after }) => [table, after?.['n']])).toEqual([
+        ['Ü', 0],
+        ['ü', 1],
+        ['Plain', 2],
+      ])
+    })
+  })
+})
+
 describe('[I11] keys of a captured table', () => {
   it.each([
     ['a REAL', ['0.3', '0.1 + 0.2', '1e300', '-2.5']],
@@ -298,6 +328,25 @@ describe('[I11] a row that OR REPLACE takes away is deleted in the log', () => {
       left: [3],
     },
   }
+  const fallbacks = {
+    'with a default in place of its NULL': "a TEXT NOT NULL DEFAULT 'x' UNIQUE",
+    'with a default that is a bare word': 'a TEXT NOT NULL DEFAULT x UNIQUE',
+    'with a default from which another column is generated': "a TEXT NOT NULL DEFAULT 'x', g TEXT AS (lower(a)) UNIQUE",
+  }
+  it.each(Object.entries(fallbacks))('by a row %s', async (what, columns) => {
+    await inObject(`fallback ${what}`, (object, sql) => {
+      sql.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, ${columns})`)
+      object.ctx.capture('t', { columns: ['id', 'a'] })
+      sql.exec("INSERT INTO t (id, a) VALUES (1, 'x'), (2, 'y'), (3, 'z')")
+      sql.exec('INSERT OR REPLACE INTO t (id, a) VALUES (4, NULL)')
+      sql.exec('UPDATE OR REPLACE t SET a = NULL WHERE id = 3')
+      expect(Object.values(folded(object, 't'))).toEqual([
+        { id: 2, a: 'y' },
+        { id: 3, a: 'x' },
+      ])
+    })
+  })
+
   it.each(Object.entries(replaced))('%s', async (when, { schema, rows, statement, left }) => {
     await inObject(`replaced ${when}`, (object, sql) => {
       sql.exec(schema)
@@ -495,6 +544,29 @@ describe('[I12] the user of a captured table', () => {
       })
     },
   )
+
+  it('has triggers fire themselves, and reads that they do, only if it has said so', async () => {
+    await inObject('recursive', (object, sql) => {
+      const isOn = (): unknown => sql.exec('PRAGMA recursive_triggers').one()['recursive_triggers']
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, 1)')
+      expect(isOn()).toBe(0)
+      sql.exec('CREATE TRIGGER g AFTER INSERT ON t WHEN NEW.id < 4 BEGIN INSERT INTO t VALUES (NEW.id + 1, 1); END')
+      for (const [setting, count] of [
+        ['ON', 4],
+        ['OFF', 2],
+      ] as const) {
+        sql.exec(`DELETE FROM t; PRAGMA recursive_triggers = ${setting}`)
+        sql.exec('INSERT INTO t VALUES (1, 1)')
+        expect(Object.keys(folded(object, 't'))).toHaveLength(count)
+        expect(sql.exec('SELECT * FROM t').toArray()).toHaveLength(count)
+        expect(isOn()).toBe(setting === 'ON' ? 1 : 0)
+        sql.exec("INSERT INTO t SELECT 9, 1 WHERE 'recursive_triggers' <> ''")
+        expect(folded(object, 't')).toHaveProperty('9')
+      }
+    })
+  })
 
   it('keeps the meaning of a trigger that writes to its own table', async () => {
     await inObject('touch', (object, sql) => {

@@ -14,7 +14,7 @@ const BACKLOG_EVENTS_MAX = 1_000
 
 let scripts = 0
 
-/** Runs a script twice. @returns the first thing that is wrong, or nothing. */
+/** Runs a script twice, and again where that may be SQLite's own doing. @returns the first thing that is wrong, or nothing. */
 export async function runScript(script: Script, features: Features): Promise<Finding | undefined> {
   const shared: Shared = { features, refused: new Map(), modes: new Map() }
   const name = `generated ${++scripts}`
@@ -25,7 +25,7 @@ export async function runScript(script: Script, features: Features): Promise<Fin
     maxBacklogEvents: BACKLOG_EVENTS_MAX,
     now: () => Date.now() + captured.skewMs,
   })
-  const plain = new PlainRun(shared, { hasIdleTriggers: false })
+  const plain = new PlainRun(shared, [])
   await runLives(captured, env.STORES.getByName(name), script)
   configurations.delete(name)
   await runLives(plain, env.PLAIN.getByName(name), script)
@@ -33,9 +33,12 @@ export async function runScript(script: Script, features: Features): Promise<Fin
   const own = [...captured.findings, ...plain.findings].toSorted((a, b) => place(a) - place(b))[0]
   const between = difference(captured, plain, place)
   if (between === undefined || (own !== undefined && place(own) < place(between))) return own
-  const idle = new PlainRun(shared, { hasIdleTriggers: true })
-  await runLives(idle, env.PLAIN.getByName(`${name} idle`), script)
-  return difference(captured, idle, place) === undefined ? own : between
+  for (const idleTriggers of [['AFTER'], ['BEFORE', 'AFTER']] as const) {
+    const idle = new PlainRun(shared, idleTriggers)
+    await runLives(idle, env.PLAIN.getByName(`${name} idle ${idleTriggers.join(' ')}`), script)
+    if (difference(captured, idle, place) === undefined) return own
+  }
+  return between
 }
 
 async function runLives(

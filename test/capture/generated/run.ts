@@ -585,13 +585,13 @@ export class CapturedRun extends Run {
  * ones in place of those of capture, it can be told from what capture does.
  */
 export class PlainRun extends Run {
-  readonly #hasIdleTriggers: boolean
+  readonly #idleTriggers: readonly ('BEFORE' | 'AFTER')[]
   readonly #captured = new Set<string>()
   #isRecursive = false
 
-  constructor(shared: Shared, { hasIdleTriggers }: { readonly hasIdleTriggers: boolean }) {
+  constructor(shared: Shared, idleTriggers: readonly ('BEFORE' | 'AFTER')[]) {
     super(shared)
-    this.#hasIdleTriggers = hasIdleTriggers
+    this.#idleTriggers = idleTriggers
   }
 
   protected woke(): void {
@@ -628,10 +628,11 @@ export class PlainRun extends Run {
   }
 
   #addIdleTriggers(table: string): void {
-    if (!this.#hasIdleTriggers || tableInfo(this.exec, table) === undefined) return
-    for (const on of ['INSERT', 'UPDATE', 'DELETE'])
+    if (tableInfo(this.exec, table) === undefined) return
+    const verbs = this.#idleTriggers.flatMap((timing) => ['INSERT', 'UPDATE', 'DELETE'].map((on) => `${timing} ${on}`))
+    for (const verb of verbs)
       this.exec(
-        `CREATE TRIGGER IF NOT EXISTS ${quote(`_cdc_idle_${table}_${on}`)} AFTER ${on} ON ${quote(table)} WHEN 0 ` +
+        `CREATE TRIGGER IF NOT EXISTS ${quote(`_cdc_idle_${table}_${verb}`)} ${verb} ON ${quote(table)} WHEN 0 ` +
           "BEGIN SELECT RAISE(ABORT, 'never'); END",
       )
   }
