@@ -51,14 +51,15 @@ export function classify(query: string, watched: readonly string[]): StatementKi
   const isRead = isOne && READS.test(text)
   const changesSchema = !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text)
   // An UPDATE may have the word too: OR REPLACE, the function, or a text.
-  const mayInsert = !isRead && /\b(?:INSERT|REPLACE\s+INTO)\b/i.test(text.replace(NOT_CODES, ' '))
+  // A module may insert rows into tables of its own as it makes a virtual table.
+  const mayInsert = !isRead && /\b(?:INSERT|REPLACE\s+INTO|CREATE\s+VIRTUAL)\b/i.test(text.replace(NOT_CODES, ' '))
   const asksOfRows = [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined)
   const mayBeAboutRecursion = lower.includes('recursive_triggers')
   return {
     isSplit: !isOne && (changesSchema || mayInsert || asksOfRows || mayBeAboutRecursion),
     mayWrite: !isRead && mentionsWatched,
     changesSchema,
-    isDefinition: /^(?:ALTER|CREATE|DROP)\b/i.test(text),
+    isDefinition: /^(?:ALTER|CREATE(?!\s+VIRTUAL)|DROP)\b/i.test(text),
     dropped: isOne ? droppedTable(text) : undefined,
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),

@@ -467,6 +467,17 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('sees the rowid of a row that a module has inserted for a virtual table', async () => {
+    await inObject('row-functions-virtual', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (70)')
+      sql.exec('CREATE VIRTUAL TABLE search USING fts5 (v)')
+      const rowid = sql.exec('SELECT max(id) AS id FROM search_data').one()['id']
+      expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: rowid })
+    })
+  })
+
   it('sees that DROP TABLE has counted the rows of a table that others refer to, and of no other', async () => {
     await inObject('row-functions-drop', (object, sql) => {
       const changes = (): unknown => sql.exec('SELECT changes() AS n').one()['n']

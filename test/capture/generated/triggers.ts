@@ -41,6 +41,8 @@ function bodyOf(spec: TriggerSpec, table: Table, tables: readonly Table[], featu
   switch (spec.action) {
     case 'side':
       return { body: `INSERT OR REPLACE INTO side (v) VALUES (${row}.${keyName})` }
+    case 'search':
+      return { body: `INSERT INTO search (v) VALUES (${row}.${quote(column.name)})` }
     case 'abort':
       return { when: isKey, body: "SELECT RAISE(ABORT, 'no')" }
     case 'fail':
