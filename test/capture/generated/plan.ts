@@ -231,12 +231,10 @@ class Planner {
     const table = captured[index % captured.length]
     if (table === undefined) return
     this.#hasSent = true
-    this.#push({
-      do: 'snapshot',
-      table: table.name,
-      chunk,
-      ops: during.map((each) => this.#guarded([this.#statement(each)])),
-    })
+    const begun = this.#ops.length
+    for (const each of during) this.#take(each)
+    const ops = this.#ops.splice(begun).filter(isSync)
+    this.#push({ do: 'snapshot', table: table.name, chunk, ops })
   }
 
   #empty({ wakes, captures, stepsBack }: Extract<Step, { do: 'empty' }>): void {
@@ -352,6 +350,10 @@ class Planner {
       { columns, isStrict, features: this.#features },
     )
   }
+}
+
+export function isSync(op: Op): op is SyncOp {
+  return op.do !== 'wake' && op.do !== 'delete all' && op.do !== 'snapshot' && op.do !== 'flush'
 }
 
 /** Every row gets a key that an event can carry. */

@@ -7,7 +7,7 @@ import type { Stores } from '../../worker.ts'
 import { isLater, mayRefuse, type Modes, REFUSALS, saysIncomplete } from './documented.ts'
 import type { Features } from './features.ts'
 import { canonical, Fold, follow, type Followed, type LoggedEvent, noteColumns } from './fold.ts'
-import type { Op, SyncOp } from './plan.ts'
+import { isSync, type Op, type SyncOp } from './plan.ts'
 import type { By } from './script.ts'
 import { quote } from './schema.ts'
 import { describeTable, readRows, tableInfo, userSchema } from './table-rows.ts'
@@ -303,10 +303,6 @@ function emits(op: Op): boolean {
 /** What an error says, without what is new each time. */
 export function messageOf(error: unknown): string {
   return String(error).replace(/reference = \w+/, '')
-}
-
-function isSync(op: Op): op is SyncOp {
-  return op.do !== 'wake' && op.do !== 'delete all' && op.do !== 'snapshot' && op.do !== 'flush'
 }
 
 /** Values of a result, with what JSON would hide. */

@@ -68,7 +68,12 @@ export type Step =
       readonly stepsBack: boolean
     }
   | { readonly do: 'empty'; readonly wakes: boolean; readonly captures: boolean; readonly stepsBack: boolean }
-  | { readonly do: 'snapshot'; readonly table: number; readonly chunk: number; readonly during: readonly Statement[] }
+  | {
+      readonly do: 'snapshot'
+      readonly table: number
+      readonly chunk: number
+      readonly during: readonly (Statement | Migration)[]
+    }
   | { readonly do: 'flush' }
 
 export interface ScriptSpec {
@@ -113,6 +118,7 @@ function stepOf(
   trigger: fc.Arbitrary<TriggerSpec>,
 ): fc.Arbitrary<Step> {
   const migration = migrationOf(features, statement)
+  const alteration = migration.filter(({ kind }) => kind.includes('column') || kind.includes('index'))
   const stepsBack = features.clock ? fc.boolean() : fc.constant(false)
   const always = fc.constant(true)
   return fc.oneof(
@@ -159,7 +165,9 @@ function stepOf(
         do: fc.constant('snapshot' as const),
         table: fc.nat(2),
         chunk: fc.constantFrom(1, 2, 500),
-        during: fc.array(statement, { maxLength: 2 }),
+        during: fc.array(fc.oneof({ weight: 3, arbitrary: statement }, { weight: 1, arbitrary: alteration }), {
+          maxLength: 2,
+        }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
