@@ -39,7 +39,7 @@ interface IndexColumn {
 /** What SQL may call the rowid, unless columns are named so. */
 export const ROWID_NAMES = ['rowid', '_rowid_', 'oid'] as const
 
-type ColumnRow = { name: string; type: string; pk: number }
+type ColumnRow = { name: string; type: string; pk: number; isNullable: number }
 
 const NAME = /^[^\0]{1,256}$/
 
@@ -60,15 +60,18 @@ export function readTable(sql: Pick<SqlStorage, 'exec'>, name: string): TableInf
       `capture: ${name} is a ${listed.type} table or a view, which has no triggers`,
     )
   const columns = sql
-    .exec<ColumnRow>('SELECT name, type, pk FROM pragma_table_xinfo(?) WHERE hidden <> 1', listed.name)
+    .exec<ColumnRow>(
+      'SELECT name, type, pk, NOT "notnull" AS isNullable FROM pragma_table_xinfo(?) WHERE hidden <> 1',
+      listed.name,
+    )
     .toArray()
   const key = columns.filter(({ pk }) => pk > 0).toSorted((a, b) => a.pk - b.pk)
   const isAlias = listed.wr === 0 && key.length === 1 && !hasKeyIndex(sql, listed.name)
   const rowid = listed.wr === 1 ? undefined : rowidOf(columns, isAlias ? key[0]?.name : undefined)
-  if (rowid === undefined && key.length === 0)
+  if (rowid === undefined && (key.length === 0 || key.some(({ isNullable }) => isNullable === 1)))
     throw new CDCError(
       'invalid-argument',
-      `capture: ${listed.name} has no primary key, and its columns hide the rowid; give it a primary key`,
+      `capture: nothing tells the rows of ${listed.name} apart, as its columns hide the rowid; give it a primary key that is NOT NULL`,
     )
   return {
     name: listed.name,

@@ -215,6 +215,19 @@ describe('[I11] keys of a captured table', () => {
     })
   })
 
+  it('are asked for if columns hide the rowid, and must be NOT NULL then', async () => {
+    await inObject('hidden rowid', async (object, sql) => {
+      const names = 'rowid, oid, _rowid_'
+      sql.exec(`CREATE TABLE keyless (${names}); CREATE TABLE nullable (id TEXT PRIMARY KEY, ${names})`)
+      sql.exec(`CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, ${names})`)
+      for (const table of ['keyless', 'nullable'])
+        expect(await failureOf(() => object.ctx.capture(table))).toMatchObject({ code: 'invalid-argument' })
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t (id) VALUES ('a')")
+      expect(Object.keys(folded(object, 't'))).toEqual(['a'])
+    })
+  })
+
   it('change with every byte, also where the collation sees no difference', async () => {
     await inObject('collation', (object, sql) => {
       sql.exec('CREATE TABLE t (k TEXT COLLATE NOCASE PRIMARY KEY, label TEXT COLLATE RTRIM)')

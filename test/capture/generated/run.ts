@@ -4,7 +4,7 @@
 import { eventRecordSchema, isCommitted, type EventRecord, type Pipeline } from 'durable-outbox'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { Stores } from '../../worker.ts'
-import { isLater, mayRefuse, type Modes, REFUSALS, saysIncomplete } from './documented.ts'
+import { isLater, mayNotBeCaptured, mayRefuse, type Modes, REFUSALS, saysIncomplete } from './documented.ts'
 import type { Features } from './features.ts'
 import { canonical, Fold, follow, type Followed, type LoggedEvent, noteColumns } from './fold.ts'
 import { isSync, type Op, type SyncOp } from './plan.ts'
@@ -407,7 +407,7 @@ export class CapturedRun extends Run {
     try {
       this.object.ctx.capture(Object.keys(modes).length === 0 ? table : drizzleTable(table, info?.columns ?? [], modes))
     } catch (error) {
-      if (info !== undefined) this.find(op, 'capture', `capture throws: ${String(error)}`)
+      if (info !== undefined && !mayNotBeCaptured(info)) this.find(op, 'capture', `capture throws: ${String(error)}`)
       return
     }
     if (info === undefined) return
