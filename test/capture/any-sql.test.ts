@@ -286,6 +286,33 @@ describe('[I11] the last event of a row', () => {
     })
   })
 
+  it('is the row as it is after actions of foreign keys to several columns and to one that is unique, also deferred', async () => {
+    await inObject('foreign keys', (object, sql) => {
+      sql.exec(`CREATE TABLE parents (a, b, code TEXT UNIQUE, PRIMARY KEY (a, b));
+        CREATE TABLE pairs (id INTEGER PRIMARY KEY, a DEFAULT 0, b DEFAULT 0,
+          FOREIGN KEY (a, b) REFERENCES parents ON UPDATE CASCADE ON DELETE SET DEFAULT);
+        CREATE TABLE codes (code TEXT PRIMARY KEY REFERENCES parents (code) ON UPDATE CASCADE ON DELETE CASCADE)`)
+      const tables = ['parents', 'pairs', 'codes']
+      for (const table of tables) object.ctx.capture(table)
+      object.ctx.storage.transactionSync(() => {
+        sql.exec('PRAGMA defer_foreign_keys = ON')
+        sql.exec(
+          "INSERT INTO pairs VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1); INSERT INTO codes VALUES ('x'), ('y'), ('z')",
+        )
+        sql.exec("INSERT INTO parents VALUES (0, 0, 'zero'), (1, 1, 'x'), (1, 2, 'y'), (2, 1, 'z')")
+      })
+      sql.exec("UPDATE parents SET a = a + 10, code = code || '!' WHERE a = 1")
+      sql.exec('DELETE FROM parents WHERE b = 2')
+      sql.exec("INSERT OR REPLACE INTO parents VALUES (2, 2, 'x!'), (0, 0, 'zero')")
+      const inOrder = (rows: readonly unknown[]): string[] => rows.map((row) => JSON.stringify(row)).toSorted()
+      for (const table of tables) {
+        const rows = sql.exec(`SELECT * FROM ${table}`).toArray()
+        expect(rows).not.toHaveLength(0)
+        expect(inOrder(Object.values(folded(object, table)))).toEqual(inOrder(rows))
+      }
+    })
+  })
+
   it('is a deletion of what INSERT OR REPLACE replaced, after deleteAll and beside triggers too', async () => {
     await inObject('replace', async (object, sql) => {
       const create = (): void => {
