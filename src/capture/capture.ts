@@ -8,6 +8,7 @@ import { capturedBeginning, installCaptured, RAISED } from '../outbox/captured.t
 import { type Backlog, type BacklogLimits, checkBacklog, type Outbox } from '../outbox/outbox.ts'
 import { checkTime } from '../outbox/identity.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
+import { foldCase } from '../sqlite/quote.ts'
 import { splitStatements } from '../sqlite/statements.ts'
 import type { StoreSQL } from '../store.ts'
 import type { FollowedStorage } from '../transaction/followed-storage.ts'
@@ -42,6 +43,12 @@ interface CapturePorts {
   readonly snapshots: CaptureSnapshots
 }
 
+/** A captured table by the name that the schema has for it, of which `capture` may have been given letters in another case. */
+interface NamedCapture {
+  readonly captured: CapturedTable
+  readonly name: string
+}
+
 /** What became of a table's capture, for people and programs that read the log. */
 type CaptureChange = 'restored' | 'rebuilt' | 'renamed' | 'ended'
 
@@ -51,9 +58,9 @@ export class Capture {
   readonly #exec: SqlStorage['exec']
   readonly #rawSQL: StoreSQL
   readonly #rows: RowState
-  /** By name in lower case. Never changed, but replaced, so that a rollback can bring the former one back. */
+  /** By name, as `foldCase` has it. Never changed, but replaced, so that a rollback can bring the former one back. */
   #tables: ReadonlyMap<string, CapturedTable> = new Map()
-  /** Names, in lower case, of the tables to which a write may fire a trigger of ours; none while none is captured. */
+  /** Names, by `foldCase`, of the tables to which a write may fire a trigger of ours; none while none is captured. */
   #watched: readonly string[] = []
   /** What the triggers are made for. If they don't find what is replaced, a setting of the connection has SQLite tell. */
   #surroundings: Surroundings = { hasUserTriggers: false, notesReplaced: false }
@@ -66,6 +73,8 @@ export class Capture {
   #unread = 0
   #isWatching = false
   #isRecursive = false
+  /** What the user has set it to. */
+  #isRecursiveForUser = false
   /** Whether the statement that makes the backlog grow may have rows to return yet. */
   #isReturning = false
   /** Whether the schema was changed since the object woke. */
@@ -91,7 +100,7 @@ export class Capture {
   add(table: string | SQLiteTable, options: CaptureOptions): void {
     this.#ports.tables.open()
     const captured = CapturedTable.of(table, options)
-    const isNew = !this.#tables.has(captured.tableName.toLowerCase())
+    const isNew = !this.#tables.has(foldCase(captured.tableName))
     this.#ports.storage.storage.transactionSync(() => {
       const surroundings = this.#findSurroundings(captured)
       installCaptured(this.#rawSQL)
@@ -110,7 +119,7 @@ export class Capture {
 
   /** Ends the capture of a table, which the log is told. @throws {CDCError} `not-found` if it is not captured. */
   remove(tableName: string): void {
-    const captured = this.#tables.get(tableName.toLowerCase())
+    const captured = this.#tables.get(foldCase(tableName))
     if (captured === undefined)
       throw new CDCError(
         'not-found',
@@ -136,6 +145,7 @@ export class Capture {
   emptied(): void {
     this.#forgetStamp()
     this.#isRecursive = false
+    this.#isRecursiveForUser = false
     this.#kinds.clear()
   }
 
@@ -164,12 +174,12 @@ export class Capture {
   }
 
   #know(captured: CapturedTable): void {
-    this.#tables = new Map(this.#tables).set(captured.tableName.toLowerCase(), captured)
+    this.#tables = new Map(this.#tables).set(foldCase(captured.tableName), captured)
     this.#ports.snapshots.attach(captured)
   }
 
   #forget({ tableName }: CapturedTable): void {
-    this.#tables = new Map([...this.#tables].filter(([name]) => name !== tableName.toLowerCase()))
+    this.#tables = new Map([...this.#tables].filter(([name]) => name !== foldCase(tableName)))
     this.#exec('DELETE FROM _cdc_capture WHERE name = ?', tableName)
   }
 
@@ -180,6 +190,7 @@ export class Capture {
   #watch(): void {
     if (this.#isWatching) return
     this.#isWatching = true
+    this.#readRecursion()
     this.#ports.storage.interceptStatements((query, bindings) => this.#run(query, bindings))
     // What somebody writes past us needs a transaction to belong to as well, and one that the triggers can read.
     const noted = `SELECT 1 FROM _cdc_transaction WHERE fields LIKE '[{%'`
@@ -195,6 +206,7 @@ export class Capture {
       for (const statement of statements) this.#run(statement, []).toArray()
       if (statements.length > 0 && last !== undefined) return this.#run<Row>(last, bindings)
     }
+    if (kind.isAboutRecursion) return this.#runAboutRecursion(query, bindings, kind)
     if (kind.isAlter) return this.#alter<Row>(query, bindings)
     const result = kind.mayWrite ? this.#write<Row>(query, bindings, kind) : this.#execute<Row>(query, bindings, kind)
     if (kind.changesSchema) this.#install('rebuilt')
@@ -221,7 +233,7 @@ export class Capture {
 
   /** Whether SQLite deletes, and counts, the rows of a table before it drops it: if foreign keys may then be broken. */
   #deletesFirst(tableName: string): boolean {
-    const name = tableName.toLowerCase()
+    const name = foldCase(tableName)
     const references = this.#references()
     if (references.some(({ parent }) => parent === name)) return true
     if (!references.some(({ child }) => child === name)) return false
@@ -263,13 +275,13 @@ export class Capture {
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
     const { notesReplaced } = this.#surroundings
-    this.#setRecursive(!notesReplaced || this.#isBlindTo(kind))
+    this.#setRecursive(this.#isRecursiveForUser || !notesReplaced || this.#isBlindTo(kind))
     try {
       return this.#execute<Row>(query, bindings, kind)
     } catch (error) {
       throw raisedError(error) ?? error
     } finally {
-      if (notesReplaced) this.#setRecursive(false)
+      if (notesReplaced) this.#setRecursive(this.#isRecursiveForUser)
     }
   }
 
@@ -283,6 +295,25 @@ export class Capture {
     if (isOn === this.#isRecursive) return
     this.#exec(`PRAGMA recursive_triggers = ${isOn ? 'ON' : 'OFF'}`)
     this.#isRecursive = isOn
+  }
+
+  #readRecursion(): void {
+    const { isOn } = this.#exec<{ isOn: number }>(
+      'SELECT recursive_triggers AS isOn FROM pragma_recursive_triggers',
+    ).one()
+    this.#isRecursive = this.#isRecursiveForUser = isOn === 1
+  }
+
+  /** Lets the user see and set the setting as if nobody else did. */
+  #runAboutRecursion<Row extends Record<string, SqlStorageValue>>(
+    query: string,
+    bindings: unknown[],
+    kind: StatementKind,
+  ): SqlStorageCursor<Row> {
+    this.#setRecursive(this.#isRecursiveForUser)
+    const result = this.#execute<Row>(query, bindings, kind)
+    this.#readRecursion()
+    return result
   }
 
   /** Changes a table without the triggers, which would not let it lose a column, and then puts them in again. */
@@ -299,25 +330,26 @@ export class Capture {
     })
   }
 
-  /** A table that is renamed stays where it is in the file. */
-  #rootPages(): Map<number, CapturedTable> {
-    const pages = new Map<number, CapturedTable>()
+  /** The captured tables by where they are in the file, at which a table that is renamed stays. */
+  #rootPages(): Map<number, NamedCapture> {
+    const pages = new Map<number, NamedCapture>()
     for (const { name, page } of this.#tablesOfSchema()) {
-      const captured = this.#tables.get(name.toLowerCase())
-      if (captured !== undefined) pages.set(page, captured)
+      const captured = this.#tables.get(foldCase(name))
+      if (captured !== undefined) pages.set(page, { captured, name })
     }
     return pages
   }
 
-  #followRename(pages: ReadonlyMap<number, CapturedTable>): void {
+  #followRename(pages: ReadonlyMap<number, NamedCapture>): void {
     for (const { name, page } of this.#tablesOfSchema()) {
-      const captured = pages.get(page)
-      if (captured === undefined || captured.tableName === name) continue
+      const before = pages.get(page)
+      if (before === undefined || before.name === name) continue
+      const { captured } = before
       const renamed = captured.renamed(name)
       this.#forget(captured)
       this.#know(renamed)
       renamed.install(this.#rawSQL, this.#surroundings)
-      this.#emit(renamed, 'renamed', { from: captured.tableName })
+      this.#emit(renamed, 'renamed', { from: before.name })
     }
   }
 
@@ -333,16 +365,19 @@ export class Capture {
    * @param covered the tables whose triggers were only out of the way for a moment.
    */
   #install(occasion: 'restored' | 'rebuilt' | 'altered', covered: readonly string[] = []): void {
+    const isCovered = new Set(covered.map(foldCase))
     this.#rows.remember(false)
     this.#hasSchemaChanged = true
     this.#ports.tables.open()
     this.#surroundings = this.#findSurroundings()
     installCaptured(this.#rawSQL)
-    for (const table of this.#tables.values()) {
-      const found = table.install(this.#rawSQL, this.#surroundings)
-      const isNew = found === 'missing' && !covered.includes(table.tableName)
-      if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
-    }
+    this.#ports.storage.storage.transactionSync(() => {
+      for (const table of this.#tables.values()) {
+        const found = table.install(this.#rawSQL, this.#surroundings)
+        const isNew = found === 'missing' && !isCovered.has(foldCase(table.tableName))
+        if (occasion !== 'altered' || isNew) this.#report(table, found, occasion)
+      }
+    })
     this.#findWatched()
   }
 
@@ -408,8 +443,8 @@ export class Capture {
     const userTriggers = this.#userTriggers()
     const isBlind = [...this.#tables.values()].some((table) => !table.notesReplaced(this.#rawSQL))
     this.#needsRecursive = !isBlind ? 'never' : this.#replacesAnywhere(userTriggers) ? 'always' : 'if it says so'
-    const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => name.toLowerCase()))
-    if (reached.size > 0) for (const { name } of userTriggers) reached.add(name.toLowerCase())
+    const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => foldCase(name)))
+    if (reached.size > 0) for (const { name } of userTriggers) reached.add(foldCase(name))
     const references = this.#references()
     for (let size = 0; size < reached.size;) {
       size = reached.size
@@ -443,12 +478,12 @@ export class Capture {
     return this.#exec(tables).toArray().length > 0
   }
 
-  /** The foreign keys of all tables, with names in lower case. */
+  /** The foreign keys of all tables, with names by `foldCase`. */
   #references(): { child: string; parent: string }[] {
     return this.#tablesOfSchema().flatMap(({ name }) =>
       this.#exec<{ parent: string }>('SELECT DISTINCT "table" AS parent FROM pragma_foreign_key_list(?)', name)
         .toArray()
-        .map(({ parent }) => ({ child: name.toLowerCase(), parent: parent.toLowerCase() })),
+        .map(({ parent }) => ({ child: foldCase(name), parent: foldCase(parent) })),
     )
   }
 

@@ -101,7 +101,13 @@ export class CapturedTable implements AttachedStore {
     }
     for (const redaction of Object.values(this.options.redact ?? {})) tryFunction(sql, redaction)
     uninstall(sql, table.name)
-    for (const trigger of wanted) createTrigger(sql, trigger)
+    const [oldest, newest] = [
+      wanted.filter(({ age }) => age === 'oldest'),
+      wanted.filter(({ age }) => age === 'newest'),
+    ]
+    for (const trigger of oldest) createTrigger(sql, trigger)
+    if (oldest.length > 0) for (const trigger of present) if (!trigger.isOurs) renew(sql, trigger)
+    for (const trigger of newest) createTrigger(sql, trigger)
     const isKnown = this.#remember(sql, table)
     if (!present.some(({ isOurs }) => isOurs)) return 'missing'
     return isKnown ? 'as they must be' : 'out of date'
@@ -193,9 +199,9 @@ export class CapturedTable implements AttachedStore {
   }
 }
 
-interface PresentTrigger extends Trigger {
+interface PresentTrigger extends Omit<Trigger, 'age'> {
   readonly isOurs: boolean
-  /** Its place in the schema: SQLite fires the newest first. */
+  /** Its place in the schema, the newest last. */
   readonly place: number
 }
 
@@ -203,7 +209,7 @@ function presentTriggers(sql: StoreSQL, tableName: string): PresentTrigger[] {
   return sql
     .exec<{ name: string; sql: string; isOurs: number; place: number }>(
       `SELECT name, sql, ${IS_OUR_TRIGGER} AS isOurs, rowid AS place FROM sqlite_master
-       WHERE type = 'trigger' AND (lower(tbl_name) = lower(?) OR lower(name) = lower(?))`,
+       WHERE type = 'trigger' AND (lower(tbl_name) = lower(?) OR lower(name) = lower(?)) ORDER BY rowid`,
       tableName,
       triggerName(tableName, 'replaced'),
     )
@@ -215,10 +221,12 @@ function problemOf(present: readonly PresentTrigger[], wanted: readonly Trigger[
   const byName = new Map(present.map((trigger) => [trigger.name, trigger]))
   const wrong = wanted.find(({ name, sql }) => byName.get(name)?.sql !== sql)
   if (wrong !== undefined) return `the trigger ${wrong.name} is ${byName.has(wrong.name) ? 'out of date' : 'missing'}`
-  // A newer one of the user's fires before ours, and RAISE(IGNORE) in it would keep ours from firing.
-  const oldest = Math.min(...wanted.map(({ name }) => byName.get(name)?.place ?? 0))
-  const newer = present.find(({ isOurs, place }) => !isOurs && place > oldest)
-  return newer && `the trigger ${newer.name} is newer than those of capture`
+  const places = (of: Trigger['age']): number[] =>
+    wanted.filter(({ age }) => age === of).map(({ name }) => byName.get(name)?.place ?? 0)
+  const newer = present.find(({ isOurs, place }) => !isOurs && place > Math.min(...places('newest')))
+  if (newer !== undefined) return `the trigger ${newer.name} is newer than those of capture`
+  const older = present.find(({ isOurs, place }) => !isOurs && place < Math.max(...places('oldest')))
+  return older && `the trigger ${older.name} is older than those of capture`
 }
 
 /** What comes after a position in the order of a snapshot. A position is the SQL of its values, made by `literalSQL`. */
@@ -231,6 +239,12 @@ function shownRow(json: string): Record<string, unknown> {
   const row = JSON.parse(json) as Record<string, unknown>
   showRow(row)
   return row
+}
+
+/** Makes a trigger the newest. */
+function renew(sql: StoreSQL, trigger: PresentTrigger): void {
+  sql.exec(`DROP TRIGGER ${quoteName(trigger.name)}`)
+  sql.exec(trigger.sql)
 }
 
 function createTrigger(sql: StoreSQL, trigger: Trigger): void {

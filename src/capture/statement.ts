@@ -1,5 +1,6 @@
 // What a statement may do to captured tables, told from its text: too much rather than too little.
 
+import { foldCase } from '../sqlite/quote.ts'
 import { NOT_CODE } from '../sqlite/statements.ts'
 
 export interface StatementKind {
@@ -23,6 +24,8 @@ export interface StatementKind {
   readonly mayReturn: boolean
   /** Whether it asks about the statement before. */
   readonly asksOfRows: boolean
+  /** Whether it sets or reads whether triggers fire themselves, and for what is replaced. */
+  readonly isAboutRecursion: boolean
   /** Whether it is one of the library's own. */
   readonly isOurs: boolean
   /** Whether it only reads. */
@@ -35,12 +38,12 @@ const NOT_CODES = new RegExp(NOT_CODE, 'g')
 /** A function that asks about the statement before, in its own group; or what only looks like one. */
 const ROW_FUNCTION = new RegExp(String.raw`${NOT_CODE}|\b(last_insert_rowid|changes)\s*\(\s*\)`, 'gi')
 
-/** @param watched names, in lower case, of the tables to which a write may fire a trigger. */
+/** @param watched names, by `foldCase`, of the tables to which a write may fire a trigger. */
 export function classify(query: string, watched: readonly string[]): StatementKind {
   const text = query.replace(BLANKS, '')
   // Of several statements in one text, any may be any.
   const isOne = !/;\s*\S/.test(text)
-  const lower = text.toLowerCase()
+  const lower = foldCase(text)
   const mentionsWatched = watched.some(
     (name) =>
       lower.includes(name) || lower.includes(name.replaceAll('"', '""')) || lower.includes(name.replaceAll("'", "''")),
@@ -48,19 +51,22 @@ export function classify(query: string, watched: readonly string[]): StatementKi
   const isRead = isOne && READS.test(text)
   const changesSchema = !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text)
   // An UPDATE may have the word too: OR REPLACE, the function, or a text.
-  const mayInsert = !isRead && /\b(?:INSERT|REPLACE\s+INTO)\b/i.test(text.replace(NOT_CODES, ' '))
+  // A module may insert rows into tables of its own as it makes a virtual table.
+  const mayInsert = !isRead && /\b(?:INSERT|REPLACE\s+INTO|CREATE\s+VIRTUAL)\b/i.test(text.replace(NOT_CODES, ' '))
   const asksOfRows = [...text.matchAll(ROW_FUNCTION)].some(([, name]) => name !== undefined)
+  const mayBeAboutRecursion = lower.includes('recursive_triggers')
   return {
-    isSplit: !isOne && (changesSchema || mayInsert || asksOfRows),
+    isSplit: !isOne && (changesSchema || mayInsert || asksOfRows || mayBeAboutRecursion),
     mayWrite: !isRead && mentionsWatched,
     changesSchema,
-    isDefinition: /^(?:ALTER|CREATE|DROP)\b/i.test(text),
+    isDefinition: /^(?:ALTER|CREATE(?!\s+VIRTUAL)|DROP)\b/i.test(text),
     dropped: isOne ? droppedTable(text) : undefined,
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),
     mayInsert,
     mayReturn: /\bRETURNING\b/i.test(text),
     asksOfRows,
+    isAboutRecursion: isRead && mayBeAboutRecursion,
     isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
     isRead,
   }

@@ -14,6 +14,11 @@ export interface Trigger {
   readonly name: string
   /** As SQLite keeps it, so that the two can be compared. */
   readonly sql: string
+  /**
+   * Among those of the user's on the same table. SQLite fires the newest first, and what a newer one does may keep it from
+   * firing ours; but what is in a row's way is only sure once all of the user's BEFORE triggers have run.
+   */
+  readonly age: 'oldest' | 'newest'
 }
 
 /** What the names of all triggers of the library begin with. */
@@ -49,6 +54,7 @@ export function createTriggers(
 ): Trigger[] {
   const isNewTrue = !hasUserTriggers && !table.hasActions
   const appendPresent = (op: 'c' | 'u'): string => appendPresentRow(table, captured, op, isNewTrue)
+  const isNoted = notesReplaced && canNoteReplaced(table)
   const sameKey = isSame(table.isKeyedByRowid ? [] : table.key.map(({ name }) => name), table)
   const names = captured.columns.length === 0 ? table.columns.map(({ name }) => name) : captured.columns
   return [
@@ -71,9 +77,13 @@ export function createTriggers(
       when: `NOT (${sameKey})`,
       statements: [appendGone(table, captured), appendPresent('c')],
     }),
-    trigger(table, { what: 'delete', verb: 'AFTER DELETE', statements: [appendGone(table, captured)] }),
+    trigger(table, {
+      what: 'delete',
+      verb: 'AFTER DELETE',
+      statements: [appendGone(table, captured), ...(isNoted && table.hasActions ? [takeNotes(table, 'gone')] : [])],
+    }),
     // The newest fire first: so a deletion stands before what has taken the row's place.
-    ...(notesReplaced && canNoteReplaced(table) ? replacedTriggers(table, captured) : []),
+    ...(isNoted ? replacedTriggers(table, captured) : []),
   ]
 }
 
@@ -100,20 +110,26 @@ function trigger(table: TableInfo, { what, verb, on = table.name, when, statemen
   const name = triggerName(table.name, what)
   const condition = when === undefined ? '' : `\nWHEN ${when}`
   const head = `CREATE TRIGGER ${quoteName(name)} ${verb} ON ${quoteName(on)}${condition}`
-  return { name, sql: `${head}\nBEGIN\n${statements.join('\n')}\nEND` }
+  const age = verb.startsWith('BEFORE') ? 'oldest' : 'newest'
+  return { name, sql: `${head}\nBEGIN\n${statements.join('\n')}\nEND`, age }
 }
 
 /**
  * Triggers for what a conflict clause replaces. Before a row is written, the rows that are in its way are noted; after it, the
  * notes are taken back, and of each row that is gone the deletion is appended. What was not replaced after all is still there.
+ *
+ * Between the two, SQLite deletes one row after the other, and the actions of foreign keys may update or delete rows of this
+ * table: they take back the notes of rows that are gone, and no others.
  */
 function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[] {
-  const takeNotes = `DELETE FROM _cdc_replaced WHERE table_name = ${quoteText(table.name)};`
   const isOther = `NOT (${isRow('r', 'OLD', table)})`
-  const places = placeOf(table).map((column, index) => `r.${column} IS OLD.${PLACES[index]}`)
-  const isThere = `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${places.join(' AND ')} AND ${keySQL('r', table)} = OLD.key`
+  const { hasActions } = table
   return [
-    trigger(table, { what: 'before_insert', verb: 'BEFORE INSERT', statements: [noteInTheWay(table, captured)] }),
+    trigger(table, {
+      what: 'before_insert',
+      verb: 'BEFORE INSERT',
+      statements: [...(hasActions ? [takeNotes(table, 'all')] : []), noteInTheWay(table, captured)],
+    }),
     trigger(table, {
       what: 'before_update',
       verb: 'BEFORE UPDATE',
@@ -123,7 +139,7 @@ function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[
       what: 'replaced',
       verb: 'AFTER DELETE',
       on: '_cdc_replaced',
-      when: `OLD.table_name = ${quoteText(table.name)} AND NOT EXISTS (${isThere})`,
+      when: `OLD.table_name = ${quoteText(table.name)} AND NOT EXISTS (${notedRow('OLD', table)})`,
       statements: [
         appendEventSQL({
           ...eventOf(table, 'd'),
@@ -134,15 +150,35 @@ function replacedTriggers(table: TableInfo, captured: CapturedColumns): Trigger[
         }),
       ],
     }),
-    trigger(table, { what: 'after_insert', verb: 'AFTER INSERT', statements: [takeNotes] }),
-    trigger(table, { what: 'after_update', verb: 'AFTER UPDATE', statements: [takeNotes] }),
+    trigger(table, { what: 'after_insert', verb: 'AFTER INSERT', statements: [takeNotes(table, 'all')] }),
+    trigger(table, {
+      what: 'after_update',
+      verb: 'AFTER UPDATE',
+      statements: [takeNotes(table, hasActions ? 'gone' : 'all')],
+    }),
   ]
+}
+
+/** Takes back the notes of a table, all of them or those of rows that are gone. */
+function takeNotes(table: TableInfo, which: 'all' | 'gone'): string {
+  const isGone = which === 'all' ? '' : ` AND NOT EXISTS (${notedRow('_cdc_replaced', table)})`
+  return `DELETE FROM _cdc_replaced WHERE table_name = ${quoteText(table.name)}${isGone};`
+}
+
+/** Finds the row of which a note tells, if it is still there. */
+function notedRow(note: 'OLD' | '_cdc_replaced', table: TableInfo): string {
+  const places = placeOf(table).map((column, index) => `r.${column} IS ${note}.${PLACES[index]}`)
+  return `SELECT 1 FROM ${quoteName(table.name)} AS r WHERE ${places.join(' AND ')} AND ${keySQL('r', table)} = ${note}.key`
 }
 
 function noteInTheWay(table: TableInfo, captured: CapturedColumns, condition?: string): string {
   const uniques = (table.uniques ?? []).map((columns) =>
     columns
-      .map(({ name, collation }) => `r.${quoteName(name)} = NEW.${quoteName(name)} COLLATE ${collation}`)
+      .map(({ name, collation, fallback }) => {
+        const written =
+          fallback === undefined ? `NEW.${quoteName(name)}` : `coalesce(NEW.${quoteName(name)}, ${fallback})`
+        return `r.${quoteName(name)} = ${written} COLLATE ${collation}`
+      })
       .join(' AND '),
   )
   const isInTheWay = [`(${isRow('r', 'NEW', table)})`, ...uniques.map((columns) => `(${columns})`)].join(' OR ')
@@ -197,16 +233,25 @@ function eventOf(table: TableInfo, op: keyof typeof TYPES): Pick<CapturedEventSQ
   return { type: TYPES[op], op, tableName: table.name }
 }
 
-/** Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. */
+/**
+ * Whether OLD and NEW have the same in these columns, byte for byte: a collation would not see all that has changed. Of numbers
+ * that are equal, one may be an integer and the other a real: in a column without a type, and at the end of what an integer holds.
+ */
 function isSame(columns: readonly string[], table: TableInfo): string {
   if (columns.length === 0) return `OLD.${table.rowid} = NEW.${table.rowid}`
-  const untyped = new Set(table.columns.filter(({ isUntyped }) => isUntyped).map(({ name }) => name))
-  const values = columns.flatMap((name) => {
-    const column = quoteName(name)
-    const value = (row: string): string => `${row}.${column} COLLATE BINARY`
-    return untyped.has(name) ? [value, (row: string) => `typeof(${row}.${column})`] : [value]
-  })
-  return `${vector(values.map((of) => of('OLD')))} IS ${vector(values.map((of) => of('NEW')))}`
+  const byName = new Map(table.columns.map((column) => [column.name, column]))
+  const values = (row: string): string => vector(columns.map((name) => `${row}.${quoteName(name)} COLLATE BINARY`))
+  const numeric = columns.filter((name) => byName.get(name)?.isText !== true)
+  const types = (row: string): string =>
+    vector(
+      numeric.map((name) => {
+        const value = `${row}.${quoteName(name)}`
+        const type = `typeof(${value})`
+        return byName.get(name)?.isUntyped === true ? type : `iif(${value}=-9223372036854775808,${type},0)`
+      }),
+    )
+  const same = `${values('OLD')} IS ${values('NEW')}`
+  return numeric.length === 0 ? same : `${same} AND ${types('OLD')} IS ${types('NEW')}`
 }
 
 /** A row value of SQL; of one column, the column. */

@@ -9,6 +9,11 @@ export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`
 }
 
+/** A name, or SQL with names in it, as SQLite compares names: it ignores the case of ASCII letters, and of no others. */
+export function foldCase(name: string): string {
+  return name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase())
+}
+
 /** SQLite's path to a nested field. Each name is quoted, so that every character in it is part of the name. */
 export function jsonPathOf(fields: readonly string[]): string {
   return `$${fields.map((field) => `."${field}"`).join('')}`

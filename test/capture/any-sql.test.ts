@@ -130,6 +130,36 @@ describe('[I11] values of a captured row', () => {
   })
 })
 
+describe('[I11] an update', () => {
+  it('is told if a number stays equal and is no integer any more', async () => {
+    await inObject('least integer', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n NUMERIC, i INT)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, -9223372036854775808, 1)')
+      sql.exec('UPDATE t SET n = -9223372036854775808.0')
+      sql.exec('UPDATE t SET i = 1.0')
+      expect(events(object).map(({ after }) => after?.['n'])).toEqual(['-9223372036854775808', -(2 ** 63)])
+    })
+  })
+})
+
+describe('[I11] names of captured tables', () => {
+  it('differ by letters beyond ASCII, as SQLite has it, and not by the case of those in it', async () => {
+    await inObject('names', (object, sql) => {
+      for (const name of ['Ü', 'ü', 'Plain']) sql.exec(`CREATE TABLE "${name}" (id INTEGER PRIMARY KEY)`)
+      for (const name of ['Ü', 'ü', 'plain']) object.ctx.capture(name)
+      for (const name of ['Ü', 'ü', 'PLAIN']) sql.exec(`ALTER TABLE "${name}" ADD COLUMN n`)
+      for (const [n, name] of ['Ü', 'ü', 'PLAIN'].entries()) sql.exec(`INSERT INTO [${name}] (n) VALUES (?)`, n)
+      expect(object.outbox.stats().captured).toEqual({ Ü: 'live', ü: 'live', plain: 'live' })
+      expect(events(object).map(({ table, after }) => [table, after?.['n']])).toEqual([
+        ['Ü', 0],
+        ['ü', 1],
+        ['Plain', 2],
+      ])
+    })
+  })
+})
+
 describe('[I11] keys of a captured table', () => {
   it.each([
     ['a REAL', ['0.3', '0.1 + 0.2', '1e300', '-2.5']],
@@ -182,6 +212,19 @@ describe('[I11] keys of a captured table', () => {
       object.ctx.capture('keyless')
       sql.exec("INSERT INTO keyless VALUES ('same', 1), ('same', 2)")
       expect(Object.keys(folded(object, 'keyless'))).toEqual(['1', '2'])
+    })
+  })
+
+  it('are asked for if columns hide the rowid, and must be NOT NULL then', async () => {
+    await inObject('hidden rowid', async (object, sql) => {
+      const names = 'rowid, oid, _rowid_'
+      sql.exec(`CREATE TABLE keyless (${names}); CREATE TABLE nullable (id TEXT PRIMARY KEY, ${names})`)
+      sql.exec(`CREATE TABLE t (id TEXT NOT NULL PRIMARY KEY, ${names})`)
+      for (const table of ['keyless', 'nullable'])
+        expect(await failureOf(() => object.ctx.capture(table))).toMatchObject({ code: 'invalid-argument' })
+      object.ctx.capture('t')
+      sql.exec("INSERT INTO t (id) VALUES ('a')")
+      expect(Object.keys(folded(object, 't'))).toEqual(['a'])
     })
   })
 
@@ -243,6 +286,33 @@ describe('[I11] the last event of a row', () => {
     })
   })
 
+  it('is the row as it is after actions of foreign keys to several columns and to one that is unique, also deferred', async () => {
+    await inObject('foreign keys', (object, sql) => {
+      sql.exec(`CREATE TABLE parents (a, b, code TEXT UNIQUE, PRIMARY KEY (a, b));
+        CREATE TABLE pairs (id INTEGER PRIMARY KEY, a DEFAULT 0, b DEFAULT 0,
+          FOREIGN KEY (a, b) REFERENCES parents ON UPDATE CASCADE ON DELETE SET DEFAULT);
+        CREATE TABLE codes (code TEXT PRIMARY KEY REFERENCES parents (code) ON UPDATE CASCADE ON DELETE CASCADE)`)
+      const tables = ['parents', 'pairs', 'codes']
+      for (const table of tables) object.ctx.capture(table)
+      object.ctx.storage.transactionSync(() => {
+        sql.exec('PRAGMA defer_foreign_keys = ON')
+        sql.exec(
+          "INSERT INTO pairs VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1); INSERT INTO codes VALUES ('x'), ('y'), ('z')",
+        )
+        sql.exec("INSERT INTO parents VALUES (0, 0, 'zero'), (1, 1, 'x'), (1, 2, 'y'), (2, 1, 'z')")
+      })
+      sql.exec("UPDATE parents SET a = a + 10, code = code || '!' WHERE a = 1")
+      sql.exec('DELETE FROM parents WHERE b = 2')
+      sql.exec("INSERT OR REPLACE INTO parents VALUES (2, 2, 'x!'), (0, 0, 'zero')")
+      const inOrder = (rows: readonly unknown[]): string[] => rows.map((row) => JSON.stringify(row)).toSorted()
+      for (const table of tables) {
+        const rows = sql.exec(`SELECT * FROM ${table}`).toArray()
+        expect(rows).not.toHaveLength(0)
+        expect(inOrder(Object.values(folded(object, table)))).toEqual(inOrder(rows))
+      }
+    })
+  })
+
   it('is a deletion of what INSERT OR REPLACE replaced, after deleteAll and beside triggers too', async () => {
     await inObject('replace', async (object, sql) => {
       const create = (): void => {
@@ -262,7 +332,101 @@ describe('[I11] the last event of a row', () => {
   })
 })
 
+describe('[I11] a row that OR REPLACE takes away is deleted in the log', () => {
+  const replaced = {
+    'after a BEFORE trigger that writes to another row of the table': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER);
+        CREATE TRIGGER g BEFORE INSERT ON t BEGIN UPDATE t SET n = n + 1; END`,
+      rows: "INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0)",
+      statement: "INSERT OR REPLACE INTO t VALUES (3, 'a', 0)",
+      left: [2, 3],
+    },
+    'after a BEFORE trigger that has just put it in the way': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE);
+        CREATE TRIGGER g BEFORE INSERT ON t WHEN NEW.id > 10 BEGIN INSERT INTO t VALUES (NEW.id - 10, NEW.a); END`,
+      rows: "INSERT INTO t VALUES (1, 'x')",
+      statement: "INSERT OR REPLACE INTO t VALUES (12, 'a')",
+      left: [1, 12],
+    },
+    'by an update, after a BEFORE trigger that writes to the table': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, n INTEGER);
+        CREATE TRIGGER g BEFORE UPDATE OF a ON t BEGIN UPDATE t SET n = n + 1 WHERE id <> OLD.id; END`,
+      rows: "INSERT INTO t VALUES (1, 'a', 0), (2, 'b', 0), (3, 'c', 0)",
+      statement: "UPDATE OR REPLACE t SET a = 'b' WHERE id = 1",
+      left: [1, 3],
+    },
+    'if a foreign key deletes the row that replaces it': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, parent INTEGER REFERENCES t (id) ON DELETE CASCADE)`,
+      rows: "INSERT INTO t VALUES (1, 'a', 1), (2, 'b', 1)",
+      statement: "UPDATE OR REPLACE t SET a = 'a' WHERE id = 2",
+      left: [],
+    },
+    'after a foreign key has written it, as another row was replaced before': {
+      schema: `CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE, b TEXT UNIQUE, parent INTEGER REFERENCES t (id) ON DELETE SET NULL)`,
+      rows: "INSERT INTO t VALUES (1, 'a', '1', 2), (2, 'b', '2', 1)",
+      statement: "INSERT OR REPLACE INTO t VALUES (3, 'a', '2', NULL)",
+      left: [3],
+    },
+  }
+  const fallbacks = {
+    'with a default in place of its NULL': "a TEXT NOT NULL DEFAULT 'x' UNIQUE",
+    'with a default that is a bare word': 'a TEXT NOT NULL DEFAULT x UNIQUE',
+    'with a default from which another column is generated': "a TEXT NOT NULL DEFAULT 'x', g TEXT AS (lower(a)) UNIQUE",
+  }
+  it.each(Object.entries(fallbacks))('by a row %s', async (what, columns) => {
+    await inObject(`fallback ${what}`, (object, sql) => {
+      sql.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, ${columns})`)
+      object.ctx.capture('t', { columns: ['id', 'a'] })
+      sql.exec("INSERT INTO t (id, a) VALUES (1, 'x'), (2, 'y'), (3, 'z')")
+      sql.exec('INSERT OR REPLACE INTO t (id, a) VALUES (4, NULL)')
+      sql.exec('UPDATE OR REPLACE t SET a = NULL WHERE id = 3')
+      expect(Object.values(folded(object, 't'))).toEqual([
+        { id: 2, a: 'y' },
+        { id: 3, a: 'x' },
+      ])
+    })
+  })
+
+  it.each(Object.entries(replaced))('%s', async (when, { schema, rows, statement, left }) => {
+    await inObject(`replaced ${when}`, (object, sql) => {
+      sql.exec(schema)
+      object.ctx.capture('t')
+      sql.exec(rows)
+      sql.exec(statement)
+      const present = sql.exec('SELECT * FROM t').toArray()
+      expect(present.map(({ id }) => id)).toEqual(left)
+      expect(Object.values(folded(object, 't'))).toEqual(present)
+      expect(object.outbox.stats().captured).toEqual({ t: 'live' })
+    })
+  })
+})
+
 describe('[I12] the user of a captured table', () => {
+  it('has its own triggers fire in the order that they had', async () => {
+    await inObject('order', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE); CREATE TABLE fired (name TEXT)')
+      const add = (name: string, verb: string): void => {
+        sql.exec(`CREATE TRIGGER "${name}" ${verb} INSERT ON t BEGIN INSERT INTO fired VALUES ('${name}'); END`)
+      }
+      const fired = (id: number): unknown[] => {
+        sql.exec('DELETE FROM fired')
+        sql.exec('INSERT INTO t (id) VALUES (?)', id)
+        return sql
+          .exec('SELECT name FROM fired ORDER BY rowid')
+          .toArray()
+          .map((row) => row['name'])
+      }
+      for (const verb of ['BEFORE', 'AFTER']) for (const name of ['first', 'second']) add(`${verb} ${name}`, verb)
+      const order = fired(1)
+      object.ctx.capture('t')
+      expect(fired(2)).toEqual(order)
+      sql.exec('ALTER TABLE t ADD COLUMN b')
+      expect(fired(3)).toEqual(order)
+      add('newest', 'BEFORE')
+      expect(fired(4)).toEqual(['newest', ...order])
+    })
+  })
+
   it('sees the rowid and the changes of its own statements', async () => {
     configurations.set('row-functions', { lingerMs: 0 })
     await inObject('row-functions', (object, sql) => {
@@ -343,6 +507,17 @@ describe('[I12] the user of a captured table', () => {
     })
   })
 
+  it('sees the rowid of a row that a module has inserted for a virtual table', async () => {
+    await inObject('row-functions-virtual', (object, sql) => {
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (70)')
+      sql.exec('CREATE VIRTUAL TABLE search USING fts5 (v)')
+      const rowid = sql.exec('SELECT max(id) AS id FROM search_data').one()['id']
+      expect(sql.exec('SELECT last_insert_rowid() AS id').one()).toEqual({ id: rowid })
+    })
+  })
+
   it('sees that DROP TABLE has counted the rows of a table that others refer to, and of no other', async () => {
     await inObject('row-functions-drop', (object, sql) => {
       const changes = (): unknown => sql.exec('SELECT changes() AS n').one()['n']
@@ -420,6 +595,29 @@ describe('[I12] the user of a captured table', () => {
       })
     },
   )
+
+  it('has triggers fire themselves, and reads that they do, only if it has said so', async () => {
+    await inObject('recursive', (object, sql) => {
+      const isOn = (): unknown => sql.exec('PRAGMA recursive_triggers').one()['recursive_triggers']
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, n INTEGER)')
+      object.ctx.capture('t')
+      sql.exec('INSERT INTO t VALUES (1, 1)')
+      expect(isOn()).toBe(0)
+      sql.exec('CREATE TRIGGER g AFTER INSERT ON t WHEN NEW.id < 4 BEGIN INSERT INTO t VALUES (NEW.id + 1, 1); END')
+      for (const [setting, count] of [
+        ['ON', 4],
+        ['OFF', 2],
+      ] as const) {
+        sql.exec(`DELETE FROM t; PRAGMA recursive_triggers = ${setting}`)
+        sql.exec('INSERT INTO t VALUES (1, 1)')
+        expect(Object.keys(folded(object, 't'))).toHaveLength(count)
+        expect(sql.exec('SELECT * FROM t').toArray()).toHaveLength(count)
+        expect(isOn()).toBe(setting === 'ON' ? 1 : 0)
+        sql.exec("INSERT INTO t SELECT 9, 1 WHERE 'recursive_triggers' <> ''")
+        expect(folded(object, 't')).toHaveProperty('9')
+      }
+    })
+  })
 
   it('keeps the meaning of a trigger that writes to its own table', async () => {
     await inObject('touch', (object, sql) => {

@@ -107,6 +107,12 @@ function describeTime(cell: Cell, unitMs: number): unknown {
   return isTime ? date.toISOString() : describePlain(cell)
 }
 
+/** Whether a table may not be captured: if a key is missing or NULL, nothing tells its rows apart. */
+export function mayNotBeCaptured({ columns, hasRowid }: { columns: readonly string[]; hasRowid: boolean }): boolean {
+  const names = columns.map((column) => column.toLowerCase())
+  return hasRowid && ['rowid', '_rowid_', 'oid'].every((name) => names.includes(name))
+}
+
 const KEY_LENGTH_MAX = 1_024
 const EVENT_BYTES_MAX = 1_000_000
 

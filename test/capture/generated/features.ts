@@ -44,8 +44,10 @@ const FEATURES = {
   clock: true,
   /** L: tables are dropped after events were sent, in one life of the object. */
   dropsAfterSends: true,
-  /** A trigger that writes to its own table fires itself only where the user has asked for that. */
-  recursion: true,
+  /** The user sets `recursive_triggers`. */
+  usersRecursion: true,
+  /** Rows of up to 2 MB. */
+  largeRows: true,
   /** Reals of 17 digits at both ends of what a double holds. */
   extremeReals: true,
   /** Texts that are not UTF-8, outside of keys. */

@@ -5,7 +5,7 @@ import type { Mode, Modes } from './documented.ts'
 import type { Features } from './features.ts'
 import { type Column, createIndexSQL, createTables, createTableSQL, defineColumn, quote, type Table } from './schema.ts'
 import type { By, Migration, ScriptSpec, Step } from './script.ts'
-import { SIDE_TABLE, type Statement, statementSQL } from './statements.ts'
+import { bound, SIDE_TABLE, type Statement, statementSQL } from './statements.ts'
 import { triggerSQL } from './triggers.ts'
 import type { Value } from './values.ts'
 
@@ -13,6 +13,7 @@ export type SyncOp =
   | {
       readonly do: 'sql'
       readonly text: string
+      readonly bindings?: readonly SqlStorageValue[]
       /** It touches no captured table, by nothing that it fires. */
       readonly isBeside?: boolean
       readonly drops?: string
@@ -44,6 +45,7 @@ export interface Script {
 }
 
 const STEP_BACK_MS = -5_000
+const PLAIN_SEARCH = 'CREATE TABLE search (v)'
 
 export function plan(spec: ScriptSpec, features: Features): Script {
   return new Planner(spec, features).plan()
@@ -55,6 +57,7 @@ class Planner {
   readonly #ops: Op[] = []
   #tables: Table[]
   #names = 0
+  readonly #triggers: string[] = []
   #hasSent = false
   #hasCaptured = false
   #hasLateTrigger = false
@@ -84,6 +87,7 @@ class Planner {
 
   #create(): void {
     this.#push({ do: 'sql', text: SIDE_TABLE, isBeside: true })
+    this.#push({ do: 'sql', text: this.#spec.hasSearch ? 'CREATE VIRTUAL TABLE search USING fts5 (v)' : PLAIN_SEARCH })
     for (const table of this.#tables.filter(({ isView }) => !isView)) {
       this.#push({ do: 'sql', text: createTableSQL(table), creates: table.name })
       for (const text of createIndexSQL(table)) this.#push({ do: 'sql', text })
@@ -159,6 +163,13 @@ class Planner {
         return this.#migrate(step)
       case 'trigger':
         return this.#push(this.#trigger(step))
+      case 'drop trigger': {
+        const name = this.#triggers[step.trigger]
+        return name === undefined ? undefined : this.#push({ do: 'sql', text: `DROP TRIGGER IF EXISTS ${name}` })
+      }
+      case 'recursion':
+        this.#push({ do: 'sql', text: `PRAGMA recursive_triggers = ${step.isOn ? 'ON' : 'OFF'}` })
+        return this.#push({ do: 'sql', text: 'PRAGMA recursive_triggers' })
       case 'wake':
         this.#hasSent = false
         this.#push({ do: 'check' }, { do: 'wake', skewMs: step.stepsBack ? STEP_BACK_MS : 0 })
@@ -187,7 +198,9 @@ class Planner {
     const mayFail = this.#features.lateTriggers || !this.#hasLateTrigger
     const isSafe = mayFail || !('or' in statement) || statement.or !== ' OR FAIL'
     const chosen: Statement = isSafe ? statement : { ...statement, or: '' }
-    return { do: 'sql', text: statementSQL(chosen, this.#tables, this.#features), isBeside: statement.do === 'side' }
+    const text = statementSQL(chosen, this.#tables, this.#features)
+    const isBound = 'isBound' in chosen && chosen.isBound
+    return { do: 'sql', ...(isBound ? bound(text) : { text }), isBeside: statement.do === 'side' }
   }
 
   /** Alone where it may be, else in a transaction that can be rolled back before its commit fails. */
@@ -208,7 +221,9 @@ class Planner {
   #trigger({ trigger }: Extract<Step, { do: 'trigger' }>): SyncOp {
     this.#hasLateTrigger ||= this.#hasCaptured
     const tables = this.#tables.filter(({ isView }) => !isView)
-    return { do: 'sql', text: triggerSQL(`g${++this.#names}`, trigger, tables, this.#features) }
+    const name = `g${++this.#names}`
+    this.#triggers.push(name)
+    return { do: 'sql', text: triggerSQL(name, trigger, tables, this.#features) }
   }
 
   #snapshot({ table: index, chunk, during }: Extract<Step, { do: 'snapshot' }>): void {
@@ -216,12 +231,10 @@ class Planner {
     const table = captured[index % captured.length]
     if (table === undefined) return
     this.#hasSent = true
-    this.#push({
-      do: 'snapshot',
-      table: table.name,
-      chunk,
-      ops: during.map((each) => this.#guarded([this.#statement(each)])),
-    })
+    const begun = this.#ops.length
+    for (const each of during) this.#take(each)
+    const ops = this.#ops.splice(begun).filter(isSync)
+    this.#push({ do: 'snapshot', table: table.name, chunk, ops })
   }
 
   #empty({ wakes, captures, stepsBack }: Extract<Step, { do: 'empty' }>): void {
@@ -284,6 +297,8 @@ class Planner {
         })
       case 'rebuild':
         return this.#mayDrop() ? this.#rebuild(table, columnIndex) : undefined
+      case 'drop index':
+        return this.#push({ do: 'sql', text: `DROP INDEX IF EXISTS ${quote(`${table.name} i`)}` })
       case 'add index': {
         const column = columns[columnIndex % columns.length]
         if (column === undefined) return
@@ -335,6 +350,10 @@ class Planner {
       { columns, isStrict, features: this.#features },
     )
   }
+}
+
+export function isSync(op: Op): op is SyncOp {
+  return op.do !== 'wake' && op.do !== 'delete all' && op.do !== 'snapshot' && op.do !== 'flush'
 }
 
 /** Every row gets a key that an event can carry. */

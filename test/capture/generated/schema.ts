@@ -21,18 +21,36 @@ const KEYS = [
   'nocase',
   'rtrim',
   'composite odd',
+  'composite turned',
+  'composite long',
+  'integer replace',
 ] as const
 type KeyKind = (typeof KEYS)[number]
 
 export interface ColumnSpec {
   readonly name: number
   readonly type: ColumnType
-  readonly constraint: 'none' | 'default' | 'not null' | 'not null default' | 'unique' | 'check'
+  /** Its type by another name, of the same affinity. */
+  readonly isSpelled: boolean
+  readonly constraint: (typeof CONSTRAINTS)[number]
   readonly collate: 'none' | Collation
   readonly generated: 'none' | 'VIRTUAL' | 'STORED'
   readonly mode: 'none' | Mode
   readonly value: Value
 }
+
+const CONSTRAINTS = [
+  'none',
+  'default',
+  'not null',
+  'not null default',
+  'not null default unique',
+  'not null replace',
+  'unique',
+  'unique replace',
+  'unique ignore',
+  'check',
+] as const
 
 interface ForeignKeySpec {
   readonly parent: number
@@ -47,6 +65,7 @@ interface IndexSpec {
   readonly column: number
   readonly isUnique: boolean
   readonly isPartial: boolean
+  readonly of: 'column' | 'expression' | 'two columns' | 'other collation'
 }
 
 export interface TableSpec {
@@ -89,16 +108,8 @@ export function columnSpec(features: Features): fc.Arbitrary<ColumnSpec> {
   return fc.record({
     name: mostlyZero(fc.nat(NAMES.length - 1)),
     type: fc.constantFrom(...types),
-    constraint: fc.constantFrom<ColumnSpec['constraint']>(
-      'none',
-      'none',
-      'none',
-      'default',
-      'not null default',
-      'not null',
-      'unique',
-      'check',
-    ),
+    isSpelled: mostlyFalse,
+    constraint: fc.constantFrom<ColumnSpec['constraint']>('none', 'none', ...CONSTRAINTS),
     collate: features.collations
       ? fc.constantFrom<ColumnSpec['collate']>('none', 'none', 'NOCASE', 'RTRIM')
       : fc.constant('none'),
@@ -138,10 +149,18 @@ export function tableSpec(features: Features): fc.Arbitrary<TableSpec> {
       fc.record({ parent: fc.nat(2), onDelete: action, onUpdate: action, isDeferred: mostlyFalse }),
       { freq: 2, nil: null },
     ),
-    index: fc.option(fc.record({ column: fc.nat(3), isUnique: fc.boolean(), isPartial: fc.boolean() }), {
-      freq: 1,
-      nil: null,
-    }),
+    index: fc.option(
+      fc.record({
+        column: fc.nat(3),
+        isUnique: fc.boolean(),
+        isPartial: fc.boolean(),
+        of: fc.constantFrom<IndexSpec['of']>('column', 'column', 'expression', 'two columns', 'other collation'),
+      }),
+      {
+        freq: 1,
+        nil: null,
+      },
+    ),
     isCaptured: fc.integer({ min: 0, max: 6 }).map((n) => n < 6),
   })
 }
@@ -152,7 +171,7 @@ function mostlyZero(others: fc.Arbitrary<number>): fc.Arbitrary<number> {
   return fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: others })
 }
 
-const TABLE_NAMES = ['t', 'user data', 'Ünï', 'select', 'a"b', "it's", 'x%_y', 'T$', '[b]']
+const TABLE_NAMES = ['t', 'user data', 'Ünï', 'ünï', 'select', 'a"b', "it's", 'x%_y', 'T$', '[b]']
 const NAMES = [
   '',
   'select',
@@ -187,8 +206,7 @@ export function createTables(specs: readonly TableSpec[], features: Features): T
 function createTable(spec: TableSpec, before: readonly Table[], features: Features): Table {
   const place = before.length
   const odd = TABLE_NAMES[spec.name] ?? 't'
-  const name =
-    before.some((table) => table.name.toLowerCase() === odd.toLowerCase()) || odd === 't' ? `t${place + 1}` : odd
+  const name = before.some((table) => table.name === odd) || odd === 't' ? `t${place + 1}` : odd
   const key = keyColumns(spec, features)
   const columns = [...key]
   for (const [index, column] of spec.columns.entries())
@@ -224,13 +242,18 @@ export function createTableSQL({ name, columns, constraints, options }: Table, a
   return `CREATE TABLE ${quote(as)} (${parts.join(', ')})${options === '' ? '' : ` ${options}`}`
 }
 
-export function createIndexSQL({ name, index }: Table): string[] {
+export function createIndexSQL({ name, index, columns }: Table): string[] {
   if (index === undefined) return []
   const { column, spec } = index
+  const first = quote(column.name)
+  const indexed = {
+    column: first,
+    expression: `lower(${first})`,
+    'two columns': `${first} DESC, ${quote(columns[0]?.name ?? column.name)}`,
+    'other collation': `${first} COLLATE NOCASE`,
+  }[spec.of]
   const where = spec.isPartial ? ` WHERE ${quote(column.name)} IS NOT NULL` : ''
-  return [
-    `CREATE ${spec.isUnique ? 'UNIQUE ' : ''}INDEX ${quote(`${name} i`)} ON ${quote(name)} (${quote(column.name)})${where}`,
-  ]
+  return [`CREATE ${spec.isUnique ? 'UNIQUE ' : ''}INDEX ${quote(`${name} i`)} ON ${quote(name)} (${indexed})${where}`]
 }
 
 export function keyOf(table: Table): Column[] {
@@ -253,6 +276,8 @@ function keyColumns({ key, isStrict }: TableSpec, features: Features): Column[] 
       return []
     case 'integer':
       return [column('id', 'INTEGER', ' PRIMARY KEY')]
+    case 'integer replace':
+      return [column('id', 'INTEGER', ' PRIMARY KEY ON CONFLICT REPLACE')]
     case 'autoincrement':
       return [column('id', 'INTEGER', ' PRIMARY KEY AUTOINCREMENT')]
     case 'descending':
@@ -274,7 +299,10 @@ function keyColumns({ key, isStrict }: TableSpec, features: Features): Column[] 
     case 'typeless':
       return [column('id', isStrict ? 'ANY' : '', ' PRIMARY KEY')]
     case 'composite':
+    case 'composite turned':
       return [column('k', 'TEXT', ''), column('l', 'INTEGER', '')]
+    case 'composite long':
+      return [column('k', 'TEXT', ''), ...['l', 'm', 'n', 'o'].map((name) => column(name, 'INTEGER', ''))]
     case 'composite odd':
       return [
         column('k', 'REAL', ''),
@@ -285,7 +313,9 @@ function keyColumns({ key, isStrict }: TableSpec, features: Features): Column[] 
 }
 
 function primaryKey({ key }: TableSpec, columns: readonly Column[]): string {
-  return key.startsWith('composite') ? `PRIMARY KEY (${columns.map(({ name }) => quote(name)).join(', ')})` : ''
+  if (!key.startsWith('composite')) return ''
+  const ordered = key === 'composite turned' ? columns.toReversed() : columns
+  return `PRIMARY KEY (${ordered.map(({ name }) => quote(name)).join(', ')})`
 }
 
 function typeName(type: ColumnType, isStrict: boolean): string {
@@ -307,6 +337,15 @@ function createColumn(spec: ColumnSpec, { index, columns, spec: { isStrict }, fe
   return defineColumn(isUsable ? odd : 'abcdefgh'.charAt(index), spec, { columns, isStrict, features })
 }
 
+const SPELLED = {
+  TEXT: 'VARCHAR(9)',
+  INTEGER: 'FLOATING POINT',
+  REAL: 'DOUBLE PRECISION',
+  BLOB: 'BLOB',
+  NUMERIC: 'DATETIME',
+  ANY: 'DECIMAL(10, 2)',
+  '': '',
+} as const
 const MODE_TYPES = { json: 'TEXT', boolean: 'INTEGER', timestamp: 'INTEGER', timestamp_ms: 'INTEGER' } as const
 
 /** A column of its own name, also for `ALTER TABLE ADD COLUMN`. */
@@ -331,10 +370,10 @@ export function defineColumn(
   const type = mode === undefined ? spec.type : MODE_TYPES[mode]
   const collate = spec.collate === 'none' || type !== 'TEXT' || mode !== undefined ? undefined : spec.collate
   const base = { name, type, collate, mode, isStrict, isKey: false, isGenerated: false }
-  const words = [typeName(type, isStrict)]
+  const words = [spec.isSpelled && !isStrict ? SPELLED[type] : typeName(type, isStrict)]
   if (collate !== undefined) words.push(`COLLATE ${collate}`)
   words.push(...constraint(name, spec, valueSQL({ ...spec.value, pool: 'few' }, base, features)))
-  const isUsed = spec.constraint === 'unique' || spec.constraint === 'check'
+  const isUsed = spec.constraint.includes('unique') || spec.constraint === 'check'
   return { ...base, definition: words.filter((word) => word !== '').join(' '), isUsed }
 }
 
@@ -348,6 +387,14 @@ function constraint(name: string, { constraint: kind }: ColumnSpec, literal: str
       return ['NOT NULL']
     case 'not null default':
       return literal === 'NULL' ? ['NOT NULL'] : [`NOT NULL DEFAULT (${literal})`]
+    case 'not null default unique':
+      return literal === 'NULL' ? ['NOT NULL UNIQUE'] : [`NOT NULL DEFAULT (${literal}) UNIQUE`]
+    case 'not null replace':
+      return [`NOT NULL ON CONFLICT REPLACE DEFAULT (${literal})`]
+    case 'unique replace':
+      return ['UNIQUE ON CONFLICT REPLACE']
+    case 'unique ignore':
+      return ['UNIQUE ON CONFLICT IGNORE']
     case 'unique':
       return ['UNIQUE']
     case 'check':

@@ -18,7 +18,7 @@ export interface TriggerSpec {
 }
 type TriggerAction = (typeof MILD)[number] | (typeof WILD)[number]
 /** What capture must stand whenever the trigger was made, … */
-const MILD = ['side', 'other insert', 'other update', 'other delete', 'abort', 'other row'] as const
+const MILD = ['side', 'search', 'other insert', 'other update', 'other delete', 'abort', 'other row'] as const
 /** … and what touches the row that the trigger fires for. */
 const WILD = ['same row', 'delete row', 'ignore', 'fail', 'rekey', 'insert same', 'replace same'] as const
 
@@ -32,6 +32,7 @@ export interface Migration {
     | 'drop table'
     | 'rebuild'
     | 'add index'
+    | 'drop index'
     | 'add column in text'
   readonly table: number
   readonly column: ColumnSpec
@@ -58,6 +59,8 @@ export type Step =
     }
   | { readonly do: 'text'; readonly statements: readonly Statement[] }
   | { readonly do: 'trigger'; readonly trigger: TriggerSpec }
+  | { readonly do: 'drop trigger'; readonly trigger: number }
+  | { readonly do: 'recursion'; readonly isOn: boolean }
   | {
       readonly do: 'wake'
       readonly before: readonly (Statement | Migration)[]
@@ -65,12 +68,19 @@ export type Step =
       readonly stepsBack: boolean
     }
   | { readonly do: 'empty'; readonly wakes: boolean; readonly captures: boolean; readonly stepsBack: boolean }
-  | { readonly do: 'snapshot'; readonly table: number; readonly chunk: number; readonly during: readonly Statement[] }
+  | {
+      readonly do: 'snapshot'
+      readonly table: number
+      readonly chunk: number
+      readonly during: readonly (Statement | Migration)[]
+    }
   | { readonly do: 'flush' }
 
 export interface ScriptSpec {
   readonly tables: readonly TableSpec[]
   readonly hasView: boolean
+  /** A table beside for full text, to which triggers may write. */
+  readonly hasSearch: boolean
   /** Made before capture. */
   readonly early: readonly TriggerSpec[]
   /** Made after it. */
@@ -87,6 +97,7 @@ export function scriptSpecs(features: Features): fc.Arbitrary<ScriptSpec> {
   return fc.record({
     tables: fc.array(tableSpec(features), { minLength: 1, maxLength: 3 }),
     hasView: mostlyFalse,
+    hasSearch: mostlyFalse,
     early: someOf(early, 2),
     late: someOf(late, 2),
     rows: someOf(statement, 3),
@@ -107,6 +118,7 @@ function stepOf(
   trigger: fc.Arbitrary<TriggerSpec>,
 ): fc.Arbitrary<Step> {
   const migration = migrationOf(features, statement)
+  const alteration = migration.filter(({ kind }) => kind.includes('column') || kind.includes('index'))
   const stepsBack = features.clock ? fc.boolean() : fc.constant(false)
   const always = fc.constant(true)
   return fc.oneof(
@@ -121,6 +133,10 @@ function stepOf(
     },
     { weight: 2, arbitrary: migration },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('trigger' as const), trigger }) },
+    { weight: 1, arbitrary: fc.record({ do: fc.constant('drop trigger' as const), trigger: fc.nat(3) }) },
+    ...(features.usersRecursion
+      ? [{ weight: 1, arbitrary: fc.record({ do: fc.constant('recursion' as const), isOn: fc.boolean() }) }]
+      : []),
     {
       weight: 1,
       arbitrary: fc.record({
@@ -149,7 +165,9 @@ function stepOf(
         do: fc.constant('snapshot' as const),
         table: fc.nat(2),
         chunk: fc.constantFrom(1, 2, 500),
-        during: fc.array(statement, { maxLength: 2 }),
+        during: fc.array(fc.oneof({ weight: 3, arbitrary: statement }, { weight: 1, arbitrary: alteration }), {
+          maxLength: 2,
+        }),
       }),
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
@@ -187,6 +205,7 @@ function migrationOf(features: Features, statement: fc.Arbitrary<Statement>): fc
     'rename column',
     'drop column',
     'add index',
+    'drop index',
     'rebuild',
     'drop table',
   ]

@@ -7,11 +7,17 @@ export function showScript({ ops }: Script, finding?: Finding): string {
   return ops.flatMap((op) => show(op, finding)).join('\n')
 }
 
+function showBindings(bindings: readonly SqlStorageValue[]): string {
+  return bindings
+    .map((value) => (value instanceof ArrayBuffer ? `x'${new Uint8Array(value).toHex()}'` : JSON.stringify(value)))
+    .join(', ')
+}
+
 function show(op: Op, finding: Finding | undefined): string[] {
   const mark = op === finding?.op ? ['  -- ^ here'] : []
   switch (op.do) {
     case 'sql':
-      return [`${op.text};`, ...mark]
+      return [`${op.text};${op.bindings === undefined ? '' : ` -- with ${showBindings(op.bindings)}`}`, ...mark]
     case 'transaction':
       return [
         `-- ${op.by === 'ours' ? 'ctx' : 'ctx.storage'}.transactionSync(${op.isAtomic ? '' : 'each statement caught'}`,

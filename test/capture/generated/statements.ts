@@ -19,18 +19,24 @@ interface Assignment {
   readonly value: Value
 }
 
+/** How a table's name is written. */
+type Spelling = 'plain' | 'brackets' | 'backticks' | 'schema' | 'capitals'
+
 type Returning = 'nothing' | 'rows' | 'quoted'
 
 export type Statement =
   | {
       readonly do: 'insert'
       readonly table: number
+      readonly spelling: Spelling
+      /** Its values are given beside its text. */
+      readonly isBound: boolean
       readonly or: '' | ' OR REPLACE' | ' OR IGNORE' | ' OR ABORT' | ' OR FAIL'
       readonly rows: readonly (readonly Value[])[]
       readonly from: 'values' | 'select' | 'json' | 'with'
       /** Leaves out the key, or a column after it. */
       readonly without: 'nothing' | 'key' | 'last'
-      readonly conflict: 'error' | 'nothing' | 'update'
+      readonly conflict: 'error' | 'nothing' | 'update' | 'update by key' | 'update some'
       readonly assignments: readonly Assignment[]
       readonly returning: Returning
       readonly counter: boolean
@@ -38,7 +44,10 @@ export type Statement =
   | {
       readonly do: 'update'
       readonly table: number
-      readonly or: '' | ' OR REPLACE' | ' OR IGNORE' | ' OR FAIL'
+      readonly spelling: Spelling
+      /** Its values are given beside its text. */
+      readonly isBound: boolean
+      readonly or: '' | ' OR REPLACE' | ' OR IGNORE' | ' OR FAIL' | ' OR ABORT'
       readonly assignments: readonly Assignment[]
       readonly where: Where
       readonly form: 'plain' | 'from' | 'with' | 'limit'
@@ -47,6 +56,9 @@ export type Statement =
   | {
       readonly do: 'delete'
       readonly table: number
+      readonly spelling: Spelling
+      /** Its values are given beside its text. */
+      readonly isBound: boolean
       readonly where: Where
       readonly form: 'plain' | 'with' | 'limit'
       readonly returning: Returning
@@ -79,6 +91,16 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
     value,
   })
   const assignments = fc.array(assignment, { minLength: 1, maxLength: 2 })
+  const spelling = fc.constantFrom<Spelling>(
+    'plain',
+    'plain',
+    'plain',
+    'plain',
+    'brackets',
+    'backticks',
+    'schema',
+    'capitals',
+  )
   const returning = fc.constantFrom<Returning>('nothing', 'nothing', 'rows', 'quoted')
   return fc.oneof(
     {
@@ -86,6 +108,8 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
       arbitrary: fc.record({
         do: fc.constant('insert' as const),
         table,
+        spelling,
+        isBound: mostlyFalse,
         or: fc.constantFrom(
           '' as const,
           '' as const,
@@ -126,7 +150,8 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
           'error' as const,
           'error' as const,
           'update' as const,
-          'update' as const,
+          'update by key' as const,
+          'update some' as const,
           'nothing' as const,
         ),
         assignments,
@@ -139,6 +164,8 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
       arbitrary: fc.record({
         do: fc.constant('update' as const),
         table,
+        spelling,
+        isBound: mostlyFalse,
         or: fc.constantFrom(
           '' as const,
           '' as const,
@@ -146,6 +173,7 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
           ' OR REPLACE' as const,
           ' OR IGNORE' as const,
           ' OR FAIL' as const,
+          ' OR ABORT' as const,
         ),
         assignments,
         where,
@@ -165,6 +193,8 @@ export function statements(features: Features): fc.Arbitrary<Statement> {
       arbitrary: fc.record({
         do: fc.constant('delete' as const),
         table,
+        spelling,
+        isBound: mostlyFalse,
         where,
         form: fc.constantFrom('plain' as const, 'plain' as const, 'with' as const, 'limit' as const),
         returning,
@@ -199,6 +229,23 @@ export function statementSQL(statement: Statement, tables: readonly Table[], fea
   }
 }
 
+const LITERAL = /"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|\bx'([0-9a-f]*)'|'((?:[^']|'')*)'|\b(\d+(?:\.\d+)?(?:e-?\d+)?)\b/gi
+
+/** The same with the values beside the text: as a caller binds them, so that a number is a real. */
+export function bound(text: string): { text: string; bindings: SqlStorageValue[] } {
+  const bindings: SqlStorageValue[] = []
+  const bind = (value: SqlStorageValue): string => {
+    bindings.push(value)
+    return '?'
+  }
+  const replaced = text.replace(LITERAL, (found, hex?: string, quoted?: string, number?: string) => {
+    if (hex !== undefined) return bind(Uint8Array.fromHex(hex).buffer)
+    if (quoted !== undefined) return bind(quoted.replaceAll("''", "'"))
+    return number === undefined ? found : bind(Number(number))
+  })
+  return { text: replaced, bindings }
+}
+
 /** A table beside, which is never captured. */
 export const SIDE_TABLE = 'CREATE TABLE side (id INTEGER PRIMARY KEY, v UNIQUE)'
 const SIDE = {
@@ -222,7 +269,7 @@ function insertSQL(statement: Insert, tables: readonly Table[], features: Featur
     (column, index, all) =>
       !(statement.without === 'key' && column.isKey) && !(statement.without === 'last' && index === all.length - 1),
   )
-  const head = `INSERT${orSQL(statement.or, table)} INTO ${quote(table.name)}`
+  const head = `INSERT${statement.or} INTO ${spelled(table, statement.spelling)}`
   if (columns.length === 0) return `${head} DEFAULT VALUES${returningSQL(statement.returning, table)}`
   const names = columns.map((column) => quote(column.name)).join(', ')
   const { before = '', source } = sourceOf(statement, columns, table, features)
@@ -303,7 +350,11 @@ function counted({ type }: Column, count: string): string {
 function conflictSQL({ conflict, assignments }: Insert, table: Table, features: Features): string {
   if (conflict === 'error') return ''
   if (conflict === 'nothing') return ' ON CONFLICT DO NOTHING'
-  return ` ON CONFLICT DO UPDATE SET ${assignmentsSQL(assignments, table, features, 'excluded.')}`
+  const keys = keyOf(table).map(({ name }) => quote(name))
+  const target = conflict === 'update by key' && keys.length > 0 ? ` (${keys.join(', ')})` : ''
+  const [first] = writable(table)
+  const where = conflict === 'update some' && first !== undefined ? ` WHERE excluded.${quote(first.name)} > 1` : ''
+  return ` ON CONFLICT${target} DO UPDATE SET ${assignmentsSQL(assignments, table, features, 'excluded.')}${where}`
 }
 
 function updateSQL(
@@ -313,15 +364,15 @@ function updateSQL(
 ): string {
   const table = pick(tables, statement.table)
   if (table === undefined) return SIDE.update
-  const name = quote(table.name)
+  const name = spelled(table, statement.spelling)
   const [key] = keyOf(table)
   const returning = returningSQL(statement.returning, table)
   if (statement.form === 'from' && key !== undefined) {
     const set = assignmentsSQL(statement.assignments, table, features)
-    return `UPDATE${orSQL(statement.or, table)} ${name} SET ${set} FROM (SELECT ${quote(key.name)} AS other FROM ${name}) AS o WHERE o.other = ${name}.${quote(key.name)} AND ${whereSQL(statement.where, table, features)}${returning}`
+    return `UPDATE${statement.or} ${name} SET ${set} FROM (SELECT ${quote(key.name)} AS other FROM ${name}) AS o WHERE o.other = ${name}.${quote(key.name)} AND ${whereSQL(statement.where, table, features)}${returning}`
   }
   const set = assignmentsSQL(statement.assignments, table, features)
-  return `${withSQL(statement.form, table, features)}UPDATE${orSQL(statement.or, table)} ${name} SET ${set}${filterSQL(statement, table, features)}${returning}`
+  return `${withSQL(statement.form, table, features)}UPDATE${statement.or} ${name} SET ${set}${filterSQL(statement, table, features)}${returning}`
 }
 
 function deleteSQL(
@@ -332,7 +383,7 @@ function deleteSQL(
   const table = pick(tables, statement.table)
   if (table === undefined) return SIDE.delete
   const filter = filterSQL(statement, table, features)
-  return `${withSQL(statement.form, table, features)}DELETE FROM ${quote(table.name)}${filter}${returningSQL(statement.returning, table)}`
+  return `${withSQL(statement.form, table, features)}DELETE FROM ${spelled(table, statement.spelling)}${filter}${returningSQL(statement.returning, table)}`
 }
 
 type Filtered = {
@@ -427,26 +478,28 @@ function textOf(source: string, { nul, brokenText }: Features): string {
   return nul && brokenText ? source : `iif(typeof(${source}) = 'blob', 'blob', ${source})`
 }
 
-/**
- * A row that replaces one to which a foreign key of its own table leads it: SQLite lets the key be broken, or refuses the
- * statement, by whether the table has triggers (docs/capture.md).
- */
-function orSQL(or: string, table: Table): string {
-  return or === ' OR REPLACE' && isSelfReferencing(table) ? '' : or
-}
-
-function isSelfReferencing(table: Table): boolean {
-  return table.constraints.includes(`REFERENCES ${quote(table.name)} `)
-}
-
 function returningSQL(returning: Returning, table: Table): string {
   const [column] = table.columns
   if (returning === 'nothing' || column === undefined) return ''
-  // A row that a foreign key to its own table deletes meanwhile is returned, or not, by whether the table has triggers.
-  if (isSelfReferencing(table)) return ''
   return returning === 'rows'
     ? ' RETURNING *'
     : ` RETURNING quote(${quote(column.name)}) AS q, typeof(${quote(column.name)})`
+}
+
+/** A table's name as SQLite takes it for the same. */
+function spelled({ name }: Table, spelling: Spelling): string {
+  switch (spelling) {
+    case 'plain':
+      return quote(name)
+    case 'brackets':
+      return name.includes(']') ? quote(name) : `[${name}]`
+    case 'backticks':
+      return `\`${name}\``
+    case 'schema':
+      return `main.${quote(name)}`
+    case 'capitals':
+      return quote(name.replaceAll(/[a-z]/g, (letter) => letter.toUpperCase()))
+  }
 }
 
 function writable(table: Table): Column[] {

@@ -15,14 +15,11 @@ export function triggerSQL(name: string, spec: TriggerSpec, tables: readonly Tab
   return `CREATE TRIGGER ${name} ${timingOf(spec)} ${spec.on}${of} ON ${quote(table.name)}${condition} BEGIN ${body}; END`
 }
 
-const OWN_WRITES: readonly TriggerSpec['action'][] = ['same row', 'other row', 'rekey', 'insert same', 'replace same']
+const OWN_WRITES: readonly TriggerSpec['action'][] = ['delete row', 'same row', 'rekey', 'insert same', 'replace same']
 
-/**
- * What a statement does to a row that a trigger before it gives another key, SQLite calls undefined (lang_createtrigger.html);
- * and a row that is replaced may stay in the log if such a trigger writes to its own table (docs/capture.md).
- */
-function timingOf({ timing, action }: TriggerSpec): TriggerSpec['timing'] {
-  return OWN_WRITES.includes(action) ? 'AFTER' : timing
+/** What a statement does to a row that a trigger before it has written, SQLite calls undefined (lang_createtrigger.html). */
+function timingOf({ timing, on, action }: TriggerSpec): TriggerSpec['timing'] {
+  return on !== 'INSERT' && OWN_WRITES.includes(action) ? 'AFTER' : timing
 }
 
 interface Body {
@@ -44,6 +41,8 @@ function bodyOf(spec: TriggerSpec, table: Table, tables: readonly Table[], featu
   switch (spec.action) {
     case 'side':
       return { body: `INSERT OR REPLACE INTO side (v) VALUES (${row}.${keyName})` }
+    case 'search':
+      return { body: `INSERT INTO search (v) VALUES (${row}.${quote(column.name)})` }
     case 'abort':
       return { when: isKey, body: "SELECT RAISE(ABORT, 'no')" }
     case 'fail':

@@ -114,10 +114,13 @@ function drizzles(mode: Mode, features: Features): readonly string[] {
 }
 
 function anyOf(features: Features): readonly string[] {
-  return ['NULL', ...INTEGERS, ...texts(features), ...reals(features), ...BLOBS, ...jsons(features)]
+  const values = ['NULL', ...INTEGERS, ...texts(features), ...reals(features), ...BLOBS, ...jsons(features)]
+  return features.largeRows ? [...values, ...LARGE] : values
 }
 
 const INTEGERS = ['0', '1', '2', '42', '-1', '9007199254740991', '9007199254740993', '-9223372036854775808']
+/** Some too large for an event, some only with what was there before. */
+const LARGE = ['hex(zeroblob(160000))', 'zeroblob(250000)', 'hex(zeroblob(550000))', 'zeroblob(2000000)']
 const BLOBS = ["x''", "x'00'", "x'41'", "x'ff'", "x'c0ffee'", "jsonb('[1]')"]
 
 function texts({ nul, brokenText, markers }: Features): string[] {
@@ -141,9 +144,28 @@ function texts({ nul, brokenText, markers }: Features): string[] {
 }
 
 function reals({ extremeReals }: Features): string[] {
-  const values = ['0.5', '0.1', '0.1 + 0.2', '3.0', '-0.0', '1e15', '123456789.12345679', '1e-7', '9e999', '-9e999']
+  const values = [
+    '0.5',
+    '0.1',
+    '0.1 + 0.2',
+    '3.0',
+    '-0.0',
+    '1e15',
+    '123456789.12345679',
+    '1e-7',
+    '9e999',
+    '-9e999',
+    '9e999 - 9e999',
+  ]
   if (extremeReals)
-    values.push('1e308', '5e-324', '1.7976931348623157e308', '1.2345678901234567e-250', '7.1234567890123457e30')
+    values.push(
+      '-9223372036854775808.0',
+      '1e308',
+      '5e-324',
+      '1.7976931348623157e308',
+      '1.2345678901234567e-250',
+      '7.1234567890123457e30',
+    )
   return values
 }
 
