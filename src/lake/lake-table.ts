@@ -15,6 +15,7 @@ import { migrations } from './migrations.ts'
 import type { PartitionValue } from './iceberg/partition.ts'
 import { dueMs, type Waiting } from './schedule.ts'
 import { locationOf } from './table/location.ts'
+import { OwnCatalog } from './table/own-catalog.ts'
 import { toRows } from './table/stream.ts'
 import { TableState } from './table/table-state.ts'
 import { TableWriter } from './table/table-writer.ts'
@@ -93,13 +94,16 @@ export class LakeTable extends DurableObject<LakeEnv> {
     const bucket = env.LAKE_BUCKET
     const state = new TableState(storage.sql)
     const intake = new Intake({ storage, limits, now })
+    const { snapshotsKept } = limits
+    const catalog = new OwnCatalog({ bucket, location: locationOf(env), state, snapshotsKept, now })
     const writer = new TableWriter({
       transaction: (change) => intake.transaction(change),
       sync: () => storage.sync(),
       bucket,
       state,
-      location: locationOf(env),
-      snapshotsKept: limits.snapshotsKept,
+      catalog,
+      snapshotsKept,
+      commitMs: 0,
       maxCommitPartitions: limits.maxCommitPartitions,
       maxPartitions: limits.maxPartitions,
       now,
@@ -110,7 +114,16 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#state = state
     this.#intake = intake
     this.#writer = writer
-    this.#upkeep = new Upkeep({ sql: storage.sql, bucket, writer, state, limits, now })
+    this.#upkeep = new Upkeep({
+      sql: storage.sql,
+      bucket,
+      writer,
+      state,
+      limits,
+      now,
+      isByLake: true,
+      ownCatalog: catalog,
+    })
     this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, RETRY_MS_MIN), now)
     this.#correctTimes()
     void ctx.blockConcurrencyWhile(() => this.#armBy(this.#dueMs(this.#upkeepDue(false))))
