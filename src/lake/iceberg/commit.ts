@@ -264,7 +264,7 @@ export function withCountedTotals(metadata: TableMetadata, manifests: readonly M
 }
 
 /** The data files of manifests, and their rows. */
-export function countLive(manifests: readonly ManifestFile[]): { files: number; rows: number } {
+function countLive(manifests: readonly ManifestFile[]): { files: number; rows: number } {
   const data = manifests.filter(({ content }) => content === 0)
   return {
     files: data.reduce((total, file) => total + file.added_files_count + file.existing_files_count, 0),

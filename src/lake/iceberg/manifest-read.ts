@@ -85,7 +85,11 @@ function snapshotIdOf(value: AvroValue | undefined): SnapshotId {
 /** Another writer's spec may have values of any type. They are compared only with each other. */
 function partitionValueOf(value: AvroValue | undefined): PartitionValue {
   if (value === undefined || value === null) return null
-  return typeof value === 'string' || typeof value === 'number' ? value : String(value)
+  return typeof value === 'string' || typeof value === 'number' ? value : JSON.stringify(value, textOfLong)
+}
+
+function textOfLong(_: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? String(value) : value
 }
 
 function bytesOf(value: AvroValue | undefined): Uint8Array | null {

@@ -3,6 +3,7 @@
 // SQLite transaction applies it here, with everything that must change together with the table. If it is interrupted, or its
 // answer is lost, the table's metadata tells whether it happened.
 
+import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
 import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
@@ -62,6 +63,9 @@ const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
+/** How long a catalog is spared at most. */
+const SPARE_MS_MAX = 600_000
+
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
 
@@ -98,7 +102,8 @@ export class TableWriter {
 
   /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
   commitFromMs(): number {
-    return Math.max(this.#commitFromMs, this.#ports.catalog.busyUntilMs)
+    const { catalog, now } = this.#ports
+    return endOfWait(Math.max(this.#commitFromMs, catalog.busyUntilMs), SPARE_MS_MAX, now())
   }
 
   /**
