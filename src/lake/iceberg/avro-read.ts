@@ -14,8 +14,8 @@ const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** How blocks are compressed. Iceberg's own library compresses manifests by default, with deflate. */
 const CODECS: Readonly<Record<string, (block: Uint8Array) => Uint8Array>> = {
   null: (block) => block,
-  deflate: inflateRawSync,
-  zstandard: zstdDecompressSync,
+  deflate: (block) => new Uint8Array(inflateRawSync(block)),
+  zstandard: (block) => new Uint8Array(zstdDecompressSync(block)),
 }
 
 /**

@@ -69,9 +69,9 @@ const fields = new Fields<CatalogVariables & { LAKE_CATALOG_URI: string; LAKE_CA
 
 /** The catalog of a Worker's variables; nothing if they name none. @throws {CDCError} `invalid-config`, naming the variable. */
 export function catalogConfig(env: CatalogVariables): CatalogConfig | undefined {
-  const given = Object.entries(env).filter(([name, value]) => /^LAKE_CATALOG_/.test(name) && value !== '')
-  if (given.length === 0) return undefined
-  const variables = fields.parse(Object.fromEntries(given), 'lake', 'invalid-config')
+  const given = catalogVariables(env)
+  if (Object.keys(given).length === 0) return undefined
+  const variables = fields.parse(given, 'lake', 'invalid-config')
   const path = variables.LAKE_CATALOG_TABLE.split('.')
   return {
     uri: variables.LAKE_CATALOG_URI.replace(/\/+$/, ''),
@@ -81,6 +81,15 @@ export function catalogConfig(env: CatalogVariables): CatalogConfig | undefined 
     table: path.at(-1) ?? '',
     isKeptByCatalog: variables.LAKE_CATALOG_UPKEEP === 'catalog',
   }
+}
+
+/** Those of some variables that are about a catalog, and that are set. */
+export function catalogVariables(env: object): CatalogVariables {
+  return Object.fromEntries(
+    Object.entries(env).filter(
+      ([name, value]) => name.startsWith('LAKE_CATALOG_') && value !== '' && value !== undefined,
+    ),
+  )
 }
 
 function authOf(variables: CatalogVariables): CatalogAuth {

@@ -47,8 +47,8 @@ class Refusal extends Error {
 export class StandIn {
   token = 'the right token'
   readonly warehouse = 'account_lake'
-  /** Whether a lost race is answered as Basin does, by 400, or by 409. */
-  isBasin = false
+  /** How a lost race is answered: 409 as the specification has it, or 400 as Basin Catalog does. */
+  raceStatus = 409
   /** Whether its files are not in the bucket. */
   isElsewhere = false
   fault: Fault | undefined
@@ -143,7 +143,7 @@ export class StandIn {
       name,
       schema,
       'partition-spec': spec,
-      properties = {},
+      properties,
       ...others
     } = body as JSONObject & {
       schema: TableMetadata['schemas'][number]
@@ -241,7 +241,7 @@ export class StandIn {
     const actual = asserted[String(type)]
     require(actual !== undefined, `the requirement ${String(type)} is known`)
     if (stringify(given) === stringify(actual)) return
-    throw this.isBasin
+    throw this.raceStatus === 400
       ? new Refusal(400, 'ConcurrentUpdateError', `${String(type)} does not hold`)
       : new Refusal(409, 'CommitFailedException', `Requirement failed: ${String(type)}`)
   }
@@ -536,7 +536,7 @@ function respond(value: unknown): Response {
 /** In JSON ids are numbers, in here what exceeds 53 bits is text: not the lake's own code for it, which is tested by this. */
 function stringify(value: unknown): string {
   return JSON.stringify(value, (key, each: unknown) =>
-    /snapshot-id$/.test(key) && !key.startsWith('cdc.') && typeof each === 'string' ? { long: each } : each,
+    key.endsWith('snapshot-id') && !key.startsWith('cdc.') && typeof each === 'string' ? { long: each } : each,
   ).replaceAll(/\{"long":"(\d+)"\}/g, '$1')
 }
 
