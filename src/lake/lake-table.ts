@@ -89,6 +89,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
   /** The catalog that the table is in, if it is not the lake's own. */
   readonly #config: CatalogConfig | undefined
   #lastError: string | undefined
+  /** The first question to the catalog, for all who wait for its answer. */
+  #connecting: Promise<unknown> | undefined
   /** When what has landed last was taken in; undefined until something has landed since the object woke. */
   #latestTakenMs: number | undefined
   /** When the log was last told that the lake is behind. */
@@ -302,7 +304,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /** Takes nothing in for a table that was never found: a catalog that is configured wrongly must be told at once. */
   async #connect(): Promise<void> {
-    if (this.#config !== undefined && this.#state.pinned() === undefined) await this.#inTurn(() => this.#writer.load())
+    if (this.#config === undefined || this.#state.pinned() !== undefined) return
+    this.#connecting ??= this.#inTurn(() => this.#writer.load()).finally(() => (this.#connecting = undefined))
+    await this.#connecting
   }
 
   /** Makes the alarm due for what there is to do (I6). */
