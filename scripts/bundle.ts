@@ -52,7 +52,9 @@ const ENTRIES: readonly Entry[] = [
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    maxGzipKiB: 94,
+    // Of this 10 are for other catalogs than the lake's own: 3 a client of them, 7 what takes over the commits of others. One
+    // class serves both, as a table's object cannot choose its class by a variable.
+    maxGzipKiB: 108.8,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 6.2 },
   {

@@ -2,6 +2,7 @@
 export type CDCErrorCode =
   | 'already-exists'
   | 'async-callback'
+  | 'catalog-failed'
   | 'event-forgotten'
   | 'event-invalid'
   | 'event-too-large'

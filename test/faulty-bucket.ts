@@ -1,4 +1,4 @@
-// An R2 bucket and a storage that fail on request: a put, before the object is stored or after it, with the answer lost; or
+// An R2 bucket, a catalog and a storage that fail on request: a put, before the object is stored or after it, with the answer lost; or
 // everything from a given step on, as if the object had been killed there.
 
 /** The next put of a key that contains `key` fails. */
@@ -13,7 +13,7 @@ export function failNextPut(key: string, when: Fault['when']): void {
   fault = { key, when }
 }
 
-/** A step is a call to the bucket or a transaction of the storage. */
+/** A step is a call to the bucket or to the catalog, or a transaction of the storage. */
 const death = { stepsLeft: Infinity, when: 'before' as Fault['when'], hasCome: false }
 
 /** From the n-th step on everything fails; with `after`, the n-th step is carried out first. */
@@ -42,8 +42,9 @@ function die(): never {
   throw new Error('dead')
 }
 
-export function faultyBucket(bucket: R2Bucket): R2Bucket {
-  return new Proxy(bucket, {
+/** A bucket, or a binding to a catalog. */
+export function faulty<Binding extends R2Bucket | Fetcher>(binding: Binding): Binding {
+  return new Proxy(binding, {
     get(target, property) {
       const value: unknown = Reflect.get(target, property)
       if (typeof value !== 'function') return value

@@ -14,4 +14,4 @@ revive()
 configurations.clear()
 batchesOptions.clear()
 lakeClock.aheadMs = 0
-delete lakeVariables.LAKE_LIMITS
+for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)

@@ -10,9 +10,9 @@ import {
 } from 'durable-outbox'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
-import { type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { type LakeEnv, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
-import { faultyBucket, faultyStorage } from './faulty-bucket.ts'
+import { faulty, faultyStorage } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
 export { Project } from '../examples/project.ts'
@@ -99,8 +99,8 @@ export class Plain extends DurableObject {
   override alarm(): void {}
 }
 
-/** The lake's `LAKE_LIMITS`, once it wakes. */
-export const lakeVariables: { LAKE_LIMITS?: string } = {}
+/** The lake's variables, once it wakes. */
+export const lakeVariables: Omit<Partial<LakeEnv>, 'LAKE_BUCKET'> = {}
 
 /** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
@@ -109,7 +109,13 @@ export const HOLD_MS = 60_000
 /** The lake, over a bucket that may fail. It commits only when a test calls it. */
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-    super(ctx, { ...env, ...lakeVariables, LAKE_BUCKET: faultyBucket(env.LAKE_BUCKET) })
+    const { LAKE_CATALOG: catalog } = lakeVariables
+    super(ctx, {
+      ...env,
+      ...lakeVariables,
+      LAKE_BUCKET: faulty(env.LAKE_BUCKET),
+      ...(catalog && { LAKE_CATALOG: faulty(catalog) }),
+    })
     faultyStorage(ctx.storage)
   }
 

@@ -26,7 +26,15 @@ import {
   readProject,
 } from './wrangler-config.ts'
 import type { LakeBucket, LakeFile, LakeManifest, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
-import { readManifest, readManifestList, readTableVersion, readWatermarks } from '../lake/table/table-reader.ts'
+import { CatalogClient } from '../lake/rest/client.ts'
+import { type CatalogConfig, catalogConfig, catalogVariables } from '../lake/rest/config.ts'
+import {
+  readManifest,
+  readManifestList,
+  readTableVersion,
+  readWatermarks,
+  tableVersionOf,
+} from '../lake/table/table-reader.ts'
 
 type Wrangler = typeof import('wrangler')
 
@@ -70,19 +78,21 @@ const configShape = z.object({
       preview_bucket_name: z.string().optional(),
     }),
   ),
-  vars: z.object({ LAKE_LOCATION: z.url().optional() }),
+  vars: z.looseObject({ LAKE_LOCATION: z.url().optional() }),
 })
 
 interface LakeConfig {
   readonly bucket: z.infer<typeof configShape>['r2_buckets'][number]
-  /** What the keys of the table begin with. */
+  /** What the keys of the table begin with, if it is in the lake's own catalog. */
   readonly prefix: string
+  readonly catalog: CatalogConfig | undefined
 }
 
 interface OpenLake {
   readonly directory: string
   readonly bucket: LakeBucket
-  readonly prefix: string
+  /** The table as it is now; nothing if there is none. */
+  readVersion(): Promise<TableVersion | undefined>
   close(): Promise<void>
 }
 
@@ -150,7 +160,7 @@ export class LocalLake {
   }
 
   async #readNow(): Promise<Read> {
-    this.#lakes ??= openLakes(this.#choice)
+    this.#lakes ??= openLakes(this.#choice, this.#io.env)
     return readNewest(await this.#lakes, this.#choice, this.#options, this.#io)
   }
 
@@ -193,9 +203,7 @@ function hasState(directory: string): boolean {
 }
 
 async function readNewest(lakes: readonly OpenLake[], choice: Choice, options: LakeOptions, io: LakeIO): Promise<Read> {
-  const tables = await Promise.all(
-    lakes.map(async (lake) => ({ ...lake, table: await readTableVersion(lake.bucket, lake.prefix) })),
-  )
+  const tables = await Promise.all(lakes.map(async (lake) => ({ ...lake, table: await lake.readVersion() })))
   const [newest, ...older] = tables
     .filter((lake) => lake.table !== undefined)
     .toSorted((a, b) => (b.table?.committedMs ?? 0) - (a.table?.committedMs ?? 0))
@@ -226,7 +234,7 @@ async function copyTable(lake: PlacedLake, options: LakeOptions): Promise<Read> 
       return { ...copy, table: { ...copy.table, watermarks: await readWatermarks(lake.bucket, table) } }
     } catch (error) {
       if (!(error instanceof CDCError && error.retryable) || attempt === ATTEMPTS_MAX) throw error
-      table = await readTableVersion(lake.bucket, lake.prefix)
+      table = await lake.readVersion()
     }
   }
   throw new CDCError('not-found', `the table in ${lake.directory} was removed while it was read`)
@@ -294,11 +302,11 @@ async function loadWrangler(): Promise<Wrangler> {
 }
 
 /** Opens the lakes that exist. Loading wrangler takes a second, so it is not loaded if there is none. */
-async function openLakes(choice: Choice): Promise<OpenLake[]> {
+async function openLakes(choice: Choice, env: LakeIO['env']): Promise<OpenLake[]> {
   const existing = choice.directories.filter(hasState)
   if (existing.length === 0) return []
   const wrangler = await loadWrangler()
-  const lakeConfig = readLakeConfig(wrangler, choice)
+  const lakeConfig = readLakeConfig(wrangler, choice, env)
   const opened = await Promise.allSettled(existing.map((directory) => openLake(wrangler, directory, lakeConfig)))
   const lakes = opened.filter((result) => result.status === 'fulfilled').map((result) => result.value)
   const failed = opened.find((result) => result.status === 'rejected')
@@ -308,7 +316,6 @@ async function openLakes(choice: Choice): Promise<OpenLake[]> {
 }
 
 async function openLake(wrangler: Wrangler, directory: string, config: LakeConfig): Promise<OpenLake> {
-  const { prefix } = config
   const configPath = await writeLakeConfig(directory, config)
   // Otherwise each start asks the network for an example of `request.cf`, and offline waits three seconds for it.
   process.env['CLOUDFLARE_CF_FETCH_ENABLED'] ??= 'false'
@@ -321,13 +328,23 @@ async function openLake(wrangler: Wrangler, directory: string, config: LakeConfi
     remoteBindings: false,
     envFiles: [],
   })
-  return { directory, bucket: proxy.env.LAKE_BUCKET, prefix, close: () => proxy.dispose() }
+  const bucket = proxy.env.LAKE_BUCKET
+  return { directory, bucket, readVersion: () => readVersion(bucket, config), close: () => proxy.dispose() }
 }
 
-function readLakeConfig(wrangler: Wrangler, choice: Choice): LakeConfig {
+async function readVersion(bucket: LakeBucket, { prefix, catalog: config }: LakeConfig) {
+  if (config === undefined) return readTableVersion(bucket, prefix)
+  const client = new CatalogClient({ config, fetch, now: Date.now })
+  const answer = await client.load()
+  return answer && tableVersionOf(answer.path, answer.metadata)
+}
+
+function readLakeConfig(wrangler: Wrangler, choice: Choice, env: LakeIO['env']): LakeConfig {
   const config = readConfig(wrangler, choice)
   const bucket = config.r2_buckets.find((candidate) => candidate.binding === LAKE_BINDING)
-  if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix }
+  // Its secrets are not in the configuration.
+  const catalog = catalogConfig({ ...catalogVariables(env), ...catalogVariables(config.vars) })
+  if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix, catalog }
   const { config: path, environment } = choice
   const place = environment === undefined ? path : `${path} under env.${environment}`
   const others = otherLakes(readProject(path), environment)

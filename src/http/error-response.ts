@@ -7,6 +7,7 @@ import { type CDCErrorCode, propertyOf } from '../error.ts'
 const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'already-exists': 409,
   'async-callback': 500,
+  'catalog-failed': 503,
   'event-forgotten': 409,
   'event-invalid': 400,
   'event-too-large': 413,

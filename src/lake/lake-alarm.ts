@@ -12,8 +12,9 @@ export class LakeAlarm {
   /** When the running alarm was due. */
   #runningMs = 0
   #isRunning = false
-  /** After a failure nothing is tried again before this time; 0 after a success. */
+  /** After a failure nothing is tried again before this time, 0 after a success; and how far away that was when it was set. */
   #retryAtMs = 0
+  #retryWaitMs = 0
 
   /** @param retryMs how long after the beginning of a run that fails the next one begins. */
   constructor(storage: DurableObjectStorage, retryMs: number, now: () => number) {
@@ -26,7 +27,7 @@ export class LakeAlarm {
   async armBy(dueMs: number): Promise<void> {
     if (this.#isRunning) return
     const nowMs = this.#now()
-    const atMs = Math.max(dueMs, nowMs, endOfWait(this.#retryAtMs, this.#retryMs, nowMs))
+    const atMs = Math.max(dueMs, nowMs, endOfWait(this.#retryAtMs, this.#retryWaitMs, nowMs))
     if (willFireBy(this.#atMs ?? null, atMs, nowMs)) return
     const storedMs = await this.#storage.getAlarm()
     this.#atMs = storedMs ?? undefined
@@ -37,7 +38,8 @@ export class LakeAlarm {
   async begin(scheduledMs: number): Promise<void> {
     this.#isRunning = true
     this.#runningMs = scheduledMs
-    this.#retryAtMs = this.#now() + this.#retryMs
+    this.#retryWaitMs = this.#retryMs
+    this.#retryAtMs = this.#now() + this.#retryWaitMs
     await this.#set(this.#retryAtMs)
   }
 
@@ -51,9 +53,13 @@ export class LakeAlarm {
     await this.#storage.deleteAlarm()
   }
 
-  /** To be called after a run that failed. */
-  fail(): void {
+  /** To be called after a run that failed. @param fromMs nothing is to be tried before this time. */
+  async fail(fromMs: number): Promise<void> {
     this.#isRunning = false
+    if (fromMs <= this.#retryAtMs) return
+    this.#retryWaitMs = fromMs - this.#now()
+    this.#retryAtMs = fromMs
+    await this.#set(fromMs)
   }
 
   async #set(atMs: number): Promise<void> {

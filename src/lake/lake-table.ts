@@ -8,6 +8,8 @@ import { reasonOf } from '../error.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
+import { type CatalogConfig, catalogConfig, type CatalogVariables, ownCatalogOnly } from './rest/config.ts'
+import { RestCatalog } from './rest/rest-catalog.ts'
 import { Intake } from './intake/intake.ts'
 import { LakeAlarm } from './lake-alarm.ts'
 import { checkLimits, type LakeLimits, limitsFrom } from './limits.ts'
@@ -15,6 +17,7 @@ import { migrations } from './migrations.ts'
 import type { PartitionValue } from './iceberg/partition.ts'
 import { dueMs, type Waiting } from './schedule.ts'
 import { locationOf } from './table/location.ts'
+import { OwnCatalog } from './table/own-catalog.ts'
 import { toRows } from './table/stream.ts'
 import { TableState } from './table/table-state.ts'
 import { TableWriter } from './table/table-writer.ts'
@@ -23,10 +26,16 @@ import { Upkeep } from './upkeep/upkeep.ts'
 import { recover, type RecoverOutcome } from './recover/recover.ts'
 import type { UpkeepOutcome } from './upkeep/upkeep-state.ts'
 
-export interface LakeEnv {
+export interface LakeEnv extends CatalogVariables {
+  /** In it is the table, whichever catalog it is in. */
   LAKE_BUCKET: R2Bucket
-  /** The table's root, `s3://<bucket>/<prefix>`. Default: `s3://lake/cdc/events`. */
+  /**
+   * The table's root, `s3://<bucket>/<prefix>`. Default: `s3://lake/cdc/events`, or where the catalog of `LAKE_CATALOG_URI`
+   * creates it.
+   */
   LAKE_LOCATION?: string
+  /** A binding by which that catalog is reached if it is not in the Internet: a service, or a private network. */
+  LAKE_CATALOG?: Fetcher
   /** JSON of some `LakeLimits`, in place of their defaults: `{ "rollMs": 500 }`. */
   LAKE_LIMITS?: string
 }
@@ -58,6 +67,8 @@ export interface LakeStatus {
 
 /** How soon a commit that failed is tried again, at least. */
 const RETRY_MS_MIN = 1_000
+/** `commitMs` for a table in another catalog than the lake's own: 20 commits a minute. */
+const REST_COMMIT_MS = 3_000
 /** What is due beside the events. */
 type UpkeepDue = Pick<Waiting, 'isInterrupted' | 'hasUpkeep' | 'upkeepDueMs'>
 /** For a write, which changes nothing of it, and should not pay for asking. */
@@ -75,7 +86,11 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #writer: TableWriter
   readonly #upkeep: Upkeep
   readonly #alarm: LakeAlarm
+  /** The catalog that the table is in, if it is not the lake's own. */
+  readonly #config: CatalogConfig | undefined
   #lastError: string | undefined
+  /** The first question to the catalog, for all who wait for its answer. */
+  #connecting: Promise<unknown> | undefined
   /** When what has landed last was taken in; undefined until something has landed since the object woke. */
   #latestTakenMs: number | undefined
   /** When the log was last told that the lake is behind. */
@@ -93,13 +108,22 @@ export class LakeTable extends DurableObject<LakeEnv> {
     const bucket = env.LAKE_BUCKET
     const state = new TableState(storage.sql)
     const intake = new Intake({ storage, limits, now })
+    const config = catalogConfig(env)
+    const snapshotsKept = config?.isKeptByCatalog ? Infinity : limits.snapshotsKept
+    const commitMs = limits.commitMs ?? (config === undefined ? 0 : REST_COMMIT_MS)
+    const ports = { bucket, state, snapshotsKept, now }
+    const catalog =
+      config === undefined
+        ? new OwnCatalog({ ...ports, location: locationOf(env) })
+        : new RestCatalog({ ...ports, config, location: env.LAKE_LOCATION, fetch: fetchBy(env.LAKE_CATALOG) })
     const writer = new TableWriter({
       transaction: (change) => intake.transaction(change),
       sync: () => storage.sync(),
       bucket,
       state,
-      location: locationOf(env),
-      snapshotsKept: limits.snapshotsKept,
+      catalog,
+      snapshotsKept,
+      commitMs,
       maxCommitPartitions: limits.maxCommitPartitions,
       maxPartitions: limits.maxPartitions,
       now,
@@ -110,8 +134,18 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#state = state
     this.#intake = intake
     this.#writer = writer
-    this.#upkeep = new Upkeep({ sql: storage.sql, bucket, writer, state, limits, now })
-    this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, RETRY_MS_MIN), now)
+    this.#upkeep = new Upkeep({
+      sql: storage.sql,
+      bucket,
+      writer,
+      state,
+      limits,
+      now,
+      isByLake: config?.isKeptByCatalog !== true,
+      ownCatalog: catalog instanceof OwnCatalog ? catalog : undefined,
+    })
+    this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, commitMs, RETRY_MS_MIN), now)
+    this.#config = config
     this.#correctTimes()
     void ctx.blockConcurrencyWhile(() => this.#armBy(this.#dueMs(this.#upkeepDue(false))))
   }
@@ -136,6 +170,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
    */
   async send(json: string): Promise<void> {
     this.#tellIfBehind()
+    await this.#connect()
     try {
       this.#intake.take(json)
     } finally {
@@ -176,8 +211,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
       await this.#inTurn(() => this.#commitAndKeepUp())
       this.#lastError = undefined
     } catch (error) {
-      this.#alarm.fail()
       this.#lastError = reasonOf(error)
+      await this.#alarm.fail(this.#writer.commitFromMs())
       console.warn(`lake: commit failed: ${this.#lastError}`)
     }
     this.#tellIfBehind()
@@ -208,9 +243,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
    * What waits in the lake stays. What no file holds any more is missing then, and lands when it is sent again.
    *
    * @param isDryRun whether to report only what would be done.
-   * @throws {CDCError} `lake-conflict` if another lake commits to the table.
+   * @throws {CDCError} `lake-conflict` if another lake commits to the table; `invalid-config` if it is not in the lake's own catalog.
    */
   async recover(isDryRun: unknown): Promise<RecoverOutcome> {
+    if (this.#config !== undefined) throw ownCatalogOnly('recover', this.#config)
     const { storage } = this.ctx
     const ports = {
       bucket: this.env.LAKE_BUCKET,
@@ -244,10 +280,11 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#correctTimes()
     await this.#writer.adoptOpen()
     this.#intake.releaseOverdue()
-    for (let slice = this.#intake.nextSlice(); slice !== undefined; slice = this.#intake.nextSlice())
+    const mayCommit = () => this.#writer.commitFromMs() <= this.now()
+    for (let slice = this.#intake.nextSlice(); slice !== undefined && mayCommit(); slice = this.#intake.nextSlice())
       await this.#commit(slice)
     await this.#upkeep.deleteGarbage()
-    // One step at a time, so that upkeep keeps no commit waiting.
+    // One step at a time, so that upkeep keeps no commit waiting. It does not wait for `commitMs` itself, or it never came to it.
     const hasUpkeep = this.#state.pointer().version > 0 && (await this.#upkeep.step())
     await this.#alarm.end(this.#dueMs(this.#upkeepDue(hasUpkeep)))
   }
@@ -265,6 +302,13 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#latestTakenMs = latestMs
   }
 
+  /** Takes nothing in for a table that was never found: a catalog that is configured wrongly must be told at once. */
+  async #connect(): Promise<void> {
+    if (this.#config === undefined || this.#state.pinned() !== undefined) return
+    this.#connecting ??= this.#inTurn(() => this.#writer.load()).finally(() => (this.#connecting = undefined))
+    await this.#connecting
+  }
+
   /** Makes the alarm due for what there is to do (I6). */
   async #armBy(atMs: number | undefined): Promise<void> {
     if (atMs !== undefined) await this.#alarm.armBy(atMs)
@@ -275,6 +319,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       buffered: this.#intake.buffered,
       oldestBufferedMs: this.#intake.oldestBufferedMs(),
       oldestHeldMs: this.#intake.oldestHeldMs(),
+      commitFromMs: this.#writer.commitFromMs(),
       ...upkeep,
     }
     return dueMs(waiting, this.#limits, this.now())
@@ -302,4 +347,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
         `${this.#limits.freshnessMs} (freshnessMs); send is refused until it has landed${reason}`,
     )
   }
+}
+
+function fetchBy(binding: Fetcher | undefined): typeof fetch {
+  return (input, init) => (binding === undefined ? fetch(input, init) : binding.fetch(input, init))
 }

@@ -3,7 +3,7 @@
 import { CDCError } from '../error.ts'
 import { Fields } from '../event/fields.ts'
 import { parseJSON } from '../event/json.ts'
-import { whole, withDefault } from '../event/kinds.ts'
+import { optional, whole, withDefault } from '../event/kinds.ts'
 import type { IntakeLimits } from './intake/intake.ts'
 import type { RollLimits } from './schedule.ts'
 import type { UpkeepLimits } from './upkeep/upkeep.ts'
@@ -12,6 +12,11 @@ import type { UpkeepLimits } from './upkeep/upkeep.ts'
 export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
+  /**
+   * The shortest time from one commit to the next, on average. Default: 3,000 if the table is in another catalog than the lake's
+   * own, as Basin Catalog (R2 Data Catalog) takes 20 a minute; otherwise 0.
+   */
+  readonly commitMs?: number
   /**
    * Partitions of one commit and of the table: a type on a day. The rows of a commit that would have more go into one file that
    * has no partition.
@@ -40,6 +45,7 @@ const limitFields = new Fields<LakeLimits>(
     freshnessMs: withDefault(whole({ to: DAY_MS }), 120_000),
     holdMs: withDefault(delay, 60_000),
     maxHoldBytes: withDefault(bytes, 16_000_000),
+    commitMs: optional(delay),
     snapshotsKept: withDefault(whole({ to: 10_000 }), 100),
     maxCommitPartitions: withDefault(whole({ to: 10_000 }), 100),
     maxPartitions: withDefault(count, 50_000),
@@ -57,10 +63,12 @@ const limitFields = new Fields<LakeLimits>(
   {
     others: 'is not a limit of the lake',
     // Otherwise the promise would be broken by design.
-    rule: ({ rollMs, holdMs, freshnessMs }) =>
-      freshnessMs < rollMs + holdMs
-        ? `freshnessMs is ${freshnessMs}, below rollMs + holdMs, which is ${rollMs + holdMs}; raise it`
-        : undefined,
+    rule: ({ rollMs, commitMs = 0, holdMs, freshnessMs }) => {
+      const [slowest, ms] = commitMs > rollMs ? ['commitMs', commitMs] : ['rollMs', rollMs]
+      return freshnessMs < ms + holdMs
+        ? `freshnessMs is ${freshnessMs}, below ${slowest} + holdMs, which is ${ms + holdMs}; raise it`
+        : undefined
+    },
   },
 )
 

@@ -58,4 +58,17 @@ export const migrations: readonly Migration[] = [
       -- One row: where the sweep of the bucket continues, when the next one is due, and what upkeep did last.
       CREATE TABLE lake_upkeep (id INTEGER PRIMARY KEY, sweep_after TEXT, sweep_due_ms INTEGER NOT NULL, last TEXT);`,
   },
+  {
+    name: '0002_catalog',
+    sql: `
+      -- One row: the table of a catalog that is not the lake's own, as the lake has found it first.
+      CREATE TABLE lake_catalog (id INTEGER PRIMARY KEY, uuid TEXT NOT NULL, location TEXT NOT NULL);
+      -- Ids of snapshots: the lake's last one, and the current one, which may be another writer's.
+      ALTER TABLE lake_pointer ADD COLUMN own_snapshot TEXT;
+      ALTER TABLE lake_pointer ADD COLUMN current_snapshot TEXT;
+      -- Files that nobody needs once the commit has happened: a JSON array of keys.
+      ALTER TABLE lake_prepared ADD COLUMN retired TEXT NOT NULL DEFAULT '[]';
+      -- Whether the lake has written the file.
+      ALTER TABLE lake_file ADD COLUMN is_own INTEGER NOT NULL DEFAULT 1;`,
+  },
 ]

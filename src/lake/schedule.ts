@@ -26,11 +26,13 @@ export interface Waiting {
   /** Whether upkeep has more to do now, and when it has to do something later. */
   readonly hasUpkeep: boolean
   readonly upkeepDueMs: readonly number[]
+  /** Before this time nothing is to be committed. */
+  readonly commitFromMs: number
 }
 
 /** When the alarm must run next; nothing if there is nothing to do. Asking again does not put it off. */
 export function dueMs(waiting: Waiting, limits: ScheduleLimits, nowMs: number): number | undefined {
-  const { buffered, oldestBufferedMs, oldestHeldMs, isInterrupted, hasUpkeep, upkeepDueMs } = waiting
+  const { buffered, oldestBufferedMs, oldestHeldMs, isInterrupted, hasUpkeep, upkeepDueMs, commitFromMs } = waiting
   const { rollMs, holdMs } = limits
   const due = [
     ...(isInterrupted || isFull(buffered, limits) ? [nowMs] : []),
@@ -39,7 +41,7 @@ export function dueMs(waiting: Waiting, limits: ScheduleLimits, nowMs: number): 
     ...(hasUpkeep ? [nowMs + rollMs] : []),
     ...upkeepDueMs,
   ]
-  return due.length === 0 ? undefined : Math.max(Math.min(...due), nowMs)
+  return due.length === 0 ? undefined : Math.max(Math.min(...due), nowMs, commitFromMs)
 }
 
 function isFull({ events, bytes }: Amount, { rollEvents, rollBytes }: RollLimits): boolean {

@@ -13,6 +13,7 @@ function waiting(fields: Partial<Waiting>): Waiting {
     isInterrupted: false,
     hasUpkeep: false,
     upkeepDueMs: [],
+    commitFromMs: 0,
     ...fields,
   }
 }
@@ -35,6 +36,8 @@ describe('the alarm of the lake', () => {
     ['is due after rollMs if upkeep has more to do', waiting({ hasUpkeep: true }), NOW_MS + 2_000],
     ['is due when upkeep is', waiting({ upkeepDueMs: [NOW_MS + 9, NOW_MS + 5] }), NOW_MS + 5],
     ['is due now for upkeep that is overdue', waiting({ upkeepDueMs: [0] }), NOW_MS],
+    ['is not due before a catalog wants it', { ...buffered(100, 9, 0), commitFromMs: NOW_MS + 7 }, NOW_MS + 7],
+    ['is not due for a catalog alone', waiting({ commitFromMs: NOW_MS + 7 }), undefined],
   ])('%s', (_, given, expected) => {
     expect(dueMs(given, LIMITS, NOW_MS)).toBe(expected)
   })

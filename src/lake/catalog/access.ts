@@ -11,6 +11,8 @@ export interface CatalogEnv {
   LAKE_BUCKET: R2Bucket
   /** The table's root, as the lake has it: `s3://<bucket>/<prefix>`. */
   LAKE_LOCATION?: string
+  /** The catalog that the table is in, if it is not the lake's own. */
+  LAKE_CATALOG_URI?: string
   /** What a client must know. While it is empty, all requests are refused. */
   CATALOG_TOKEN?: string
 }

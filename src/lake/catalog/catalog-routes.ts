@@ -79,6 +79,9 @@ export function catalogRoutes<Env extends CatalogEnv>(lakeOf: (env: Env) => Lake
     return catalogError(500, 'InternalServerError', "internal error; see the Worker's log")
   })
   app.use(requireToken)
+  app.use(async (c, next) =>
+    c.env.LAKE_CATALOG_URI ? catalogError(404, 'NotFoundException', `ask ${c.env.LAKE_CATALOG_URI}`) : next(),
+  )
   app.get('/v1/config', (c) => c.json({ defaults: {}, overrides: {}, endpoints: ENDPOINTS }))
   // A prefix chooses among the catalogs of a server. Here is one, so any prefix is accepted.
   app.route('/v1', routes)

@@ -11,13 +11,13 @@ import {
   columnsOf,
   currentSchema,
   currentSnapshot,
-  defaultSpec,
   nextSequenceNumber,
   nextTimestampMs,
   specOf,
   type TableMetadata,
   withSnapshot,
   withUnpartitionedSpec,
+  writableSpec,
 } from './metadata.ts'
 import type { PartitionSpec, PartitionValue } from './partition.ts'
 import type { Row } from './schema.ts'
@@ -235,18 +235,41 @@ function layoutOf({ metadata }: Table, { manifests, rows }: Rewrite, { mayPartit
   if (others.length > 0)
     throw new CDCError('invalid-argument', 'prepareRewrite: the manifests are of several partition specs; take one')
   if (replaced !== undefined) return { metadata, spec: specOf(metadata, replaced) }
-  const spec = defaultSpec(metadata)
-  const isFine = mayPartition?.(partitionsOf(rows, { schema: currentSchema(metadata), spec })) ?? true
+  const spec = writableSpec(metadata)
+  const isFine =
+    spec !== undefined && (mayPartition?.(partitionsOf(rows, { schema: currentSchema(metadata), spec })) ?? true)
   return isFine ? { metadata, spec } : withUnpartitionedSpec(metadata)
 }
 
 /** A manifest that is left out takes its rows out of the table, so the counts must agree first. */
 function checkManifests({ metadata, manifests }: Table): void {
-  const listed = manifests.reduce((total, file) => total + file.added_rows_count + file.existing_rows_count, 0)
+  const listed = countLive(manifests).rows
   const expected = Number(currentSnapshot(metadata)?.summary['total-records'] ?? 0)
   if (listed === expected) return
   const problem = `the manifests hold ${listed} records, the current snapshot ${expected}`
   throw new CDCError('invalid-argument', `prepareAppend: ${problem}; pass every manifest of the current snapshot`)
+}
+
+/**
+ * A table whose current snapshot may be another writer's: its totals, on which the next summary builds, are counted, as not
+ * every writer keeps them.
+ */
+export function withCountedTotals(metadata: TableMetadata, manifests: readonly ManifestFile[]): TableMetadata {
+  const current = currentSnapshot(metadata)
+  if (current === undefined) return metadata
+  const { files, rows } = countLive(manifests)
+  const summary = { ...current.summary, 'total-data-files': String(files), 'total-records': String(rows) }
+  const snapshots = metadata.snapshots.map((snapshot) => (snapshot === current ? { ...snapshot, summary } : snapshot))
+  return { ...metadata, snapshots }
+}
+
+/** The data files of manifests, and their rows. */
+function countLive(manifests: readonly ManifestFile[]): { files: number; rows: number } {
+  const data = manifests.filter(({ content }) => content === 0)
+  return {
+    files: data.reduce((total, file) => total + file.added_files_count + file.existing_files_count, 0),
+    rows: data.reduce((total, file) => total + file.added_rows_count + file.existing_rows_count, 0),
+  }
 }
 
 function listedFile(

@@ -10,6 +10,7 @@ import type { ColumnMetrics } from './parquet.ts'
 import type { PartitionSpec, PartitionValue } from './partition.ts'
 import type { Schema } from './schema.ts'
 import { encodeSingleValue } from './single-value.ts'
+import type { SnapshotId } from './snapshot.ts'
 
 /**
  * What a manifest list holds about one manifest, named as in the spec. It can be stored as JSON: bounds are kept as values,
@@ -20,11 +21,11 @@ export interface ManifestFile extends EntryCounts {
   readonly manifest_path: string
   readonly manifest_length: number
   readonly partition_spec_id: number
-  /** 0 is data; delete files (1) are never written here. */
-  readonly content: 0
+  /** 0 for data files, 1 for delete files, which only others write. */
+  readonly content: 0 | 1
   readonly sequence_number: number
   readonly min_sequence_number: number
-  readonly added_snapshot_id: number
+  readonly added_snapshot_id: SnapshotId
   /** One summary per field of the partition spec, in its order. */
   readonly partitions: readonly FieldSummary[]
 }
@@ -38,11 +39,12 @@ interface EntryCounts {
   readonly deleted_rows_count: number
 }
 
-/** Bounds are null if every value is null. */
+/** Bounds are null if every value is null, and bytes as another writer has stored them. */
 interface FieldSummary {
   readonly contains_null: boolean
-  readonly lower_bound: PartitionValue
-  readonly upper_bound: PartitionValue
+  readonly contains_nan?: boolean
+  readonly lower_bound: PartitionValue | Uint8Array
+  readonly upper_bound: PartitionValue | Uint8Array
 }
 
 /** What a manifest holds about its table. */
@@ -56,7 +58,7 @@ export interface ManifestOptions {
 /** What a manifest list holds about its snapshot. */
 export interface ManifestListOptions {
   readonly snapshotId: number
-  readonly parentSnapshotId: number | undefined
+  readonly parentSnapshotId: SnapshotId | undefined
   readonly sequenceNumber: number
   readonly sync: Uint8Array
 }
@@ -77,7 +79,7 @@ const STATUS = { existing: 0, added: 1, deleted: 2 } as const
 export interface ManifestEntry {
   readonly status: keyof typeof STATUS
   /** The snapshot that added the file; for a deleted file, the snapshot that deletes it. */
-  readonly snapshotId: number
+  readonly snapshotId: SnapshotId
   /** The sequence number of the snapshot that added the file; missing if that is this one. */
   readonly sequenceNumber?: number
   readonly partition: readonly PartitionValue[]
@@ -93,7 +95,7 @@ const UNSORTED = 0
 export function writeManifest(files: readonly ManifestEntry[], { schema, spec, sync }: ManifestOptions): Uint8Array {
   const entries = files.map(({ status, snapshotId, sequenceNumber, file }) => ({
     status: STATUS[status],
-    snapshot_id: snapshotId,
+    snapshot_id: longOf(snapshotId),
     // Null for an added file, on purpose: readers take the manifest list's number, so that a manifest remains valid if its
     // commit is tried again with a later number.
     sequence_number: sequenceNumber ?? null,
@@ -199,16 +201,24 @@ export function writeManifestList(manifests: readonly ManifestFile[], options: M
     'sequence-number': String(sequenceNumber),
     'format-version': '2',
   }
-  const entries = manifests.map((file) => ({ ...file, partitions: file.partitions.map(encodeSummary) }))
+  const entries = manifests.map((file) => ({
+    ...file,
+    added_snapshot_id: longOf(file.added_snapshot_id),
+    partitions: file.partitions.map(encodeSummary),
+  }))
   return writeAvroFile(MANIFEST_FILE, entries, metadata, sync)
 }
 
-function encodeSummary({ contains_null, lower_bound, upper_bound }: FieldSummary): AvroRecordValue {
-  return {
-    contains_null,
-    // A partition is a string or a date, so never NaN. Optional in the spec, but Spark's all_manifests fails without it.
-    contains_nan: false,
-    lower_bound: lower_bound === null ? null : encodeSingleValue(lower_bound),
-    upper_bound: upper_bound === null ? null : encodeSingleValue(upper_bound),
-  }
+function longOf(id: SnapshotId): number | bigint {
+  return typeof id === 'string' ? BigInt(id) : id
+}
+
+// Our partitions are strings or dates, so never NaN. Optional in the spec, but Spark's all_manifests fails without it.
+function encodeSummary({ contains_null, contains_nan = false, ...bounds }: FieldSummary): AvroRecordValue {
+  const { lower_bound, upper_bound } = bounds
+  return { contains_null, contains_nan, lower_bound: encodeBound(lower_bound), upper_bound: encodeBound(upper_bound) }
+}
+
+function encodeBound(bound: PartitionValue | Uint8Array): Uint8Array | null {
+  return bound === null || bound instanceof Uint8Array ? bound : encodeSingleValue(bound)
 }

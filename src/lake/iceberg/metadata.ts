@@ -2,9 +2,9 @@
 // Everything here is a pure function from one metadata to the next. Format: https://iceberg.apache.org/spec/#table-metadata
 
 import { CDCError } from '../../error.ts'
-import { createPartitionSpec, type PartitionField, type PartitionSpec } from './partition.ts'
-import { type Column, createSchema, type Schema } from './schema.ts'
-import type { Snapshot } from './snapshot.ts'
+import { createPartitionSpec, isWritable, type PartitionField, type PartitionSpec } from './partition.ts'
+import { type Column, createSchema, isColumnType, type Schema, type SchemaField } from './schema.ts'
+import type { Snapshot, SnapshotId } from './snapshot.ts'
 
 /** Format version 2, spelled as in the spec. Times are milliseconds since 1970. */
 export interface TableMetadata {
@@ -24,19 +24,19 @@ export interface TableMetadata {
   readonly 'default-sort-order-id': number
   readonly properties: Readonly<Record<string, string>>
   /** Missing until the first snapshot. */
-  readonly 'current-snapshot-id'?: number
+  readonly 'current-snapshot-id'?: SnapshotId
   readonly refs: Readonly<Record<string, SnapshotRef>>
   readonly snapshots: readonly Snapshot[]
   /** Files with statistics. We write none, but the fields, as Iceberg's other writers do. */
   readonly statistics: readonly unknown[]
   readonly 'partition-statistics': readonly unknown[]
-  readonly 'snapshot-log': readonly { readonly 'snapshot-id': number; readonly 'timestamp-ms': number }[]
+  readonly 'snapshot-log': readonly { readonly 'snapshot-id': SnapshotId; readonly 'timestamp-ms': number }[]
   readonly 'metadata-log': readonly { readonly 'metadata-file': string; readonly 'timestamp-ms': number }[]
 }
 
 /** A name for a snapshot. `main` is the branch that queries read. */
 interface SnapshotRef {
-  readonly 'snapshot-id': number
+  readonly 'snapshot-id': SnapshotId
   readonly type: 'branch' | 'tag'
 }
 
@@ -106,17 +106,20 @@ export function createTableMetadata(options: CreateTableOptions): TableMetadata 
  * @throws {CDCError} `invalid-argument` if it is required, or if the table has a column of that id with another name or type.
  */
 export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]): TableMetadata {
-  const { fields } = currentSchema(metadata)
-  const added = columns.filter((column) => !fields.some((field) => field.id === column.id))
+  const schemaBefore = currentSchema(metadata)
+  const added = columns.filter((column) => byId(schemaBefore, column.id) === undefined)
   for (const { id, name, type, required } of columns) {
-    const field = fields.find((candidate) => candidate.id === id)
+    const field = byId(schemaBefore, id)
     if (field === undefined ? required : field.name !== name || field.type !== type)
       throw new CDCError('invalid-argument', `evolveSchema: column ${name} (id ${id}) does not fit the table`)
   }
   if (added.length === 0) return metadata
-  const known = columnsOf(metadata)
   const schema = {
-    ...createSchema([...known, ...added]),
+    ...schemaBefore,
+    // What other writers have added to their fields stays.
+    fields: createSchema([...schemaBefore.fields, ...added]).fields.map(
+      (field) => byId(schemaBefore, field.id) ?? field,
+    ),
     'schema-id': Math.max(...metadata.schemas.map((schema) => schema['schema-id'])) + 1,
   }
   return {
@@ -128,8 +131,22 @@ export function evolveSchema(metadata: TableMetadata, columns: readonly Column[]
   }
 }
 
+function byId({ fields }: Schema, id: number): SchemaField | undefined {
+  return fields.find((field) => field.id === id)
+}
+
+/** Columns with the ids that a table has for their names, and new ids for those that it does not have. */
+export function columnsByName(metadata: TableMetadata, columns: readonly Column[]): Column[] {
+  const { fields } = currentSchema(metadata)
+  let lastId = metadata['last-column-id']
+  return columns.map((column) => ({
+    ...column,
+    id: fields.find(({ name }) => name === column.name)?.id ?? (lastId += 1),
+  }))
+}
+
 /** Properties for what a schema does not hold about its columns. */
-function metricsOf(columns: readonly Column[]): Record<string, string> {
+export function metricsOf(columns: readonly Column[]): Record<string, string> {
   const unbounded = columns.filter((column) => column.bounds === false)
   return Object.fromEntries(unbounded.map((column) => [METRICS_OF_COLUMN + column.name, 'counts']))
 }
@@ -141,12 +158,19 @@ export function currentSchema(metadata: TableMetadata): Schema {
   return schema
 }
 
-/** The partition spec that new files are written with. */
-export function defaultSpec(metadata: TableMetadata): PartitionSpec {
-  const spec = metadata['partition-specs'].find((candidate) => candidate['spec-id'] === metadata['default-spec-id'])
-  if (spec === undefined)
-    throw new CDCError('invalid-argument', 'table metadata: the default partition spec is missing')
-  return spec
+/**
+ * The partition spec that new files are written with: the default one, or, if another writer has made one of transforms that
+ * are not known here, the newest that can be written; nothing if there is none.
+ */
+export function writableSpec(metadata: TableMetadata): PartitionSpec | undefined {
+  const schema = currentSchema(metadata)
+  return metadata['partition-specs']
+    .toSorted((a, b) => rankOf(metadata, b) - rankOf(metadata, a))
+    .find((spec) => isWritable(spec, schema))
+}
+
+function rankOf(metadata: TableMetadata, { 'spec-id': id }: PartitionSpec): number {
+  return id === metadata['default-spec-id'] ? Infinity : id
 }
 
 /** A partition spec of the table by its id. */
@@ -168,9 +192,10 @@ export function withUnpartitionedSpec(metadata: TableMetadata): { metadata: Tabl
   return { metadata: { ...metadata, 'partition-specs': [...specs, spec] }, spec }
 }
 
-/** The table's columns, from the current schema and the properties. */
+/** The table's columns, from the current schema and the properties. Columns of other types are another writer's, and null here. */
 export function columnsOf(metadata: TableMetadata): Column[] {
-  return currentSchema(metadata).fields.map((field) => {
+  const known = currentSchema(metadata).fields.filter((field) => isColumnType(field.type))
+  return known.map((field) => {
     const isUnbounded = metadata.properties[METRICS_OF_COLUMN + field.name] === 'counts'
     return isUnbounded ? { ...field, bounds: false } : field
   })
@@ -179,6 +204,20 @@ export function columnsOf(metadata: TableMetadata): Column[] {
 /** The snapshot that queries read; none in an empty table. */
 export function currentSnapshot(metadata: TableMetadata): Snapshot | undefined {
   return metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
+}
+
+/** Whether the table remembers a snapshot, in its list or in its log. */
+export function hasSnapshot({ snapshots, 'snapshot-log': log }: TableMetadata, id: SnapshotId): boolean {
+  return [...snapshots, ...log].some((entry) => String(entry['snapshot-id']) === String(id))
+}
+
+/**
+ * The lowest sequence number of a snapshot that the table remembers, from which on a file that was replaced is not read. 0 if
+ * another branch or a tag may still read it.
+ */
+export function oldestSequenceNumber({ snapshots, refs }: TableMetadata): number {
+  if (Object.keys(refs).some((name) => name !== 'main')) return 0
+  return snapshots.reduce((oldest, snapshot) => Math.min(oldest, snapshot['sequence-number']), Infinity)
 }
 
 /** The sequence number of the next snapshot. */
@@ -202,6 +241,11 @@ export function nextTimestampMs(metadata: TableMetadata, nowMs: number): number 
 export function keyBelow(location: string, path: string): string {
   if (path.startsWith(`${location}/`)) return path.slice(location.length + 1)
   throw new CDCError('invalid-config', `lake: ${path} lies outside of the table at ${location}`)
+}
+
+/** The same for a file of anybody's: one outside of the table keeps its full path. */
+export function keyOfPath(location: string, path: string): string {
+  return path.startsWith(`${location}/`) ? path.slice(location.length + 1) : path
 }
 
 /**
@@ -228,9 +272,14 @@ export function withSnapshot(metadata: TableMetadata, snapshot: Snapshot, metada
   }
 }
 
-/** Forgets all but the newest snapshots. No row is lost, as the current one reads every live file; time travel is. */
+/**
+ * Forgets all but the newest snapshots, and those that a branch or a tag names. No row is lost, as the current one reads every
+ * live file; time travel is.
+ */
 export function keepSnapshots(metadata: TableMetadata, maxSnapshots: number): TableMetadata {
-  const snapshots = metadata.snapshots.slice(-maxSnapshots)
+  const named = new Set(Object.values(metadata.refs).map((ref) => ref['snapshot-id']))
+  const first = metadata.snapshots.length - maxSnapshots
+  const snapshots = metadata.snapshots.filter((snapshot, index) => index >= first || named.has(snapshot['snapshot-id']))
   const kept = new Set(snapshots.map((snapshot) => snapshot['snapshot-id']))
   const log = metadata['snapshot-log'].filter((entry) => kept.has(entry['snapshot-id']))
   return { ...metadata, snapshots, 'snapshot-log': log }
@@ -238,7 +287,7 @@ export function keepSnapshots(metadata: TableMetadata, maxSnapshots: number): Ta
 
 function checkNext(metadata: TableMetadata, snapshot: Snapshot): void {
   const id = snapshot['snapshot-id']
-  if (!Number.isSafeInteger(id) || id <= 0)
+  if (!Number.isSafeInteger(id) || Number(id) <= 0)
     throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is not a positive integer below 2^53`)
   if (metadata.snapshots.some((other) => other['snapshot-id'] === id))
     throw new CDCError('invalid-argument', `withSnapshot: snapshot id ${id} is taken; draw another one`)

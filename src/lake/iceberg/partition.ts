@@ -59,6 +59,15 @@ export function partitionSources(spec: PartitionSpec, schema: Schema): Partition
   })
 }
 
+/** Whether rows can be divided by a spec of anybody's. */
+export function isWritable(spec: PartitionSpec, schema: Schema): boolean {
+  const types: Readonly<Record<string, string>> = SOURCE_TYPES
+  return spec.fields.every((field) => {
+    const column = schema.fields.find((candidate) => candidate.id === field['source-id'])
+    return column !== undefined && types[field.transform] === column.type
+  })
+}
+
 /** A partition field becomes a field in Avro, which restricts names, and may have the name of no column but its own. */
 function checkSource({ field, column }: PartitionSource, schema: Schema): void {
   if (!/^[A-Za-z_]\w*$/.test(field.name)) throw invalid(`${field.name} must be a name of letters, digits and _`)

@@ -7,15 +7,18 @@ import * as z from 'zod'
 import { CDCError } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { refusal } from '../../problem.ts'
-import type { Column } from './schema.ts'
+import { type Column, isColumnType } from './schema.ts'
+import type { SnapshotId } from './snapshot.ts'
 
 /** What a reader of the current snapshot needs of the table's metadata. */
 export interface MetadataContent {
   readonly location: string
+  readonly properties: Readonly<Record<string, string>>
   readonly columns: readonly Column[]
   readonly updatedMs: number
+  readonly lastSequenceNumber: number
   /** Missing in a table to which nothing was committed. */
-  readonly current?: { readonly id: number; readonly committedMs: number; readonly manifestList: string }
+  readonly current?: { readonly id: SnapshotId; readonly committedMs: number; readonly manifestList: string }
   /** The summaries of the snapshots that the table remembers, oldest first. */
   readonly summaries: readonly { readonly sequence: number; readonly summary: Readonly<Record<string, string>> }[]
 }
@@ -40,21 +43,23 @@ export interface DataFileReference extends FileReference {
 
 const schemaShape = z.object({
   'schema-id': z.int().optional(),
-  fields: z.array(
-    z.object({ id: z.int(), name: z.string(), required: z.boolean(), type: z.enum(['string', 'long', 'timestamptz']) }),
-  ),
+  fields: z.array(z.object({ id: z.int(), name: z.string(), required: z.boolean(), type: z.unknown() })),
 })
+
+const snapshotIdShape = z.union([z.number(), z.string()])
 
 const metadataShape = z.object({
   location: z.string(),
+  properties: z.record(z.string(), z.string()).default({}),
+  'last-sequence-number': z.number().default(0),
   'last-updated-ms': z.number(),
   'current-schema-id': z.int(),
   schemas: z.array(schemaShape),
-  'current-snapshot-id': z.number().nullish(),
+  'current-snapshot-id': snapshotIdShape.nullish(),
   snapshots: z
     .array(
       z.object({
-        'snapshot-id': z.number(),
+        'snapshot-id': snapshotIdShape,
         'sequence-number': z.number().default(0),
         'timestamp-ms': z.number(),
         'manifest-list': z.string(),
@@ -87,14 +92,22 @@ const ENTRY_DELETED = 2
 
 /** Reads a metadata file. @throws {CDCError} `table-damaged`. */
 export function readMetadata(name: string, bytes: Uint8Array): MetadataContent {
-  const metadata = check(metadataShape, readJSON(name, bytes), name)
+  return parseMetadata(name, readJSON(name, bytes))
+}
+
+/** The same, of metadata that a catalog gives. */
+export function parseMetadata(name: string, value: unknown): MetadataContent {
+  const metadata = check(metadataShape, value, name)
   const schema = metadata.schemas.find((candidate) => candidate['schema-id'] === metadata['current-schema-id'])
   if (schema === undefined) throw new CDCError('table-damaged', `lake: ${name} has no schema with its current id`)
   const current = metadata.snapshots.find((snapshot) => snapshot['snapshot-id'] === metadata['current-snapshot-id'])
   return {
-    location: metadata.location,
-    columns: schema.fields,
+    location: metadata.location.replace(/\/+$/, ''),
+    properties: metadata.properties,
+    // Columns of other types are another writer's.
+    columns: schema.fields.flatMap(({ type, ...field }) => (isColumnType(type) ? [{ ...field, type }] : [])),
     updatedMs: metadata['last-updated-ms'],
+    lastSequenceNumber: metadata['last-sequence-number'],
     ...(current && {
       current: {
         id: current['snapshot-id'],

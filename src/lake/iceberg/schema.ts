@@ -4,7 +4,13 @@
 import { CDCError } from '../../error.ts'
 
 /** The primitive types of Iceberg that we write. JSON is a `string`: version 2 of the format has no type for it. */
-export type ColumnType = 'string' | 'long' | 'timestamptz'
+export type ColumnType = (typeof COLUMN_TYPES)[number]
+const COLUMN_TYPES = ['string', 'long', 'timestamptz'] as const
+
+/** Whether a type of a table that others change too is one that we write. */
+export function isColumnType(type: unknown): type is ColumnType {
+  return COLUMN_TYPES.some((known) => known === type)
+}
 
 export interface Column {
   /** Unique in the table forever. Readers find columns by id, so a column may be renamed, but an id is never reused. */

@@ -3,9 +3,12 @@
 
 import { CDCError } from '../../error.ts'
 
+/** A long: a number if that is exact, as for ours; otherwise its digits. */
+export type SnapshotId = number | string
+
 export interface Snapshot {
-  readonly 'snapshot-id': number
-  readonly 'parent-snapshot-id'?: number
+  readonly 'snapshot-id': SnapshotId
+  readonly 'parent-snapshot-id'?: SnapshotId
   readonly 'sequence-number': number
   readonly 'timestamp-ms': number
   /** Full location of the manifest list. */
@@ -75,8 +78,9 @@ export function summarize(
     'total-data-files': total('data-files', added.files - deleted.files),
     'total-records': total('records', added.records - deleted.records),
     'total-files-size': total('files-size', added.bytes - deleted.bytes),
-    'total-delete-files': '0',
-    'total-position-deletes': '0',
-    'total-equality-deletes': '0',
+    // The lake deletes no single rows, but another writer of its table may.
+    'total-delete-files': total('delete-files', 0),
+    'total-position-deletes': total('position-deletes', 0),
+    'total-equality-deletes': total('equality-deletes', 0),
   }
 }

@@ -4,11 +4,9 @@
 import { reasonOf } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { isObject } from '../../event/kinds.ts'
-import { readAvroFile } from '../iceberg/avro-read.ts'
-import type { AvroRecordValue } from '../iceberg/avro.ts'
 import type { ListedFile } from '../iceberg/commit.ts'
-import { currentSnapshot, keyBelow, specOf, type TableMetadata } from '../iceberg/metadata.ts'
-import type { PartitionValue } from '../iceberg/partition.ts'
+import { readManifest, readManifestList } from '../iceberg/manifest-read.ts'
+import { currentSnapshot, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
 import { metadataKey, versionOf } from '../table/location.ts'
 import { listKeys, type TableBucket } from './table-bucket.ts'
 
@@ -27,9 +25,6 @@ export interface NamedFiles {
   readonly faults: readonly Fault[]
 }
 
-const ENTRY_DELETED = 2
-const ENTRY_ADDED = 1
-
 export async function readNamedFiles(table: TableBucket): Promise<NamedFiles> {
   const keys = await listKeys(table, 'metadata/v')
   const versions = keys.flatMap((key) => versionOf(key) ?? []).toSorted((a, b) => b - a)
@@ -47,18 +42,11 @@ async function readSnapshot(table: TableBucket, metadata: TableMetadata, faults:
   const snapshot = currentSnapshot(metadata)
   if (snapshot === undefined) return []
   const listKey = keyBelow(metadata.location, snapshot['manifest-list'])
-  const list = await attempt(faults, table, listKey, (bytes) => readAvroFile(listKey, bytes))
+  const list = await attempt(faults, table, listKey, (bytes) => readManifestList(listKey, bytes))
   const files: ListedFile[] = []
   for (const manifest of list ?? []) {
-    const key = keyBelow(metadata.location, textOf(manifest['manifest_path']))
-    const listed = await attempt(faults, table, key, (bytes) => {
-      const live = readAvroFile(key, bytes).filter(({ status }) => status !== ENTRY_DELETED)
-      const expected = Number(manifest['added_files_count']) + Number(manifest['existing_files_count'])
-      // Avro has no checksums: what is damaged may still be read.
-      if (live.length !== expected)
-        throw new Error(`it lists ${live.length} files, and its snapshot gives ${expected} for it`)
-      return live.map((entry) => listedFile(entry, manifest, metadata))
-    })
+    const key = keyBelow(metadata.location, manifest.manifest_path)
+    const listed = await attempt(faults, table, key, (bytes) => readManifest(bytes, manifest, metadata))
     files.push(...(listed ?? []))
   }
   return files
@@ -98,28 +86,4 @@ function parseMetadata({ root }: TableBucket, bytes: Uint8Array): TableMetadata 
   if (parsed['current-snapshot-id'] !== undefined && currentSnapshot(parsed) === undefined)
     throw new Error('it lacks its current snapshot')
   return parsed
-}
-
-function textOf(value: unknown): string {
-  if (typeof value !== 'string') throw new Error('it names a file by something else than a text')
-  return value
-}
-
-function listedFile(entry: AvroRecordValue, manifest: AvroRecordValue, metadata: TableMetadata): ListedFile {
-  const { data_file: file } = entry
-  if (!isObject(file)) throw new Error('an entry has no data file')
-  const record: AvroRecordValue = file
-  const partition = Object(record['partition']) as Record<string, PartitionValue>
-  const { fields } = specOf(metadata, Number(manifest['partition_spec_id']))
-  // A file that its manifest has added has the manifest's own numbers.
-  const isAdded = entry['status'] === ENTRY_ADDED
-  return {
-    key: keyBelow(metadata.location, textOf(record['file_path'])),
-    partition: fields.map(({ name }) => partition[name] ?? null),
-    bytes: Number(record['file_size_in_bytes']),
-    rows: Number(record['record_count']),
-    snapshotId: Number(entry['snapshot_id'] ?? manifest['added_snapshot_id']),
-    sequenceNumber: Number(isAdded ? manifest['sequence_number'] : entry['sequence_number']),
-    file: record,
-  }
 }

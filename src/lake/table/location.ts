@@ -23,6 +23,12 @@ export function locationOf({ LAKE_LOCATION: root = DEFAULT_LOCATION }: LocationE
   return { root, bucket: host, prefix: `${pathname.slice(1)}/` }
 }
 
+/** A location as another catalog has it: there each character stands for itself. */
+export function parseLocation(root: string): Location {
+  const [, bucket = '', prefix = ''] = /^s3:\/\/([^/]*)\/?(.*)$/.exec(root) ?? []
+  return { root, bucket, prefix: `${prefix}/` }
+}
+
 /** Where a version's metadata is, relative to the table's root. */
 export function metadataKey(version: number): string {
   return `metadata/v${version}.metadata.json`

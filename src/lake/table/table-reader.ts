@@ -6,7 +6,8 @@ import { CDCError } from '../../error.ts'
 import { keyBelow } from '../iceberg/metadata.ts'
 import * as iceberg from '../iceberg/read.ts'
 import type { Column } from '../iceberg/schema.ts'
-import { metadataKey, VERSION_HINT_KEY, versionOf } from './location.ts'
+import type { SnapshotId } from '../iceberg/snapshot.ts'
+import { metadataKey, parseLocation, VERSION_HINT_KEY, versionOf } from './location.ts'
 import { currentWatermarks, type Watermarks } from './watermarks.ts'
 
 /** What is read of a bucket. */
@@ -37,8 +38,9 @@ export interface TableVersion {
   readonly prefix: string
   readonly columns: readonly Column[]
   readonly committedMs: number
-  readonly snapshot?: { readonly id: number; readonly manifestListKey: string }
+  readonly snapshot?: { readonly id: SnapshotId; readonly manifestListKey: string }
   readonly summaries: iceberg.MetadataContent['summaries']
+  readonly properties: iceberg.MetadataContent['properties']
 }
 
 /** How many versions are looked for above the hint, one request each, before the folder is listed instead. */
@@ -54,8 +56,22 @@ export async function readTableVersion(bucket: LakeBucket, prefix: string): Prom
   const version = await newestVersion(bucket, prefix)
   if (version === 0) return undefined
   const key = prefix + metadataKey(version)
-  const { current, updatedMs, ...content } = iceberg.readMetadata(key, await readObject(bucket, key))
-  const table = { ...content, version, prefix, committedMs: current?.committedMs ?? updatedMs }
+  return tableVersion(iceberg.readMetadata(key, await readObject(bucket, key)), version, prefix)
+}
+
+/**
+ * The version of a table that a catalog has given the metadata of.
+ *
+ * @throws {CDCError} like `readTableVersion`.
+ */
+export function tableVersionOf(name: string, metadata: unknown): TableVersion {
+  const content = iceberg.parseMetadata(name, metadata)
+  return tableVersion(content, content.lastSequenceNumber, parseLocation(content.location).prefix)
+}
+
+function tableVersion(content: iceberg.MetadataContent, version: number, prefix: string): TableVersion {
+  const { current, updatedMs, lastSequenceNumber: _version, ...rest } = content
+  const table = { ...rest, version, prefix, committedMs: current?.committedMs ?? updatedMs }
   if (current === undefined) return table
   return { ...table, snapshot: { id: current.id, manifestListKey: bucketKey(current.manifestList, table) } }
 }
@@ -63,10 +79,11 @@ export async function readTableVersion(bucket: LakeBucket, prefix: string): Prom
 /** Reads the table's watermarks; empty if another writer than the lake made it. @throws {CDCError} like `readTableVersion`. */
 export async function readWatermarks(bucket: LakeBucket, table: TableVersion): Promise<Watermarks> {
   try {
-    return await currentWatermarks(table.summaries, async (path) => {
+    const readFile = async (path: string) => {
       const key = bucketKey(path, table)
       return iceberg.readJSON(key, await readObject(bucket, key))
-    })
+    }
+    return await currentWatermarks(table.summaries, readFile, table.properties)
   } catch (error) {
     if (error instanceof CDCError) throw error
     throw new CDCError('table-damaged', 'lake: the watermarks of the table are not valid', { cause: error })

@@ -4,6 +4,7 @@
 import type { ListedFile, PreparedManifest } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import type { PartitionValue } from '../iceberg/partition.ts'
+import type { SnapshotId } from '../iceberg/snapshot.ts'
 import { Garbage } from './garbage.ts'
 
 /** What a commit changes in the current snapshot, and what else it has stored. Keys are relative to the table's location. */
@@ -17,19 +18,21 @@ export type TableChange =
     }
   | { readonly kind: 'remove manifest' | 'remove file' | 'store'; readonly key: string }
 
-/** A commit whose files are stored. It has happened once the metadata file of its version names its snapshot. */
+/** A commit whose files are stored. It has happened once the table's metadata knows its snapshot. */
 export interface OpenCommit {
   readonly snapshotId: number
-  /** The table's version that the commit makes. */
+  /** The table's version that the commit makes: its sequence number. */
   readonly version: number
   /** The last row of the buffer that it brings into the table; 0 if it brings none. */
   readonly throughSeq: number
   /** The file of all watermarks that it stored, relative to the table's location. */
   readonly watermarksKey?: string
+  /** Files that nobody needs once it has happened, relative to the table's location. */
+  readonly retired: readonly string[]
 }
 
 export interface Pointer {
-  /** Commits so far; 0 before the first. */
+  /** Commits so far, those of other writers too; 0 before the first. */
   readonly version: number
   /** Events that have ever landed. */
   readonly events: number
@@ -37,6 +40,20 @@ export interface Pointer {
   readonly watermarksKey: string | undefined
   /** The version whose commit stored it; 0 if none has. */
   readonly watermarksVersion: number
+}
+
+/** A table of a catalog that is not the lake's own. */
+export interface PinnedTable {
+  readonly uuid: string
+  readonly location: string
+}
+
+/** A snapshot of another writer: all its manifests, and the files of those that the lake has not known. */
+export interface ForeignSnapshot {
+  readonly id: SnapshotId | undefined
+  readonly version: number
+  readonly manifestKeys: readonly string[]
+  readonly added: readonly PreparedManifest[]
 }
 
 /** Which small files are worth being compacted. */
@@ -47,6 +64,14 @@ export interface SmallFilesQuery {
 }
 
 type PointerRow = { version: number; events: number; watermarks_key: string | null; watermarks_version: number }
+type SnapshotRow = { own_snapshot: string | null; current_snapshot: string | null }
+type OpenRow = {
+  snapshotId: number
+  version: number
+  throughSeq: number
+  watermarksKey: string | null
+  retired: string
+}
 
 export class TableState {
   readonly garbage: Garbage
@@ -68,22 +93,43 @@ export class TableState {
     }
   }
 
+  /** The ids of the lake's last snapshot and of the current one, as text. */
+  snapshots(): { readonly own: string | undefined; readonly current: string | undefined } {
+    const [row] = this.#sql.exec<SnapshotRow>('SELECT own_snapshot, current_snapshot FROM lake_pointer').toArray()
+    return { own: row?.own_snapshot ?? undefined, current: row?.current_snapshot ?? undefined }
+  }
+
+  /** The table that was found first in a catalog that is not the lake's own. */
+  pinned(): PinnedTable | undefined {
+    return this.#sql.exec<{ uuid: string; location: string }>('SELECT uuid, location FROM lake_catalog').toArray()[0]
+  }
+
+  pin({ uuid, location }: PinnedTable): void {
+    this.#sql.exec('INSERT INTO lake_catalog VALUES (1, ?, ?)', uuid, location)
+  }
+
   /** The manifests of the current snapshot, newest first. */
   manifests(): ManifestFile[] {
     return this.#sql
       .exec<{ manifest: string }>('SELECT manifest FROM lake_manifest ORDER BY version DESC, key')
       .toArray()
-      .map((row) => JSON.parse(row.manifest) as ManifestFile)
+      .map((row) => JSON.parse(row.manifest, valueOf) as ManifestFile)
   }
 
-  /** Notes a commit whose outcome only the table's files will tell. To be called in a transaction. */
-  prepare({ snapshotId, version, throughSeq, watermarksKey }: OpenCommit, changes: readonly TableChange[]): void {
+  manifestKeys(): string[] {
+    return this.#keys('SELECT key FROM lake_manifest')
+  }
+
+  /** Notes a commit whose outcome only the table's metadata will tell. To be called in a transaction. */
+  prepare(commit: OpenCommit, changes: readonly TableChange[]): void {
+    const { snapshotId, version, throughSeq, watermarksKey, retired } = commit
     this.#sql.exec(
-      'INSERT INTO lake_prepared (snapshot_id, version, through_seq, watermarks_key) VALUES (?, ?, ?, ?)',
+      `INSERT INTO lake_prepared (snapshot_id, version, through_seq, watermarks_key, retired) VALUES (?, ?, ?, ?, ?)`,
       snapshotId,
       version,
       throughSeq,
       watermarksKey ?? null,
+      JSON.stringify(retired),
     )
     for (const change of changes)
       this.#sql.exec(
@@ -95,17 +141,19 @@ export class TableState {
       )
   }
 
-  open(snapshotId: number): OpenCommit | undefined {
-    const [row] = this.#sql
-      .exec<{ version: number; throughSeq: number; watermarksKey: string | null }>(
-        `SELECT version, through_seq AS throughSeq, watermarks_key AS watermarksKey
-         FROM lake_prepared WHERE snapshot_id = ?`,
-        snapshotId,
+  /** The commits that were prepared and may or may not have happened. */
+  open(): OpenCommit[] {
+    return this.#sql
+      .exec<OpenRow>(
+        `SELECT snapshot_id AS snapshotId, version, through_seq AS throughSeq, watermarks_key AS watermarksKey, retired
+         FROM lake_prepared`,
       )
       .toArray()
-    if (row === undefined) return undefined
-    const { watermarksKey, ...commit } = row
-    return { snapshotId, ...commit, ...(watermarksKey !== null && { watermarksKey }) }
+      .map(({ watermarksKey, retired, ...commit }) => ({
+        ...commit,
+        ...(watermarksKey !== null && { watermarksKey }),
+        retired: JSON.parse(retired) as string[],
+      }))
   }
 
   hasOpen(): boolean {
@@ -116,15 +164,16 @@ export class TableState {
    * Applies a commit that has happened. All others that were prepared have not, and what they stored is garbage. To be called
    * in the transaction that empties the buffer.
    */
-  finish({ snapshotId, version, watermarksKey }: OpenCommit, events: number, nowMs: number): void {
+  finish({ snapshotId, version, watermarksKey, retired }: OpenCommit, events: number, nowMs: number): void {
     const { watermarksKey: before } = this.pointer()
     this.#sql.exec(
-      `INSERT INTO lake_pointer VALUES (1, ?1, ?2, ?3, iif(?3 IS NULL, 0, ?1))
+      `INSERT INTO lake_pointer VALUES (1, ?1, ?2, ?3, iif(?3 IS NULL, 0, ?1), ?4, ?4)
        ON CONFLICT DO UPDATE SET version = ?1, events = events + ?2, watermarks_key = coalesce(?3, watermarks_key),
-         watermarks_version = iif(?3 IS NULL, watermarks_version, ?1)`,
+         watermarks_version = iif(?3 IS NULL, watermarks_version, ?1), own_snapshot = ?4, current_snapshot = ?4`,
       version,
       events,
       watermarksKey ?? null,
+      String(snapshotId),
     )
     if (watermarksKey !== undefined && before !== undefined) this.garbage.add([before], version, nowMs)
     const changes = this.#sql
@@ -139,9 +188,31 @@ export class TableState {
       snapshotId,
     )
     // Nothing ever read them: the version that they were for is another commit's.
-    this.garbage.add(abandoned, 0, nowMs)
+    this.garbage.add([...abandoned, ...retired], 0, nowMs)
     this.#sql.exec('DELETE FROM lake_change')
     this.#sql.exec('DELETE FROM lake_prepared')
+  }
+
+  /** Takes over what another writer has made of the table. To be called in a transaction. */
+  takeOver({ id, version, manifestKeys, added }: ForeignSnapshot, nowMs: number): void {
+    const own = new Set(this.#keys('SELECT key FROM lake_file WHERE is_own'))
+    const kept = JSON.stringify(manifestKeys)
+    this.#sql.exec('DELETE FROM lake_manifest WHERE key NOT IN (SELECT value FROM json_each(?))', kept)
+    this.#sql.exec('DELETE FROM lake_file WHERE manifest_key NOT IN (SELECT value FROM json_each(?))', kept)
+    this.#list(added, version, nowMs)
+    const foreign = added.flatMap(({ files }) => files.map(({ key }) => key)).filter((key) => !own.has(key))
+    this.#sql.exec(
+      'UPDATE lake_file SET is_own = 0 WHERE key IN (SELECT value FROM json_each(?))',
+      JSON.stringify(foreign),
+    )
+    // After a rollback what was replaced is read again.
+    this.garbage.forget([...manifestKeys, ...this.fileKeys()])
+    this.#sql.exec(
+      `INSERT INTO lake_pointer VALUES (1, ?1, 0, NULL, 0, NULL, ?2)
+       ON CONFLICT DO UPDATE SET version = ?1, current_snapshot = ?2`,
+      version,
+      id === undefined ? null : String(id),
+    )
   }
 
   /** Replaces all that is known of the table, as after it was rebuilt. To be called in a transaction. */
@@ -150,19 +221,23 @@ export class TableState {
       this.#sql.exec(`DELETE FROM ${table}`)
     const { version, events, watermarksKey, watermarksVersion } = pointer
     this.#sql.exec(
-      'INSERT INTO lake_pointer VALUES (1, ?, ?, ?, ?)',
+      'INSERT INTO lake_pointer VALUES (1, ?, ?, ?, ?, NULL, NULL)',
       version,
       events,
       watermarksKey ?? null,
       watermarksVersion,
     )
+    this.#list(manifests, version, nowMs)
+    // What an older state took for garbage may be read again.
+    this.garbage.forget(this.fileKeys())
+  }
+
+  #list(manifests: readonly PreparedManifest[], version: number, nowMs: number): void {
     for (const { key: manifestKey, manifest, files } of manifests) {
       const apply = (change: TableChange) =>
         this.#apply(change.kind, change.key, { body: bodyOf(change), version, nowMs })
       apply({ kind: 'add manifest', key: manifestKey, manifest })
       for (const file of files) apply({ kind: 'add file', key: file.key, manifestKey, file })
-      // What an older state took for garbage may be read again.
-      this.garbage.forget(files.map(({ key }) => key))
     }
   }
 
@@ -209,11 +284,11 @@ export class TableState {
     )
   }
 
-  /** The oldest small files of the partition that has the most of them; none if no partition has enough. */
+  /** The oldest small files of the lake's own in the partition that has the most of them; none if no partition has enough. */
   smallFiles({ minFiles, maxFiles, eventsBelow }: SmallFilesQuery): ListedFile[] {
     const [most] = this.#sql
       .exec<{ partition: string }>(
-        `SELECT partition FROM lake_file WHERE events < ?
+        `SELECT partition FROM lake_file WHERE events < ? AND is_own
          GROUP BY partition HAVING count(*) >= ? ORDER BY count(*) DESC LIMIT 1`,
         eventsBelow,
         minFiles,
@@ -221,7 +296,7 @@ export class TableState {
       .toArray()
     if (most === undefined) return []
     return this.#files(
-      'partition = ? AND events < ? ORDER BY sequence, key LIMIT ?',
+      'partition = ? AND events < ? AND is_own ORDER BY sequence, key LIMIT ?',
       most.partition,
       eventsBelow,
       maxFiles,
@@ -238,6 +313,11 @@ export class TableState {
       JSON.stringify(keys),
     )
     return new Set(known)
+  }
+
+  /** Whether another writer has deleted rows by files that hide them. */
+  hasDeleteFiles(): boolean {
+    return this.#sql.exec(`SELECT 1 FROM lake_manifest WHERE manifest ->> 'content' = 1 LIMIT 1`).toArray().length > 0
   }
 
   /** Every commit asks for it, so nothing else is counted. */
@@ -266,7 +346,7 @@ export class TableState {
     return this.#sql
       .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${condition}`, ...values)
       .toArray()
-      .map(({ file }) => JSON.parse(file, bytesOfHex) as ListedFile)
+      .map(({ file }) => JSON.parse(file, valueOf) as ListedFile)
   }
 
   #apply(
@@ -292,7 +372,7 @@ export class TableState {
           JSON.stringify(file.partition),
           file.sequenceNumber,
           file.rows,
-          JSON.stringify(file),
+          JSON.stringify(file, jsonOf),
         )
         break
       }
@@ -309,21 +389,23 @@ export class TableState {
 function bodyOf(change: TableChange): string {
   switch (change.kind) {
     case 'add manifest':
-      return JSON.stringify(change.manifest)
+      return JSON.stringify(change.manifest, jsonOf)
     case 'add file':
     case 'move file':
-      return JSON.stringify({ manifestKey: change.manifestKey, file: change.file }, hexBytes)
+      return JSON.stringify({ manifestKey: change.manifestKey, file: change.file }, jsonOf)
     default:
       return ''
   }
 }
 
-/** JSON has no bytes, so they are stored as text. */
-function hexBytes(_: string, value: unknown): unknown {
+/** JSON has no bytes and no longs, so they are stored as text. */
+function jsonOf(_: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return { $long: String(value) }
   return value instanceof Uint8Array ? { $hex: value.toHex() } : value
 }
 
-function bytesOfHex(_: string, value: unknown): unknown {
-  const isHex = typeof value === 'object' && value !== null && '$hex' in value && typeof value.$hex === 'string'
-  return isHex ? Uint8Array.fromHex(String(value.$hex)) : value
+function valueOf(_: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  if ('$long' in value) return BigInt(String(value.$long))
+  return '$hex' in value ? Uint8Array.fromHex(String(value.$hex)) : value
 }

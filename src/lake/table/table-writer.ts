@@ -1,21 +1,35 @@
-// Commits to the Iceberg table, one at a time, each once. A commit: (1) its files are stored; (2) it is noted as prepared;
-// (3) the metadata file of the next version is put if absent: that is the commit; (4) one SQLite transaction applies it here,
-// with everything that must change together with the table. If it is interrupted, the next run asks the metadata file whether
-// it happened.
+// Commits to the Iceberg table, one at a time, each once. A commit: (1) its files are stored; (2) it is noted as prepared, with
+// the id of its snapshot; (3) the catalog makes its metadata the table's, if nobody was faster: that is the commit; (4) one
+// SQLite transaction applies it here, with everything that must change together with the table. If it is interrupted, or its
+// answer is lost, the table's metadata tells whether it happened.
 
+import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
-import { parseJSON } from '../../event/json.ts'
-import { isObject } from '../../event/kinds.ts'
-import { prepareAppend, prepareRemoval, prepareRewrite } from '../iceberg/commit.ts'
-import type { CommitOptions, NewFile, PreparedCommit, Rewrite, Table } from '../iceberg/commit.ts'
-import { createTableMetadata, evolveSchema, keepSnapshots, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
+import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
+import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
+import { readManifest, readManifestList } from '../iceberg/manifest-read.ts'
+import type { ManifestFile } from '../iceberg/manifest.ts'
+import {
+  currentSnapshot,
+  hasSnapshot,
+  keepSnapshots,
+  keyOfPath,
+  oldestSequenceNumber,
+  type TableMetadata,
+} from '../iceberg/metadata.ts'
 import type { PartitionValue } from '../iceberg/partition.ts'
 import type { Row } from '../iceberg/schema.ts'
-import { type Snapshot, snapshotIdFrom } from '../iceberg/snapshot.ts'
-import { type Location, metadataKey, VERSION_HINT_KEY, versionOf } from './location.ts'
-import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
+import { snapshotIdFrom } from '../iceberg/snapshot.ts'
+import type { Catalog, CatalogTable } from './catalog.ts'
+import { withEventsColumns } from './table.ts'
 import type { OpenCommit, TableChange, TableState } from './table-state.ts'
-import { summarizeWatermarks, type Watermark } from './watermarks.ts'
+import {
+  carryWatermarks,
+  ownSnapshotOf,
+  summarizeWatermarks,
+  type Watermark,
+  type WatermarkReport,
+} from './watermarks.ts'
 
 export interface TableWriterPorts {
   /** Runs a change in one SQLite transaction. */
@@ -24,9 +38,11 @@ export interface TableWriterPorts {
   readonly sync: () => Promise<void>
   readonly bucket: R2Bucket
   readonly state: TableState
-  readonly location: Location
-  /** Snapshots that the table remembers, and as many metadata files before the current one. */
+  readonly catalog: Catalog
+  /** Snapshots that the table remembers; infinitely many if the lake lets none expire. */
   readonly snapshotsKept: number
+  /** The shortest time from one commit to the next, in milliseconds. */
+  readonly commitMs: number
   readonly maxCommitPartitions: number
   readonly maxPartitions: number
   readonly now: () => number
@@ -42,34 +58,41 @@ export interface Landing {
   readonly watermarks: readonly Watermark[]
 }
 
-/** What heals a table or a database that is damaged. */
-const RECOVER = '`durable-outbox recover` rebuilds it'
-
 const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
+/** How long a catalog is spared at most. */
+const SPARE_MS_MAX = 600_000
+
+/** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
+const RACES_MAX = 3
+
 export class TableWriter {
   readonly #ports: TableWriterPorts
   /** The table as the last commit left it; undefined if that is not known. */
   #table: Table | undefined
+  /** Before this time the catalog is to be spared. */
+  #commitFromMs = 0
 
   constructor(ports: TableWriterPorts) {
     this.#ports = ports
   }
 
   /**
-   * The table to commit to, with all the columns that this version of the lake writes.
+   * The table to commit to, with all the columns that this version of the lake writes. What others have committed since is
+   * taken over.
    *
-   * @throws {CDCError} `lake-conflict` if another lake's table is there; `not-found` if the metadata file is gone.
+   * @throws {CDCError} like `Catalog`.
    */
   async load(): Promise<Table> {
-    const { version } = this.#ports.state.pointer()
-    if (version === 0) return this.#createTable()
-    this.#table ??= await this.#readTable(version)
-    if (this.#table === undefined) throw this.#gone(version)
-    return { ...this.#table, metadata: evolveSchema(this.#table.metadata, EVENTS_COLUMNS) }
+    if (this.#table === undefined) {
+      const { catalog } = this.#ports
+      await this.#adopt((await catalog.load()) ?? (await catalog.create()))
+    }
+    if (this.#table === undefined) throw new Error('I5: a table that was loaded is known')
+    return { ...this.#table, metadata: withEventsColumns(this.#table.metadata, this.#ports.catalog.isShared) }
   }
 
   /** When the table was changed last, in milliseconds since 1970; 0 if there is none yet. */
@@ -77,41 +100,48 @@ export class TableWriter {
     return this.#ports.state.pointer().version === 0 ? 0 : (await this.load()).metadata['last-updated-ms']
   }
 
-  /** Adds rows to the table. @throws {CDCError} like `load`, or what R2 throws. */
-  async append(rows: readonly Row[], landing: Landing): Promise<void> {
-    const table = await this.load()
-    await this.#commit((options) => prepareAppend(table, rows, options), { landing })
+  /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
+  commitFromMs(): number {
+    const { catalog, now } = this.#ports
+    return endOfWait(Math.max(this.#commitFromMs, catalog.busyUntilMs), SPARE_MS_MAX, now())
   }
 
-  /** Stores the same rows in other files, or lists the same files in fewer manifests. Throws like `append`. */
-  async rewrite(table: Table, rewrite: Rewrite): Promise<void> {
-    await this.#commit((options) => prepareRewrite(table, rewrite, options), { rewrite })
+  /**
+   * Adds rows to the table. If an earlier attempt at a commit is found to have happened, it adds nothing: what was to land may
+   * have landed with that.
+   *
+   * @throws {CDCError} like `load`, what R2 throws, and `lake-conflict` if others commit all the time.
+   */
+  async append(rows: readonly Row[], landing: Landing): Promise<void> {
+    for (let race = 1; race <= RACES_MAX; race += 1) {
+      const table = await this.load()
+      const isDone = await this.#commit(table, (options) => prepareAppend(table, rows, options), { landing })
+      if (isDone || (await this.#loseRace())) return
+    }
+    throw this.#raceLost()
+  }
+
+  /**
+   * Stores the same rows in other files, or lists the same files in fewer manifests. Throws like `append`.
+   *
+   * @returns whether it was done; false if somebody else has committed first.
+   */
+  rewrite(table: Table, rewrite: Rewrite): Promise<boolean> {
+    return this.#replace(table, (options) => prepareRewrite(table, rewrite, options), rewrite)
   }
 
   /** Removes files from the table, and with them their rows. Throws like `append`. */
   async remove(table: Table, rewrite: Rewrite): Promise<void> {
-    await this.#commit((options) => prepareRemoval(table, rewrite, options), { rewrite })
+    const isDone = await this.#replace(table, (options) => prepareRemoval(table, rewrite, options), rewrite)
+    if (!isDone) throw this.#raceLost()
   }
 
-  /** Finishes a commit that was interrupted after its metadata file was put. */
-  async adoptOpen(): Promise<void> {
-    const { state } = this.#ports
-    if (!state.hasOpen()) return
-    const metadata = await this.#readMetadata(state.pointer().version + 1)
-    if (metadata !== undefined) await this.#finish(metadata)
-  }
-
-  /**
-   * Checks that the state here is that of the table: an older one would take the files of later commits for orphans.
-   *
-   * @throws {CDCError} like `load`.
-   */
-  async checkCurrent(): Promise<void> {
-    const { state, bucket } = this.#ports
-    const { version } = state.pointer()
-    const has = async (other: number) => (await bucket.head(this.keyOf(metadataKey(other)))) !== null
-    if (version > 0 && !(await has(version))) throw this.#gone(version)
-    if (await has(version + 1)) throw this.#conflict()
+  /** Finishes a commit that was interrupted after it happened. @returns whether there was one. */
+  async adoptOpen(): Promise<boolean> {
+    const { state, catalog } = this.#ports
+    if (!state.hasOpen()) return false
+    const found = await catalog.load()
+    return found !== undefined && this.#adopt(found)
   }
 
   /** Forgets what is remembered of the table, as after a failure. */
@@ -121,67 +151,87 @@ export class TableWriter {
 
   /** The first version whose snapshot is remembered. */
   oldestVersion(): number {
-    return Math.max(0, this.#ports.state.pointer().version - this.#ports.snapshotsKept + 1)
+    const { state, catalog, snapshotsKept } = this.#ports
+    if (!catalog.isShared) return Math.max(0, state.pointer().version - snapshotsKept + 1)
+    // Unless that is known, whatever was replaced may be read.
+    return this.#table === undefined ? 0 : oldestSequenceNumber(this.#table.metadata)
   }
 
   /** Where in the bucket a file of the table is. */
   keyOf(key: string): string {
-    return this.#ports.location.prefix + key
+    return this.#ports.catalog.location.prefix + key
   }
 
-  /** Tells which files the metadata names, or may name once an open commit is found to have happened. */
-  async namedFiles(): Promise<(key: string) => boolean> {
-    const { state, snapshotsKept } = this.#ports
-    const { version } = state.pointer()
-    const { metadata } = await this.load()
-    const lists = new Set(metadata.snapshots.map((snapshot) => manifestListKey(snapshot, metadata)))
-    return (key) => key === VERSION_HINT_KEY || lists.has(key) || (versionOf(key) ?? -1) >= version - snapshotsKept
+  async #replace(
+    table: Table,
+    prepare: (options: CommitOptions) => PreparedCommit,
+    rewrite: Rewrite,
+  ): Promise<boolean> {
+    const isDone = await this.#commit(table, prepare, { rewrite })
+    if (!isDone) await this.#loseRace()
+    return isDone
   }
 
+  /** @returns whether an earlier attempt is found to have happened. */
+  #loseRace(): Promise<boolean> {
+    this.forget()
+    return this.adoptOpen()
+  }
+
+  /** @returns whether it happened; false if somebody else has committed first. */
   async #commit(
+    table: Table,
     prepare: (options: CommitOptions) => PreparedCommit,
     { landing = NOTHING_LANDS, rewrite }: { landing?: Landing; rewrite?: Rewrite },
-  ): Promise<void> {
-    const { transaction, sync, state, snapshotsKept } = this.#ports
-    const version = state.pointer().version + 1
-    const watermarks = this.#watermarksWith(landing.watermarks)
-    const prepared = prepare(this.#commitOptions(watermarks.summary))
-    const stored = watermarks.file === undefined ? prepared.files : [...prepared.files, watermarks.file]
+  ): Promise<boolean> {
+    const { transaction, sync, state, catalog, snapshotsKept, commitMs, now } = this.#ports
+    const base = this.#table ?? table
+    const snapshotId = snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8)))
+    const report = this.#report(base.metadata, landing.watermarks, snapshotId)
+    const prepared = prepare(this.#commitOptions(snapshotId, report.summary ?? {}))
+    const stored = report.file === undefined ? prepared.files : [...prepared.files, report.file]
     await this.#store(stored)
+    const properties = { ...prepared.metadata.properties, ...report.properties }
+    const next = keepSnapshots({ ...prepared.metadata, properties }, snapshotsKept)
     const open: OpenCommit = {
-      snapshotId: currentSnapshotId(prepared.metadata),
-      version,
+      snapshotId,
+      version: next['last-sequence-number'],
       throughSeq: landing.throughSeq,
-      ...(watermarks.file && { watermarksKey: watermarks.file.key }),
+      ...(report.file && { watermarksKey: report.file.key }),
+      retired: [...listsOfExpired(prepared.metadata, next), ...catalog.retiredKeys(next)],
     }
     const changes = [...additionsOf(prepared, stored), ...(rewrite ? replacementsOf(prepared, rewrite) : [])]
     transaction(() => state.prepare(open, changes))
     await sync()
-    await this.#publish(keepSnapshots(prepared.metadata, snapshotsKept), version)
+    this.#commitFromMs = Math.max(this.#commitFromMs, now()) + commitMs
+    const committed = await catalog.commit(base, next)
+    if (committed === undefined) return false
+    await this.#finish(open, committed)
+    return true
   }
 
   /** What a commit reports about the logs that it moves, and how it refers to the others. */
-  #watermarksWith(moved: readonly Watermark[]): ReturnType<typeof summarizeWatermarks> {
-    const { state, location, snapshotsKept, watermarks } = this.#ports
+  #report(metadata: TableMetadata, moved: readonly Watermark[], snapshotId: number): WatermarkReport {
+    const { state, catalog, snapshotsKept, watermarks } = this.#ports
     const { version, watermarksKey, watermarksVersion } = state.pointer()
+    const facts = { moved, all: watermarks, location: catalog.location.root, uuid: randomUUID }
+    const sequence = metadata['last-sequence-number'] + 1
+    if (catalog.isShared) return carryWatermarks({ ...facts, sequence, snapshotId, properties: metadata.properties })
     return summarizeWatermarks({
-      moved,
-      all: watermarks,
-      location: location.root,
-      key: watermarksKey,
+      ...facts,
       sequence: version + 1,
+      key: watermarksKey,
       fileSequence: watermarksVersion,
       maxCommits: Math.ceil(snapshotsKept / 2),
-      uuid: randomUUID,
     })
   }
 
-  #commitOptions(summary: Record<string, string>): CommitOptions {
+  #commitOptions(snapshotId: number, summary: Readonly<Record<string, string>>): CommitOptions {
     return {
       summary,
       nowMs: this.#ports.now(),
       uuid: randomUUID,
-      snapshotId: snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8))),
+      snapshotId,
       mayPartition: (partitions) => this.mayPartition(partitions),
     }
   }
@@ -192,68 +242,77 @@ export class TableWriter {
     return partitions.length <= maxCommitPartitions && state.hasRoomFor(partitions, maxPartitions)
   }
 
-  /** Puts the metadata file if there is none, and then applies the commit that the file which is there now belongs to. */
-  async #publish(metadata: TableMetadata, version: number): Promise<void> {
-    const put = await this.#ports.bucket.put(this.keyOf(metadataKey(version)), JSON.stringify(metadata), {
-      onlyIf: new Headers({ 'If-None-Match': '*' }),
-    })
-    if (put === null) await this.adoptOpen()
-    else await this.#finish(metadata)
+  /** Continues from the table that a catalog has. @returns whether an open commit is found to have happened. */
+  async #adopt(found: CatalogTable): Promise<boolean> {
+    const { state, catalog } = this.#ports
+    const open = state.open().find(({ snapshotId }) => hasHappened(snapshotId, found.metadata))
+    if (open !== undefined) await this.#finish(open, found)
+    else {
+      if (catalog.isShared) await this.#takeOver(found.metadata)
+      this.#know(found)
+    }
+    return open !== undefined
   }
 
-  async #finish(metadata: TableMetadata): Promise<void> {
-    const { transaction, bucket, state, now, landed } = this.#ports
-    const commit = state.open(currentSnapshotId(metadata))
-    if (commit === undefined) throw this.#conflict()
-    const before = this.#table ?? (await this.#readTable(commit.version - 1))
-    const nowMs = now()
-    transaction(() => {
-      state.finish(commit, landed(commit.throughSeq), nowMs)
-      // The snapshots that these files are of are forgotten already.
-      state.garbage.add(this.#keysOfExpired(before?.metadata.snapshots ?? [], metadata), 0, nowMs)
-    })
-    this.#table = { metadata, manifests: state.manifests(), metadataKey: metadataKey(commit.version) }
-    await bucket.put(this.keyOf(VERSION_HINT_KEY), String(commit.version))
+  async #finish(commit: OpenCommit, found: CatalogTable): Promise<void> {
+    const { transaction, catalog, state, now, landed } = this.#ports
+    const { metadata } = found
+    transaction(() => state.finish(commit, landed(commit.throughSeq), now()))
+    if (catalog.isShared) await this.#takeOver(metadata)
+    this.#know(found)
+    await catalog.announce(metadata)
   }
 
-  /** Files that no metadata file within reach names: otherwise every commit leaves another copy of the history. */
-  #keysOfExpired(before: readonly Snapshot[], metadata: TableMetadata): string[] {
-    const kept = new Set(metadata.snapshots.map((snapshot) => snapshot['snapshot-id']))
-    const lists = before
-      .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
-      .map((snapshot) => manifestListKey(snapshot, metadata))
-    const oldest = metadata['last-sequence-number'] - this.#ports.snapshotsKept - 1
-    return oldest > 0 ? [...lists, metadataKey(oldest)] : lists
+  #know(found: CatalogTable): void {
+    const { state, catalog } = this.#ports
+    const manifests = state.manifests()
+    this.#table = catalog.isShared
+      ? { manifests, metadata: withCountedTotals(found.metadata, manifests) }
+      : { manifests, ...found }
   }
 
-  async #createTable(): Promise<Table> {
-    const { bucket, location, now } = this.#ports
-    // Its first metadata file may be gone already, so a file of any version shows that there is a table.
-    const { objects } = await bucket.list({ prefix: this.keyOf('metadata/v'), limit: 1 })
-    if (objects.length > 0) throw this.#conflict()
-    const metadata = createTableMetadata({
-      location: location.root,
-      columns: EVENTS_COLUMNS,
-      partition: EVENTS_PARTITION,
-      uuid: randomUUID(),
-      nowMs: now(),
-    })
-    return { metadata, manifests: [] }
+  /** Brings the state in line with a snapshot of another writer. */
+  async #takeOver(metadata: TableMetadata): Promise<void> {
+    const { transaction, state, now } = this.#ports
+    const snapshot = currentSnapshot(metadata)
+    const id = snapshot?.['snapshot-id']
+    if (state.snapshots().current === (id === undefined ? undefined : String(id))) return
+    const listed = snapshot === undefined ? [] : await this.#readManifestList(snapshot['manifest-list'])
+    const keyed = listed.map((manifest) => ({ manifest, key: keyOfPath(metadata.location, manifest.manifest_path) }))
+    const known = new Set(state.manifestKeys())
+    const added: PreparedManifest[] = []
+    for (const { key, manifest } of keyed)
+      if (!known.has(key)) added.push({ key, manifest, files: await this.#readManifest(manifest, metadata) })
+    const manifestKeys = keyed.map(({ key }) => key)
+    const version = metadata['last-sequence-number']
+    transaction(() => state.takeOver({ id, version, manifestKeys, added }, now()))
   }
 
-  /** The table as one of its metadata files has it, with the manifests that are current now. */
-  async #readTable(version: number): Promise<Table | undefined> {
-    const metadata = version === 0 ? undefined : await this.#readMetadata(version)
-    if (metadata === undefined) return undefined
-    return { metadata, manifests: this.#ports.state.manifests(), metadataKey: metadataKey(version) }
+  async #readManifestList(path: string): Promise<ManifestFile[]> {
+    return readManifestList(path, await this.#readPath(path))
   }
 
-  async #readMetadata(version: number): Promise<TableMetadata | undefined> {
-    const object = await this.#ports.bucket.get(this.keyOf(metadataKey(version)))
-    if (object === null) return undefined
-    const metadata = parseJSON(await object.text())
-    if (isObject(metadata)) return metadata as unknown as TableMetadata
-    throw new CDCError('table-damaged', `lake: ${this.keyOf(metadataKey(version))} is not valid JSON; ${RECOVER}`)
+  async #readManifest(manifest: ManifestFile, metadata: TableMetadata) {
+    if (manifest.content !== 0) return []
+    const path = manifest.manifest_path
+    const bytes = await this.#readPath(path)
+    try {
+      return readManifest(bytes, manifest, metadata)
+    } catch (cause) {
+      throw new CDCError('table-damaged', `lake: ${path} is not as Iceberg defines it`, { cause })
+    }
+  }
+
+  /** Reads a file that another writer has stored: in the same bucket, and anywhere in it. */
+  async #readPath(path: string): Promise<Uint8Array> {
+    const { bucket, catalog } = this.#ports
+    const root = `s3://${catalog.location.bucket}/`
+    const object = path.startsWith(root) ? await bucket.get(path.slice(root.length)) : null
+    if (object !== null) return new Uint8Array(await object.arrayBuffer())
+    throw new CDCError(
+      'table-damaged',
+      `lake: the table's file ${path} is not in the bucket that is bound as LAKE_BUCKET`,
+    )
   }
 
   async #store(files: readonly NewFile[]): Promise<void> {
@@ -265,20 +324,25 @@ export class TableWriter {
       )
   }
 
-  #gone(version: number): CDCError {
-    return new CDCError(
-      'table-damaged',
-      `lake: ${this.keyOf(metadataKey(version))} is gone from the bucket; ${RECOVER}`,
-    )
+  #raceLost(): CDCError {
+    const { root } = this.#ports.catalog.location
+    return new CDCError('lake-conflict', `lake: others commit to the table at ${root} all the time; try again`, {
+      retryable: true,
+    })
   }
+}
 
-  #conflict(): CDCError {
-    return new CDCError(
-      'lake-conflict',
-      `lake: the table at ${this.#ports.location.root} has commits that this lake does not know. If another lake writes to ` +
-        `it, give one of the two a LAKE_LOCATION of its own; if this lake's own database is new or from an older copy, ${RECOVER}`,
-    )
-  }
+/** Whether the table has had a snapshot, as far as it remembers. */
+function hasHappened(id: number, metadata: TableMetadata): boolean {
+  return ownSnapshotOf(metadata) === String(id) || hasSnapshot(metadata, id)
+}
+
+/** The manifest lists of the snapshots that are forgotten. */
+function listsOfExpired(before: TableMetadata, after: TableMetadata): string[] {
+  const kept = new Set(after.snapshots.map((snapshot) => snapshot['snapshot-id']))
+  return before.snapshots
+    .filter((snapshot) => !kept.has(snapshot['snapshot-id']))
+    .map((snapshot) => keyOfPath(before.location, snapshot['manifest-list']))
 }
 
 /** What a commit adds to the current snapshot, and what else it has stored. */
@@ -295,21 +359,11 @@ function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewr
   return [
     ...manifests.map(({ manifest_path }): TableChange => ({
       kind: 'remove manifest',
-      key: keyBelow(metadata.location, manifest_path),
+      key: keyOfPath(metadata.location, manifest_path),
     })),
     ...removed.map(({ key }): TableChange => ({ kind: 'remove file', key })),
     ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey, file })),
   ]
-}
-
-function manifestListKey(snapshot: Snapshot, { location }: TableMetadata): string {
-  return keyBelow(location, snapshot['manifest-list'])
-}
-
-function currentSnapshotId(metadata: TableMetadata): number {
-  const id = metadata['current-snapshot-id']
-  if (id === undefined) throw new Error('I5: a stored metadata file always has a snapshot')
-  return id
 }
 
 function randomUUID(): string {

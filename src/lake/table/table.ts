@@ -1,5 +1,6 @@
 // The table cdc.events: its columns and its partitions. A column's id never changes and is never reused.
 
+import { columnsByName, evolveSchema, metricsOf, type TableMetadata } from '../iceberg/metadata.ts'
 import type { PartitionField } from '../iceberg/partition.ts'
 import type { Column } from '../iceberg/schema.ts'
 
@@ -33,3 +34,15 @@ export const EVENTS_PARTITION: readonly PartitionField[] = [
   { 'source-id': 2, 'field-id': 1000, name: 'type', transform: 'identity' },
   { 'source-id': 3, 'field-id': 1001, name: 'dt', transform: 'day' },
 ]
+
+/**
+ * A table's metadata with all columns of `cdc.events`.
+ *
+ * @param isShared whether others may have given ids to columns of theirs: then ours are found by name.
+ * @throws {CDCError} `invalid-argument` if a column of the table does not fit.
+ */
+export function withEventsColumns(metadata: TableMetadata, isShared: boolean): TableMetadata {
+  if (!isShared) return evolveSchema(metadata, EVENTS_COLUMNS)
+  const evolved = evolveSchema(metadata, columnsByName(metadata, EVENTS_COLUMNS))
+  return { ...evolved, properties: { ...metricsOf(EVENTS_COLUMNS), ...evolved.properties } }
+}

@@ -6,10 +6,11 @@ import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import type { ListedFile, Rewrite, Table } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
-import { keyBelow } from '../iceberg/metadata.ts'
+import { keyOfPath } from '../iceberg/metadata.ts'
 import { compareRows } from '../iceberg/order.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import type { Row } from '../iceberg/schema.ts'
+import type { OwnCatalog } from '../table/own-catalog.ts'
 import type { TableState } from '../table/table-state.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import { readUpkeepState, type UpkeepOutcome, type UpkeepState, writeUpkeepState } from './upkeep-state.ts'
@@ -37,6 +38,10 @@ export interface UpkeepPorts {
   readonly state: TableState
   readonly limits: UpkeepLimits
   readonly now: () => number
+  /** Whether the lake compacts files and merges manifests. Otherwise the catalog does. */
+  readonly isByLake: boolean
+  /** The lake's own catalog, if the table is in that: only then is every file below its location the lake's. */
+  readonly ownCatalog: OwnCatalog | undefined
 }
 
 /** Files that a merged manifest lists at most, unless a single one did before. */
@@ -55,7 +60,7 @@ export class Upkeep {
 
   /** Does the next thing that there is to do. @returns whether there was any. */
   async step(): Promise<boolean> {
-    return (await this.#mergeManifests()) || (await this.#compact()) || (await this.#sweep())
+    return (await this.#rewriteSome()) || (await this.#sweep())
   }
 
   /** Removes data files from the table that are gone from the bucket, and with them their rows. */
@@ -84,11 +89,11 @@ export class Upkeep {
 
   /** When the bucket is to be swept next, and when the next file may be deleted, in milliseconds since 1970. */
   dueMs(): number[] {
-    const { writer, state, limits } = this.#ports
+    const { writer, state, limits, ownCatalog } = this.#ports
     const oldestGarbageMs = state.garbage.oldestMs(writer.oldestVersion())
     return [
       ...(oldestGarbageMs === undefined ? [] : [oldestGarbageMs + limits.graceMs]),
-      ...(state.pointer().version > 0 ? [this.#sweepDueMs()] : []),
+      ...(ownCatalog !== undefined && state.pointer().version > 0 ? [this.#sweepDueMs()] : []),
     ]
   }
 
@@ -100,6 +105,13 @@ export class Upkeep {
 
   get #state(): UpkeepState {
     return readUpkeepState(this.#ports.sql)
+  }
+
+  async #rewriteSome(): Promise<boolean> {
+    const { state, isByLake, ownCatalog } = this.#ports
+    // Rows that another writer's delete files hide would come back in a new file.
+    if (!isByLake || (ownCatalog === undefined && state.hasDeleteFiles())) return false
+    return (await this.#mergeManifests()) || (await this.#compact())
   }
 
   async #mergeManifests(): Promise<boolean> {
@@ -139,17 +151,18 @@ export class Upkeep {
   async #rewrite(did: UpkeepOutcome['did'], table: Table, rewrite: Rewrite): Promise<void> {
     const { writer, state } = this.#ports
     const before = state.count()
+    let isDone = true
     if (did === 'remove lost files') await writer.remove(table, rewrite)
-    else await writer.rewrite(table, rewrite)
-    this.#note(did, before, 0)
+    else isDone = await writer.rewrite(table, rewrite)
+    if (isDone) this.#note(did, before, 0)
   }
 
   /** Looks at a page of the bucket for orphans: files that were stored for a commit that was never noted. */
   async #sweep(): Promise<boolean> {
-    const { sql, bucket, writer, state, limits, now } = this.#ports
+    const { sql, bucket, writer, state, limits, now, ownCatalog } = this.#ports
     const { sweepAfter, sweepDueMs, last } = this.#state
-    if (now() < this.#sweepDueMs()) return false
-    await writer.checkCurrent()
+    if (ownCatalog === undefined || now() < this.#sweepDueMs()) return false
+    await ownCatalog.checkCurrent()
     const root = writer.keyOf('')
     const { objects, truncated } = await bucket.list({
       prefix: root,
@@ -157,7 +170,11 @@ export class Upkeep {
       ...(sweepAfter !== undefined && { startAfter: root + sweepAfter }),
     })
     const old = objects.filter(({ uploaded }) => uploaded.getTime() <= now() - limits.orphanMs)
-    const orphans = await this.#orphansAmong(old.map(({ key }) => key.slice(root.length)))
+    const { metadata } = await writer.load()
+    const isNamed = ownCatalog.namedFiles(metadata)
+    const keys = old.map(({ key }) => key.slice(root.length))
+    const known = state.known(keys)
+    const orphans = keys.filter((key) => !known.has(key) && !isNamed(key))
     state.garbage.add(orphans, 0, now())
     const end = objects.at(-1)?.key.slice(root.length)
     writeUpkeepState(
@@ -168,13 +185,6 @@ export class Upkeep {
     )
     if (orphans.length > 0) this.#note('sweep', state.count(), orphans.length)
     return true
-  }
-
-  async #orphansAmong(keys: readonly string[]): Promise<string[]> {
-    const { writer, state } = this.#ports
-    const isNamed = await writer.namedFiles()
-    const known = state.known(keys)
-    return keys.filter((key) => !known.has(key) && !isNamed(key))
   }
 
   #note(did: UpkeepOutcome['did'], before: { files: number; manifests: number }, orphans: number): void {
@@ -215,7 +225,7 @@ export class Upkeep {
 }
 
 function manifestKey({ manifest_path }: ManifestFile, { metadata }: Table): string {
-  return keyBelow(metadata.location, manifest_path)
+  return keyOfPath(metadata.location, manifest_path)
 }
 
 /** The smallest manifests, as many as may become one: of the partition spec that has the most of them. */

@@ -55,6 +55,11 @@ beforeAll(async () => {
   }
 })
 
+it('answers nothing about a table that is in another catalog, and names that', async () => {
+  const LAKE_CATALOG_URI = 'https://catalog.test'
+  expect(await ask(EVENTS, {}, { LAKE_CATALOG_URI })).toMatchObject(refusal(404, 'NotFoundException', LAKE_CATALOG_URI))
+})
+
 describe('the token', () => {
   it.each([{ CATALOG_TOKEN: undefined }, { CATALOG_TOKEN: '' }, { CATALOG_TOKEN: ' \n' }, { CATALOG_TOKEN: 1 }])(
     '[I8] closes everything while it is not configured: %o',

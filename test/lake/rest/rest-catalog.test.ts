@@ -1,0 +1,392 @@
+import { env } from 'cloudflare:workers'
+import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { currentWatermarks } from '../../../src/lake/table/watermarks.ts'
+import { dieAtStep, revive } from '../../faulty-bucket.ts'
+import { lakeClock, lakeVariables, type SlowLakeTable } from '../../worker.ts'
+import { batch, commit, EPOCH, liveKeys, table } from '../table.ts'
+import { type Fault, RETRY_AFTER_MS, StandIn } from './stand-in.ts'
+
+const STEPS_MAX = 100
+
+let catalog: StandIn
+
+/** A lake of its own that commits to a catalog, and the catalog. */
+function configure(variables: typeof lakeVariables = {}): void {
+  catalog = new StandIn()
+  for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)
+  Object.assign(lakeVariables, {
+    LAKE_CATALOG: catalog.binding,
+    LAKE_CATALOG_URI: 'https://catalog.test/iceberg/',
+    LAKE_CATALOG_TOKEN: catalog.token,
+    LAKE_CATALOG_WAREHOUSE: catalog.warehouse,
+    LAKE_LIMITS: '{"commitMs":0}',
+    ...variables,
+  })
+}
+
+/** Begins anew: with an empty lake, and another catalog without a table. */
+async function startAnew(variables: typeof lakeVariables = {}): Promise<void> {
+  configure(variables)
+  await runInDurableObject(table, async (_, { storage }) => storage.deleteAll()).catch(() => undefined)
+  await evictDurableObject(table)
+}
+
+/** A promise of ours: one of an RPC call can itself be called, and vitest does. */
+async function sent(source: string, lsn: number): Promise<void> {
+  await env.LAKE.send(batch(source, lsn, lsn))
+}
+
+async function lsnsOf(source: string): Promise<number[]> {
+  const rows = await catalog.rows()
+  return rows
+    .filter((row) => row['source'] === `acme/${source}`)
+    .map((row) => Number(row['lsn']))
+    .toSorted((a, b) => a - b)
+}
+
+function upTo(last: number): number[] {
+  return Array.from({ length: last }, (_, index) => index + 1)
+}
+
+/** All watermarks, as a reader finds them in the table alone. */
+async function watermarks() {
+  const { snapshots, properties } = catalog.metadata
+  const summaries = snapshots.map((each) => ({ sequence: each['sequence-number'], summary: each.summary }))
+  return currentWatermarks(
+    summaries,
+    async (path) => (await env.LAKE_BUCKET.get(path.replace('s3://lake/', '')))?.json(),
+    properties,
+  )
+}
+
+/** What the lake keeps of the table is the table. */
+async function expectAgreement(): Promise<void> {
+  expect((await liveKeys()).toSorted()).toEqual((await catalog.files()).map(({ key }) => key).toSorted())
+  expect(await table.status()).toMatchObject({ bufferedEvents: 0, version: catalog.metadata['last-sequence-number'] })
+}
+
+describe('a lake whose table is in a REST catalog', () => {
+  beforeAll(() => startAnew())
+
+  it('[I5] creates the namespace and the table, and lands each event once', async () => {
+    await env.LAKE.send(batch('first', 1, 3))
+    await env.LAKE.send(batch('first', 2, 5))
+    await commit()
+    expect(await lsnsOf('first')).toEqual(upTo(5))
+    await expectAgreement()
+    expect(await table.status()).not.toHaveProperty('lastError')
+  })
+
+  it('[I10] carries the watermarks of all logs in the properties of the table', async () => {
+    await env.LAKE.send(batch('second', 1, 2))
+    await commit()
+    expect(await watermarks()).toEqual({ 'acme/first': { [EPOCH]: 5 }, 'acme/second': { [EPOCH]: 2 } })
+  })
+
+  it('[I10] writes them to a file if they are of many logs', async () => {
+    for (let log = 0; log < 250; log += 50) {
+      await env.LAKE.send(Array.from({ length: 50 }, (_, index) => batch(`many-${log + index}`, 1, 1)).flat())
+      await commit()
+    }
+    await env.LAKE.send(batch('first', 6, 6))
+    await commit()
+    const all = await watermarks()
+    expect(catalog.metadata.properties['cdc.watermarks-file']).toBeDefined()
+    expect(Object.keys(all)).toHaveLength(252)
+    expect(all['acme/first']).toEqual({ [EPOCH]: 6 })
+  })
+
+  it('asks the catalog for the table once, as long as nobody else commits', () => {
+    expect(
+      catalog.requests.filter((request) => request === 'GET /iceberg/v1/p1/namespaces/cdc/tables/events'),
+    ).toHaveLength(1)
+  })
+})
+
+describe('a commit to a REST catalog', () => {
+  let lsn = 0
+
+  beforeAll(async () => {
+    await startAnew()
+    lsn = 0
+  })
+
+  beforeEach(async () => {
+    await env.LAKE.send(batch('faults', lsn + 1, lsn + 3))
+    lsn += 3
+  })
+
+  /** What was acknowledged before comes again, and more; then the lake continues. */
+  async function afterwards() {
+    await env.LAKE.send(batch('faults', lsn - 2, lsn + 1))
+    lsn += 1
+    lakeClock.aheadMs += 60_000
+    await commit()
+    await commit()
+    await expectAgreement()
+    return { lsns: await lsnsOf('faults'), watermarks: await watermarks(), lastError: (await table.status()).lastError }
+  }
+
+  function whole() {
+    return { lsns: upTo(lsn), watermarks: { 'acme/faults': { [EPOCH]: lsn } }, lastError: undefined }
+  }
+
+  it.each<Fault>([
+    'is lost before it arrives',
+    'is applied, and its answer is lost',
+    'is applied, and answered by 500',
+    'is answered by 502',
+    'is answered by 503, with a time to wait',
+    'is answered by 429, with a time to wait',
+    'is applied, and delivered again',
+    'is answered with something that is no JSON',
+  ])('[I5] that %s lands each event once', async (fault) => {
+    catalog.fault = fault
+    await commit()
+    expect(await afterwards()).toEqual(whole())
+  })
+
+  it('[I5] whose answer is lost is found after others have compacted the table and let its snapshot expire', async () => {
+    catalog.fault = 'is applied, and its answer is lost'
+    await commit()
+    await catalog.compact()
+    await catalog.expire()
+    expect(await afterwards()).toEqual(whole())
+  })
+
+  describe.each([409, 400])('that somebody else is faster than, by an answer of %i', (status) => {
+    beforeAll(() => {
+      catalog.raceStatus = status
+    })
+
+    it('[I5] lands each event once if it arrives late, before the one that replaces it', async () => {
+      catalog.fault = 'arrives late'
+      await commit()
+      catalog.before = async () => expect(await catalog.deliverLate()).toBe(200)
+      expect(await afterwards()).toEqual(whole())
+    })
+
+    it('[I5] lands each event once if it arrives late, after the one that replaces it', async () => {
+      catalog.fault = 'arrives late'
+      await commit()
+      await commit()
+      expect(await catalog.deliverLate()).toBe(status)
+      expect(await afterwards()).toEqual(whole())
+    })
+
+    it.each<[string, () => Promise<unknown>]>([
+      ['compacted the table', () => catalog.compact()],
+      ['let snapshots expire', () => catalog.expire()],
+      ['added a column', () => catalog.addColumn(`score-${catalog.metadata['last-column-id']}`)],
+    ])('[I5] lands each event once, and at once, if others have just %s', async (_, act) => {
+      catalog.before = async () => void (await act())
+      await commit()
+      expect(await lsnsOf('faults')).toEqual(upTo(lsn))
+      expect(await afterwards()).toEqual(whole())
+    })
+  })
+
+  it('[I5] that comes after all of that at once lands each event once', async () => {
+    await catalog.addColumn('another')
+    await catalog.compact()
+    await catalog.expire()
+    await commit()
+    expect(await lsnsOf('faults')).toEqual(upTo(lsn))
+    expect(await afterwards()).toEqual(whole())
+  })
+
+  it('writes by an older partition spec if others have made one that the lake cannot write', async () => {
+    await catalog.changePartitions()
+    await commit()
+    expect(await afterwards()).toEqual(whole())
+    expect((await catalog.files()).every(({ partition }) => partition.length === 2)).toBe(true)
+  })
+})
+
+describe('rows that others have deleted', () => {
+  beforeAll(() => startAnew())
+
+  it('[I10] stay deleted, and are named by the watermark', async () => {
+    for (const last of [1, 2, 3]) {
+      await env.LAKE.send(batch('deleted', last, last))
+      await commit()
+    }
+    const { rows } = await catalog.deleteOneFile()
+    expect(rows).toBe(1)
+    await env.LAKE.send(batch('deleted', 1, 4))
+    await commit()
+    expect(await lsnsOf('deleted')).toHaveLength(3)
+    expect(await watermarks()).toEqual({ 'acme/deleted': { [EPOCH]: 4 } })
+    await expectAgreement()
+  })
+})
+
+describe.each(['before', 'after'] as const)('a lake that dies %s a step of its commit to a REST catalog', (when) => {
+  beforeAll(() => startAnew())
+
+  it('[I5] has the same table afterwards, whichever step it was', async () => {
+    let lsn = 0
+    let deaths = 0
+    for (let step = 1, isDone = false; !isDone && step < STEPS_MAX; step++) {
+      await env.LAKE.send(batch('dies', lsn + 1, lsn + 3))
+      lsn += 3
+      dieAtStep(step, when)
+      await commit()
+      await evictDurableObject(table)
+      isDone = !revive()
+      if (isDone) break
+      deaths += 1
+      // Somebody else compacts the table each other time, before the lake is back.
+      if (step % 2 === 0) await catalog.compact()
+      await env.LAKE.send(batch('dies', lsn - 2, lsn + 1))
+      lsn += 1
+      await commit()
+      await commit()
+      expect(await lsnsOf('dies')).toEqual(upTo(lsn))
+      expect(await watermarks()).toEqual({ 'acme/dies': { [EPOCH]: lsn } })
+      await expectAgreement()
+    }
+    // Configuration, table, data file, manifest, list, two transactions, commit: fewer would mean that they are not steps.
+    expect(deaths).toBeGreaterThanOrEqual(8)
+  })
+})
+
+describe('a catalog that asks for time', () => {
+  beforeAll(() => startAnew())
+
+  it('[I6] is left alone until then, and asked again then', async () => {
+    await env.LAKE.send(batch('busy', 1, 1))
+    catalog.fault = 'is answered by 429, with a time to wait'
+    await commit()
+    catalog.isBusy = true
+    const asked = catalog.requests.length
+    await env.LAKE.send(batch('busy', 2, 2))
+    await commit()
+    expect(catalog.requests.slice(asked).filter((request) => request.startsWith('POST'))).toEqual([])
+    const alarmMs = await runInDurableObject(table, (_, { storage }) => storage.getAlarm())
+    expect(alarmMs).toBeGreaterThan(Date.now() + lakeClock.aheadMs + RETRY_AFTER_MS - 2_000)
+    catalog.isBusy = false
+    lakeClock.aheadMs += RETRY_AFTER_MS
+    await commit()
+    expect(await lsnsOf('busy')).toEqual([1, 2])
+    expect(catalog.tooEarly).toBe(0)
+  })
+
+  it('[I7] gets no more commits than the limit commitMs allows', async () => {
+    lakeVariables.LAKE_LIMITS = '{}'
+    await evictDurableObject(table)
+    const commits = () =>
+      catalog.requests.filter((request) => request.endsWith('tables/events') && request.startsWith('POST')).length
+    const before = commits()
+    for (let lsn = 3; lsn < 23; lsn += 1) {
+      await env.LAKE.send(batch('busy', lsn, lsn))
+      await commit()
+      lakeClock.aheadMs += 500
+    }
+    // Ten seconds, and three from one commit to the next.
+    expect(commits() - before).toBe(4)
+    lakeClock.aheadMs += 3_000
+    await commit()
+    expect(await lsnsOf('busy')).toEqual(upTo(22))
+  })
+})
+
+describe('a lake that keeps its table fast', () => {
+  async function land(count: number): Promise<void> {
+    for (let lsn = 1; lsn <= count; lsn += 1) {
+      await env.LAKE.send(batch('kept', lsn, lsn))
+      await commit()
+    }
+  }
+
+  it('compacts files and lets snapshots expire, and leaves what others have written', async () => {
+    await startAnew()
+    await land(8)
+    await catalog.compact()
+    await land(20)
+    expect(await lsnsOf('kept')).toEqual(upTo(20))
+    expect(catalog.metadata.snapshots.length).toBeLessThanOrEqual(5)
+    expect((await catalog.files()).length).toBeLessThan(8)
+    await expectAgreement()
+  })
+
+  it('leaves that to the catalog if that does it', async () => {
+    await startAnew({ LAKE_CATALOG_UPKEEP: 'catalog' })
+    await land(12)
+    expect(await lsnsOf('kept')).toEqual(upTo(12))
+    expect(catalog.metadata.snapshots).toHaveLength(12)
+    expect(await catalog.files()).toHaveLength(12)
+  })
+})
+
+describe('the configuration of a catalog', () => {
+  it.each<[string, typeof lakeVariables, string]>([
+    ['an address', { LAKE_CATALOG_URI: 'catalog.test' }, 'LAKE_CATALOG_URI: must be an address'],
+    ['an address at all', { LAKE_CATALOG_URI: '' }, 'LAKE_CATALOG_URI: is missing'],
+    ['one way to sign in', { LAKE_CATALOG_CREDENTIAL: 'a:b' }, 'both LAKE_CATALOG_TOKEN and LAKE_CATALOG_CREDENTIAL'],
+    ['a namespace', { LAKE_CATALOG_TABLE: 'events' }, 'must be <namespace>.<table>'],
+    ['one who does upkeep', { LAKE_CATALOG_UPKEEP: 'both' }, 'must be lake or catalog'],
+    ['the right token', { LAKE_CATALOG_TOKEN: 'wrong' }, 'check LAKE_CATALOG_TOKEN'],
+    ['the right warehouse', { LAKE_CATALOG_WAREHOUSE: 'another' }, 'there is no such warehouse'],
+  ])('must have %s, or nothing is taken in', async (_, variables, problem) => {
+    await startAnew(variables)
+    await expect(sent('config', 1)).rejects.toThrow(problem)
+    configure()
+    await evictDurableObject(table)
+    expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
+  })
+
+  it('must be of the bucket that the lake writes to', async () => {
+    await startAnew()
+    catalog.isElsewhere = true
+    await expect(sent('config', 1)).rejects.toThrow("bind the catalog's bucket")
+  })
+
+  it('may have a client id and a secret, and gets a new token when that is refused', async () => {
+    await startAnew({ LAKE_CATALOG_TOKEN: '', LAKE_CATALOG_CREDENTIAL: 'lake:se:cret' })
+    await env.LAKE.send(batch('oauth', 1, 1))
+    await commit()
+    expect(catalog.tokens).toBe(1)
+    catalog.token = 'another'
+    await env.LAKE.send(batch('oauth', 2, 2))
+    await commit()
+    expect(catalog.tokens).toBe(2)
+    expect(await lsnsOf('oauth')).toEqual([1, 2])
+  })
+})
+
+describe('a table that is not the one that the lake knows', () => {
+  it.each<[string, () => Promise<unknown>, string]>([
+    ['was dropped and created anew', () => catalog.recreate(), 'dropped and created anew'],
+    [
+      'has the commits of another lake',
+      () => catalog.commitAsLake('12345'),
+      'commits of a lake that this one does not know',
+    ],
+  ])('is not written to if it %s', async (_, act, problem) => {
+    await startAnew()
+    await env.LAKE.send(batch('other', 1, 1))
+    await commit()
+    await act()
+    await env.LAKE.send(batch('other', 2, 2))
+    await commit()
+    expect((await table.status()).lastError).toContain(problem)
+    expect(await table.status()).toMatchObject({ bufferedEvents: 1 })
+  })
+
+  it('is not written to by a lake that has lost its database', async () => {
+    await startAnew()
+    await env.LAKE.send(batch('other', 1, 1))
+    await commit()
+    await runInDurableObject(table, async (_, { storage }) => storage.deleteAll())
+    await evictDurableObject(table)
+    await expect(sent('other', 2)).rejects.toThrow("this lake's database is new or from an older copy")
+  })
+})
+
+it('refuses to recover a table in a catalog that is not its own', async () => {
+  await startAnew()
+  const refusal = runInDurableObject(table, (lake) => (lake as SlowLakeTable).recover(true))
+  await expect(refusal).rejects.toMatchObject({ code: 'invalid-config' })
+})
