@@ -63,8 +63,10 @@ const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
-/** How long a catalog is spared at most. */
-const SPARE_MS_MAX = 600_000
+/** How long a catalog that asks for it is left alone at most. */
+const BUSY_MS_MAX = 600_000
+/** An append waits for `commitMs` after the last commit, and a step of upkeep may follow it at once. */
+const COMMITS_AHEAD_MAX = 2
 
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
@@ -102,8 +104,11 @@ export class TableWriter {
 
   /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
   commitFromMs(): number {
-    const { catalog, now } = this.#ports
-    return endOfWait(Math.max(this.#commitFromMs, catalog.busyUntilMs), SPARE_MS_MAX, now())
+    const { catalog, commitMs, now } = this.#ports
+    return Math.max(
+      endOfWait(this.#commitFromMs, COMMITS_AHEAD_MAX * commitMs, now()),
+      endOfWait(catalog.busyUntilMs, BUSY_MS_MAX, now()),
+    )
   }
 
   /**
@@ -203,7 +208,7 @@ export class TableWriter {
     const changes = [...additionsOf(prepared, stored), ...(rewrite ? replacementsOf(prepared, rewrite) : [])]
     transaction(() => state.prepare(open, changes))
     await sync()
-    this.#commitFromMs = Math.max(this.#commitFromMs, now()) + commitMs
+    this.#commitFromMs = Math.max(this.commitFromMs(), now()) + commitMs
     const committed = await catalog.commit(base, next)
     if (committed === undefined) return false
     await this.#finish(open, committed)
