@@ -2,6 +2,7 @@
 
 import { CDCError, type CDCErrorCode, messageOf } from '../error.ts'
 import { type Command, type ExitCode, type IO, ioOf, type Process } from './command.ts'
+import { costCommand } from './cost.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
@@ -18,6 +19,7 @@ export const commands: readonly Command[] = [
   reconcileCommand,
   recoverCommand,
   outboxCommand,
+  costCommand,
   provisionCommand,
 ]
 

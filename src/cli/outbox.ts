@@ -9,6 +9,7 @@ import { printJSON } from './output.ts'
 import { CONFIG_HELP } from './wrangler-config.ts'
 import {
   DEFAULT_URL,
+  parseTarget,
   readAnswer,
   RefusedError,
   type Target,
@@ -145,18 +146,6 @@ function checkWords(name: string, action: Action, values: Values, operands: read
   const expected = action.operand === undefined ? 0 : 1
   if (operands.length < expected) throw usage(`${name} needs one more word: ${name} <${action.operand}>`)
   if (operands.length > expected) throw usage(`${name} does not take "${operands[expected]}"`)
-}
-
-/** The object's name may hold slashes, the class's does not. */
-function parseTarget(place: string): Target {
-  const slash = place.indexOf('/')
-  const target = { className: place.slice(0, Math.max(slash, 0)), object: place.slice(slash + 1) }
-  if (target.className === '' || target.object === '')
-    throw usage(`"${place}" is not <class>/<object>, such as customers/acme`)
-  // A path segment of dots alone would mean the folder or the one above.
-  for (const name of [target.className, target.object])
-    if (/^\.\.?$/.test(name)) throw usage(`what is named "${name}" cannot be reached over HTTP`)
-  return target
 }
 
 async function stats(on: Invocation): Promise<ExitCode> {

@@ -4,7 +4,7 @@ import * as z from 'zod'
 import type { OutboxCalls } from '../admin/index.ts'
 import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from './address.ts'
-import { type IO, problemOf } from './command.ts'
+import { type IO, problemOf, usage } from './command.ts'
 import { get, post } from './http.ts'
 import {
   CONFIG_OPTIONS,
@@ -46,6 +46,18 @@ export const TOKEN_HELP = `\
 export interface Target {
   readonly className: string
   readonly object: string
+}
+
+/** Reads `<class>/<object>`: the object's name may hold slashes, the class's does not. @throws {CDCError} `invalid-argument`. */
+export function parseTarget(place: string): Target {
+  const slash = place.indexOf('/')
+  const target = { className: place.slice(0, Math.max(slash, 0)), object: place.slice(slash + 1) }
+  if (target.className === '' || target.object === '')
+    throw usage(`"${place}" is not <class>/<object>, such as customers/acme`)
+  // A path segment of dots alone would mean the folder or the one above.
+  for (const name of [target.className, target.object])
+    if (/^\.\.?$/.test(name)) throw usage(`what is named "${name}" cannot be reached over HTTP`)
+  return target
 }
 
 /** The server refused a call. The message is the server's own. */
