@@ -81,6 +81,29 @@ export class Notes extends CDCDurableObject {
     if (name === 'again' && info.retryCount === 0) this.alarms.set('again later', Date.now() + NEVER_MS)
   }
 
+  /** A note and its event, together. */
+  write(text: string): void {
+    this.ctx.transactionSync((tx) => {
+      tx.execute('INSERT INTO notes (text) VALUES (?)', text)
+      tx.emit({ type: 'Note.written', data: { text } })
+    })
+  }
+
+  /** A note, and then its event: what a dual write does. */
+  async writeApart(text: string): Promise<void> {
+    this.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
+    await this.ctx.storage.sync()
+    this.ctx.transactionSync((tx) => tx.emit({ type: 'Note.written', data: { text } }))
+  }
+
+  /** An event that says it was written, before it is. */
+  async writeLater(text: string): Promise<void> {
+    await this.ctx.transaction((tx) => {
+      tx.emit({ type: 'Note.written', data: { text } })
+    })
+    this.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
+  }
+
   /** Public for the tests. */
   get timers(): Alarms {
     return this.alarms

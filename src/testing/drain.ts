@@ -1,6 +1,6 @@
-import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import { countAttempts, takeAccepted } from './received.ts'
+import { importRunner } from './runner.ts'
 
 export interface DrainOptions {
   /** After so many alarms, one more is an error. Default: 100. */
@@ -24,7 +24,7 @@ export async function drain(
   stub: Pick<DurableObjectStub, 'id' | 'name'>,
   { maxAlarms = 100, ns = stub.name ?? stub.id.name ?? stub.id.toString() }: DrainOptions = {},
 ): Promise<EventRecord[]> {
-  const { runInDurableObject } = await importRunner()
+  const { runInDurableObject } = await importRunner('drain')
   for (let alarms = 0, idle = 0; alarms <= maxAlarms; alarms++) {
     const before = countAttempts()
     if (!(await runInDurableObject(stub as DurableObjectStub, runAlarm))) return takeAccepted(ns)
@@ -46,17 +46,4 @@ async function runAlarm(instance: DurableObject, { storage }: DurableObjectState
   await platform.deleteAlarm.call(storage)
   await instance.alarm?.()
   return true
-}
-
-/**
- * Imported only here, and only when it is used: `cloudflare:test` exists in the test runner alone, but a Worker that exports
- * `FakePipeline` must also load elsewhere, for example under `wrangler dev`.
- */
-async function importRunner(): Promise<typeof import('cloudflare:test')> {
-  try {
-    return await import('cloudflare:test')
-  } catch (cause) {
-    const problem = 'drain: cloudflare:test is missing; drain works inside @cloudflare/vitest-pool-workers'
-    throw new CDCError('invalid-config', problem, { cause })
-  }
 }

@@ -7,6 +7,7 @@ import { messageOf } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import { type DetailedFate, type Failure, takeFate } from './fate.ts'
+import { reachPoint } from './points.ts'
 import { acceptedBatches, keep, noteAttempt, nsOf } from './received.ts'
 
 /** UTF-8 bytes of a request as JSON. Basin Pipelines documents 5 MB. */
@@ -51,7 +52,9 @@ export function fakePipeline(binding?: Pick<FakePipeline, 'attempt'>): Pipeline 
     async send(records) {
       // No pipeline answers within the turn of its caller: other requests run meanwhile, here as there.
       if (binding === undefined) await scheduler.wait(0)
+      reachPoint('before the pipeline takes a batch')
       const outcome = await (binding === undefined ? receive(records) : binding.attempt(records))
+      reachPoint('after the pipeline took a batch')
       // It hangs here, in the object, and not as an open call: an eviction would wait for the end of that.
       if (outcome === 'no-answer') return new Promise<never>(() => undefined)
       throwFailure(outcome)

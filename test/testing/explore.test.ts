@@ -1,0 +1,81 @@
+import { env } from 'cloudflare:workers'
+import { runInDurableObject } from 'cloudflare:test'
+import { assertLog, type Calls, explore, ExploreError, type ExploreOutcome, landed } from 'durable-outbox/testing'
+import { describe, expect, it } from 'vitest'
+import type { Notes } from '../worker.ts'
+
+type Write = 'write' | 'writeApart' | 'writeLater'
+
+const object = (name: string) => env.NOTES.getByName(name)
+
+/** Clients that write notes, and each asks once more if it got no answer. */
+function writing(method: Write, ...texts: string[]) {
+  return async (notes: Calls<Notes>, told: string[]) => {
+    for (const text of texts) {
+      await notes[method](text).catch(() => notes[method](text))
+      told.push(text)
+    }
+  }
+}
+
+/** Each note has one event, and each that a client was told of is there. */
+async function check({ stub, name, told }: ExploreOutcome<Notes, string>): Promise<void> {
+  const texts = await runInDurableObject(stub, (notes) => notes.notes())
+  expect(texts).toEqual(expect.arrayContaining([...told]))
+  expect(landed(name).map(({ data }) => data?.['text'])).toEqual(texts)
+  assertLog(name, { events: texts.length })
+}
+
+describe('explore', () => {
+  it('[I1] [I3] stops an object at every point, and finds nothing wrong with one that writes and emits together', async () => {
+    const { runs, points } = await explore<Notes, string>({ object, check, run: writing('write', 'a', 'b') })
+    expect(points).toEqual([
+      'before INSERT INTO notes (text) VALUES (?)',
+      expect.stringContaining('before INSERT INTO _cdc_outbox'),
+      'before setAlarm',
+      'before the end of a transaction',
+      'after the answer to write, which is lost',
+      'before INSERT INTO notes (text) VALUES (?)',
+      expect.stringContaining('before INSERT INTO _cdc_outbox'),
+      'before the end of a transaction',
+      'after the answer to write, which is lost',
+      'before deleteAlarm',
+      'before setAlarm',
+      expect.stringContaining('before UPDATE _cdc_state SET batch_lsn'),
+      'before the end of a transaction',
+      'before the pipeline takes a batch',
+      'after the pipeline took a batch',
+      expect.stringContaining('before UPDATE _cdc_state SET acked_lsn'),
+      'before the end of a transaction',
+      'before deleteAlarm',
+    ])
+    expect(runs).toBe(points.length + 1)
+  })
+
+  it('[I1] [I3] stops it a second time at every point after the first', async () => {
+    const { runs, points } = await explore<Notes, string>({ object, check, stops: 2, run: writing('write', 'a') })
+    expect(runs).toBeGreaterThan(points.length ** 2 / 2)
+  })
+
+  it.each<{ method: Write; point: string }>([
+    { method: 'writeApart', point: 'before INSERT INTO _cdc_outbox' },
+    { method: 'writeLater', point: 'before INSERT INTO notes' },
+  ])('names the point at which $method leaves one without the other', async ({ method, point }) => {
+    const failure = await explore<Notes, string>({
+      object,
+      check,
+      run: async (notes, told) => {
+        await notes[method]('a')
+        told.push('a')
+      },
+    }).catch((error: unknown) => error)
+    expect(failure).toBeInstanceOf(ExploreError)
+    expect((failure as ExploreError).stoppedAt).toEqual([expect.stringContaining(point)])
+  })
+
+  it('refuses to run for ever', async () => {
+    await expect(explore<Notes, string>({ object, check, maxRuns: 3, run: writing('write', 'a') })).rejects.toThrow(
+      'explore: more than 3 runs (maxRuns)',
+    )
+  })
+})
