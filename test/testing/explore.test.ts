@@ -1,30 +1,7 @@
-import { env } from 'cloudflare:workers'
-import { runInDurableObject } from 'cloudflare:test'
-import { assertLog, type Calls, explore, ExploreError, type ExploreOutcome, landed } from 'durable-outbox/testing'
+import { explore, ExploreError } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import type { Notes } from '../worker.ts'
-
-type Write = 'write' | 'writeApart' | 'writeLater'
-
-const object = (name: string) => env.NOTES.getByName(name)
-
-/** Clients that write notes, and each asks once more if it got no answer. */
-function writing(method: Write, ...texts: string[]) {
-  return async (notes: Calls<Notes>, told: string[]) => {
-    for (const text of texts) {
-      await notes[method](text).catch(() => notes[method](text))
-      told.push(text)
-    }
-  }
-}
-
-/** Each note has one event, and each that a client was told of is there. */
-async function check({ stub, name, told }: ExploreOutcome<Notes, string>): Promise<void> {
-  const texts = await runInDurableObject(stub, (notes) => notes.notes())
-  expect(texts).toEqual(expect.arrayContaining([...told]))
-  expect(landed(name).map(({ data }) => data?.['text'])).toEqual(texts)
-  assertLog(name, { events: texts.length })
-}
+import { check, object, type Write, writing } from './writing.ts'
 
 describe('explore', () => {
   it('[I1] [I3] stops an object at every point, and finds nothing wrong with one that writes and emits together', async () => {
@@ -50,11 +27,6 @@ describe('explore', () => {
       'before deleteAlarm',
     ])
     expect(runs).toBe(points.length + 1)
-  })
-
-  it('[I1] [I3] stops it a second time at every point after the first', async () => {
-    const { runs, points } = await explore<Notes, string>({ object, check, stops: 2, run: writing('write', 'a') })
-    expect(runs).toBeGreaterThan(points.length ** 2 / 2)
   })
 
   it.each<{ method: Write; point: string }>([
