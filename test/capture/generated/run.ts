@@ -585,6 +585,8 @@ export class CapturedRun extends Run {
  * ones in place of those of capture, it can be told from what capture does.
  */
 export class PlainRun extends Run {
+  /** Whether SQLite let a foreign key be broken, which it may report if other triggers are compiled with the statement. */
+  hasBrokenKeys = false
   readonly #idleTriggers: readonly ('BEFORE' | 'AFTER')[]
   readonly #captured = new Set<string>()
   readonly #isRecursive: boolean
@@ -638,7 +640,13 @@ export class PlainRun extends Run {
   protected emit(): void {}
   protected settled(): void {}
   protected check(): void {}
-  protected ran(): void {}
+  protected ran(): void {
+    try {
+      this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
+    } catch {
+      // The schema itself is broken: the next statement says so.
+    }
+  }
   protected refusal(): undefined {}
   protected savepoint(): () => void {
     return () => undefined
