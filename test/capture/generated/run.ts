@@ -618,23 +618,27 @@ export class PlainRun extends Run {
 
   protected capture({ table }: Extract<Op, { do: 'capture' }>): void {
     this.#captured.add(table)
-    this.#addIdleTriggers(table)
+    this.#putIdleTriggers('AFTER', table)
   }
 
+  /** As those of capture: BEFORE triggers are older than the user's, and AFTER triggers newer. */
   protected changed({ creates, renames }: Extract<SyncOp, { do: 'sql' }>): void {
     if (renames !== undefined && this.#captured.delete(renames.from)) this.#captured.add(renames.to)
-    for (const table of [creates, renames?.to])
-      if (table !== undefined && this.#captured.has(table)) this.#addIdleTriggers(table)
+    const isRebuilt = renames?.from.startsWith('__new_') === true
+    const made = isRebuilt ? renames.to : creates
+    if (made !== undefined) this.#putIdleTriggers('BEFORE', made)
+    for (const table of this.#captured) this.#putIdleTriggers('AFTER', table)
   }
 
-  #addIdleTriggers(table: string): void {
-    if (tableInfo(this.exec, table) === undefined) return
-    const verbs = this.#idleTriggers.flatMap((timing) => ['INSERT', 'UPDATE', 'DELETE'].map((on) => `${timing} ${on}`))
-    for (const verb of verbs)
+  #putIdleTriggers(timing: 'BEFORE' | 'AFTER', table: string): void {
+    if (!this.#idleTriggers.includes(timing) || tableInfo(this.exec, table) === undefined) return
+    for (const on of ['INSERT', 'UPDATE', 'DELETE']) {
+      const name = quote(`_cdc_idle_${table}_${timing}_${on}`)
+      this.exec(`DROP TRIGGER IF EXISTS ${name}`)
       this.exec(
-        `CREATE TRIGGER IF NOT EXISTS ${quote(`_cdc_idle_${table}_${verb}`)} ${verb} ON ${quote(table)} WHEN 0 ` +
-          "BEGIN SELECT RAISE(ABORT, 'never'); END",
+        `CREATE TRIGGER ${name} ${timing} ${on} ON ${quote(table)} WHEN 0 BEGIN SELECT RAISE(ABORT, 'never'); END`,
       )
+    }
   }
 
   protected emit(): void {}
