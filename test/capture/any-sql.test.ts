@@ -619,6 +619,21 @@ describe('[I12] the user of a captured table', () => {
     },
   )
 
+  it('has no DELETE trigger fired on one table for what is replaced in another, of which only a setting of SQLite tells', async () => {
+    await inObject('other blind', (object, sql) => {
+      sql.exec('CREATE TABLE blind (id INTEGER PRIMARY KEY, a TEXT); CREATE UNIQUE INDEX i ON blind (lower(a))')
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE); CREATE TABLE audit (id)')
+      sql.exec('CREATE TRIGGER g AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (OLD.id); END')
+      for (const table of ['blind', 't']) object.ctx.capture(table)
+      for (const table of ['blind', 't']) {
+        sql.exec(`INSERT INTO ${table} VALUES (1, 'a')`)
+        sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (2, 'a')`)
+        expect(Object.keys(folded(object, table))).toEqual(['2'])
+      }
+      expect(sql.exec('SELECT * FROM audit').toArray()).toEqual([])
+    })
+  })
+
   it('has triggers fire themselves, and reads that they do, only if it has said so', async () => {
     await inObject('recursive', (object, sql) => {
       const isOn = (): unknown => sql.exec('PRAGMA recursive_triggers').one()['recursive_triggers']
