@@ -15,7 +15,7 @@ import type { FollowedStorage } from '../transaction/followed-storage.ts'
 import type { CurrentTransaction, OutboxTransactions } from '../transaction/transactions.ts'
 import { CapturedTable, type CaptureOptions, type Found, type StoredCapture, uninstall } from './captured-table.ts'
 import { RowState } from './row-state.ts'
-import { classify, type StatementKind } from './statement.ts'
+import { classify, type KnownTables, mentionsAny, type StatementKind } from './statement.ts'
 import { IS_OUR_TRIGGER, type Surroundings } from './triggers.ts'
 
 /** Statements after which the size of the backlog is read again while it grows. */
@@ -43,6 +43,9 @@ interface CapturePorts {
   readonly snapshots: CaptureSnapshots
 }
 
+/** A trigger of the user's, by the name of its table. */
+type UserTrigger = { name: string; sql: string }
+
 /** A captured table by the name that the schema has for it, of which `capture` may have been given letters in another case. */
 interface NamedCapture {
   readonly captured: CapturedTable
@@ -60,12 +63,12 @@ export class Capture {
   readonly #rows: RowState
   /** By name, as `foldCase` has it. Never changed, but replaced, so that a rollback can bring the former one back. */
   #tables: ReadonlyMap<string, CapturedTable> = new Map()
-  /** Names, by `foldCase`, of the tables to which a write may fire a trigger of ours; none while none is captured. */
-  #watched: readonly string[] = []
+  /** None while no table is captured. */
+  #known: KnownTables = { watched: [], blind: [] }
   /** What the triggers are made for. If they don't find what is replaced, a setting of the connection has SQLite tell. */
   #surroundings: Surroundings = { hasUserTriggers: false, notesReplaced: false }
-  /** Whether, beside these, that setting is needed to see what any statement, or one that says so, replaces. */
-  #needsRecursive: 'never' | 'if it says so' | 'always' = 'never'
+  /** Whether a statement may replace rows without saying so. */
+  #replacesAnywhere = false
   readonly #kinds = new Map<string, StatementKind>()
   /** What was last written to `_cdc_transaction`, and for which transaction. */
   #stamp = ''
@@ -286,8 +289,8 @@ export class Capture {
   }
 
   /** Whether a statement may replace rows that our triggers don't find. */
-  #isBlindTo({ mayReplace }: StatementKind): boolean {
-    return this.#needsRecursive === 'always' || (mayReplace && this.#needsRecursive === 'if it says so')
+  #isBlindTo({ mayReplace, mentionsBlind }: StatementKind): boolean {
+    return mentionsBlind && (mayReplace || this.#replacesAnywhere)
   }
 
   /** Has SQLite fire the triggers of rows that `OR REPLACE` deletes, for which it has a setting of the connection. */
@@ -432,7 +435,7 @@ export class Capture {
   #kindOf(query: string): StatementKind {
     const known = this.#kinds.get(query)
     if (known !== undefined) return known
-    const kind = classify(query, this.#watched)
+    const kind = classify(query, this.#known)
     if (this.#kinds.size >= KNOWN_STATEMENTS_MAX) this.#kinds.clear()
     this.#kinds.set(query, kind)
     return kind
@@ -441,8 +444,7 @@ export class Capture {
   /** Finds the captured tables, and those from which a cascade or a trigger of the user's may reach them. */
   #findWatched(): void {
     const userTriggers = this.#userTriggers()
-    const isBlind = [...this.#tables.values()].some((table) => !table.notesReplaced(this.#rawSQL))
-    this.#needsRecursive = !isBlind ? 'never' : this.#replacesAnywhere(userTriggers) ? 'always' : 'if it says so'
+    this.#replacesAnywhere = this.#findReplacing(userTriggers)
     const reached = new Set([...this.#capturedNames(), ...this.#tables.keys()].map((name) => foldCase(name)))
     if (reached.size > 0) for (const { name } of userTriggers) reached.add(foldCase(name))
     const references = this.#references()
@@ -450,8 +452,18 @@ export class Capture {
       size = reached.size
       for (const { child, parent } of references) if (reached.has(child)) reached.add(parent)
     }
-    this.#watched = [...reached]
+    this.#known = { watched: [...reached], blind: this.#findBlind(userTriggers) }
     this.#kinds.clear()
+  }
+
+  #findBlind(userTriggers: readonly UserTrigger[]): string[] {
+    const tables = [...this.#tables.values()].filter((table) => !table.notesReplaced(this.#rawSQL))
+    const blind = new Set(tables.map(({ tableName }) => foldCase(tableName)))
+    for (let size = -1; size < blind.size;) {
+      size = blind.size
+      for (const { name, sql } of userTriggers) if (mentionsAny(foldCase(sql), [...blind])) blind.add(foldCase(name))
+    }
+    return [...blind]
   }
 
   /**
@@ -465,15 +477,15 @@ export class Capture {
     return { hasUserTriggers, notesReplaced }
   }
 
-  #userTriggers(): { name: string; replaces: number }[] {
-    return this.#exec<{ name: string; replaces: number }>(
-      `SELECT tbl_name AS name, sql LIKE '%replace%' AS replaces FROM sqlite_master
+  #userTriggers(): UserTrigger[] {
+    return this.#exec<UserTrigger>(
+      `SELECT tbl_name AS name, sql FROM sqlite_master
        WHERE type = 'trigger' AND NOT ${IS_OUR_TRIGGER}`,
     ).toArray()
   }
 
-  #replacesAnywhere(userTriggers: readonly { replaces: number }[]): boolean {
-    if (userTriggers.some(({ replaces }) => replaces === 1)) return true
+  #findReplacing(userTriggers: readonly UserTrigger[]): boolean {
+    if (userTriggers.some(({ sql }) => /replace/i.test(sql))) return true
     const tables = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND sql LIKE '%on%conflict%replace%'"
     return this.#exec(tables).toArray().length > 0
   }

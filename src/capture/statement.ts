@@ -14,6 +14,8 @@ export interface StatementKind {
   readonly isAlter: boolean
   /** Whether it may delete the rows that are in its way, for which SQLite fires triggers only if it is asked to. */
   readonly mayReplace: boolean
+  /** Whether it may write to a table of which only that tells what is replaced. */
+  readonly mentionsBlind: boolean
   /** Whether it begins with a change of the schema, after which SQLite tells of the statement before. */
   readonly isDefinition: boolean
   /** The table that it drops, if it does nothing else. */
@@ -38,16 +40,20 @@ const NOT_CODES = new RegExp(NOT_CODE, 'g')
 /** A function that asks about the statement before, in its own group; or what only looks like one. */
 const ROW_FUNCTION = new RegExp(String.raw`${NOT_CODE}|\b(last_insert_rowid|changes)\s*\(\s*\)`, 'gi')
 
-/** @param watched names, by `foldCase`, of the tables to which a write may fire a trigger. */
-export function classify(query: string, watched: readonly string[]): StatementKind {
+/** Names, by `foldCase`, of tables that statements are looked through for. */
+export interface KnownTables {
+  /** Those to which a write may fire a trigger of ours. */
+  readonly watched: readonly string[]
+  /** Those of which our triggers don't find what is replaced, and those from which a trigger of the user's writes to them. */
+  readonly blind: readonly string[]
+}
+
+export function classify(query: string, { watched, blind }: KnownTables): StatementKind {
   const text = query.replace(BLANKS, '')
   // Of several statements in one text, any may be any.
   const isOne = !/;\s*\S/.test(text)
   const lower = foldCase(text)
-  const mentionsWatched = watched.some(
-    (name) =>
-      lower.includes(name) || lower.includes(name.replaceAll('"', '""')) || lower.includes(name.replaceAll("'", "''")),
-  )
+  const mentionsWatched = mentionsAny(lower, watched)
   const isRead = isOne && READS.test(text)
   const changesSchema = !isRead && (isOne ? /^(?:ALTER|CREATE|DROP)\b/i : /\b(?:ALTER|CREATE|DROP)\b/i).test(text)
   // An UPDATE may have the word too: OR REPLACE, the function, or a text.
@@ -63,6 +69,7 @@ export function classify(query: string, watched: readonly string[]): StatementKi
     dropped: isOne ? droppedTable(text) : undefined,
     isAlter: isOne && mentionsWatched && /^ALTER\b/i.test(text),
     mayReplace: /\bREPLACE\b/i.test(text),
+    mentionsBlind: mentionsAny(lower, blind),
     mayInsert,
     mayReturn: /\bRETURNING\b/i.test(text),
     asksOfRows,
@@ -70,6 +77,14 @@ export function classify(query: string, watched: readonly string[]): StatementKi
     isOurs: lower.includes('_cdc_') && !/^DROP\s+TRIGGER\b/i.test(text),
     isRead,
   }
+}
+
+/** Whether SQL may name one of some tables, all by `foldCase`. */
+export function mentionsAny(sql: string, names: readonly string[]): boolean {
+  return names.some(
+    (name) =>
+      sql.includes(name) || sql.includes(name.replaceAll('"', '""')) || sql.includes(name.replaceAll("'", "''")),
+  )
 }
 
 const DROP_TABLE =

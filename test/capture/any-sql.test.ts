@@ -373,6 +373,27 @@ describe('[I11] a row that OR REPLACE takes away is deleted in the log', () => {
     'with a default that is a bare word': 'a TEXT NOT NULL DEFAULT x UNIQUE',
     'with a default from which another column is generated': "a TEXT NOT NULL DEFAULT 'x', g TEXT AS (lower(a)) UNIQUE",
   }
+  it('after deleteAll and after a restart, if the unique index is over an expression', async () => {
+    const create = 'CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT)'
+    const statement = "INSERT OR REPLACE INTO t VALUES (1, 'a'), (2, 'A')"
+    const isFolded = (object: Stores): void => expect(folded(object, 't')).toEqual({ '2': { id: 2, a: 'A' } })
+    await inObject('replaced by an expression', async (object, sql) => {
+      sql.exec(create)
+      object.ctx.capture('t')
+      sql.exec(statement)
+      await object.ctx.storage.deleteAll()
+      sql.exec(`${create}; CREATE UNIQUE INDEX i ON t (lower(a))`)
+      sql.exec(statement)
+      isFolded(object)
+      sql.exec('DELETE FROM t')
+    })
+    await evictDurableObject(env.STORES.getByName('replaced by an expression'))
+    await inObject('replaced by an expression', (object, sql) => {
+      sql.exec(statement)
+      isFolded(object)
+    })
+  })
+
   it.each(Object.entries(fallbacks))('by a row %s', async (what, columns) => {
     await inObject(`fallback ${what}`, (object, sql) => {
       sql.exec(`CREATE TABLE t (id INTEGER PRIMARY KEY, ${columns})`)
@@ -406,7 +427,9 @@ describe('[I12] the user of a captured table', () => {
     await inObject('order', (object, sql) => {
       sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE); CREATE TABLE fired (name TEXT)')
       const add = (name: string, verb: string): void => {
-        sql.exec(`CREATE TRIGGER "${name}" ${verb} INSERT ON t BEGIN INSERT INTO fired VALUES ('${name}'); END`)
+        sql.exec(
+          `CREATE TRIGGER IF NOT EXISTS main."${name}" ${verb} INSERT ON t BEGIN INSERT INTO fired VALUES ('${name}'); END`,
+        )
       }
       const fired = (id: number): unknown[] => {
         sql.exec('DELETE FROM fired')
@@ -595,6 +618,21 @@ describe('[I12] the user of a captured table', () => {
       })
     },
   )
+
+  it('has no DELETE trigger fired on one table for what is replaced in another, of which only a setting of SQLite tells', async () => {
+    await inObject('other blind', (object, sql) => {
+      sql.exec('CREATE TABLE blind (id INTEGER PRIMARY KEY, a TEXT); CREATE UNIQUE INDEX i ON blind (lower(a))')
+      sql.exec('CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT UNIQUE); CREATE TABLE audit (id)')
+      sql.exec('CREATE TRIGGER g AFTER DELETE ON t BEGIN INSERT INTO audit VALUES (OLD.id); END')
+      for (const table of ['blind', 't']) object.ctx.capture(table)
+      for (const table of ['blind', 't']) {
+        sql.exec(`INSERT INTO ${table} VALUES (1, 'a')`)
+        sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (2, 'a')`)
+        expect(Object.keys(folded(object, table))).toEqual(['2'])
+      }
+      expect(sql.exec('SELECT * FROM audit').toArray()).toEqual([])
+    })
+  })
 
   it('has triggers fire themselves, and reads that they do, only if it has said so', async () => {
     await inObject('recursive', (object, sql) => {

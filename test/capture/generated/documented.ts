@@ -113,6 +113,15 @@ export function mayNotBeCaptured({ columns, hasRowid }: { columns: readonly stri
   return hasRowid && ['rowid', '_rowid_', 'oid'].every((name) => names.includes(name))
 }
 
+/** Whether it makes a table of which only `recursive_triggers` tells what is replaced. */
+export function mayReplaceAsRecursive(sql: string): boolean {
+  return (
+    /^CREATE UNIQUE INDEX .* \(lower\(/.test(sql) ||
+    /PRIMARY KEY \(k, l, m, n, o\).*WITHOUT ROWID/.test(sql) ||
+    / AS \(quote\(/.test(sql)
+  )
+}
+
 const KEY_LENGTH_MAX = 1_024
 const EVENT_BYTES_MAX = 1_000_000
 

@@ -1,7 +1,7 @@
 // From a spec to what is really done: SQL texts and the like, one after another. Knows the schema as it should be at each
 // step; a statement that fails makes it wrong about that, and then the ones after it fail as well, in both objects alike.
 
-import type { Mode, Modes } from './documented.ts'
+import { mayReplaceAsRecursive, type Mode, type Modes } from './documented.ts'
 import type { Features } from './features.ts'
 import { type Column, createIndexSQL, createTables, createTableSQL, defineColumn, quote, type Table } from './schema.ts'
 import type { By, Migration, ScriptSpec, Step } from './script.ts'
@@ -168,6 +168,8 @@ class Planner {
         return name === undefined ? undefined : this.#push({ do: 'sql', text: `DROP TRIGGER IF EXISTS ${name}` })
       }
       case 'recursion':
+        // The twin that has it on can't be told to turn it off.
+        if (this.#ops.some((op) => op.do === 'sql' && mayReplaceAsRecursive(op.text))) return
         this.#push({ do: 'sql', text: `PRAGMA recursive_triggers = ${step.isOn ? 'ON' : 'OFF'}` })
         return this.#push({ do: 'sql', text: 'PRAGMA recursive_triggers' })
       case 'wake':

@@ -585,6 +585,8 @@ export class CapturedRun extends Run {
  * ones in place of those of capture, it can be told from what capture does.
  */
 export class PlainRun extends Run {
+  /** Whether SQLite let a foreign key be broken, which it may report if other triggers are compiled with the statement. */
+  hasBrokenKeys = false
   readonly #idleTriggers: readonly ('BEFORE' | 'AFTER')[]
   readonly #captured = new Set<string>()
   readonly #isRecursive: boolean
@@ -616,29 +618,39 @@ export class PlainRun extends Run {
 
   protected capture({ table }: Extract<Op, { do: 'capture' }>): void {
     this.#captured.add(table)
-    this.#addIdleTriggers(table)
+    this.#putIdleTriggers('AFTER', table)
   }
 
+  /** As those of capture: BEFORE triggers are older than the user's, and AFTER triggers newer. */
   protected changed({ creates, renames }: Extract<SyncOp, { do: 'sql' }>): void {
     if (renames !== undefined && this.#captured.delete(renames.from)) this.#captured.add(renames.to)
-    for (const table of [creates, renames?.to])
-      if (table !== undefined && this.#captured.has(table)) this.#addIdleTriggers(table)
+    const isRebuilt = renames?.from.startsWith('__new_') === true
+    const made = isRebuilt ? renames.to : creates
+    if (made !== undefined) this.#putIdleTriggers('BEFORE', made)
+    for (const table of this.#captured) this.#putIdleTriggers('AFTER', table)
   }
 
-  #addIdleTriggers(table: string): void {
-    if (tableInfo(this.exec, table) === undefined) return
-    const verbs = this.#idleTriggers.flatMap((timing) => ['INSERT', 'UPDATE', 'DELETE'].map((on) => `${timing} ${on}`))
-    for (const verb of verbs)
+  #putIdleTriggers(timing: 'BEFORE' | 'AFTER', table: string): void {
+    if (!this.#idleTriggers.includes(timing) || tableInfo(this.exec, table) === undefined) return
+    for (const on of ['INSERT', 'UPDATE', 'DELETE']) {
+      const name = quote(`_cdc_idle_${table}_${timing}_${on}`)
+      this.exec(`DROP TRIGGER IF EXISTS ${name}`)
       this.exec(
-        `CREATE TRIGGER IF NOT EXISTS ${quote(`_cdc_idle_${table}_${verb}`)} ${verb} ON ${quote(table)} WHEN 0 ` +
-          "BEGIN SELECT RAISE(ABORT, 'never'); END",
+        `CREATE TRIGGER ${name} ${timing} ${on} ON ${quote(table)} WHEN 0 BEGIN SELECT RAISE(ABORT, 'never'); END`,
       )
+    }
   }
 
   protected emit(): void {}
   protected settled(): void {}
   protected check(): void {}
-  protected ran(): void {}
+  protected ran(): void {
+    try {
+      this.hasBrokenKeys ||= this.exec('PRAGMA foreign_key_check').toArray().length > 0
+    } catch {
+      // The schema itself is broken: the next statement says so.
+    }
+  }
   protected refusal(): undefined {}
   protected savepoint(): () => void {
     return () => undefined
