@@ -55,7 +55,12 @@ export interface LakeStatus {
   lastError?: string
   /** Logs with LSNs missing in the table. */
   logsWithHoles: number
-  /** Commits so far; the current metadata file is `metadata/v<version>.metadata.json`. */
+  /** The address of the catalog that the table is in; missing if that is the lake's own. */
+  catalog?: string
+  /**
+   * Commits so far, as far as the lake knows: others may have committed since. In the lake's own catalog the current metadata
+   * file is `metadata/v<version>.metadata.json`.
+   */
   version: number
   /** Data files and manifests of the current snapshot, and files that nothing reads and that are not deleted yet. */
   files: number
@@ -193,6 +198,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       isBehind: this.#intake.isBehind,
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       logsWithHoles: this.#intake.countHoles(),
+      ...(this.#config && { catalog: this.#config.uri }),
       version,
       ...this.#state.count(),
       ...(upkeep && { upkeep }),

@@ -40,9 +40,11 @@ export class CatalogClient {
 
   /** The table; nothing if there is none. @throws {CDCError} `catalog-failed`. */
   async load(): Promise<TableAnswer | undefined> {
+    // Otherwise the client would continue without the catalog's configuration if it does not get that.
+    await this.#catalog.loadConfig().catch((error: unknown) => {
+      throw this.#failure('give its configuration', error)
+    })
     try {
-      // Otherwise the client would continue without the catalog's configuration if it does not get that.
-      await this.#catalog.loadConfig()
       const answer = await this.#catalog.loadTableResult(this.#identifier)
       return answer === null ? undefined : answerOf(answer)
     } catch (error) {

@@ -75,6 +75,7 @@ describe('a lake whose table is in a REST catalog', () => {
     await commit()
     expect(await lsnsOf('first')).toEqual(upTo(5))
     await expectAgreement()
+    expect(await table.status()).toMatchObject({ catalog: 'https://catalog.test/iceberg' })
     expect(await table.status()).not.toHaveProperty('lastError')
   })
 
