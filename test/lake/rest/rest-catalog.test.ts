@@ -312,6 +312,44 @@ describe('a lake that keeps its table fast', () => {
     await expectAgreement()
   })
 
+  it('keeps the files that are read again after a rollback', async () => {
+    await startAnew()
+    await land(3)
+    await env.LAKE.send(batch('kept', 4, 4))
+    await commit()
+    expect(await table.status()).toMatchObject({ upkeep: { did: 'compact' } })
+    await catalog.rollBackTo(3)
+    for (let lsn = 5; lsn <= 24; lsn += 1) {
+      await env.LAKE.send(batch('kept', lsn, lsn))
+      await commit()
+    }
+    // LSN 4 went with the rollback, which is respected; and verify names it.
+    expect(await lsnsOf('kept')).toEqual(upTo(24).filter((lsn) => lsn !== 4))
+    await expectAgreement()
+  })
+
+  it('keeps the snapshots that have a name, and their files', async () => {
+    await startAnew()
+    await land(3)
+    await catalog.tag('audit')
+    const named = catalog.metadata['current-snapshot-id']
+    await land(24)
+    expect(catalog.metadata.snapshots.map((snapshot) => snapshot['snapshot-id'])).toContain(named)
+    await catalog.rollBackTo(3)
+    expect(await lsnsOf('kept')).toEqual(upTo(3))
+  })
+
+  it('rewrites nothing while rows are hidden by delete files, and carries these over', async () => {
+    await startAnew()
+    await land(3)
+    const path = await catalog.hideRows()
+    await land(12)
+    expect(await catalog.files()).toHaveLength(12)
+    const { manifests } = await catalog.table()
+    expect(manifests.filter(({ content }) => content === 1).map(({ manifest_path }) => manifest_path)).toEqual([path])
+    await expectAgreement()
+  })
+
   it('leaves that to the catalog if that does it', async () => {
     await startAnew({ LAKE_CATALOG_UPKEEP: 'catalog' })
     await land(12)

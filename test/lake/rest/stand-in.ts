@@ -11,7 +11,7 @@ import {
   type Table,
 } from '../../../src/lake/iceberg/commit.ts'
 import { readManifest, readManifestList } from '../../../src/lake/iceberg/manifest-read.ts'
-import type { ManifestFile } from '../../../src/lake/iceberg/manifest.ts'
+import { type ManifestFile, writeManifestList } from '../../../src/lake/iceberg/manifest.ts'
 import { currentSnapshot, keyBelow, type TableMetadata } from '../../../src/lake/iceberg/metadata.ts'
 import { readParquet } from '../../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../../src/lake/iceberg/schema.ts'
@@ -327,6 +327,56 @@ export class StandIn {
     return keys
   }
 
+  /** Makes an older snapshot the current one, the first that is remembered with so many rows. */
+  async rollBackTo(rows: number): Promise<void> {
+    const { metadata } = this
+    const snapshot = metadata.snapshots.find((each) => each.summary['total-records'] === String(rows))
+    require(snapshot !== undefined, 'there is such a snapshot')
+    const id = snapshot['snapshot-id']
+    await this.#store({
+      ...metadata,
+      'current-snapshot-id': id,
+      refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
+    })
+  }
+
+  /** Gives the current snapshot a name. */
+  async tag(name: string): Promise<void> {
+    const { metadata } = this
+    const id = metadata['current-snapshot-id'] ?? 0
+    await this.#store({ ...metadata, refs: { ...metadata.refs, [name]: { 'snapshot-id': id, type: 'tag' } } })
+  }
+
+  /** Deletes rows by a file that hides them, which is only listed here. */
+  async hideRows(): Promise<string> {
+    const table = await this.table()
+    const prepared = prepareRewrite(table, { manifests: [], kept: [], removed: [], rows: [] }, options())
+    const key = `metadata/${crypto.randomUUID()}-deletes.avro`
+    const path = `${ROOT}/${key}`
+    const hiding = {
+      ...prepared.manifest,
+      manifest_path: path,
+      content: 1 as const,
+      added_files_count: 1,
+      added_rows_count: 1,
+    }
+    const snapshot = prepared.metadata.snapshots.at(-1)
+    const list = writeManifestList([hiding, ...table.manifests], {
+      snapshotId: 1,
+      parentSnapshotId: undefined,
+      sequenceNumber: snapshot?.['sequence-number'] ?? 0,
+      sync: new Uint8Array(16),
+    })
+    const listKey = keyBelow(ROOT, snapshot?.['manifest-list'] ?? '')
+    const files = [
+      ...prepared.files.filter((file) => file.key !== listKey),
+      { key: listKey, bytes: list },
+      { key, bytes: list },
+    ]
+    await this.#commitForeign(table, { ...prepared, files })
+    return path
+  }
+
   /** Adds a column, of a type that the lake does not write. */
   async addColumn(name: string): Promise<void> {
     const { metadata } = this
@@ -372,7 +422,7 @@ export class StandIn {
       ...metadata,
       snapshots: [...base.metadata.snapshots, snapshot],
       'current-snapshot-id': id,
-      refs: { main: { 'snapshot-id': id, type: 'branch' } },
+      refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
       'snapshot-log': [
         ...base.metadata['snapshot-log'],
         { 'snapshot-id': id, 'timestamp-ms': snapshot['timestamp-ms'] },
@@ -397,7 +447,8 @@ export class StandIn {
   async files(): Promise<ListedFile[]> {
     const { manifests } = await this.table()
     const files: ListedFile[] = []
-    for (const manifest of manifests) files.push(...(await this.#readFiles(manifest)))
+    for (const manifest of manifests.filter(({ content }) => content === 0))
+      files.push(...(await this.#readFiles(manifest)))
     return files
   }
 
