@@ -13,6 +13,7 @@ import {
 import { readManifest, readManifestList } from '../../../src/lake/iceberg/manifest-read.ts'
 import { type ManifestFile, writeManifestList } from '../../../src/lake/iceberg/manifest.ts'
 import { currentSnapshot, keyBelow, type TableMetadata } from '../../../src/lake/iceberg/metadata.ts'
+import { EVENTS_COLUMNS } from '../../../src/lake/table/table.ts'
 import { readParquet } from '../../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../../src/lake/iceberg/schema.ts'
 
@@ -136,6 +137,19 @@ export class StandIn {
 
   #hasNamespace = false
 
+  /** Creates the table before the lake does: with some of its columns in another order, one more, and no partitions. */
+  async createByOthers(): Promise<void> {
+    this.#hasNamespace = true
+    const columns = EVENTS_COLUMNS.filter(({ name }) => !['visibility', '__ingest_ts'].includes(name)).toReversed()
+    const more = { name: 'score', type: 'double', required: false }
+    await this.#create({
+      name: 'events',
+      schema: { type: 'struct', fields: [more, ...columns] },
+      'partition-spec': { 'spec-id': 0, fields: [] },
+      properties: {},
+    })
+  }
+
   async #create(body: JSONObject): Promise<Response> {
     if (!this.#hasNamespace) throw new Refusal(404, 'NoSuchNamespaceException', 'there is no namespace cdc')
     if (this.#metadata !== undefined) throw new Refusal(409, 'AlreadyExistsException', 'there is one')
@@ -236,6 +250,7 @@ export class StandIn {
       'assert-ref-snapshot-id': { ref: 'main', 'snapshot-id': metadata.refs['main']?.['snapshot-id'] ?? null },
       'assert-last-assigned-field-id': { 'last-assigned-field-id': metadata['last-column-id'] },
       'assert-current-schema-id': { 'current-schema-id': metadata['current-schema-id'] },
+      'assert-default-spec-id': { 'default-spec-id': metadata['default-spec-id'] },
       'assert-last-assigned-partition-id': { 'last-assigned-partition-id': metadata['last-partition-id'] },
     }
     const actual = asserted[String(type)]
@@ -398,6 +413,21 @@ export class StandIn {
       schemas: [...metadata.schemas, added],
       'current-schema-id': added['schema-id'],
       'last-column-id': id,
+    })
+  }
+
+  async changeType(name: string, type: string): Promise<void> {
+    const { metadata } = this
+    const { fields = [], ...schema } = metadata.schemas.at(-1) ?? {}
+    const changed = fields.map((field) => (field.name === name ? { ...field, type } : field))
+    const id = metadata.schemas.length
+    await this.#store({
+      ...metadata,
+      schemas: [
+        ...metadata.schemas,
+        { ...schema, fields: changed, 'schema-id': id } as (typeof metadata.schemas)[number],
+      ],
+      'current-schema-id': id,
     })
   }
 
