@@ -7,8 +7,6 @@ import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
 import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
-import { readManifest, readManifestList } from '../iceberg/manifest-read.ts'
-import type { ManifestFile } from '../iceberg/manifest.ts'
 import {
   currentSnapshot,
   hasSnapshot,
@@ -21,6 +19,7 @@ import type { PartitionValue } from '../iceberg/partition.ts'
 import type { Row } from '../iceberg/schema.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
+import { SnapshotFiles } from './snapshot-files.ts'
 import { withEventsColumns } from './table.ts'
 import type { OpenCommit, TableChange, TableState } from './table-state.ts'
 import {
@@ -273,46 +272,18 @@ export class TableWriter {
 
   /** Brings the state in line with a snapshot of another writer. */
   async #takeOver(metadata: TableMetadata): Promise<void> {
-    const { transaction, state, now } = this.#ports
-    const snapshot = currentSnapshot(metadata)
-    const id = snapshot?.['snapshot-id']
+    const { transaction, bucket, state, catalog, now } = this.#ports
+    const id = currentSnapshot(metadata)?.['snapshot-id']
     if (state.snapshots().current === (id === undefined ? undefined : String(id))) return
-    const listed = snapshot === undefined ? [] : await this.#readManifestList(snapshot['manifest-list'])
-    const keyed = listed.map((manifest) => ({ manifest, key: keyOfPath(metadata.location, manifest.manifest_path) }))
+    const snapshotFiles = new SnapshotFiles(bucket, catalog.location)
+    const manifests = await snapshotFiles.manifests(metadata)
     const known = new Set(state.manifestKeys())
     const added: PreparedManifest[] = []
-    for (const { key, manifest } of keyed)
-      if (!known.has(key)) added.push({ key, manifest, files: await this.#readManifest(manifest, metadata) })
-    const manifestKeys = keyed.map(({ key }) => key)
+    for (const manifest of manifests)
+      if (!known.has(manifest.key)) added.push(await snapshotFiles.withFiles(manifest, metadata))
+    const manifestKeys = manifests.map(({ key }) => key)
     const version = metadata['last-sequence-number']
     transaction(() => state.takeOver({ id, version, manifestKeys, added }, now()))
-  }
-
-  async #readManifestList(path: string): Promise<ManifestFile[]> {
-    return readManifestList(path, await this.#readPath(path))
-  }
-
-  async #readManifest(manifest: ManifestFile, metadata: TableMetadata) {
-    if (manifest.content !== 0) return []
-    const path = manifest.manifest_path
-    const bytes = await this.#readPath(path)
-    try {
-      return readManifest(bytes, manifest, metadata)
-    } catch (cause) {
-      throw new CDCError('table-damaged', `lake: ${path} is not as Iceberg defines it`, { cause })
-    }
-  }
-
-  /** Reads a file that another writer has stored: in the same bucket, and anywhere in it. */
-  async #readPath(path: string): Promise<Uint8Array> {
-    const { bucket, catalog } = this.#ports
-    const root = `s3://${catalog.location.bucket}/`
-    const object = path.startsWith(root) ? await bucket.get(path.slice(root.length)) : null
-    if (object !== null) return new Uint8Array(await object.arrayBuffer())
-    throw new CDCError(
-      'table-damaged',
-      `lake: the table's file ${path} is not in the bucket that is bound as LAKE_BUCKET`,
-    )
   }
 
   async #store(files: readonly NewFile[]): Promise<void> {

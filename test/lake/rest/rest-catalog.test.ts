@@ -3,7 +3,7 @@ import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { currentWatermarks } from '../../../src/lake/table/watermarks.ts'
 import { dieAtStep, revive } from '../../faulty-bucket.ts'
-import { lakeClock, lakeVariables, type SlowLakeTable } from '../../worker.ts'
+import { lakeClock, lakeVariables } from '../../worker.ts'
 import { batch, commit, EPOCH, liveKeys, table } from '../table.ts'
 import { type Fault, RETRY_AFTER_MS, StandIn } from './stand-in.ts'
 
@@ -473,8 +473,40 @@ describe('a table that is not the one that the lake knows', () => {
   })
 })
 
-it('refuses to recover a table in a catalog that is not its own', async () => {
-  await startAnew()
-  const refusal = runInDurableObject(table, (lake) => (lake as SlowLakeTable).recover(true))
-  await expect(refusal).rejects.toMatchObject({ code: 'invalid-config' })
+describe('a lake that has lost its database, or has an older one', () => {
+  async function lose(): Promise<void> {
+    await runInDurableObject(table, async (_, { storage }) => storage.deleteAll())
+    await evictDurableObject(table)
+  }
+
+  it('[I5] takes the table over by recover, and lands nothing twice', async () => {
+    await startAnew()
+    await env.LAKE.send(batch('astray', 1, 3))
+    await commit()
+    await catalog.compact()
+    await lose()
+    expect(await table.recover(true)).toMatchObject({ isDone: false, events: 3, lostEvents: 0, stateVersion: 0 })
+    expect(await table.recover(false)).toMatchObject({ isDone: true, events: 3, faults: [], version: 2, keptFiles: 1 })
+    await env.LAKE.send(batch('astray', 1, 5))
+    await commit()
+    expect(await lsnsOf('astray')).toEqual(upTo(5))
+    expect(await watermarks()).toEqual({ 'acme/astray': { [EPOCH]: 5 } })
+    await expectAgreement()
+    expect(await table.recover(false)).toMatchObject({ isDone: false })
+  })
+
+  it('[I3] keeps what waits in it, and lets what others have deleted land again', async () => {
+    await startAnew()
+    for (const lsn of [1, 2, 3]) {
+      await env.LAKE.send(batch('older', lsn, lsn))
+      await commit()
+    }
+    await env.LAKE.send(batch('older', 4, 4))
+    await catalog.deleteOneFile()
+    expect(await table.recover(false)).toMatchObject({ isDone: true, lostEvents: 1, events: 2 })
+    await env.LAKE.send(batch('older', 1, 3))
+    await commit()
+    expect(await lsnsOf('older')).toEqual([1, 2, 3, 4])
+    await expectAgreement()
+  })
 })
