@@ -143,6 +143,13 @@ export class TableWriter {
     return found !== undefined && this.#adopt(found)
   }
 
+  /** Takes over what others have committed until now. Throws like `load`. */
+  async refresh(): Promise<void> {
+    if (!this.#ports.catalog.isShared) return
+    this.forget()
+    await this.load()
+  }
+
   /** Forgets what is remembered of the table, as after a failure. */
   forget(): void {
     this.#table = undefined

@@ -108,9 +108,14 @@ export class Upkeep {
   }
 
   async #rewriteSome(): Promise<boolean> {
-    const { state, isByLake, ownCatalog } = this.#ports
-    // Rows that another writer's delete files hide would come back in a new file.
-    if (!isByLake || (ownCatalog === undefined && state.hasDeleteFiles())) return false
+    const { writer, state, isByLake, ownCatalog } = this.#ports
+    if (!isByLake) return false
+    if (ownCatalog === undefined) {
+      // What others have compacted while the lake slept must not be compacted again.
+      await writer.load()
+      // Rows that another writer's delete files hide would come back in a new file.
+      if (state.hasDeleteFiles()) return false
+    }
     return (await this.#mergeManifests()) || (await this.#compact())
   }
 

@@ -361,6 +361,28 @@ describe('a lake that keeps its table fast', () => {
     await expectAgreement()
   })
 
+  it('[I5] compacts what the table has now, also if others compacted it while the lake slept', async () => {
+    await startAnew({ LAKE_CATALOG_UPKEEP: 'catalog' })
+    await land(6)
+    await catalog.compact()
+    lakeVariables.LAKE_CATALOG_UPKEEP = 'lake'
+    await evictDurableObject(table)
+    await commit()
+    expect(await lsnsOf('kept')).toEqual(upTo(6))
+    await expectAgreement()
+  })
+
+  it('[I3] repairs what the table has now, also if others compacted it while the lake slept', async () => {
+    await startAnew({ LAKE_CATALOG_UPKEEP: 'catalog' })
+    await land(3)
+    await catalog.compact()
+    await catalog.expire()
+    await evictDurableObject(table)
+    expect(await table.repair([])).toEqual({ goneFiles: 0, forgotten: [] })
+    expect(await lsnsOf('kept')).toEqual(upTo(3))
+    await expectAgreement()
+  })
+
   it('keeps the files that are read again after a rollback', async () => {
     await startAnew()
     await land(3)
