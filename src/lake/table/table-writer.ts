@@ -72,8 +72,9 @@ export class TableWriter {
   readonly #ports: TableWriterPorts
   /** The table as the last commit left it; undefined if that is not known. */
   #table: Table | undefined
-  /** Before this time the catalog is to be spared. */
+  /** Before this time the limits allow no commit, and how far away that was when it was set. */
   #commitFromMs = 0
+  #commitWaitMs = 0
 
   constructor(ports: TableWriterPorts) {
     this.#ports = ports
@@ -102,7 +103,11 @@ export class TableWriter {
   /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
   commitFromMs(): number {
     const { catalog, now } = this.#ports
-    return endOfWait(Math.max(this.#commitFromMs, catalog.busyUntilMs), SPARE_MS_MAX, now())
+    const nowMs = now()
+    return Math.max(
+      endOfWait(this.#commitFromMs, this.#commitWaitMs, nowMs),
+      endOfWait(catalog.busyUntilMs, SPARE_MS_MAX, nowMs),
+    )
   }
 
   /**
@@ -209,7 +214,8 @@ export class TableWriter {
     const changes = [...additionsOf(prepared, stored), ...(rewrite ? replacementsOf(prepared, rewrite) : [])]
     transaction(() => state.prepare(open, changes))
     await sync()
-    this.#commitFromMs = Math.max(this.#commitFromMs, now()) + commitMs
+    this.#commitFromMs = Math.max(this.commitFromMs(), now()) + commitMs
+    this.#commitWaitMs = this.#commitFromMs - now()
     const committed = await catalog.commit(base, next)
     if (committed === undefined) return false
     await this.#finish(open, committed)
