@@ -453,6 +453,14 @@ describe('the configuration of a catalog', () => {
     await expect(sent('config', 1)).rejects.toThrow("bind the catalog's bucket")
   })
 
+  it('may be of a catalog that has no prefix for its paths', async () => {
+    await startAnew()
+    catalog.prefix = ''
+    await env.LAKE.send(batch('config', 1, 1))
+    await commit()
+    expect(await lsnsOf('config')).toEqual([1])
+  })
+
   it('may have a client id and a secret, and gets a new token when that is refused', async () => {
     await startAnew({ LAKE_CATALOG_TOKEN: '', LAKE_CATALOG_CREDENTIAL: 'lake:se:cret' })
     await env.LAKE.send(batch('oauth', 1, 1))

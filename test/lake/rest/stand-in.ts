@@ -48,6 +48,8 @@ class Refusal extends Error {
 export class StandIn {
   token = 'the right token'
   readonly warehouse = 'account_lake'
+  /** Of the paths of the warehouse. */
+  prefix = 'p1'
   /** How a lost race is answered: 409 as the specification has it, or 400 as Basin Catalog does. */
   raceStatus = 409
   /** Whether its files are not in the bucket. */
@@ -99,7 +101,7 @@ export class StandIn {
       if (pathname === '/iceberg/v1/config') {
         if (searchParams.get('warehouse') !== this.warehouse)
           throw new Refusal(404, 'NotFoundException', 'there is no such warehouse')
-        return respond({ defaults: {}, overrides: { prefix: 'p1' } })
+        return respond({ defaults: {}, overrides: this.prefix === '' ? {} : { prefix: this.prefix } })
       }
       return await this.#route(request, pathname)
     } catch (error) {
@@ -117,9 +119,10 @@ export class StandIn {
   }
 
   async #route(request: Request, pathname: string): Promise<Response> {
-    const tables = '/iceberg/v1/p1/namespaces/cdc/tables'
+    const namespaces = ['/iceberg/v1', ...(this.prefix === '' ? [] : [this.prefix]), 'namespaces'].join('/')
+    const tables = `${namespaces}/cdc/tables`
     switch (`${request.method} ${pathname}`) {
-      case 'POST /iceberg/v1/p1/namespaces':
+      case `POST ${namespaces}`:
         this.#hasNamespace = true
         return respond(await request.json())
       case `POST ${tables}`:
