@@ -32,22 +32,22 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 34.2 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 36.4 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 33.8,
+    maxGzipKiB: 36,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 42 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 40.9 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 52.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 44.3 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 39.2 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 41.7 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 44.6 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 43.5 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 55.8 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 47 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 41.6 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 44.3 },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 44.6,
+    maxGzipKiB: 47.3,
   },
   {
     name: '+ lake',
@@ -67,7 +67,7 @@ const ENTRIES: readonly Entry[] = [
     source: `export { IngestBatches, ingestRoutes } from 'durable-outbox/ingest'`,
     maxGzipKiB: 27.3,
   },
-  { name: 'the example, deployed', maxGzipKiB: 110 },
+  { name: 'the example, deployed', maxGzipKiB: 116 },
 ]
 
 /** A bundle, and which packages and rooms of ours make it. */

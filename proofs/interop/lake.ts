@@ -57,11 +57,11 @@ const TOKEN = 'interop/+ token'
  * With these, a few commits produce every kind of snapshot: appends, compactions, merged manifests; and files of both
  * partition specs, as the films have more types than one commit may have partitions, and the customers fewer.
  */
-const LIMITS = { rollMs: 300, minCompactFiles: 3, maxManifests: 6, maxCommitPartitions: 3 }
+const LIMITS = { rollMs: 300, commitMs: 300, minCompactFiles: 3, maxManifests: 6, maxCommitPartitions: 3 }
 
 /** Starts the project's own Worker. */
-export function startWorker(state: string): Promise<Runtime> {
-  return Runtime.start({ state, vars: { [TOKEN_NAME]: TOKEN, LAKE_LIMITS: JSON.stringify(LIMITS) } })
+export function startWorker(state: string, vars: Readonly<Record<string, string>> = {}): Promise<Runtime> {
+  return Runtime.start({ state, vars: { [TOKEN_NAME]: TOKEN, LAKE_LIMITS: JSON.stringify(LIMITS), ...vars } })
 }
 
 /** The catalog of a Worker at a URL. */

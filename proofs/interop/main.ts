@@ -1,6 +1,6 @@
 // npm run interop -- [--json]: engines that we did not write read the table that the project's own Worker writes.
 // ClickHouse reads the files, and then the catalog; so do PyIceberg and DuckDB's iceberg extension if they can be
-// installed. Differences from DuckDB over the files, from the metadata and from what was committed are printed, and the
+// installed. Then the lake commits to Apache Iceberg's own REST catalog, where there is a Java. Differences from DuckDB over the files, from the metadata and from what was committed are printed, and the
 // exit code is 1 if there are any. With --json the last line of stdout is an object with the result.
 
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { postJSON } from '../harness/post.ts'
 import type { Runtime } from '../harness/runtime.ts'
 import { makeScratchDirectory } from '../harness/scratch.ts'
 import { openTable, readRows } from '../harness/table.ts'
+import { installApache } from './apache.ts'
 import { type Answers, type Check, createChecks, createPrunings, type Dialect, difference, toCell } from './check.ts'
 import type { Pruning, Question, Rows } from './check.ts'
 import { askLocally, askThroughCatalog, installClickHouse } from './clickhouse.ts'
@@ -20,6 +21,7 @@ import type { TableDescription } from './lake.ts'
 import { Listener } from './listener.ts'
 import { createLoad, type Request } from './load.ts'
 import { askPython, installPython } from './python.ts'
+import { commitToApache } from './rest.ts'
 
 const LANDING_MS_MAX = 30_000
 const CALL_MS_MAX = 30_000
@@ -27,7 +29,7 @@ const POLL_MS = 200
 /** Longer than the lake pauses between two steps of upkeep. */
 const QUIET_MS = 2_000
 /** Without the installation. */
-const RUN_MS_MAX = 180_000
+const RUN_MS_MAX = 300_000
 
 /** An engine that reads the table in one way. */
 interface Engine {
@@ -50,6 +52,7 @@ process.exitCode = await main(flags.json ?? false)
 async function main(json: boolean): Promise<number> {
   await installClickHouse()
   const withoutPython = await installPython()
+  const withoutJava = await installApache()
   const startedMs = Date.now()
   const timer = setTimeout(() => {
     console.error(`interop: not finished after ${RUN_MS_MAX / 1000} s`)
@@ -57,6 +60,8 @@ async function main(json: boolean): Promise<number> {
   }, RUN_MS_MAX)
   try {
     const result = await compare(makeScratchDirectory('interop'), withoutPython)
+    if (withoutJava === undefined) result.findings.push(...(await tryApache()))
+    else result.skipped.push(`Apache's catalog: ${withoutJava}`)
     const holds = result.findings.every((finding) => finding.holds)
     const seconds = Math.round((Date.now() - startedMs) / 100) / 10
     const output = new Output(json)
@@ -100,13 +105,18 @@ async function compare(directory: string, withoutPython: string | undefined) {
       columns: table.columns.length,
       files: duckdb.files.length,
       findings,
-      ...(withoutPython !== undefined && { skipped: `PyIceberg and DuckDB through the catalog: ${withoutPython}` }),
+      skipped: withoutPython === undefined ? [] : [`PyIceberg and DuckDB through the catalog: ${withoutPython}`],
     }
   } finally {
     await close()
     listener.stop()
     await worker.kill()
   }
+}
+
+async function tryApache(): Promise<Finding[]> {
+  const findings = await commitToApache(makeScratchDirectory('interop-rest'), sendWave)
+  return findings.map(({ name, by, difference }) => finding({ engine: "Apache's catalog", name, by }, difference))
 }
 
 function enginesOf(address: CatalogAddress, hasPython: boolean): Engine[] {
@@ -197,12 +207,15 @@ function finding(what: Omit<Finding, 'holds' | 'difference'>, difference: string
   return { ...what, holds: difference === undefined, ...(difference !== undefined && { difference }) }
 }
 
-function report({ findings, skipped }: { findings: readonly Finding[]; skipped?: string }, seconds: number): string {
+function report(
+  { findings, skipped }: { findings: readonly Finding[]; skipped: readonly string[] },
+  seconds: number,
+): string {
   const lines = findings.map(({ engine, name, by, difference }) =>
     difference === undefined ? `same     ${engine}: ${name} (${by})` : `DIFFERS  ${engine}: ${name}: ${difference}`,
   )
   const engines = [...new Set(findings.map(({ engine }) => engine))].join(', ')
   const different = findings.filter(({ holds }) => !holds).length
   const end = different === 0 ? `the same table by ${engines}` : `${different} of ${findings.length} differ`
-  return [...lines, ...(skipped === undefined ? [] : [`skipped: ${skipped}`]), `${end} (${seconds} s)`].join('\n')
+  return [...lines, ...skipped.map((what) => `skipped: ${what}`), `${end} (${seconds} s)`].join('\n')
 }

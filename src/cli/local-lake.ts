@@ -279,9 +279,13 @@ async function readManifests(
 ): Promise<LiveFile[]> {
   const files: LiveFile[][] = []
   for (const [index, path] of paths.entries()) {
-    const reading = readManifest(manifests[index] ?? { key: path }, await readFile(path), table)
-    // The bucket's own may have been restored by the next time.
-    files.push(await reading.catch((error: unknown) => rm(path, { force: true }).then(() => Promise.reject(error))))
+    try {
+      files.push(readManifest(manifests[index] ?? { key: path }, await readFile(path), table))
+    } catch (error) {
+      // The bucket's own may have been restored by the next time.
+      await rm(path, { force: true })
+      throw error
+    }
   }
   return files.flat()
 }

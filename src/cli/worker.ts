@@ -104,6 +104,7 @@ const statusSchema = z.object({
   freshnessMs: z.number(),
   isBehind: z.boolean(),
   lastError: z.string().optional(),
+  catalog: z.string().optional(),
 })
 /** What the lake reports about what waits in it. */
 export type LakeReport = z.infer<typeof statusSchema>

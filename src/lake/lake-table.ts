@@ -8,7 +8,7 @@ import { reasonOf } from '../error.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
-import { type CatalogConfig, catalogConfig, type CatalogVariables, ownCatalogOnly } from './rest/config.ts'
+import { type CatalogConfig, catalogConfig, type CatalogVariables } from './rest/config.ts'
 import { RestCatalog } from './rest/rest-catalog.ts'
 import { Intake } from './intake/intake.ts'
 import { LakeAlarm } from './lake-alarm.ts'
@@ -23,6 +23,7 @@ import { TableState } from './table/table-state.ts'
 import { TableWriter } from './table/table-writer.ts'
 import { parseMissing, repair, type RepairOutcome } from './upkeep/repair.ts'
 import { Upkeep } from './upkeep/upkeep.ts'
+import { adopt } from './recover/adopt.ts'
 import { recover, type RecoverOutcome } from './recover/recover.ts'
 import type { UpkeepOutcome } from './upkeep/upkeep-state.ts'
 
@@ -55,7 +56,12 @@ export interface LakeStatus {
   lastError?: string
   /** Logs with LSNs missing in the table. */
   logsWithHoles: number
-  /** Commits so far; the current metadata file is `metadata/v<version>.metadata.json`. */
+  /** The address of the catalog that the table is in; missing if that is the lake's own. */
+  catalog?: string
+  /**
+   * Commits so far, as far as the lake knows: others may have committed since. In the lake's own catalog the current metadata
+   * file is `metadata/v<version>.metadata.json`.
+   */
   version: number
   /** Data files and manifests of the current snapshot, and files that nothing reads and that are not deleted yet. */
   files: number
@@ -88,6 +94,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   readonly #alarm: LakeAlarm
   /** The catalog that the table is in, if it is not the lake's own. */
   readonly #config: CatalogConfig | undefined
+  readonly #catalog: OwnCatalog | RestCatalog
   #lastError: string | undefined
   /** The first question to the catalog, for all who wait for its answer. */
   #connecting: Promise<unknown> | undefined
@@ -146,6 +153,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     })
     this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, commitMs, RETRY_MS_MIN), now)
     this.#config = config
+    this.#catalog = catalog
     this.#correctTimes()
     void ctx.blockConcurrencyWhile(() => this.#armBy(this.#dueMs(this.#upkeepDue(false))))
   }
@@ -193,6 +201,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       isBehind: this.#intake.isBehind,
       ...(this.#lastError !== undefined && { lastError: this.#lastError }),
       logsWithHoles: this.#intake.countHoles(),
+      ...(this.#config && { catalog: this.#config.uri }),
       version,
       ...this.#state.count(),
       ...(upkeep && { upkeep }),
@@ -240,13 +249,12 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /**
    * Rebuilds the table and the lake's own state from what the bucket and the lake still hold, if they are damaged or don't agree.
-   * What waits in the lake stays. What no file holds any more is missing then, and lands when it is sent again.
+   * A table in another catalog than the lake's own stays as it is, and the lake takes it over as it is. What waits in the lake stays. What no file holds any more is missing then, and lands when it is sent again.
    *
    * @param isDryRun whether to report only what would be done.
-   * @throws {CDCError} `lake-conflict` if another lake commits to the table; `invalid-config` if it is not in the lake's own catalog.
+   * @throws {CDCError} `lake-conflict` if another lake commits to the table.
    */
   async recover(isDryRun: unknown): Promise<RecoverOutcome> {
-    if (this.#config !== undefined) throw ownCatalogOnly('recover', this.#config)
     const { storage } = this.ctx
     const ports = {
       bucket: this.env.LAKE_BUCKET,
@@ -262,7 +270,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
       await this.#writer.adoptOpen().catch(() => undefined)
       this.#writer.forget()
       // A stub may pass anything; what changes the table must be asked for.
-      return recover(isDryRun !== false, ports)
+      const isDry = isDryRun !== false
+      return this.#catalog instanceof RestCatalog
+        ? adopt(isDry, { ...ports, catalog: this.#catalog })
+        : recover(isDry, ports)
     })
     await this.#armBy(this.#dueMs(this.#upkeepDue(true)))
     return outcome

@@ -257,6 +257,14 @@ describe('verify with outboxes', () => {
     })
   })
 
+  it('does not mind that others have committed since the lake did, in a catalog that they share', async () => {
+    const behind = { ...fine, version: 0 }
+    lake = { ...behind, catalog: 'https://catalog.test' }
+    expect(await ask(whole(3), { 'shop/acme/stats': [stats] })).toMatchObject({ code: 0 })
+    lake = behind
+    expect(await ask(whole(3), { 'shop/acme/stats': [stats] })).toMatchObject({ code: 1 })
+  })
+
   it('fails if the lake has committed more than the bucket holds, as that is an older copy of it or another', async () => {
     lake = { ...fine, version: 7 }
     const answer = await ask(whole(3), { 'shop/acme/stats': [stats] })

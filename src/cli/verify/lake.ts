@@ -51,7 +51,8 @@ export function lakeProblem(
         `it has committed version ${committedVersion} of the table, and the newest in the bucket is ${checkedVersion}: ` +
         'this is another bucket than its own, or an older copy was restored; see durable-outbox recover',
     }
-  if (lake.version < checkedVersion)
+  // In a catalog that is not the lake's own, others may have committed since it did.
+  if (lake.version < checkedVersion && lake.catalog === undefined)
     return {
       brief: 'the lake has lost its place',
       text:

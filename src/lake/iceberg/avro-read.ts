@@ -1,5 +1,5 @@
-// Reads Avro Object Container Files where avsc can't: it compiles its decoders from strings of code, which workerd forbids.
-// Any writer may have made them. Format: https://avro.apache.org/docs/1.12.0/specification/
+// Reads Avro Object Container Files of any writer. (The npm package avsc compiles its decoders from strings of code, which workerd
+// forbids, and refuses a long above 2^53, which ids of snapshots are.) Format: https://avro.apache.org/docs/1.12.0/specification/
 
 import { inflateRawSync, zstdDecompressSync } from 'node:zlib'
 import { CDCError } from '../../error.ts'

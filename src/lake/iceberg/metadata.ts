@@ -169,6 +169,11 @@ export function writableSpec(metadata: TableMetadata): PartitionSpec | undefined
     .find((spec) => isWritable(spec, schema))
 }
 
+/** Whether the lake can write manifests of a partition spec. */
+export function canWrite(metadata: TableMetadata, specId: number): boolean {
+  return isWritable(specOf(metadata, specId), currentSchema(metadata))
+}
+
 function rankOf(metadata: TableMetadata, { 'spec-id': id }: PartitionSpec): number {
   return id === metadata['default-spec-id'] ? Infinity : id
 }

@@ -1,7 +1,7 @@
 // Rows to Parquet as Iceberg requires it, with field ids on the columns, and back; and the metrics of each column for the
 // manifest. Format: https://iceberg.apache.org/spec/#parquet
 
-import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { gunzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { parquetReadObjects } from 'hyparquet'
 import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
 import { type Bounds, boundsOf } from './bounds.ts'
@@ -64,12 +64,15 @@ export function writeParquet(columns: readonly Column[], rows: readonly Row[]): 
   }
 }
 
-/** Reads the rows of a file that `writeParquet` made, all columns or some, with the values as they were written. */
+/** Reads the rows of a file, all columns or some, with the values as `writeParquet` takes them. Another writer may have made it. */
 export async function readParquet(file: ArrayBuffer, columns?: readonly string[]): Promise<Row[]> {
   const rows = await parquetReadObjects({
     file,
     ...(columns && { columns: [...columns] }),
-    compressors: { ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)) },
+    compressors: {
+      ZSTD: (page) => new Uint8Array(zstdDecompressSync(page)),
+      GZIP: (page) => new Uint8Array(gunzipSync(page)),
+    },
     // As they are stored: a Date would lose the microseconds.
     parsers: { timestampFromMicroseconds: (micros) => micros },
   })

@@ -1,12 +1,12 @@
 // Reads the files that describe a table: its metadata, a manifest list, a manifest. Any writer may have made them, so what is
-// used of them is checked. For Node: avsc compiles its decoders from strings of code, which workerd forbids.
+// used of them is checked. For the command: zod says more than the lake has to.
 // Format: https://iceberg.apache.org/spec/#table-metadata, https://iceberg.apache.org/spec/#manifests
 
-import avsc from 'avsc'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { refusal } from '../../problem.ts'
+import { readAvroFile } from './avro-read.ts'
 import { type Column, isColumnType } from './schema.ts'
 import type { SnapshotId } from './snapshot.ts'
 
@@ -122,8 +122,8 @@ export function parseMetadata(name: string, value: unknown): MetadataContent {
 }
 
 /** Names the manifests of a manifest list. @throws {CDCError} `table-damaged`; `invalid-config` for a table with delete files. */
-export async function readManifestList(name: string, bytes: Uint8Array): Promise<ManifestReference[]> {
-  const entries = await readAvro(manifestFileShape, name, bytes)
+export function readManifestList(name: string, bytes: Uint8Array): ManifestReference[] {
+  const entries = readAvro(manifestFileShape, name, bytes)
   return entries.map(({ manifest_path, manifest_length, content, added_files_count, existing_files_count }) => {
     if (content !== 0) throw deletesUnsupported(manifest_path)
     const files = (added_files_count ?? NaN) + (existing_files_count ?? NaN)
@@ -132,8 +132,8 @@ export async function readManifestList(name: string, bytes: Uint8Array): Promise
 }
 
 /** Names the live data files of a manifest. @throws {CDCError} `table-damaged`; `invalid-config` for delete files. */
-export async function readManifest(name: string, bytes: Uint8Array): Promise<DataFileReference[]> {
-  const entries = await readAvro(manifestEntryShape, name, bytes)
+export function readManifest(name: string, bytes: Uint8Array): DataFileReference[] {
+  const entries = readAvro(manifestEntryShape, name, bytes)
   return entries
     .filter(({ status }) => status !== ENTRY_DELETED)
     .map(({ data_file: { content, file_path, file_format, file_size_in_bytes, record_count } }) => {
@@ -151,20 +151,8 @@ export function readJSON(name: string, bytes: Uint8Array): unknown {
   return value
 }
 
-async function readAvro<Shape extends z.ZodType>(shape: Shape, name: string, bytes: Uint8Array) {
-  return (await decodeAvro(name, bytes)).map((record) => check(shape, record, name))
-}
-
-async function decodeAvro(name: string, bytes: Uint8Array): Promise<unknown[]> {
-  try {
-    const decoder = new avsc.streams.BlockDecoder()
-    decoder.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
-    const records: unknown[] = []
-    for await (const record of decoder) records.push(record)
-    return records
-  } catch (error) {
-    throw new CDCError('table-damaged', `lake: ${name} is not an Avro file that can be read`, { cause: error })
-  }
+function readAvro<Shape extends z.ZodType>(shape: Shape, name: string, bytes: Uint8Array) {
+  return readAvroFile(name, bytes).map((record) => check(shape, record, name))
 }
 
 function check<Shape extends z.ZodType>(shape: Shape, value: unknown, name: string): z.infer<Shape> {

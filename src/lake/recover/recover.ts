@@ -128,7 +128,7 @@ async function surveyTable(ports: RecoverPorts): Promise<Survey> {
 }
 
 /** Reads which events a file holds. @returns for each row whether it is new; nothing if it can't be read, which is a fault. */
-async function identify(
+export async function identify(
   table: TableBucket,
   { key, bytes, rows }: { key: string; bytes?: number; rows?: number },
   { faults, present, contents }: { faults: Fault[]; present: ReadonlySet<string>; contents: Contents },
@@ -178,7 +178,8 @@ function disagreementOf(
   return `the lake takes ${lost} LSNs for landed that the table lacks, and does not know ${unknown} that it has`
 }
 
-function countMissing(
+/** LSNs of some logs that others don't have. */
+export function countMissing(
   logs: ReadonlyMap<LogKey, readonly LSNRange[]>,
   others: ReadonlyMap<LogKey, readonly LSNRange[]>,
 ): number {

@@ -2,6 +2,7 @@
 
 import { type CommitTableRequest, IcebergError, IcebergRestCatalog } from 'iceberg-js'
 import { CDCError, reasonOf } from '../../error.ts'
+import { isObject } from '../../event/kinds.ts'
 import { createSchema } from '../iceberg/schema.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../table/table.ts'
 import type { CatalogConfig } from './config.ts'
@@ -21,16 +22,12 @@ export interface TableAnswer {
 export class CatalogClient {
   readonly #config: CatalogConfig
   readonly #transport: Transport
-  readonly #catalog: IcebergRestCatalog
+  /** Once the catalog has given its configuration. */
+  #catalog: IcebergRestCatalog | undefined
 
   constructor({ config, fetch, now }: ClientPorts) {
     this.#config = config
     this.#transport = new Transport({ fetch, auth: config.auth, now })
-    this.#catalog = new IcebergRestCatalog({
-      baseUrl: config.uri,
-      fetch: this.#transport.fetch,
-      ...(config.warehouse !== undefined && { warehouse: config.warehouse }),
-    })
   }
 
   /** Until when the catalog has asked to be left alone, in milliseconds since 1970. */
@@ -40,10 +37,9 @@ export class CatalogClient {
 
   /** The table; nothing if there is none. @throws {CDCError} `catalog-failed`. */
   async load(): Promise<TableAnswer | undefined> {
+    const catalog = await this.#connect()
     try {
-      // Otherwise the client would continue without the catalog's configuration if it does not get that.
-      await this.#catalog.loadConfig()
-      const answer = await this.#catalog.loadTableResult(this.#identifier)
+      const answer = await catalog.loadTableResult(this.#identifier)
       return answer === null ? undefined : answerOf(answer)
     } catch (error) {
       if (isMissing(error)) return undefined
@@ -68,11 +64,12 @@ export class CatalogClient {
       properties: { 'write.parquet.compression-codec': 'zstd' },
       ...(location !== undefined && { location }),
     }
-    const create = () => this.#catalog.createTableResult({ namespace }, request)
+    const catalog = await this.#connect()
+    const create = () => catalog.createTableResult({ namespace }, request)
     try {
       const answer = await create().catch(async (error: unknown) => {
         if (!isMissing(error)) throw error
-        await this.#catalog.createNamespaceIfNotExists({ namespace })
+        await catalog.createNamespaceIfNotExists({ namespace })
         return create()
       })
       return answerOf(answer)
@@ -87,12 +84,33 @@ export class CatalogClient {
    * @throws {CDCError} `catalog-failed`; if it can be retried, nobody knows whether the commit has happened.
    */
   async commit(request: CommitTableRequest): Promise<TableAnswer | undefined> {
+    const catalog = await this.#connect()
     try {
-      return answerOf(await this.#catalog.updateTable(this.#identifier, request))
+      return answerOf(await catalog.updateTable(this.#identifier, request))
     } catch (error) {
       if (isRaceLost(error)) return undefined
       throw this.#failure('commit', error)
     }
+  }
+
+  /**
+   * Asks for the catalog's configuration first: without it the client would guess. It also takes the warehouse for the prefix of
+   * paths if the catalog names none, while the specification has no prefix then.
+   */
+  async #connect(): Promise<IcebergRestCatalog> {
+    if (this.#catalog !== undefined) return this.#catalog
+    const { warehouse } = this.#config
+    const catalog = this.#clientOf(warehouse === undefined ? {} : { warehouse })
+    const { overrides, defaults } = await catalog.loadConfig().catch((error: unknown) => {
+      throw this.#failure('give its configuration', error)
+    })
+    const hasPrefix = [overrides, defaults].some((given) => isObject(given) && given['prefix'] !== undefined)
+    this.#catalog = hasPrefix ? catalog : this.#clientOf({})
+    return this.#catalog
+  }
+
+  #clientOf(options: { warehouse?: string }): IcebergRestCatalog {
+    return new IcebergRestCatalog({ baseUrl: this.#config.uri, fetch: this.#transport.fetch, ...options })
   }
 
   get #identifier() {

@@ -1,6 +1,5 @@
 // How a lake is told which Iceberg REST catalog its table is in.
 
-import { CDCError } from '../../error.ts'
 import { Fields } from '../../event/fields.ts'
 import { oneOf, optional, text, textLike, withDefault } from '../../event/kinds.ts'
 
@@ -104,12 +103,4 @@ function authOf(variables: CatalogVariables): CatalogAuth {
     clientSecret: credential.slice(colon + 1),
     scope: variables.LAKE_CATALOG_SCOPE ?? 'catalog',
   }
-}
-
-/** Refuses what only the lake's own catalog can do. */
-export function ownCatalogOnly(what: string, { uri }: CatalogConfig): CDCError {
-  return new CDCError(
-    'invalid-config',
-    `${what}: the table is in the catalog at ${uri}, and this is only for the lake's own`,
-  )
 }

@@ -23,7 +23,7 @@ export function parseMetadata(value: unknown, uri: string): TableMetadata {
   const missing = [
     ...LISTS.filter((name) => !Array.isArray(value[name])),
     ...['table-uuid', 'location'].filter((name) => typeof value[name] !== 'string'),
-    ...['last-sequence-number', 'last-updated-ms', 'last-column-id', 'current-schema-id'].filter(
+    ...['last-sequence-number', 'last-updated-ms', 'last-column-id', 'current-schema-id', 'default-spec-id'].filter(
       (name) => !Number.isSafeInteger(value[name]),
     ),
   ]

@@ -24,9 +24,11 @@ function requirementsOf(base: TableMetadata, next: TableMetadata): TableRequirem
       ref: 'main',
       'snapshot-id': current === undefined ? null : numberOf(current),
     },
+    // So that a change of either is known to what is written next.
+    { type: 'assert-current-schema-id', 'current-schema-id': base['current-schema-id'] },
+    { type: 'assert-default-spec-id', 'default-spec-id': base['default-spec-id'] },
     ...whenLonger(base.schemas, next.schemas, (): TableRequirement[] => [
       { type: 'assert-last-assigned-field-id', 'last-assigned-field-id': base['last-column-id'] },
-      { type: 'assert-current-schema-id', 'current-schema-id': base['current-schema-id'] },
     ]),
     ...whenLonger(base['partition-specs'], next['partition-specs'], (): TableRequirement[] => [
       { type: 'assert-last-assigned-partition-id', 'last-assigned-partition-id': base['last-partition-id'] },

@@ -48,6 +48,18 @@ export class RestCatalog implements Catalog {
     throw this.#conflict('the table is gone from it')
   }
 
+  /**
+   * The table, whoever has committed to it last, and where the catalog has stored its metadata.
+   *
+   * @throws {CDCError} `not-found` if there is none.
+   */
+  async claim(): Promise<{ metadata: TableMetadata; path: string }> {
+    const { uri } = this.#ports.config
+    const answer = await this.#client.load()
+    if (answer === undefined) throw new CDCError('not-found', `lake: there is no table in the catalog at ${uri}`)
+    return { metadata: parseMetadata(answer.metadata, uri), path: answer.path }
+  }
+
   async create(): Promise<CatalogTable> {
     const answer = await this.#client.create(this.#ports.location)
     // The answer to an earlier attempt may have been lost.
@@ -82,17 +94,22 @@ export class RestCatalog implements Catalog {
     if (!isKnown)
       throw this.#conflict(
         'the table has commits of a lake that this one does not know: if another lake writes to it, give one of the two a ' +
-          "LAKE_CATALOG_TABLE of its own; otherwise this lake's database is new or from an older copy",
+          "LAKE_CATALOG_TABLE of its own; otherwise this lake's database is new or from an older copy, and `durable-outbox recover` " +
+          'takes the table over',
       )
     if (pinned === undefined) {
-      await this.#checkBucket(path, location)
+      await this.checkBucket(path, location)
       state.pin({ uuid, location })
     }
     return { metadata }
   }
 
-  /** The lake writes to its bucket, and readers read from the catalog's: the catalog's own file shows that both are the same. */
-  async #checkBucket(metadataPath: string, location: string): Promise<void> {
+  /**
+   * The lake writes to its bucket, and readers read from the catalog's: the catalog's own file shows that both are the same.
+   *
+   * @throws {CDCError} `invalid-config`.
+   */
+  async checkBucket(metadataPath: string, location: string): Promise<void> {
     const key = /^s3:\/\/[^/]+\/(.+)$/.exec(metadataPath)?.[1]
     if (key !== undefined && location.startsWith('s3://') && (await this.#ports.bucket.head(key)) !== null) return
     throw new CDCError(

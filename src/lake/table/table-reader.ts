@@ -94,17 +94,17 @@ export async function readWatermarks(bucket: LakeBucket, table: TableVersion): P
 export async function readManifestList(bucket: LakeBucket, table: TableVersion): Promise<LakeManifest[]> {
   if (table.snapshot === undefined) return []
   const key = table.snapshot.manifestListKey
-  const manifests = await iceberg.readManifestList(key, await readObject(bucket, key))
+  const manifests = iceberg.readManifestList(key, await readObject(bucket, key))
   return manifests.map(({ path, ...manifest }) => ({ key: bucketKey(path, table), ...manifest }))
 }
 
 /** Names the live data files of one manifest. @throws {CDCError} `table-damaged`, also if there are more or fewer than it must list. */
-export async function readManifest(
+export function readManifest(
   { key, files: expected }: Pick<LakeManifest, 'key' | 'files'>,
   bytes: Uint8Array,
   table: TableVersion,
-): Promise<LiveFile[]> {
-  const files = await iceberg.readManifest(key, bytes)
+): LiveFile[] {
+  const files = iceberg.readManifest(key, bytes)
   // Avro has no checksums: what is damaged may still be read.
   if (expected !== undefined && files.length !== expected)
     throw new CDCError(

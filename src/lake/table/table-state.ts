@@ -215,10 +215,22 @@ export class TableState {
     )
   }
 
-  /** Replaces all that is known of the table, as after it was rebuilt. To be called in a transaction. */
-  replace(pointer: Required<Pointer>, manifests: readonly PreparedManifest[], nowMs: number): void {
+  /** Forgets the table for that of a catalog, of which `takeOver` tells more. To be called in a transaction. */
+  beginAnew(pinned: PinnedTable, { own, events }: { own: string | undefined; events: number }): void {
+    this.#forgetTable()
+    this.#sql.exec('DELETE FROM lake_catalog')
+    this.pin(pinned)
+    this.#sql.exec('INSERT INTO lake_pointer VALUES (1, 0, ?, NULL, 0, ?, NULL)', events, own ?? null)
+  }
+
+  #forgetTable(): void {
     for (const table of ['lake_pointer', 'lake_manifest', 'lake_file', 'lake_prepared', 'lake_change'])
       this.#sql.exec(`DELETE FROM ${table}`)
+  }
+
+  /** Replaces all that is known of the table, as after it was rebuilt. To be called in a transaction. */
+  replace(pointer: Required<Pointer>, manifests: readonly PreparedManifest[], nowMs: number): void {
+    this.#forgetTable()
     const { version, events, watermarksKey, watermarksVersion } = pointer
     this.#sql.exec(
       'INSERT INTO lake_pointer VALUES (1, ?, ?, ?, ?, NULL, NULL)',

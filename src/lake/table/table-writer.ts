@@ -7,8 +7,6 @@ import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
 import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
-import { readManifest, readManifestList } from '../iceberg/manifest-read.ts'
-import type { ManifestFile } from '../iceberg/manifest.ts'
 import {
   currentSnapshot,
   hasSnapshot,
@@ -21,6 +19,7 @@ import type { PartitionValue } from '../iceberg/partition.ts'
 import type { Row } from '../iceberg/schema.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
+import { SnapshotFiles } from './snapshot-files.ts'
 import { withEventsColumns } from './table.ts'
 import type { OpenCommit, TableChange, TableState } from './table-state.ts'
 import {
@@ -63,10 +62,8 @@ const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
-/** How long a catalog that asks for it is left alone at most. */
-const BUSY_MS_MAX = 600_000
-/** An append waits for `commitMs` after the last commit, and a step of upkeep may follow it at once. */
-const COMMITS_AHEAD_MAX = 2
+/** How long a catalog is spared at most. */
+const SPARE_MS_MAX = 600_000
 
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
@@ -75,8 +72,9 @@ export class TableWriter {
   readonly #ports: TableWriterPorts
   /** The table as the last commit left it; undefined if that is not known. */
   #table: Table | undefined
-  /** Before this time the catalog is to be spared. */
+  /** Before this time the limits allow no commit, and how far away that was when it was set. */
   #commitFromMs = 0
+  #commitWaitMs = 0
 
   constructor(ports: TableWriterPorts) {
     this.#ports = ports
@@ -104,10 +102,11 @@ export class TableWriter {
 
   /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
   commitFromMs(): number {
-    const { catalog, commitMs, now } = this.#ports
+    const { catalog, now } = this.#ports
+    const nowMs = now()
     return Math.max(
-      endOfWait(this.#commitFromMs, COMMITS_AHEAD_MAX * commitMs, now()),
-      endOfWait(catalog.busyUntilMs, BUSY_MS_MAX, now()),
+      endOfWait(this.#commitFromMs, this.#commitWaitMs, nowMs),
+      endOfWait(catalog.busyUntilMs, SPARE_MS_MAX, nowMs),
     )
   }
 
@@ -147,6 +146,13 @@ export class TableWriter {
     if (!state.hasOpen()) return false
     const found = await catalog.load()
     return found !== undefined && this.#adopt(found)
+  }
+
+  /** Takes over what others have committed until now. Throws like `load`. */
+  async refresh(): Promise<void> {
+    if (!this.#ports.catalog.isShared) return
+    this.forget()
+    await this.load()
   }
 
   /** Forgets what is remembered of the table, as after a failure. */
@@ -209,6 +215,7 @@ export class TableWriter {
     transaction(() => state.prepare(open, changes))
     await sync()
     this.#commitFromMs = Math.max(this.commitFromMs(), now()) + commitMs
+    this.#commitWaitMs = this.#commitFromMs - now()
     const committed = await catalog.commit(base, next)
     if (committed === undefined) return false
     await this.#finish(open, committed)
@@ -278,46 +285,18 @@ export class TableWriter {
 
   /** Brings the state in line with a snapshot of another writer. */
   async #takeOver(metadata: TableMetadata): Promise<void> {
-    const { transaction, state, now } = this.#ports
-    const snapshot = currentSnapshot(metadata)
-    const id = snapshot?.['snapshot-id']
+    const { transaction, bucket, state, catalog, now } = this.#ports
+    const id = currentSnapshot(metadata)?.['snapshot-id']
     if (state.snapshots().current === (id === undefined ? undefined : String(id))) return
-    const listed = snapshot === undefined ? [] : await this.#readManifestList(snapshot['manifest-list'])
-    const keyed = listed.map((manifest) => ({ manifest, key: keyOfPath(metadata.location, manifest.manifest_path) }))
+    const snapshotFiles = new SnapshotFiles(bucket, catalog.location)
+    const manifests = await snapshotFiles.manifests(metadata)
     const known = new Set(state.manifestKeys())
     const added: PreparedManifest[] = []
-    for (const { key, manifest } of keyed)
-      if (!known.has(key)) added.push({ key, manifest, files: await this.#readManifest(manifest, metadata) })
-    const manifestKeys = keyed.map(({ key }) => key)
+    for (const manifest of manifests)
+      if (!known.has(manifest.key)) added.push(await snapshotFiles.withFiles(manifest, metadata))
+    const manifestKeys = manifests.map(({ key }) => key)
     const version = metadata['last-sequence-number']
     transaction(() => state.takeOver({ id, version, manifestKeys, added }, now()))
-  }
-
-  async #readManifestList(path: string): Promise<ManifestFile[]> {
-    return readManifestList(path, await this.#readPath(path))
-  }
-
-  async #readManifest(manifest: ManifestFile, metadata: TableMetadata) {
-    if (manifest.content !== 0) return []
-    const path = manifest.manifest_path
-    const bytes = await this.#readPath(path)
-    try {
-      return readManifest(bytes, manifest, metadata)
-    } catch (cause) {
-      throw new CDCError('table-damaged', `lake: ${path} is not as Iceberg defines it`, { cause })
-    }
-  }
-
-  /** Reads a file that another writer has stored: in the same bucket, and anywhere in it. */
-  async #readPath(path: string): Promise<Uint8Array> {
-    const { bucket, catalog } = this.#ports
-    const root = `s3://${catalog.location.bucket}/`
-    const object = path.startsWith(root) ? await bucket.get(path.slice(root.length)) : null
-    if (object !== null) return new Uint8Array(await object.arrayBuffer())
-    throw new CDCError(
-      'table-damaged',
-      `lake: the table's file ${path} is not in the bucket that is bound as LAKE_BUCKET`,
-    )
   }
 
   async #store(files: readonly NewFile[]): Promise<void> {

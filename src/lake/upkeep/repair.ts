@@ -65,6 +65,7 @@ export function parseMissing(missing: unknown): LogRanges[] {
 export async function repair(missing: readonly LogRanges[], ports: RepairPorts): Promise<RepairOutcome> {
   const { writer, upkeep, intake } = ports
   await writer.adoptOpen()
+  await writer.refresh()
   const gone = await findGoneFiles(ports)
   if (gone.size > 0) await upkeep.removeFiles(gone)
   const lost = await findLost(rangesByLog(missing), ports)

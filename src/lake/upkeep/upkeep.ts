@@ -6,7 +6,7 @@ import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import type { ListedFile, Rewrite, Table } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
-import { keyOfPath } from '../iceberg/metadata.ts'
+import { canWrite, keyOfPath } from '../iceberg/metadata.ts'
 import { compareRows } from '../iceberg/order.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import type { Row } from '../iceberg/schema.ts'
@@ -65,12 +65,16 @@ export class Upkeep {
 
   /** Removes data files from the table that are gone from the bucket, and with them their rows. */
   async removeFiles(keys: ReadonlySet<string>): Promise<void> {
-    const { state } = this.#ports
-    const manifests = state.manifestsOf([...keys])
-    const lost = state.filesOf(manifests).filter(({ key }) => keys.has(key))
+    const { writer, state } = this.#ports
+    const table = await writer.load()
+    const manifestKeys = new Set(state.manifestsOf([...keys]))
+    const manifests = table.manifests.filter((manifest) => manifestKeys.has(manifestKey(manifest, table)))
     // A commit has one partition spec.
-    for (const files of Map.groupBy(lost, ({ partition }) => partition.length).values())
-      await this.#replaceFiles('remove lost files', files, [])
+    for (const group of Map.groupBy(manifests, (manifest) => manifest.partition_spec_id).values()) {
+      const listed = state.filesOf(group.map((manifest) => manifestKey(manifest, table)))
+      const lost = listed.filter(({ key }) => keys.has(key))
+      await this.#replaceFiles('remove lost files', lost, [])
+    }
   }
 
   /** Deletes files that no remembered snapshot reads, once readers of older ones have had their time. */
@@ -108,9 +112,14 @@ export class Upkeep {
   }
 
   async #rewriteSome(): Promise<boolean> {
-    const { state, isByLake, ownCatalog } = this.#ports
-    // Rows that another writer's delete files hide would come back in a new file.
-    if (!isByLake || (ownCatalog === undefined && state.hasDeleteFiles())) return false
+    const { writer, state, isByLake, ownCatalog } = this.#ports
+    if (!isByLake) return false
+    if (ownCatalog === undefined) {
+      // What others have compacted while the lake slept must not be compacted again.
+      await writer.load()
+      // Rows that another writer's delete files hide would come back in a new file.
+      if (state.hasDeleteFiles()) return false
+    }
     return (await this.#mergeManifests()) || (await this.#compact())
   }
 
@@ -118,7 +127,7 @@ export class Upkeep {
     const { writer, state, limits } = this.#ports
     if (state.countManifests() <= limits.maxManifests) return false
     const table = await writer.load()
-    const chosen = chooseManifests(table.manifests)
+    const chosen = chooseManifests(table)
     if (chosen.length < MERGED_MANIFESTS_MIN) return false
     const kept = state.filesOf(chosen.map((manifest) => manifestKey(manifest, table)))
     await this.#rewrite('merge manifests', table, { manifests: chosen, kept, removed: [], rows: [] })
@@ -229,8 +238,9 @@ function manifestKey({ manifest_path }: ManifestFile, { metadata }: Table): stri
 }
 
 /** The smallest manifests, as many as may become one: of the partition spec that has the most of them. */
-function chooseManifests(manifests: readonly ManifestFile[]): ManifestFile[] {
-  const groups = [...Map.groupBy(manifests, (manifest) => manifest.partition_spec_id).values()]
+function chooseManifests({ metadata, manifests }: Table): ManifestFile[] {
+  const writable = manifests.filter((manifest) => canWrite(metadata, manifest.partition_spec_id))
+  const groups = [...Map.groupBy(writable, (manifest) => manifest.partition_spec_id).values()]
   const [most = []] = groups.toSorted((a, b) => b.length - a.length)
   return chooseWithin(
     most.toSorted((a, b) => filesOf(a) - filesOf(b)),

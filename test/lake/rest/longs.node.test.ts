@@ -7,14 +7,19 @@ const id = fc.bigInt({ min: 1n, max: (1n << 63n) - 1n })
 describe('the ids of snapshots in JSON', () => {
   it('come in exactly, whatever stands around them', () => {
     fc.assert(
-      fc.property(id, fc.string({ unit: 'grapheme' }), fc.double({ noNaN: true }), (long, text, double) => {
-        const json = `{"text":${JSON.stringify(text)},"snapshot-id":${long},"double":${JSON.stringify(double)}}`
-        const read = JSON.parse(quoteLongs(json)) as Record<string, unknown>
-        expect(String(read['snapshot-id'])).toBe(String(long))
-        expect(read['text']).toBe(text)
-        // One that is a whole number beyond 2^53 comes in as its digits.
-        expect(Number(read['double'])).toBe(JSON.parse(JSON.stringify(double)))
-      }),
+      fc.property(
+        id,
+        fc.string({ unit: 'grapheme' }),
+        fc.double({ noNaN: true, noDefaultInfinity: true }),
+        (long, text, double) => {
+          const json = `{"text":${JSON.stringify(text)},"snapshot-id":${long},"double":${JSON.stringify(double)}}`
+          const read = JSON.parse(quoteLongs(json)) as Record<string, unknown>
+          expect(String(read['snapshot-id'])).toBe(String(long))
+          expect(read['text']).toBe(text)
+          // One that is a whole number beyond 2^53 comes in as its digits.
+          expect(Number(read['double'])).toBe(JSON.parse(JSON.stringify(double)))
+        },
+      ),
     )
   })
 

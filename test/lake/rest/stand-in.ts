@@ -11,8 +11,9 @@ import {
   type Table,
 } from '../../../src/lake/iceberg/commit.ts'
 import { readManifest, readManifestList } from '../../../src/lake/iceberg/manifest-read.ts'
-import type { ManifestFile } from '../../../src/lake/iceberg/manifest.ts'
+import { type ManifestFile, writeManifestList } from '../../../src/lake/iceberg/manifest.ts'
 import { currentSnapshot, keyBelow, type TableMetadata } from '../../../src/lake/iceberg/metadata.ts'
+import { EVENTS_COLUMNS } from '../../../src/lake/table/table.ts'
 import { readParquet } from '../../../src/lake/iceberg/parquet.ts'
 import type { Row } from '../../../src/lake/iceberg/schema.ts'
 
@@ -47,6 +48,8 @@ class Refusal extends Error {
 export class StandIn {
   token = 'the right token'
   readonly warehouse = 'account_lake'
+  /** Of the paths of the warehouse. */
+  prefix = 'p1'
   /** How a lost race is answered: 409 as the specification has it, or 400 as Basin Catalog does. */
   raceStatus = 409
   /** Whether its files are not in the bucket. */
@@ -98,7 +101,7 @@ export class StandIn {
       if (pathname === '/iceberg/v1/config') {
         if (searchParams.get('warehouse') !== this.warehouse)
           throw new Refusal(404, 'NotFoundException', 'there is no such warehouse')
-        return respond({ defaults: {}, overrides: { prefix: 'p1' } })
+        return respond({ defaults: {}, overrides: this.prefix === '' ? {} : { prefix: this.prefix } })
       }
       return await this.#route(request, pathname)
     } catch (error) {
@@ -116,9 +119,10 @@ export class StandIn {
   }
 
   async #route(request: Request, pathname: string): Promise<Response> {
-    const tables = '/iceberg/v1/p1/namespaces/cdc/tables'
+    const namespaces = ['/iceberg/v1', ...(this.prefix === '' ? [] : [this.prefix]), 'namespaces'].join('/')
+    const tables = `${namespaces}/cdc/tables`
     switch (`${request.method} ${pathname}`) {
-      case 'POST /iceberg/v1/p1/namespaces':
+      case `POST ${namespaces}`:
         this.#hasNamespace = true
         return respond(await request.json())
       case `POST ${tables}`:
@@ -135,6 +139,19 @@ export class StandIn {
   }
 
   #hasNamespace = false
+
+  /** Creates the table before the lake does: with some of its columns in another order, one more, and no partitions. */
+  async createByOthers(): Promise<void> {
+    this.#hasNamespace = true
+    const columns = EVENTS_COLUMNS.filter(({ name }) => !['visibility', '__ingest_ts'].includes(name)).toReversed()
+    const more = { name: 'score', type: 'double', required: false }
+    await this.#create({
+      name: 'events',
+      schema: { type: 'struct', fields: [more, ...columns] },
+      'partition-spec': { 'spec-id': 0, fields: [] },
+      properties: {},
+    })
+  }
 
   async #create(body: JSONObject): Promise<Response> {
     if (!this.#hasNamespace) throw new Refusal(404, 'NoSuchNamespaceException', 'there is no namespace cdc')
@@ -236,6 +253,7 @@ export class StandIn {
       'assert-ref-snapshot-id': { ref: 'main', 'snapshot-id': metadata.refs['main']?.['snapshot-id'] ?? null },
       'assert-last-assigned-field-id': { 'last-assigned-field-id': metadata['last-column-id'] },
       'assert-current-schema-id': { 'current-schema-id': metadata['current-schema-id'] },
+      'assert-default-spec-id': { 'default-spec-id': metadata['default-spec-id'] },
       'assert-last-assigned-partition-id': { 'last-assigned-partition-id': metadata['last-partition-id'] },
     }
     const actual = asserted[String(type)]
@@ -327,6 +345,56 @@ export class StandIn {
     return keys
   }
 
+  /** Makes an older snapshot the current one, the first that is remembered with so many rows. */
+  async rollBackTo(rows: number): Promise<void> {
+    const { metadata } = this
+    const snapshot = metadata.snapshots.find((each) => each.summary['total-records'] === String(rows))
+    require(snapshot !== undefined, 'there is such a snapshot')
+    const id = snapshot['snapshot-id']
+    await this.#store({
+      ...metadata,
+      'current-snapshot-id': id,
+      refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
+    })
+  }
+
+  /** Gives the current snapshot a name. */
+  async tag(name: string): Promise<void> {
+    const { metadata } = this
+    const id = metadata['current-snapshot-id'] ?? 0
+    await this.#store({ ...metadata, refs: { ...metadata.refs, [name]: { 'snapshot-id': id, type: 'tag' } } })
+  }
+
+  /** Deletes rows by a file that hides them, which is only listed here. */
+  async hideRows(): Promise<string> {
+    const table = await this.table()
+    const prepared = prepareRewrite(table, { manifests: [], kept: [], removed: [], rows: [] }, options())
+    const key = `metadata/${crypto.randomUUID()}-deletes.avro`
+    const path = `${ROOT}/${key}`
+    const hiding = {
+      ...prepared.manifest,
+      manifest_path: path,
+      content: 1 as const,
+      added_files_count: 1,
+      added_rows_count: 1,
+    }
+    const snapshot = prepared.metadata.snapshots.at(-1)
+    const list = writeManifestList([hiding, ...table.manifests], {
+      snapshotId: 1,
+      parentSnapshotId: undefined,
+      sequenceNumber: snapshot?.['sequence-number'] ?? 0,
+      sync: new Uint8Array(16),
+    })
+    const listKey = keyBelow(ROOT, snapshot?.['manifest-list'] ?? '')
+    const files = [
+      ...prepared.files.filter((file) => file.key !== listKey),
+      { key: listKey, bytes: list },
+      { key, bytes: list },
+    ]
+    await this.#commitForeign(table, { ...prepared, files })
+    return path
+  }
+
   /** Adds a column, of a type that the lake does not write. */
   async addColumn(name: string): Promise<void> {
     const { metadata } = this
@@ -351,6 +419,21 @@ export class StandIn {
     })
   }
 
+  async changeType(name: string, type: string): Promise<void> {
+    const { metadata } = this
+    const { fields = [], ...schema } = metadata.schemas.at(-1) ?? {}
+    const changed = fields.map((field) => (field.name === name ? { ...field, type } : field))
+    const id = metadata.schemas.length
+    await this.#store({
+      ...metadata,
+      schemas: [
+        ...metadata.schemas,
+        { ...schema, fields: changed, 'schema-id': id } as (typeof metadata.schemas)[number],
+      ],
+      'current-schema-id': id,
+    })
+  }
+
   /** Makes another partition spec the default, with a transform that the lake does not know. */
   async changePartitions(): Promise<void> {
     const { metadata } = this
@@ -372,7 +455,7 @@ export class StandIn {
       ...metadata,
       snapshots: [...base.metadata.snapshots, snapshot],
       'current-snapshot-id': id,
-      refs: { main: { 'snapshot-id': id, type: 'branch' } },
+      refs: { ...metadata.refs, main: { 'snapshot-id': id, type: 'branch' } },
       'snapshot-log': [
         ...base.metadata['snapshot-log'],
         { 'snapshot-id': id, 'timestamp-ms': snapshot['timestamp-ms'] },
@@ -397,7 +480,8 @@ export class StandIn {
   async files(): Promise<ListedFile[]> {
     const { manifests } = await this.table()
     const files: ListedFile[] = []
-    for (const manifest of manifests) files.push(...(await this.#readFiles(manifest)))
+    for (const manifest of manifests.filter(({ content }) => content === 0))
+      files.push(...(await this.#readFiles(manifest)))
     return files
   }
 
