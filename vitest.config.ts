@@ -33,7 +33,7 @@ export default defineConfig({
         },
       },
       {
-        // The platform that `npm run simulate` runs on, against the real one.
+        // The platform that `npm run simulate` runs on, against the real one: part of `npm run model`.
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
         test: {
@@ -45,7 +45,7 @@ export default defineConfig({
         },
       },
       {
-        // New random scripts each time, for a minute: `npm run model`, not part of `npm test`.
+        // New random scripts each time: `npm run model`, not part of `npm test`.
         plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
         resolve: { tsconfigPaths: true },
         test: {
