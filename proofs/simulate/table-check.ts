@@ -24,9 +24,7 @@ export async function checkTable(bucket: R2Bucket, oracle: Oracle, objects: read
   const rows: LandedRow[] = []
   const manifests = table === undefined ? [] : await readManifestList(bucket, table)
   for (const manifest of manifests)
-    for (const file of table === undefined
-      ? []
-      : await readManifest(manifest, await bytesOf(bucket, manifest.key), table))
+    for (const file of table === undefined ? [] : readManifest(manifest, await bytesOf(bucket, manifest.key), table))
       rows.push(...(await readRows(bucket, file.key)))
   const watermarks = table === undefined ? {} : await readWatermarks(bucket, table)
   const [emitted, logged] = [rows.filter(({ ns }) => ns === EMITTER_NS), rows.filter(({ ns }) => ns !== EMITTER_NS)]
