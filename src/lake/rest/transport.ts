@@ -1,5 +1,6 @@
 // How requests get to a catalog: with a token, within a time, with exact numbers, and not before the catalog wants them.
 
+import { endOfWait } from '../../due.ts'
 import { CDCError, reasonOf } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { isObject } from '../../event/kinds.ts'
@@ -38,7 +39,7 @@ export class Transport {
 
   /** Until when the catalog has asked to be left alone, in milliseconds since 1970. */
   get busyUntilMs(): number {
-    return this.#busyUntilMs
+    return endOfWait(this.#busyUntilMs, RETRY_AFTER_MS_MAX, this.#ports.now())
   }
 
   /** What `fetch` is to a client of the catalog. */

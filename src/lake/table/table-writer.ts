@@ -62,9 +62,6 @@ const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 /** Requests that an object may have open at once, by the platform's rules. */
 const PUTS_AT_ONCE = 6
 
-/** How long a catalog is spared at most. */
-const SPARE_MS_MAX = 600_000
-
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
 
@@ -103,11 +100,7 @@ export class TableWriter {
   /** Before this time nothing is to be committed, by the limits or by the catalog's word. In milliseconds since 1970. */
   commitFromMs(): number {
     const { catalog, now } = this.#ports
-    const nowMs = now()
-    return Math.max(
-      endOfWait(this.#commitFromMs, this.#commitWaitMs, nowMs),
-      endOfWait(catalog.busyUntilMs, SPARE_MS_MAX, nowMs),
-    )
+    return Math.max(endOfWait(this.#commitFromMs, this.#commitWaitMs, now()), catalog.busyUntilMs)
   }
 
   /**
