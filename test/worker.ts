@@ -89,6 +89,20 @@ export class Notes extends CDCDurableObject {
     })
   }
 
+  draft(text: string): void {
+    this.drafts.create({ text })
+  }
+
+  snapshotDrafts(chunk: number): void {
+    this.outbox.snapshot('document/Draft', { chunk })
+  }
+
+  /** Empties the object, as a user does who wants all of it gone. */
+  async empty(): Promise<void> {
+    await this.ctx.storage.deleteAll()
+    this.ctx.storage.sql.exec('CREATE TABLE IF NOT EXISTS notes (id INTEGER PRIMARY KEY, text TEXT)')
+  }
+
   /** A note, and then its event: what a dual write does. */
   async writeApart(text: string): Promise<void> {
     this.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
