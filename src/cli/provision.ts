@@ -7,13 +7,13 @@ import { dirname, join, relative } from 'node:path'
 import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, problemOf, usage } from './command.ts'
 import { printJSON } from './output.ts'
-import { createCommands, readAccount, readStream } from './provision/account.ts'
+import { createCommands, type FoundInAccount, readAccount, readStream } from './provision/account.ts'
 import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
 import { type Schema, schemaShape } from './provision/schema.ts'
 import { nameTables } from './provision/sql.ts'
 import { boundStream, chooseEnvironment } from './provision/worker-config.ts'
 import { bindStream, findConfig, parseConfig, type Place } from './provision/worker-config.ts'
-import { Wrangler } from './provision/wrangler.ts'
+import { Wrangler, WranglerError } from './provision/wrangler.ts'
 import { CONFIG_OPTIONS, type ConfigFormat } from './wrangler-config.ts'
 
 const DEFAULT_NAMES: Names = {
@@ -48,8 +48,10 @@ project's own if it has them, otherwise this package's. The account is reached t
 wrangler. The sink's token for the catalog is read from ${TOKEN_VARIABLE} in the environment;
 only creating the sink needs it.
 
-  --dry-run              print the plan and stop
-  --json                 print the plan and the stream's id as JSON
+  --dry-run              print the plan and stop; without a login, the plan for an account that has
+                         nothing
+  --json                 print the plan, whether the account was read for it, and the stream's id as
+                         JSON
   --suffix <text>        append this to the names of stream, sink, pipeline and table: _v2 creates
                          new ones beside the old
   --bucket <name>        the bucket; default: ${DEFAULT_NAMES.bucket}
@@ -67,6 +69,10 @@ only creating the sink needs it.
 
 Example: ${TOKEN_VARIABLE}=… durable-outbox provision --dry-run
 `
+
+const EMPTY_ACCOUNT: FoundInAccount = { hasBucket: false, hasCatalog: false }
+const PLAN_FOR_ACCOUNT = 'The plan for your account as it is now:'
+const PLAN_WITHOUT_LOGIN = 'wrangler has no login, so this is the plan for an account that has nothing yet:'
 
 export const provisionCommand: Command = {
   name: 'provision',
@@ -97,11 +103,13 @@ interface Target {
 async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> {
   const options = parse(args)
   const job = await prepare(options, io)
-  const account = await readAccount(job.wanted, job.wrangler)
+  const read = await readIfLoggedIn(job, options)
+  const account = read ?? EMPTY_ACCOUNT
   const steps = plan(job.wanted, { ...account, boundStream: job.target.boundStream })
   const report = (streamId = account.stream?.id): void => {
-    if (options.json) printJSON({ steps, streamId: streamId ?? null }, io)
+    if (options.json) printJSON({ accountRead: read !== undefined, steps, streamId: streamId ?? null }, io)
   }
+  if (options.dryRun && !options.json) io.line(read === undefined ? PLAN_WITHOUT_LOGIN : PLAN_FOR_ACCOUNT)
   if (!options.json) for (const line of steps.flatMap(linesOf)) io.line(line)
 
   if (steps.some(({ action }) => action === 'conflict')) {
@@ -120,6 +128,16 @@ async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> 
   if (steps.some(({ action }) => action === 'write')) await bind(stream.id, job.target, io)
   report(stream.id)
   return 0
+}
+
+/** Nothing if a dry run has no login: it needs none to show what would be created. */
+async function readIfLoggedIn({ wanted, wrangler }: Job, { dryRun }: Options): Promise<FoundInAccount | undefined> {
+  try {
+    return await readAccount(wanted, wrangler)
+  } catch (error) {
+    if (dryRun && error instanceof WranglerError && error.isWithoutLogin) return undefined
+    throw error
+  }
 }
 
 function parse(args: readonly string[]) {

@@ -87,6 +87,7 @@ describe('an account', () => {
     delete here.env['BASIN_CATALOG_TOKEN']
     const run = await here.provision('--dry-run')
     expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(run.stdout).toMatch(/^The plan for your account as it is now:\n/)
     expect(actions(run)).toEqual(NEW)
     expect(here.account.writes).toEqual([])
     expect(here.configuration()).toBe(wranglerToml)
@@ -156,6 +157,7 @@ describe('an account', () => {
     const run = await here.provision('--json')
     expect(run).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(run.stdout)).toMatchObject({
+      accountRead: true,
       streamId: here.account.streams[0]?.id,
       steps: RESOURCES.map((resource) => ({ resource, action: 'keep' })),
     })
@@ -203,6 +205,46 @@ describe('an account', () => {
     const texts = readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'))
     expect(texts.length).toBeGreaterThan(0)
     expect(texts.filter((text) => text.includes(CATALOG_TOKEN))).toEqual([])
+  })
+})
+
+describe('--dry-run without a login', () => {
+  let here: Awaited<ReturnType<typeof createProject>>
+
+  beforeAll(async () => {
+    here = await createProject()
+    delete here.env['CLOUDFLARE_API_TOKEN']
+    delete here.env['BASIN_CATALOG_TOKEN']
+  })
+
+  afterAll(() => here.close())
+
+  it('plans as if nothing existed, and says so', async () => {
+    here.account.buckets.add('cdc-events')
+    const run = await here.provision('--dry-run')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(run.stdout).toMatch(
+      /^wrangler has no login, so this is the plan for an account that has nothing yet:\ncreate +bucket/,
+    )
+    expect(actions(run)).toEqual(NEW)
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('says so to programs', async () => {
+    const run = await here.provision('--dry-run', '--json')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      accountRead: false,
+      streamId: null,
+      steps: Object.entries(NEW).map(([resource, action]) => ({ resource, action })),
+    })
+  })
+
+  it('does not take a token that is refused for none', async () => {
+    here.env['CLOUDFLARE_API_TOKEN'] = 'a-token-of-another-account'
+    const run = await here.provision('--dry-run')
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain('Authentication error [code: 10000]')
   })
 })
 

@@ -50,8 +50,11 @@ export function createCommands(
   }
 }
 
+/** What the account has; the configuration has the rest. */
+export type FoundInAccount = Omit<Found, 'boundStream'>
+
 /** Looks for everything that is wanted. The bucket comes first, so that a missing login is reported once. */
-export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<Omit<Found, 'boundStream'>> {
+export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<FoundInAccount> {
   const commands = readCommands(wanted)
   const bucket = await readIfThere(commands.bucket, z.object({ name: z.string() }), wrangler)
   const hasBucket = bucket !== undefined

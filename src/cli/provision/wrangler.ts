@@ -25,6 +25,11 @@ export class WranglerError extends Error {
     super(`wrangler ${words} ${operand}: ${said}${hintFor(said)}`)
     this.said = said
   }
+
+  /** Whether wrangler knows no account. A token that is not valid is not this: the account has answered. */
+  get isWithoutLogin(): boolean {
+    return /necessary to set a CLOUDFLARE_API_TOKEN|^not logged in/i.test(this.said)
+  }
 }
 
 /** What to do, if wrangler's own words do not name it. The first that matches counts. */
