@@ -16,9 +16,10 @@ export function inEnvironment(environment: string | undefined, fragment: Fragmen
   return environment === undefined ? fragment : { env: { [environment]: fragment } }
 }
 
-/** A fragment as its owner would write it. */
-function showFragment(fragment: Fragment, format: ConfigFormat): string {
-  return format === 'toml' ? stringifyTOML(fragment).trim() : JSON.stringify(fragment, null, 2)
+/** Fragments as one, as the configuration's owner would write it. */
+export function showFragments(fragments: readonly Fragment[], format: ConfigFormat): string {
+  const whole = fragments.reduce<unknown>(merged, {})
+  return format === 'toml' ? stringifyTOML(whole).trim() : JSON.stringify(whole, null, 2)
 }
 
 /**
@@ -32,25 +33,28 @@ export function extendConfig(text: string, format: ConfigFormat, fragment: Fragm
   const eol = text.includes('\r\n') ? '\r\n' : '\n'
   const candidates =
     format === 'toml'
-      ? [insertedIntoTable(text, fragment, eol), appended(text, fragment, eol)]
+      ? [...insertedIntoTable(text, fragment, eol), appended(text, fragment, eol)]
       : [modified(text, fragment, eol)]
   return candidates.find((candidate) => isDeepStrictEqual(parseIfValid(candidate, format), goal))
 }
 
 function appended(text: string, fragment: Fragment, eol: string): string {
-  const block = ['', ...showFragment(fragment, 'toml').split('\n'), ''].join(eol)
+  const block = ['', ...showFragments([fragment], 'toml').split('\n'), ''].join(eol)
   return text + (text.endsWith('\n') ? '' : eol) + block
 }
 
-/** For values of a table that has a header already, which TOML does not allow a second time. */
-function insertedIntoTable(text: string, fragment: Fragment, eol: string): string {
-  const [header = '', ...values] = showFragment(fragment, 'toml').split('\n')
+/**
+ * For values of a table that has a header already, which TOML does not allow a second time: after its last line, or if a
+ * value of several lines only looks like its end, after the header.
+ */
+function insertedIntoTable(text: string, fragment: Fragment, eol: string): string[] {
+  const [header = '', ...values] = showFragments([fragment], 'toml').split('\n')
   const lines = text.split(eol)
-  const start = lines.findIndex((line) => line.replace(/#.*/, '').replaceAll(/\s/g, '') === header)
-  if (start < 0) return text
-  const length = lines.slice(start + 1).findIndex((line) => /^\s*(?:\[|$)/.test(line))
-  const end = length < 0 ? lines.length : start + 1 + length
-  return [...lines.slice(0, end), ...values, ...lines.slice(end)].join(eol)
+  const start = lines.findIndex((line) => line.replace(/#.*/, '').replaceAll(/\s/g, '') === header) + 1
+  if (start === 0) return []
+  const length = lines.slice(start).findIndex((line) => /^\s*(?:\[|$)/.test(line))
+  const end = length < 0 ? lines.length : start + length
+  return [end, start].map((at) => [...lines.slice(0, at), ...values, ...lines.slice(at)].join(eol))
 }
 
 function modified(text: string, fragment: Fragment, eol: string): string {
