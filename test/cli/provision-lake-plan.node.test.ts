@@ -26,8 +26,8 @@ function stepOf(steps: readonly LakeStep[], name: string): LakeStep | undefined 
   return steps.find((step) => step.name === name)
 }
 
-/** Parts of configurations that somebody may have written before, at the top level and in an environment. */
-const TOML_PARTS = [
+/** Pieces of configurations that somebody may have written before, at the top level and in an environment. */
+const TOML_PIECES = [
   '[vars]\nA = "1"\n',
   '[[r2_buckets]]\nbinding = "LAKE_BUCKET"\nbucket_name = "cdc-events"\n',
   '[[durable_objects.bindings]]\nname = "LAKE_TABLE"\nclass_name = "LakeTable"\n',
@@ -36,7 +36,7 @@ const TOML_PARTS = [
   '[env.production.vars] # ours\nA = "1"\nB = """\n[x]\n"""\n\n',
   '[[env.production.services]]\nbinding = "OTHER"\nservice = "other"\n',
 ]
-const JSON_PARTS = [
+const JSON_PIECES = [
   '"vars": { "A": "1" }',
   '/* ours */ "r2_buckets": [{ "binding": "LAKE_BUCKET", "bucket_name": "cdc-events" }]',
   '"durable_objects": { "bindings": [] }',
@@ -45,10 +45,12 @@ const JSON_PARTS = [
 ]
 
 const configuration: fc.Arbitrary<{ format: ConfigFormat; text: string }> = fc.oneof(
-  fc.subarray(TOML_PARTS).map((parts) => ({ format: 'toml' as const, text: `name = "shop"\n\n${parts.join('\n')}` })),
   fc
-    .subarray(JSON_PARTS)
-    .map((parts) => ({ format: 'jsonc' as const, text: `{\n  ${['"name": "shop"', ...parts].join(',\n  ')}\n}\n` })),
+    .subarray(TOML_PIECES)
+    .map((pieces) => ({ format: 'toml' as const, text: `name = "shop"\n\n${pieces.join('\n')}` })),
+  fc
+    .subarray(JSON_PIECES)
+    .map((pieces) => ({ format: 'jsonc' as const, text: `{\n  ${['"name": "shop"', ...pieces].join(',\n  ')}\n}\n` })),
 )
 
 describe('the plan for a lake', () => {
@@ -100,6 +102,17 @@ describe('the plan for a lake', () => {
     const step = (found: FoundLake) => stepOf(planFor(text, wanted, found), 'LAKE_CATALOG_URI')
     expect(step({ ...complete, catalog: undefined })).toMatchObject({ action: 'keep' })
     expect(step(complete)).toMatchObject({ action: 'conflict' })
+  })
+
+  it('does not add a token beside a credential, which the lake would refuse', () => {
+    const steps = planFor('name = "shop"\n', wanted, { ...complete, secrets: ['LAKE_CATALOG_CREDENTIAL'] })
+    expect(stepOf(steps, 'LAKE_CATALOG_TOKEN')).toMatchObject({ action: 'conflict' })
+  })
+
+  it('says that variables at the top level are for wrangler dev too', () => {
+    const details = (lake: WantedLake) => stepOf(planFor('name = "shop"\n', lake), 'LAKE_CATALOG_URI')?.differences
+    expect(details(production)).toEqual(['the value is https://catalog.cloudflarestorage.com/acc/cdc-events'])
+    expect(details(wanted)?.[1]).toContain('at the top level it is for wrangler dev too')
   })
 
   it('has no catalog in a jurisdiction: what is set for one is a conflict', () => {

@@ -228,6 +228,20 @@ describe('a lake whose configuration', () => {
     here.close()
   })
 
+  it('names another catalog than the new one is left as it is', async () => {
+    const text = SHOP.replace('REGION = "west"', 'LAKE_CATALOG_URI = "https://catalog.example"')
+    const here = await createProject({ text })
+    const run = await here.provision('--lake')
+    expect(run.code).toBe(1)
+    expect(actions(run)).toMatchObject({ bucket: 'create', object: 'write' })
+    expect(run.stderr).toContain(
+      'conflict  variable   LAKE_CATALOG_URI\n' +
+        '          LAKE_CATALOG_URI: the configuration has https://catalog.example, wanted is https://catalog.cloudflarestorage',
+    )
+    expect(here.configuration()).toBe(text)
+    here.close()
+  })
+
   it('is JSON with comments is bound there', async () => {
     const text =
       '{\n  // ours\n  "name": "shop",\n  "r2_buckets": [{ "binding": "FILES", "bucket_name": "files" }]\n}\n'

@@ -15,6 +15,8 @@ const OBJECT_BINDING = 'LAKE_TABLE'
 const OBJECT_CLASS = 'LakeTable'
 const MIGRATION_TAG = 'durable-outbox-lake'
 const ENTRYPOINT = 'Lake'
+const NOT_ONLY_DEPLOYED =
+  'at the top level it is for wrangler dev too; an environment of its own leaves the local lake alone'
 
 export interface WantedLake {
   readonly bucket: string
@@ -90,6 +92,10 @@ export function planLake(wanted: WantedLake, found: FoundLake, config: LakeConfi
 }
 
 function secretStep({ secrets }: FoundLake): LakeStep {
+  if (secrets.includes('LAKE_CATALOG_CREDENTIAL'))
+    return step('secret', CATALOG_TOKEN_NAME, [
+      'the Worker has LAKE_CATALOG_CREDENTIAL, and the lake takes one of the two',
+    ])
   return step('secret', CATALOG_TOKEN_NAME, secrets.includes(CATALOG_TOKEN_NAME) ? [] : undefined)
 }
 
@@ -149,8 +155,9 @@ function variableSteps({ environment, table }: WantedLake, { catalog }: FoundLak
     const differences = value === undefined ? [] : differencesOf({ [name]: value }, { [name]: there })
     if (there !== undefined) return step('variable', name, differences)
     const wanted = value === undefined ? 'the new catalog gives the value' : `the value is ${value}`
+    const details = environment === undefined ? [wanted, NOT_ONLY_DEPLOYED] : [wanted]
     const addition = value === undefined ? undefined : inEnvironment(environment, { vars: { [name]: value } })
-    return { resource: 'variable', name, action: 'write', differences: [wanted], addition }
+    return { resource: 'variable', name, action: 'write', differences: details, addition }
   }
   const isDefaultTable = table === DEFAULT_TABLE && vars['LAKE_CATALOG_TABLE'] === undefined
   return [
