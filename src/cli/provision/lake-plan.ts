@@ -2,10 +2,10 @@
 
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
-import { type ConfigFormat, LAKE_BINDING, parseConfigText } from '../wrangler-config.ts'
-import { problemOf } from '../command.ts'
+import { type ConfigFormat, LAKE_BINDING } from '../wrangler-config.ts'
 import { type Fragment, inEnvironment } from './extend-config.ts'
 import { type Step, step } from './plan.ts'
+import { parseConfigAs } from './worker-config.ts'
 
 /** The secret, and the variable in the environment that its value is read from. */
 export const CATALOG_TOKEN_NAME = 'LAKE_CATALOG_TOKEN'
@@ -64,14 +64,8 @@ const configShape = scopeShape.extend({ env: z.record(z.string(), scopeShape).de
 export type LakeConfig = z.infer<typeof configShape>
 type Scope = z.infer<typeof scopeShape>
 
-/** @throws {CDCError} `invalid-config`. */
 export function parseLakeConfig(text: string, format: ConfigFormat): LakeConfig {
-  try {
-    return configShape.parse(parseConfigText(text, format))
-  } catch (error) {
-    const problem = `the wrangler configuration cannot be read: ${problemOf(error)}`
-    throw new CDCError('invalid-config', problem, { cause: error })
-  }
+  return parseConfigAs(configShape, text, format)
 }
 
 /** Lists the steps in the order in which they can be done. */

@@ -36,8 +36,13 @@ export function findConfig(option: string | undefined, cwd: string): { path: str
 
 /** Reads a configuration. Fields that are not needed here are kept as they are. */
 export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
+  return parseConfigAs(configShape, text, format)
+}
+
+/** @throws {CDCError} `invalid-config`. */
+export function parseConfigAs<T extends z.ZodType>(shape: T, text: string, format: ConfigFormat): z.infer<T> {
   try {
-    return configShape.parse(parseConfigText(text, format))
+    return shape.parse(parseConfigText(text, format))
   } catch (error) {
     throw new CDCError('invalid-config', `the wrangler configuration cannot be read: ${problemOf(error)}`, {
       cause: error,
