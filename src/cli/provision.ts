@@ -1,5 +1,5 @@
 // durable-outbox provision: creates what the events of a deployed Worker flow through, in Basin Pipelines (Cloudflare
-// Pipelines until 2026-10-01), and binds it. What exists is kept, and never changed or deleted.
+// Pipelines until 2026-10-01) or in a lake, and binds it. What exists is kept, and never changed or deleted.
 
 import { readFile, writeFile } from 'node:fs/promises'
 import { existsSync } from 'node:fs'
@@ -7,13 +7,16 @@ import { dirname, join, relative } from 'node:path'
 import { CDCError } from '../error.ts'
 import { type Command, type ExitCode, type IO, parseOptions, problemOf, usage } from './command.ts'
 import { printJSON } from './output.ts'
-import { createCommands, readAccount, readStream } from './provision/account.ts'
+import { createCommands, type FoundInAccount, readAccount, readStream } from './provision/account.ts'
+import { type LakeOptions, provisionLake } from './provision/lake.ts'
+import { CATALOG_TOKEN_NAME, DEFAULT_TABLE } from './provision/lake-plan.ts'
 import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
+import { printPlan } from './provision/print.ts'
 import { type Schema, schemaShape } from './provision/schema.ts'
 import { nameTables } from './provision/sql.ts'
 import { boundStream, chooseEnvironment } from './provision/worker-config.ts'
 import { bindStream, findConfig, parseConfig, type Place } from './provision/worker-config.ts'
-import { Wrangler } from './provision/wrangler.ts'
+import { unlessWithoutLogin, Wrangler } from './provision/wrangler.ts'
 import { CONFIG_OPTIONS, type ConfigFormat } from './wrangler-config.ts'
 
 const DEFAULT_NAMES: Names = {
@@ -28,6 +31,12 @@ const DEFAULT_BINDING = 'EVENTS_PIPELINE'
 
 /** Where the sink's token is read from: an argument would stay in the shell's history. */
 const TOKEN_VARIABLE = 'BASIN_CATALOG_TOKEN'
+
+/** What a lake has nothing of. */
+const STREAM_OPTIONS = ['suffix', 'stream', 'sink', 'pipeline', 'roll-interval']
+
+/** R2's. */
+const JURISDICTIONS = ['eu', 'fedramp']
 
 /** wrangler's own limit for a sink into a catalog. */
 const ROLL_INTERVAL_SECONDS_MIN = 60
@@ -48,8 +57,17 @@ project's own if it has them, otherwise this package's. The account is reached t
 wrangler. The sink's token for the catalog is read from ${TOKEN_VARIABLE} in the environment;
 only creating the sink needs it.
 
-  --dry-run              print the plan and stop
-  --json                 print the plan and the stream's id as JSON
+With --lake there is no stream: it creates what a deployed lake needs, the bucket with its Basin
+Catalog and the secret ${CATALOG_TOKEN_NAME}, whose value is read from that name in the
+environment. It then adds the lake's object, bucket, variables and service to the configuration.
+
+  --lake                 provision a lake in place of a stream
+  --jurisdiction <name>  create the lake's bucket there: ${JURISDICTIONS.join(' or ')}; the lake then keeps its own
+                         catalog, as Basin Catalog exists in no jurisdiction
+  --dry-run              print the plan and stop; without a login, the plan for an account that has
+                         nothing
+  --json                 print the plan, whether the account was read for it, and the stream's id as
+                         JSON
   --suffix <text>        append this to the names of stream, sink, pipeline and table: _v2 creates
                          new ones beside the old
   --bucket <name>        the bucket; default: ${DEFAULT_NAMES.bucket}
@@ -59,7 +77,7 @@ only creating the sink needs it.
   --sink <name>          the sink; default: ${DEFAULT_NAMES.sink}
   --pipeline <name>      the pipeline; default: ${DEFAULT_NAMES.pipeline}
   --roll-interval <s>    seconds between two commits to the table, at least ${ROLL_INTERVAL_SECONDS_MIN}; default: Basin's own
-  --binding <name>       the Worker's binding of the stream; default: ${DEFAULT_BINDING}
+  --binding <name>       the Worker's binding of the stream or the lake; default: ${DEFAULT_BINDING}
   --env <name>           the environment in the configuration; default: production if there is one,
                          otherwise the top level
   --config <file>        the wrangler configuration; default: the nearest wrangler.json,
@@ -68,9 +86,11 @@ only creating the sink needs it.
 Example: ${TOKEN_VARIABLE}=… durable-outbox provision --dry-run
 `
 
+const EMPTY_ACCOUNT: FoundInAccount = { hasBucket: false, hasCatalog: false }
+
 export const provisionCommand: Command = {
   name: 'provision',
-  summary: 'create the stream, sink and pipeline that a deployed Worker sends to',
+  summary: 'create what a deployed Worker sends to: a stream of Basin Pipelines, or a lake',
   help: HELP,
   run: runProvision,
 }
@@ -96,13 +116,21 @@ interface Target {
 
 async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> {
   const options = parse(args)
+  return options.lake === undefined
+    ? provisionStream(options, io)
+    : provisionLake({ ...options, lake: options.lake }, io)
+}
+
+async function provisionStream(options: Options, io: IO): Promise<ExitCode> {
   const job = await prepare(options, io)
-  const account = await readAccount(job.wanted, job.wrangler)
+  const reading = readAccount(job.wanted, job.wrangler)
+  const read = await (options.dryRun ? unlessWithoutLogin(reading) : reading)
+  const account = read ?? EMPTY_ACCOUNT
   const steps = plan(job.wanted, { ...account, boundStream: job.target.boundStream })
   const report = (streamId = account.stream?.id): void => {
-    if (options.json) printJSON({ steps, streamId: streamId ?? null }, io)
+    if (options.json) printJSON({ accountRead: read !== undefined, steps, streamId: streamId ?? null }, io)
   }
-  if (!options.json) for (const line of steps.flatMap(linesOf)) io.line(line)
+  if (!options.json) printPlan(steps, { isDryRun: options.dryRun, isAccountRead: read !== undefined }, io)
 
   if (steps.some(({ action }) => action === 'conflict')) {
     report()
@@ -126,6 +154,8 @@ function parse(args: readonly string[]) {
   const values = parseOptions(args, {
     'dry-run': { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    lake: { type: 'boolean', default: false },
+    jurisdiction: { type: 'string' },
     suffix: { type: 'string', default: '' },
     bucket: { type: 'string' },
     namespace: { type: 'string' },
@@ -137,11 +167,13 @@ function parse(args: readonly string[]) {
     binding: { type: 'string', default: DEFAULT_BINDING },
     ...CONFIG_OPTIONS,
   })
+  const names = namesOf(values)
   return {
     dryRun: values['dry-run'],
     json: values.json,
     suffix: values.suffix,
-    names: namesOf(values),
+    names,
+    lake: lakeOf(values, names),
     rollIntervalSeconds: rollIntervalOf(values['roll-interval']),
     binding: values.binding,
     environment: values.env,
@@ -167,6 +199,26 @@ function namesOf(values: Partial<Record<keyof Names, string | undefined>> & { su
   // The pipeline's SQL sees both as tables, by their names.
   if (names.stream === names.sink) throw usage(`--stream and --sink are both ${names.sink}; the SQL needs two names`)
   return names
+}
+
+/** The lake that is asked for, if it is one. */
+function lakeOf(
+  values: Readonly<Partial<Record<string, string | boolean>>> & { readonly binding: string },
+  { bucket, namespace, table }: Names,
+): LakeOptions['lake'] | undefined {
+  const isGiven = (option: string): boolean => (values[option] ?? '') !== ''
+  const { jurisdiction } = values
+  if (values['lake'] !== true) {
+    if (isGiven('jurisdiction')) throw usage('--jurisdiction needs --lake: Basin Catalog exists in none')
+    return undefined
+  }
+  const strangers = STREAM_OPTIONS.filter(isGiven)
+  if (strangers.length > 0) throw usage(`--lake takes no --${strangers.join(', no --')}: it has no stream`)
+  if (typeof jurisdiction !== 'string') return { bucket, table: `${namespace}.${table}`, binding: values.binding }
+  if (!JURISDICTIONS.includes(jurisdiction))
+    throw usage(`--jurisdiction ${jurisdiction} is none of: ${JURISDICTIONS.join(', ')}`)
+  if (['namespace', 'table'].some(isGiven)) throw usage(`in a jurisdiction the lake's table is ${DEFAULT_TABLE}`)
+  return { bucket, jurisdiction, table: DEFAULT_TABLE, binding: values.binding }
 }
 
 function rollIntervalOf(text: string | undefined): number | undefined {
@@ -243,11 +295,6 @@ async function bind(streamId: string, { path, format, place }: Target, io: IO): 
   }
   await writeFile(path, edited)
   io.note(`bound the stream ${streamId} as ${place.binding} in ${where}`)
-}
-
-function linesOf({ action, resource, name, differences }: Step): string[] {
-  const details = differences.map((difference) => `${' '.repeat(10)}${difference}`)
-  return [`${action.padEnd(8)}  ${resource.padEnd(8)}  ${name}`, ...details]
 }
 
 function conflictHelp(suffix: string): string[] {

@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { text } from 'node:stream/consumers'
 import * as z from 'zod'
 
-const ACCOUNT = '0123456789abcdef0123456789abcdef'
+export const ACCOUNT = '0123456789abcdef0123456789abcdef'
 const API_TOKEN = 'the-token-of-the-account'
 export const CATALOG_TOKEN = 'the-token-of-the-catalog'
 
@@ -44,6 +44,8 @@ const sinkShape = z.strictObject({
   }),
 })
 
+const secretShape = z.strictObject({ name: z.string(), text: z.literal(CATALOG_TOKEN), type: z.literal('secret_text') })
+
 const pipelineShape = z.strictObject({ name: nameShape, sql: z.string().min(1) })
 
 type Stream = z.infer<typeof streamShape> & { id: string }
@@ -65,12 +67,15 @@ class APIRefusal extends Error {
 }
 
 export class FakeAccount {
+  /** By name; in a jurisdiction as `<jurisdiction>/<name>`. */
   readonly buckets = new Set<string>()
   readonly catalogs = new Set<string>()
   readonly tables = new Set<string>()
   readonly streams: Stream[] = []
   readonly sinks: Sink[] = []
   readonly pipelines: Pipeline[] = []
+  /** The secrets of each Worker. */
+  readonly workers = new Map<string, Map<string, string>>()
   /** What changed something, as `POST /path`, whether it succeeded or not. */
   readonly writes: string[] = []
   /** What wrangler asked for that is not known here. */
@@ -105,7 +110,13 @@ export class FakeAccount {
     try {
       if (typeof fault === 'number') throw new APIRefusal(fault, 10_001, 'something is wrong here')
       if (headers.authorization !== `Bearer ${API_TOKEN}`) throw new APIRefusal(403, 10_000, 'Authentication error')
-      const result = this.#answer(call, url.searchParams, body === '' ? undefined : JSON.parse(body))
+      const isJSON = headers['content-type']?.startsWith('application/json') ?? false
+      const jurisdiction = headers['cf-r2-jurisdiction'] ?? 'default'
+      const prefix = jurisdiction === 'default' ? '' : `${String(jurisdiction)}/`
+      const result =
+        this.#answerAboutBuckets(call, prefix, body) ??
+        this.#answerAboutWorkers(call, isJSON ? JSON.parse(body) : body) ??
+        this.#answer(call, url.searchParams, isJSON ? JSON.parse(body) : undefined)
       if (fault === 'answer lost') response.destroy()
       // GraphQL has an envelope of its own.
       else respond(response, 200, path === '/graphql' ? result : { success: true, errors: [], messages: [], result })
@@ -121,8 +132,6 @@ export class FakeAccount {
     if (id !== '') return this.#get(kind, id)
     if (kind !== '') return this.#list(kind, query)
     switch (call) {
-      case 'POST /r2/buckets':
-        return this.#createBucket(z.strictObject({ name: z.string() }).parse(body).name)
       case 'POST /pipelines/v1/streams':
         return this.#createStream(streamShape.parse(body))
       case 'POST /pipelines/v1/sinks':
@@ -139,9 +148,36 @@ export class FakeAccount {
     return this.#answerByName(call)
   }
 
-  #answerByName(call: string): unknown {
+  #answerAboutBuckets(call: string, prefix: string, body: string): unknown {
+    if (call === 'POST /r2/buckets')
+      return this.#createBucket(prefix + z.strictObject({ name: z.string() }).parse(JSON.parse(body)).name)
     const bucket = /^GET \/r2\/buckets\/([^/]+)$/.exec(call)?.[1]
-    if (bucket !== undefined) return this.#getBucket(bucket)
+    return bucket === undefined ? undefined : this.#getBucket(prefix + bucket)
+  }
+
+  #answerAboutWorkers(call: string, body: unknown): unknown {
+    const [, method = '', worker = '', secrets = ''] =
+      /^(GET|PUT) \/workers\/scripts\/([^/]+)(\/secrets)?$/.exec(call) ?? []
+    if (method === '') return undefined
+    if (secrets === '') return this.#uploadWorker(method, worker, body)
+    const there = this.workers.get(worker)
+    if (there === undefined) throw new APIRefusal(404, 10_007, 'This Worker does not exist on your account.')
+    if (method === 'PUT') {
+      const { name, text: value } = secretShape.parse(body)
+      there.set(name, value)
+    }
+    return [...there.keys()].map((name) => ({ name, type: 'secret_text' }))
+  }
+
+  /** Takes the Worker that does nothing, which wrangler creates for a first secret. */
+  #uploadWorker(method: string, worker: string, body: unknown): unknown {
+    z.literal('PUT').parse(method)
+    z.string().includes('export default { fetch() {} }').parse(body)
+    this.workers.set(worker, new Map())
+    return { id: worker }
+  }
+
+  #answerByName(call: string): unknown {
     const catalog = /^GET \/r2-catalog\/([^/]+)$/.exec(call)?.[1]
     if (catalog !== undefined) return this.#getCatalog(catalog)
     const enabled = /^POST \/r2-catalog\/([^/]+)\/enable$/.exec(call)?.[1]

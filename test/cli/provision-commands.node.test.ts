@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { createCommands, readCommands } from '../../src/cli/provision/account.ts'
+import { createLakeCommands, readLakeCommands } from '../../src/cli/provision/lake-account.ts'
 import type { Wanted } from '../../src/cli/provision/plan.ts'
 
 const wrangler = join(import.meta.dirname, '../../node_modules/wrangler/bin/wrangler.js')
@@ -15,7 +16,10 @@ const wanted: Wanted = {
   sql: 'INSERT INTO out SELECT * FROM in',
   rollIntervalSeconds: 60,
 }
+const lake = { bucket: 'bucket', jurisdiction: 'eu', table: 'cdc.events', binding: 'EVENTS_PIPELINE' }
 const commands = [
+  ...Object.values(readLakeCommands(lake)),
+  ...Object.values(createLakeCommands(lake, 'token')),
   ...Object.values(readCommands(wanted)),
   ...Object.values(createCommands(wanted, { schemaFile: 'schema.json', catalogToken: 'token' })),
 ]
@@ -37,9 +41,9 @@ async function helpOf(words: string): Promise<Help> {
 }
 
 describe.concurrent('wrangler', () => {
-  it.each(commands)('has `$words` with every option that it gets', async ({ words, options = {} }) => {
+  it.each(commands)('has `$words` with every option that it gets', async ({ words, operand, options = {} }) => {
     const { usage, flags } = await helpOf(words)
-    expect(usage).toMatch(new RegExp(`^wrangler ${words} <\\w+>$`))
+    expect(usage).toMatch(new RegExp(`^wrangler ${words}${operand === undefined ? '' : ' <\\w+>'}$`))
     const required = [...flags].filter(([, about]) => about.includes('[required]')).map(([name]) => name)
     expect(Object.keys(options)).toEqual(expect.arrayContaining(required))
     expect([...flags.keys()]).toEqual(expect.arrayContaining([...Object.keys(options), 'config', 'env']))

@@ -1,14 +1,12 @@
 // The command with the project's real wrangler, against a stand-in for Cloudflare's REST API.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Run, runCommand } from '../../proofs/harness/command.ts'
-import { CATALOG_TOKEN, FakeAccount } from './provision-account.ts'
+import { CATALOG_TOKEN } from './provision-account.ts'
+import { actions, createProject, workspace } from './provision-project.ts'
 
 const repository = join(import.meta.dirname, '../..')
-const workspace = mkdtempSync(join(tmpdir(), 'durable-outbox-provision-'))
 const wranglerToml = readFileSync(join(repository, 'wrangler.toml'), 'utf8')
 const eventsSQL = readFileSync(join(repository, 'streams/events.sql'), 'utf8')
 const eventsSchema: { fields: { name: string; type: string; required: boolean }[] } = JSON.parse(
@@ -16,49 +14,6 @@ const eventsSchema: { fields: { name: string; type: string; required: boolean }[
 )
 
 afterAll(() => rmSync(workspace, { recursive: true, force: true }))
-
-/** A user's project, and the account that its wrangler reaches. */
-async function createProject(wrangler = join(repository, 'node_modules/wrangler')) {
-  const account = new FakeAccount()
-  const root = mkdtempSync(join(workspace, 'project-'))
-  mkdirSync(join(root, 'node_modules'))
-  symlinkSync(wrangler, join(root, 'node_modules/wrangler'))
-  writeFileSync(join(root, 'wrangler.toml'), wranglerToml)
-  const env: Record<string, string> = {
-    ...(await account.listen()),
-    BASIN_CATALOG_TOKEN: CATALOG_TOKEN,
-    PATH: process.env['PATH'] ?? '',
-    XDG_CONFIG_HOME: join(workspace, 'config'), // where wrangler keeps its log files
-    NODE_COMPILE_CACHE: join(workspace, 'compile-cache'), // wrangler is large, and is started a hundred times here
-    WRANGLER_SEND_METRICS: 'false',
-  }
-  async function provision(...args: readonly string[]): Promise<Run> {
-    const run = await runCommand(['provision', ...args], { cwd: root, env })
-    expect(run.stdout + run.stderr).not.toContain(CATALOG_TOKEN)
-    return run
-  }
-
-  function close(): void {
-    account.close()
-    expect(account.unknown).toEqual([])
-  }
-
-  return {
-    account,
-    env,
-    root,
-    provision,
-    close,
-    configuration: () => readFileSync(join(root, 'wrangler.toml'), 'utf8'),
-  }
-}
-
-/** The action of each step of the plan, by its resource. */
-function actions({ stdout }: Run): Record<string, string> {
-  return Object.fromEntries(
-    [...stdout.matchAll(/^(\w+) +(\w+) +\S+$/gm)].map(([, action, resource]) => [resource, action]),
-  )
-}
 
 const PLACEHOLDER = '00000000000000000000000000000000'
 const NEW = {
@@ -87,6 +42,7 @@ describe('an account', () => {
     delete here.env['BASIN_CATALOG_TOKEN']
     const run = await here.provision('--dry-run')
     expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(run.stdout).toMatch(/^The plan for your account as it is now:\n/)
     expect(actions(run)).toEqual(NEW)
     expect(here.account.writes).toEqual([])
     expect(here.configuration()).toBe(wranglerToml)
@@ -156,6 +112,7 @@ describe('an account', () => {
     const run = await here.provision('--json')
     expect(run).toMatchObject({ code: 0, stderr: '' })
     expect(JSON.parse(run.stdout)).toMatchObject({
+      accountRead: true,
       streamId: here.account.streams[0]?.id,
       steps: RESOURCES.map((resource) => ({ resource, action: 'keep' })),
     })
@@ -203,6 +160,46 @@ describe('an account', () => {
     const texts = readdirSync(logs).map((name) => readFileSync(join(logs, name), 'utf8'))
     expect(texts.length).toBeGreaterThan(0)
     expect(texts.filter((text) => text.includes(CATALOG_TOKEN))).toEqual([])
+  })
+})
+
+describe('--dry-run without a login', () => {
+  let here: Awaited<ReturnType<typeof createProject>>
+
+  beforeAll(async () => {
+    here = await createProject()
+    delete here.env['CLOUDFLARE_API_TOKEN']
+    delete here.env['BASIN_CATALOG_TOKEN']
+  })
+
+  afterAll(() => here.close())
+
+  it('plans as if nothing existed, and says so', async () => {
+    here.account.buckets.add('cdc-events')
+    const run = await here.provision('--dry-run')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(run.stdout).toMatch(
+      /^wrangler has no login, so this is the plan for an account that has nothing yet:\ncreate +bucket/,
+    )
+    expect(actions(run)).toEqual(NEW)
+    expect(here.configuration()).toBe(wranglerToml)
+  })
+
+  it('says so to programs', async () => {
+    const run = await here.provision('--dry-run', '--json')
+    expect(run).toMatchObject({ code: 0, stderr: '' })
+    expect(JSON.parse(run.stdout)).toMatchObject({
+      accountRead: false,
+      streamId: null,
+      steps: Object.entries(NEW).map(([resource, action]) => ({ resource, action })),
+    })
+  })
+
+  it('does not take a token that is refused for none', async () => {
+    here.env['CLOUDFLARE_API_TOKEN'] = 'a-token-of-another-account'
+    const run = await here.provision('--dry-run')
+    expect(run).toMatchObject({ code: 1, stdout: '' })
+    expect(run.stderr).toContain('Authentication error [code: 10000]')
   })
 })
 
@@ -261,7 +258,7 @@ describe('a refusal', () => {
     const wrangler = mkdtempSync(join(workspace, 'wrangler-'))
     writeFileSync(join(wrangler, 'package.json'), '{"bin":{"wrangler":"bin.cjs"}}')
     writeFileSync(join(wrangler, 'bin.cjs'), 'console.error("✘ [ERROR] lost in", process.env); process.exitCode = 1')
-    const { account, provision } = await createProject(wrangler)
+    const { account, provision } = await createProject({ wrangler })
     const run = await provision()
     expect(run.stderr).toContain("lost in { CLOUDFLARE_API_BASE_URL: 'http://127.0.0.1")
     expect(run.stderr).toContain("BASIN_CATALOG_TOKEN: '***'")

@@ -50,8 +50,11 @@ export function createCommands(
   }
 }
 
+/** What the account has; the configuration has the rest. */
+export type FoundInAccount = Omit<Found, 'boundStream'>
+
 /** Looks for everything that is wanted. The bucket comes first, so that a missing login is reported once. */
-export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<Omit<Found, 'boundStream'>> {
+export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<FoundInAccount> {
   const commands = readCommands(wanted)
   const bucket = await readIfThere(commands.bucket, z.object({ name: z.string() }), wrangler)
   const hasBucket = bucket !== undefined
@@ -73,13 +76,13 @@ async function readCatalog(command: WranglerCommand, wrangler: Wrangler): Promis
   return /^Status:\s+active\s*$/m.test(await wrangler.run(command))
 }
 
-async function readIfThere<T extends z.ZodType>(
+export async function readIfThere<T extends z.ZodType>(
   command: WranglerCommand,
   shape: T,
   wrangler: Wrangler,
 ): Promise<z.infer<T> | undefined> {
   try {
-    return parse(shape, await wrangler.run(command))
+    return parseAnswer(shape, parseJSON(await wrangler.run(command)))
   } catch (error) {
     if (error instanceof WranglerError && isMissing(error.said)) return undefined
     throw error
@@ -91,7 +94,12 @@ async function readIfThere<T extends z.ZodType>(
  * among those of the product's predecessor too, whose names had no underscores, and reports that name as not valid.
  */
 function isMissing(said: string): boolean {
-  return /\[code: 10006\]|^(?:Stream|Sink|Pipeline) "\w+" not found\.$|^Must provide a valid pipeline name$/.test(said)
+  return [
+    /\[code: 10006\]/,
+    /^(?:Stream|Sink|Pipeline) "\w+" not found\.$/,
+    /^Worker "[^"]+" (?:\(env: \S+\) )?not found\./,
+    /^Must provide a valid pipeline name$/,
+  ].some((pattern) => pattern.test(said))
 }
 
 const streamShape = z
@@ -127,12 +135,19 @@ const pipelineShape = z
     return { sql, failure: status === 'failed' ? (reason ?? 'Basin gives no reason') : undefined }
   })
 
-function parse<T extends z.ZodType>(shape: T, answer: string): z.infer<T> {
+/** @throws {CDCError} `invalid-config` if the answer has another shape. */
+export function parseAnswer<T extends z.ZodType>(shape: T, answer: unknown): z.infer<T> {
+  const { data, error } = shape.safeParse(answer)
+  if (error === undefined) return data
+  throw new CDCError('invalid-config', 'wrangler answered in an unknown form; update wrangler and durable-outbox', {
+    cause: error,
+  })
+}
+
+function parseJSON(answer: string): unknown {
   try {
-    return shape.parse(JSON.parse(answer))
-  } catch (error) {
-    throw new CDCError('invalid-config', 'wrangler answered in an unknown form; update wrangler and durable-outbox', {
-      cause: error,
-    })
+    return JSON.parse(answer)
+  } catch {
+    return undefined
   }
 }

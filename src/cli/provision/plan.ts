@@ -55,9 +55,9 @@ export interface Found {
 
 export type Resource = 'bucket' | 'catalog' | 'stream' | 'sink' | 'pipeline'
 
-export interface Step {
-  /** `binding` is the stream's id in the wrangler configuration. */
-  readonly resource: Resource | 'binding'
+/** `binding` is the stream's id in the wrangler configuration. */
+export interface Step<R extends string = Resource | 'binding'> {
+  readonly resource: R
   readonly name: string
   /** Nothing in an account is ever changed or deleted: what exists and differs is a conflict. */
   readonly action: 'create' | 'write' | 'keep' | 'conflict'
@@ -78,7 +78,8 @@ export function plan(wanted: Wanted, found: Found): Step[] {
   ]
 }
 
-function step(resource: Resource, name: string, differences: readonly string[] | undefined): Step {
+/** Keeps what exists without differences, and creates what does not exist. */
+export function step<R extends string>(resource: R, name: string, differences: readonly string[] | undefined): Step<R> {
   if (differences === undefined) return { resource, name, action: 'create', differences: [] }
   return { resource, name, action: differences.length === 0 ? 'keep' : 'conflict', differences }
 }

@@ -1,7 +1,6 @@
 // The wrangler configuration of the project: the one place where the id of the stream is written.
 
 import { isDeepStrictEqual } from 'node:util'
-import { applyEdits, modify } from 'jsonc-parser'
 import * as z from 'zod'
 import { CDCError } from '../../error.ts'
 import { problemOf } from '../command.ts'
@@ -12,6 +11,7 @@ import {
   formatOf,
   parseConfigText,
 } from '../wrangler-config.ts'
+import { extendConfig, inEnvironment } from './extend-config.ts'
 
 const scopeShape = z.looseObject({
   pipelines: z.array(z.looseObject({ binding: z.string(), stream: z.string().optional() })).optional(),
@@ -36,8 +36,13 @@ export function findConfig(option: string | undefined, cwd: string): { path: str
 
 /** Reads a configuration. Fields that are not needed here are kept as they are. */
 export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
+  return parseConfigAs(configShape, text, format)
+}
+
+/** @throws {CDCError} `invalid-config`. */
+export function parseConfigAs<T extends z.ZodType>(shape: T, text: string, format: ConfigFormat): z.infer<T> {
   try {
-    return configShape.parse(parseConfigText(text, format))
+    return shape.parse(parseConfigText(text, format))
   } catch (error) {
     throw new CDCError('invalid-config', `the wrangler configuration cannot be read: ${problemOf(error)}`, {
       cause: error,
@@ -50,7 +55,10 @@ export function parseConfig(text: string, format: ConfigFormat): WorkerConfig {
  *
  * @throws {CDCError} `invalid-argument` if there is none of the given name.
  */
-export function chooseEnvironment({ env = {} }: WorkerConfig, option: string | undefined): string | undefined {
+export function chooseEnvironment(
+  { env = {} }: { env?: Readonly<Record<string, unknown>> | undefined },
+  option: string | undefined,
+): string | undefined {
   if (option === undefined) return Object.hasOwn(env, 'production') ? 'production' : undefined
   checkEnvironment(env, option)
   return option
@@ -70,9 +78,16 @@ export function boundStream(config: WorkerConfig, place: Place): string | undefi
 export function bindStream(text: string, format: ConfigFormat, place: Place, stream: string): string | undefined {
   const config = parseConfig(text, format)
   const old = boundStream(config, place)
+  if (old === undefined) return addBinding(text, format, place, stream)
   const goal = withStream(config, place, stream)
-  const candidates = old === undefined ? [added(text, format, place, stream)] : replaced(text, old, stream)
-  return candidates.find((candidate) => isDeepStrictEqual(parseIfValid(candidate, format), goal))
+  return replaced(text, old, stream).find((candidate) => isDeepStrictEqual(parseIfValid(candidate, format), goal))
+}
+
+function addBinding(text: string, format: ConfigFormat, place: Place, stream: string): string | undefined {
+  const { environment, binding } = place
+  // A binding without a stream gives it by its old name.
+  if (bindingsAt(parseConfig(text, format), place).some((entry) => entry.binding === binding)) return undefined
+  return extendConfig(text, format, inEnvironment(environment, { pipelines: [{ binding, stream }] }))
 }
 
 /** Texts with the new id in one of the places in which the old id stands in quotes. */
@@ -86,24 +101,6 @@ function replaced(text: string, old: string, stream: string): string[] {
         [parts.slice(0, index + 1).join(literal), parts.slice(index + 1).join(literal)].join(quote + stream + quote),
       )
   })
-}
-
-function added(text: string, format: ConfigFormat, place: Place, stream: string): string {
-  const { environment, binding } = place
-  const path = [...(environment === undefined ? [] : ['env', environment]), 'pipelines']
-  const eol = text.includes('\r\n') ? '\r\n' : '\n'
-  if (format === 'toml') {
-    const block = ['', `[[${path.join('.')}]]`, `binding = "${binding}"`, `stream = "${stream}"`, ''].join(eol)
-    return text + (text.endsWith('\n') ? '' : eol) + block
-  }
-  const count = bindingsAt(parseConfig(text, format), place).length
-  const formattingOptions = { insertSpaces: !/^\t/m.test(text), tabSize: 2, eol }
-  const entry = { binding, stream }
-  const edits =
-    count === 0
-      ? modify(text, path, [entry], { formattingOptions })
-      : modify(text, [...path, count], entry, { formattingOptions })
-  return applyEdits(text, edits)
 }
 
 function parseIfValid(text: string, format: ConfigFormat): WorkerConfig | undefined {
@@ -121,11 +118,7 @@ function bindingsAt(config: WorkerConfig, { environment }: Place): readonly Bind
 
 function withStream(config: WorkerConfig, place: Place, stream: string): WorkerConfig {
   const { environment, binding } = place
-  const others = bindingsAt(config, place)
-  const isThere = others.some((entry) => entry.binding === binding)
-  const pipelines = isThere
-    ? others.map((entry) => (entry.binding === binding ? { ...entry, stream } : entry))
-    : [...others, { binding, stream }]
+  const pipelines = bindingsAt(config, place).map((entry) => (entry.binding === binding ? { ...entry, stream } : entry))
   if (environment === undefined) return { ...config, pipelines }
   return { ...config, env: { ...config.env, [environment]: { ...config.env?.[environment], pipelines } } }
 }

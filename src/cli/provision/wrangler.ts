@@ -13,8 +13,10 @@ import { importOptional, type IO } from '../command.ts'
 export interface WranglerCommand {
   /** Such as `basin pipelines streams get`. */
   readonly words: string
-  readonly operand: string
+  readonly operand?: string | undefined
   readonly options?: Readonly<Record<string, string>> | undefined
+  /** What it reads from its input, such as a secret. */
+  readonly input?: string | undefined
 }
 
 /** wrangler failed; `said` is its message, on one line. */
@@ -22,8 +24,23 @@ export class WranglerError extends Error {
   readonly said: string
 
   constructor({ words, operand }: WranglerCommand, said: string) {
-    super(`wrangler ${words} ${operand}: ${said}${hintFor(said)}`)
+    super(`wrangler ${[words, operand].filter(Boolean).join(' ')}: ${said}${hintFor(said)}`)
     this.said = said
+  }
+
+  /** Whether wrangler knows no account. A token that is not valid is not this: the account has answered. */
+  get isWithoutLogin(): boolean {
+    return /necessary to set a CLOUDFLARE_API_TOKEN|^not logged in/i.test(this.said)
+  }
+}
+
+/** What was read of the account; nothing if there is no login, which a dry run can do without. */
+export async function unlessWithoutLogin<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading
+  } catch (error) {
+    if (error instanceof WranglerError && error.isWithoutLogin) return undefined
+    throw error
   }
 }
 
@@ -79,17 +96,25 @@ export class Wrangler {
     throw new WranglerError(command, this.#withoutSecret(errorOf(stderr)) || `it ended with ${code} and no message`)
   }
 
-  async #spawn({ words, operand, options = {} }: WranglerCommand) {
+  async #spawn({ words, operand, options = {}, input = '' }: WranglerCommand) {
     const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
     const { config, environment = '' } = this.#project
-    const args = [...words.split(' '), operand, ...flags, `--config=${config}`, `--env=${environment}`]
+    const args = [
+      ...words.split(' '),
+      ...(operand === undefined ? [] : [operand]),
+      ...flags,
+      `--config=${config}`,
+      `--env=${environment}`,
+    ]
     const child = spawn(process.execPath, [this.#script, ...args], {
       cwd: dirname(config),
       // It asks no questions if its input is not a terminal. A program reads what it prints. Its log file must hold no
       // bodies and headers, even if the environment asks for them.
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...this.#env, WRANGLER_LOG: 'log', WRANGLER_LOG_SANITIZE: 'true', WRANGLER_HIDE_BANNER: 'true' },
     })
+    child.stdin.on('error', () => undefined) // It ended before it read its input; how it ended says why.
+    child.stdin.end(input)
     const [code, stdout, stderr] = await Promise.all([
       new Promise<number | string>((resolve, reject) => {
         child.on('error', reject)
