@@ -1,6 +1,8 @@
 import { cloudflareTest } from '@cloudflare/vitest-pool-workers'
 import { defineConfig } from 'vitest/config'
 
+const ACCOUNT_TESTS = ['test/cli/{provision,provision-lake,provision-commands}.node.test.ts']
+
 export default defineConfig({
   test: {
     // Output is printed only for tests that fail.
@@ -56,10 +58,24 @@ export default defineConfig({
         },
       },
       {
+        // The real wrangler against an account that is a stand-in: `npm run account`, not part of `npm test`, because each of the
+        // hundred and fifty times that wrangler starts takes a second.
+        resolve: { tsconfigPaths: true },
+        test: {
+          name: 'account',
+          include: ACCOUNT_TESTS,
+          isolate: false,
+          unstubEnvs: true,
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
         resolve: { tsconfigPaths: true },
         test: {
           name: 'node',
           include: ['test/**/*.node.test.ts'],
+          exclude: ACCOUNT_TESTS,
           // As above: to import wrangler takes a second.
           isolate: false,
           unstubEnvs: true,

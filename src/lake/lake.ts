@@ -7,11 +7,17 @@ import type { LakeStatus, LakeTable } from './lake-table.ts'
 import type { RecoverOutcome } from './recover/recover.ts'
 import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
+interface LakeBindings {
+  LAKE_TABLE: DurableObjectNamespace<LakeTable>
+  /** Where the object stays in which events wait for their commit, `eu` for example. Set once: another place is another object. */
+  LAKE_JURISDICTION?: string
+}
+
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
  * Records that it has accepted land in the Iceberg table `cdc.events` of the bucket `LAKE_BUCKET`, each once.
  */
-export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<LakeTable> }> {
+export class Lake extends WorkerEntrypoint<LakeBindings> {
   /** @throws {CDCError} `record-invalid`, `lake-full` or `lake-behind`. */
   async send(records: EventRecord[]): Promise<void> {
     // As text, because an RPC call takes three times as long with the objects.
@@ -39,7 +45,10 @@ export class Lake extends WorkerEntrypoint<{ LAKE_TABLE: DurableObjectNamespace<
 
   /** A table has one writer, so every binding reaches the same object. */
   #table(): DurableObjectStub<LakeTable> {
-    return this.env.LAKE_TABLE.getByName('cdc.events')
+    const { LAKE_TABLE: tables, LAKE_JURISDICTION: jurisdiction } = this.env
+    // The platform refuses a name that is no jurisdiction.
+    const place = jurisdiction === undefined ? tables : tables.jurisdiction(jurisdiction as DurableObjectJurisdiction)
+    return place.getByName('cdc.events')
   }
 }
 

@@ -195,13 +195,14 @@ describe('a lake in a jurisdiction', () => {
 
   it('has its bucket there, its own catalog, and no token', async () => {
     const run = await here.provision('--lake', '--jurisdiction', 'eu')
-    const { catalog: _catalog, secret: _secret, variable: _variable, ...rest } = NEW
+    const { catalog: _catalog, secret: _secret, ...rest } = NEW
     expect(run).toMatchObject({ code: 0 })
     expect(actions(run)).toEqual(rest)
     expect(here.account.writes).toEqual(['POST /r2/buckets'])
     expect([...here.account.buckets]).toEqual(['cdc-events', 'eu/cdc-events'])
     expect(here.configuration()).toBe(
-      SHOP + ADDED.replace('bucket_name = "cdc-events"', 'bucket_name = "cdc-events"\njurisdiction = "eu"'),
+      SHOP.replace('REGION = "west"\n', 'REGION = "west"\nLAKE_JURISDICTION = "eu"\n') +
+        ADDED.replace('bucket_name = "cdc-events"', 'bucket_name = "cdc-events"\njurisdiction = "eu"'),
     )
   })
 

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { createExecutionContext, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
+import { Lake } from 'durable-outbox/lake'
 import type { EventRecord } from 'durable-outbox'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -39,6 +40,22 @@ function refusalOf(records: unknown): Promise<{ code?: string; message: string }
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, index) => index + 1)
+
+describe('a lake with a jurisdiction', () => {
+  it('has its object there', async () => {
+    const asked: string[] = []
+    // workerd has no jurisdictions, so that the namespace is one of the test.
+    const tables = {
+      jurisdiction: (name: string) => {
+        asked.push(name)
+        return env.LAKE_TABLE
+      },
+    } as unknown as typeof env.LAKE_TABLE
+    const lake = new Lake(createExecutionContext(), { LAKE_TABLE: tables, LAKE_JURISDICTION: 'eu' })
+    expect(await lake.version()).toBe(await table.version())
+    expect(asked).toEqual(['eu'])
+  })
+})
 
 describe('send', () => {
   it('[I5] lands what it accepted, and reports it in the snapshot', async () => {

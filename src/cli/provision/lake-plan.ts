@@ -11,6 +11,8 @@ import { parseConfigAs } from './worker-config.ts'
 export const CATALOG_TOKEN_NAME = 'LAKE_CATALOG_TOKEN'
 /** Where `catalogConfig` of the lake expects the table if `LAKE_CATALOG_TABLE` is not set. */
 export const DEFAULT_TABLE = 'cdc.events'
+/** The variable that places the lake's object, in which events wait for their commit. */
+const JURISDICTION = 'LAKE_JURISDICTION'
 const OBJECT_BINDING = 'LAKE_TABLE'
 const OBJECT_CLASS = 'LakeTable'
 const MIGRATION_TAG = 'durable-outbox-lake'
@@ -81,6 +83,7 @@ export function planLake(wanted: WantedLake, found: FoundLake, config: LakeConfi
     migrationStep(wanted, scope, config),
     bucketStep(wanted, scope),
     ...(hasCatalog ? variableSteps(wanted, found, scope) : unwantedVariables(scope)),
+    ...(hasCatalog ? [] : [variableStep(wanted, scope, JURISDICTION, jurisdiction)]),
     serviceStep(wanted, scope, config),
   ]
 }
@@ -144,21 +147,24 @@ function workerName(environment: string | undefined, scope: Scope, { name }: Sco
 }
 
 /** Before there is a catalog its address is not known, so what the configuration has is compared only afterwards. */
-function variableSteps({ environment, table }: WantedLake, { catalog }: FoundLake, { vars }: Scope): LakeStep[] {
-  const variable = (name: string, value: string | undefined, there = vars[name]): LakeStep => {
-    const differences = value === undefined ? [] : differencesOf({ [name]: value }, { [name]: there })
-    if (there !== undefined) return step('variable', name, differences)
-    const wanted = value === undefined ? 'the new catalog gives the value' : `the value is ${value}`
-    const details = environment === undefined ? [wanted, NOT_ONLY_DEPLOYED] : [wanted]
-    const addition = value === undefined ? undefined : inEnvironment(environment, { vars: { [name]: value } })
-    return { resource: 'variable', name, action: 'write', differences: details, addition }
-  }
-  const isDefaultTable = table === DEFAULT_TABLE && vars['LAKE_CATALOG_TABLE'] === undefined
+function variableSteps(lake: WantedLake, { catalog }: FoundLake, scope: Scope): LakeStep[] {
+  const variable = (name: string, value: string | undefined) => variableStep(lake, scope, name, value)
+  const isDefaultTable = lake.table === DEFAULT_TABLE && scope.vars['LAKE_CATALOG_TABLE'] === undefined
   return [
     variable('LAKE_CATALOG_URI', catalog?.uri),
     variable('LAKE_CATALOG_WAREHOUSE', catalog?.warehouse),
-    ...(isDefaultTable ? [] : [variable('LAKE_CATALOG_TABLE', table)]),
+    ...(isDefaultTable ? [] : [variable('LAKE_CATALOG_TABLE', lake.table)]),
   ]
+}
+
+function variableStep({ environment }: WantedLake, scope: Scope, name: string, value: string | undefined): LakeStep {
+  const there = scope.vars[name]
+  const differences = value === undefined ? [] : differencesOf({ [name]: value }, { [name]: there })
+  if (there !== undefined) return step('variable', name, differences)
+  const wanted = value === undefined ? 'the new catalog gives the value' : `the value is ${value}`
+  const details = environment === undefined ? [wanted, NOT_ONLY_DEPLOYED] : [wanted]
+  const addition = value === undefined ? undefined : inEnvironment(environment, { vars: { [name]: value } })
+  return { resource: 'variable', name, action: 'write', differences: details, addition }
 }
 
 /** A lake with any variable of a catalog does not keep its own. */
