@@ -6,6 +6,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { SingleBar } from 'cli-progress'
+import lock from '../../package-lock.json' with { type: 'json' }
 import packageJSON from '../../package.json' with { type: 'json' }
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { postJSON } from '../harness/post.ts'
@@ -92,7 +93,9 @@ async function createShop(project: Project, manager: Manager): Promise<void> {
   // In place of the version, which the registry does not have yet.
   const manifest = JSON.parse(project.read('package.json')) as { dependencies: Record<string, string> }
   manifest.dependencies[packageJSON.name] = `file:${tarball}`
-  project.write('package.json', JSON.stringify(manifest, null, 2))
+  // A registry may serve a new vite and not yet all that this lists for Windows alone. npm and pnpm go on without it, yarn does not.
+  const pinned = manager === 'yarn' ? { resolutions: { vite: lock.packages['node_modules/vite'].version } } : {}
+  project.write('package.json', JSON.stringify({ ...manifest, ...pinned }, null, 2))
   await project.install(manager)
 }
 
