@@ -11,7 +11,7 @@ import { catalogAt, startWorker } from './lake.ts'
 import { createLoad, type Request } from './load.ts'
 import { serveBucket } from './s3.ts'
 
-const LANDING_MS_MAX = 30_000
+const LANDING_MS_MAX = 90_000
 const POLL_MS = 200
 /** Above what a double holds exactly: ids of Iceberg's library. */
 const EXACT_MAX = BigInt(Number.MAX_SAFE_INTEGER)
@@ -74,13 +74,16 @@ function same(name: string, found: string, expected: string, details = ''): Rest
 }
 
 async function landed(apache: Apache, events: number): Promise<void> {
-  let records = 0
+  let [records, status] = [0, 0]
   for (let waitedMs = 0; waitedMs < LANDING_MS_MAX; waitedMs += POLL_MS) {
     const response = await fetch(`${apache.url}/v1/namespaces/cdc/tables/events`)
+    status = response.status
     const table = response.ok ? snapshotsShape.parse(await response.json()) : undefined
     records = Number(table?.metadata.snapshots.at(-1)?.summary['total-records'] ?? 0)
     if (records >= events) return console.error(`interop: ${records} events have landed in Apache's catalog`)
     await pause(POLL_MS)
   }
-  throw new Error(`interop: of ${events} events only ${records} have landed in Apache's catalog`)
+  throw new Error(
+    `interop: of ${events} events only ${records} have landed in Apache's catalog, which answers ${status}`,
+  )
 }
