@@ -49,11 +49,10 @@ export async function startApache(s3: string, directory: string): Promise<Apache
   const url = `http://127.0.0.1:${port}`
   const log = openSync(join(directory, 'apache.log'), 'a')
   const args = [...java, 'org.apache.iceberg.rest.RESTCatalogServer']
-  const child = spawnGroup({ command: 'java', args, cwd: here, env: { ...process.env, ...settings(s3, port) } }, [
-    'ignore',
-    log,
-    log,
-  ])
+  const child = spawnGroup(
+    { command: 'java', args, cwd: here, env: { ...process.env, ...settings(s3, port, join(directory, 'apache.db')) } },
+    ['ignore', log, log],
+  )
   closeSync(log)
   const stop = () => child.pid !== undefined && killGroup(child.pid)
   for (let waitedMs = 0; waitedMs < START_MS_MAX; waitedMs += POLL_MS) {
@@ -75,9 +74,12 @@ export async function startApache(s3: string, directory: string): Promise<Apache
 }
 
 /** Two underscores stand for a hyphen, and one for a dot. */
-function settings(s3: string, port: number): Record<string, string> {
+function settings(s3: string, port: number, database: string): Record<string, string> {
   return {
     CATALOG_REST_PORT: String(port),
+    // By default each of several connections may have a database in memory of its own.
+    CATALOG_URI: `jdbc:sqlite:${database}`,
+    CATALOG_CLIENTS: '1',
     CATALOG_WAREHOUSE: 's3://lake/warehouse',
     CATALOG_IO__IMPL: 'org.apache.iceberg.aws.s3.S3FileIO',
     CATALOG_S3_ENDPOINT: s3,

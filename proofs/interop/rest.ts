@@ -74,16 +74,16 @@ function same(name: string, found: string, expected: string, details = ''): Rest
 }
 
 async function landed(apache: Apache, events: number): Promise<void> {
-  let [records, status] = [0, 0]
+  let [records, answer] = [0, '']
   for (let waitedMs = 0; waitedMs < LANDING_MS_MAX; waitedMs += POLL_MS) {
     const response = await fetch(`${apache.url}/v1/namespaces/cdc/tables/events`)
-    status = response.status
-    const table = response.ok ? snapshotsShape.parse(await response.json()) : undefined
+    answer = await response.text()
+    const table = response.ok ? snapshotsShape.parse(JSON.parse(answer)) : undefined
     records = Number(table?.metadata.snapshots.at(-1)?.summary['total-records'] ?? 0)
     if (records >= events) return console.error(`interop: ${records} events have landed in Apache's catalog`)
     await pause(POLL_MS)
   }
   throw new Error(
-    `interop: of ${events} events only ${records} have landed in Apache's catalog, which answers ${status}`,
+    `interop: of ${events} events only ${records} have landed in Apache's catalog, which answers ${answer.slice(0, 500)}`,
   )
 }
