@@ -86,6 +86,13 @@ export function parseOptions<T extends ParseArgsOptionsConfig>(args: readonly st
   return values
 }
 
+/** Reads a whole number from a word of the command line. @throws {CDCError} `invalid-argument`, also below `from`. */
+export function wholeNumber(what: string, text: string, from = 0): number {
+  const number = Number(text)
+  if (/^\d+$/.test(text) && Number.isSafeInteger(number) && number >= from) return number
+  throw usage(`${what} is a whole number${from === 0 ? '' : ` above ${from - 1}`}, not "${text}"`)
+}
+
 /** Imports an optional peer dependency. @throws {CDCError} `not-found`, with the command that installs it. */
 export async function importOptional<T>(name: string, load: () => Promise<T>): Promise<T> {
   try {

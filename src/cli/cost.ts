@@ -1,7 +1,7 @@
 // durable-outbox cost: estimates from an object's own log what its outbox costs.
 
 import * as z from 'zod'
-import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
+import { type Command, type ExitCode, type IO, parseCommandLine, usage, wholeNumber } from './command.ts'
 import { type CostEstimate, estimateCost, type LoggedEvent } from './cost/estimate.ts'
 import { printJSON } from './output.ts'
 import { readPages } from './outbox/pages.ts'
@@ -65,10 +65,10 @@ async function runCost(args: readonly string[], io: IO): Promise<ExitCode> {
   if (place === undefined || rest.length > 0) throw usage('give it one object: durable-outbox cost customers/acme')
   const target = parseTarget(place)
   const batching = {
-    lingerMs: wholeNumber('--linger', values.linger, LINGER_MS),
-    maxBatchEvents: wholeNumber('--batch', values.batch, BATCH_EVENTS),
+    lingerMs: positive('--linger', values.linger, LINGER_MS),
+    maxBatchEvents: positive('--batch', values.batch, BATCH_EVENTS),
   }
-  const events = await readEvents(WorkerClient.of(values, io), target, wholeNumber('--events', values.events, EVENTS))
+  const events = await readEvents(WorkerClient.of(values, io), target, positive('--events', values.events, EVENTS))
   if (events.length === 0)
     throw usage(`${place} keeps no events to estimate from; see durable-outbox outbox ${place} stats`)
   const estimate = estimateCost(events, batching)
@@ -105,9 +105,6 @@ function describe(place: string, estimate: CostEstimate): string[] {
   ]
 }
 
-function wholeNumber(option: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise
-  const number = Number(text)
-  if (/^\d+$/.test(text) && Number.isSafeInteger(number) && number > 0) return number
-  throw usage(`${option} is a whole number above 0, not "${text}"`)
+function positive(option: string, text: string | undefined, otherwise: number): number {
+  return text === undefined ? otherwise : wholeNumber(option, text, 1)
 }

@@ -27,7 +27,7 @@ import {
 } from './wrangler-config.ts'
 import type { LakeBucket, LakeFile, LakeManifest, LiveFile, TableVersion } from '../lake/table/table-reader.ts'
 import { CatalogClient } from '../lake/rest/client.ts'
-import { type CatalogConfig, catalogConfig, catalogVariables } from '../lake/rest/config.ts'
+import { catalogConfig, catalogVariables } from '../lake/rest/config.ts'
 import {
   readManifest,
   readManifestList,
@@ -85,7 +85,8 @@ interface LakeConfig {
   readonly bucket: z.infer<typeof configShape>['r2_buckets'][number]
   /** What the keys of the table begin with, if it is in the lake's own catalog. */
   readonly prefix: string
-  readonly catalog: CatalogConfig | undefined
+  /** The catalog, if that is another one. */
+  readonly catalog: CatalogClient | undefined
 }
 
 interface OpenLake {
@@ -336,10 +337,9 @@ async function openLake(wrangler: Wrangler, directory: string, config: LakeConfi
   return { directory, bucket, readVersion: () => readVersion(bucket, config), close: () => proxy.dispose() }
 }
 
-async function readVersion(bucket: LakeBucket, { prefix, catalog: config }: LakeConfig) {
-  if (config === undefined) return readTableVersion(bucket, prefix)
-  const client = new CatalogClient({ config, fetch, now: Date.now })
-  const answer = await client.load()
+async function readVersion(bucket: LakeBucket, { prefix, catalog }: LakeConfig) {
+  if (catalog === undefined) return readTableVersion(bucket, prefix)
+  const answer = await catalog.load()
   return answer && tableVersionOf(answer.path, answer.metadata)
 }
 
@@ -347,7 +347,8 @@ function readLakeConfig(wrangler: Wrangler, choice: Choice, env: LakeIO['env']):
   const config = readConfig(wrangler, choice)
   const bucket = config.r2_buckets.find((candidate) => candidate.binding === LAKE_BINDING)
   // Its secrets are not in the configuration.
-  const catalog = catalogConfig({ ...catalogVariables(env), ...catalogVariables(config.vars) })
+  const named = catalogConfig({ ...catalogVariables(env), ...catalogVariables(config.vars) })
+  const catalog = named && new CatalogClient({ config: named, fetch, now: Date.now })
   if (bucket !== undefined) return { bucket, prefix: locationOf(config.vars).prefix, catalog }
   const { config: path, environment } = choice
   const place = environment === undefined ? path : `${path} under env.${environment}`

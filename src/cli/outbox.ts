@@ -2,7 +2,7 @@
 
 import * as z from 'zod'
 import { CDCError } from '../error.ts'
-import { type Command, type ExitCode, type IO, parseCommandLine, usage } from './command.ts'
+import { type Command, type ExitCode, type IO, parseCommandLine, usage, wholeNumber } from './command.ts'
 import { DEAD_LETTER_COLUMNS, EVENT_COLUMNS, printFields, printItems, printItemsAsJSON } from './outbox/output.ts'
 import { InterruptedError, type Item, itemSchema, readPages, repeat } from './outbox/pages.ts'
 import { printJSON } from './output.ts'
@@ -281,10 +281,4 @@ function filterOf({ type, store, table, key, from, to, limit }: Values) {
     ...(to !== undefined && { to: wholeNumber('--to', to) }),
     ...(limit !== undefined && { limit: wholeNumber('--limit', limit) }),
   }
-}
-
-function wholeNumber(what: string, text: string): number {
-  const number = Number(text)
-  if (/^\d+$/.test(text) && Number.isSafeInteger(number)) return number
-  throw usage(`${what} is a whole number, not "${text}"`)
 }

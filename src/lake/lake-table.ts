@@ -249,7 +249,8 @@ export class LakeTable extends DurableObject<LakeEnv> {
 
   /**
    * Rebuilds the table and the lake's own state from what the bucket and the lake still hold, if they are damaged or don't agree.
-   * A table in another catalog than the lake's own stays as it is, and the lake takes it over as it is. What waits in the lake stays. What no file holds any more is missing then, and lands when it is sent again.
+   * A table in another catalog than the lake's own stays as it is, and the lake takes it over. What waits in the lake stays. What
+   * no file holds any more is missing then, and lands when it is sent again.
    *
    * @param isDryRun whether to report only what would be done.
    * @throws {CDCError} `lake-conflict` if another lake commits to the table.

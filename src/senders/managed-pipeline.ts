@@ -5,6 +5,7 @@ import { parseJSON } from '../event/json.ts'
 import { coversNs, isNsPattern } from '../event/ns-pattern.ts'
 import { type EventRecord, toRecord } from '../event/record.ts'
 import type { UnifiedEvent } from '../event/unified-event.ts'
+import { parseRetryAfter } from '../http/retry-after.ts'
 import { isLocalHTTP } from '../http/loopback.ts'
 import { batchKey } from './batch-key.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
@@ -214,11 +215,11 @@ function isAcceptance(answer: string): boolean {
   return value !== undefined && success !== false
 }
 
-/** Seconds, from seconds or a date (RFC 9110). */
+/** In seconds, as errors of a pipeline have it. */
 function readRetryAfter(text: string | null): number | undefined {
   if (text === null) return undefined
-  const seconds = /^\d+$/.test(text.trim()) ? Number(text) : (Date.parse(text) - Date.now()) / 1_000
-  return seconds > 0 ? Math.ceil(seconds) : undefined
+  const ms = parseRetryAfter(text, Date.now()) ?? 0
+  return ms > 0 ? Math.ceil(ms / 1_000) : undefined
 }
 
 function checkEndpoint(endpoint: string | URL): URL {

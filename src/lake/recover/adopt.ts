@@ -11,7 +11,7 @@ import { ownSnapshotOf } from '../table/watermarks.ts'
 import type { PreparedManifest } from '../iceberg/commit.ts'
 import { currentSnapshot } from '../iceberg/metadata.ts'
 import type { Fault } from './named-files.ts'
-import { countMissing, identify, type RecoverOutcome } from './recover.ts'
+import { countMissing, describeDifference, identify, type RecoverOutcome } from './recover.ts'
 import { listKeys } from './table-bucket.ts'
 
 export interface AdoptPorts {
@@ -49,7 +49,7 @@ export async function adopt(isDryRun: boolean, ports: AdoptPorts): Promise<Recov
     ...((isOther || lost + unknown > 0) && {
       disagreement: [
         ...(isOther ? ['the last commit of the table is not the last that the lake knows'] : []),
-        `the lake takes ${lost} LSNs for landed that the table lacks, and does not know ${unknown} that it has`,
+        describeDifference(lost, unknown),
       ].join('; '),
     }),
     stateVersion,

@@ -175,6 +175,11 @@ function disagreementOf(
   const lost = countMissing(known, contents.landed)
   const unknown = countMissing(contents.landed, known)
   if (lost + unknown === 0) return undefined
+  return describeDifference(lost, unknown)
+}
+
+/** How what the lake takes for landed differs from what the table holds, in LSNs. */
+export function describeDifference(lost: number, unknown: number): string {
   return `the lake takes ${lost} LSNs for landed that the table lacks, and does not know ${unknown} that it has`
 }
 

@@ -4,6 +4,7 @@ import { endOfWait } from '../../due.ts'
 import { CDCError, reasonOf } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { isObject } from '../../event/kinds.ts'
+import { parseRetryAfter } from '../../http/retry-after.ts'
 import type { CatalogAuth } from './config.ts'
 import { quoteLongs, unquoteSnapshotIds } from './longs.ts'
 
@@ -109,8 +110,7 @@ export class Transport {
   }
 }
 
-/** A number of seconds, or a date. */
 function retryAfterMs(header: string | null, nowMs: number): number {
-  const ms = /^\d+$/.test(header ?? '') ? Number(header) * 1_000 : Date.parse(header ?? '') - nowMs
-  return Number.isNaN(ms) ? RETRY_AFTER_MS : Math.min(Math.max(ms, 0), RETRY_AFTER_MS_MAX)
+  const ms = parseRetryAfter(header ?? '', nowMs) ?? RETRY_AFTER_MS
+  return Math.min(Math.max(ms, 0), RETRY_AFTER_MS_MAX)
 }
