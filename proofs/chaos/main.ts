@@ -9,7 +9,7 @@ import { SingleBar } from 'cli-progress'
 import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
-import { makeScratchDirectory } from '../harness/scratch.ts'
+import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
@@ -24,8 +24,6 @@ const START_MS = 2_500
 /** A retry waits 400 ms at most. If nothing lands for this long, nothing more will. */
 const STALL_MS = 12_000
 const DRAIN_MS_MAX = 90_000
-/** The exit code after which somebody will want to look at the state. */
-const FAILED = 1
 
 const count = z.coerce.number().int()
 const optionsSchema = z.object({
@@ -48,7 +46,7 @@ const { values: flags } = parseArgs({
 const options = optionsSchema.parse(flags)
 const startedMs = Date.now()
 const output = new Output(options.json)
-const directory = makeScratchDirectory('chaos', (code) => code === FAILED)
+const directory = makeChaosDirectory('chaos')
 const state = join(directory, 'state')
 const bar = new SingleBar({
   ...BAR_OPTIONS,
@@ -56,16 +54,7 @@ const bar = new SingleBar({
 })
 const progress = { acknowledged: 0, landed: 0, note: '' }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  bar.stop()
-  console.error(error)
-  console.error(`chaos: aborted; the seed is ${options.seed}, the state is kept in ${directory}`)
-  process.exitCode = FAILED
-}
-// Ends what still runs.
-process.exit()
+await runToEnd({ seed: options.seed, directory, stop: () => bar.stop() }, main)
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))

@@ -9,7 +9,7 @@ import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../../harness/output.ts'
 import { between, createRandom, type Random } from '../../harness/random.ts'
 import { bundleWorker, Runtime } from '../../harness/runtime.ts'
-import { makeScratchDirectory } from '../../harness/scratch.ts'
+import { FAILED, makeChaosDirectory, runToEnd } from '../run-to-end.ts'
 import { readTable, type Row } from '../table.ts'
 import { type Job, type Report, reportSchema, WAYS } from './job.ts'
 
@@ -21,7 +21,6 @@ const LIFE_MS_MAX = 2_500
 const REQUEST_MS_MAX = 5_000
 /** After the last kill: the longest job, the SDK's and the relay's retries, and the roll of the lake. */
 const DRAIN_MS_MAX = 90_000
-const FAILED = 1
 
 const lakeSchema = z.object({ bufferedEvents: z.number() })
 const count = z.coerce.number().int()
@@ -35,7 +34,7 @@ const { values: flags } = parseArgs({
 })
 const options = optionsSchema.parse(flags)
 const output = new Output(options.json)
-const directory = makeScratchDirectory('chaos-agents', (code) => code === FAILED)
+const directory = makeChaosDirectory('chaos-agents')
 const state = join(directory, 'state')
 const bar = new SingleBar({
   ...BAR_OPTIONS,
@@ -45,15 +44,7 @@ const bar = new SingleBar({
 /** The jobs that each agent has acknowledged. */
 const acknowledged = new Map<string, Job[]>(AGENTS.map((agent) => [agent, []]))
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  bar.stop()
-  console.error(error)
-  console.error(`chaos: aborted; the seed is ${options.seed}, the state is kept in ${directory}`)
-  process.exitCode = FAILED
-}
-process.exit()
+await runToEnd({ seed: options.seed, directory, stop: () => bar.stop() }, main)
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
