@@ -1,13 +1,9 @@
-// The Worker that `wrangler dev` runs: the deployed one, with the lake in place of Basin Pipelines, and the lake's table
-// for engines: a catalog at /catalog, and its files where S3 clients look for the bucket `lake`.
+// The Worker that `wrangler dev` runs: the deployed one, open to whoever asks from the machine that it runs on.
 
-import { lakeRoutes } from 'durable-outbox/admin'
-import { type CatalogEnv, catalogRoutes, fileRoutes, type Lake } from 'durable-outbox/lake'
 import { Hono } from 'hono'
-import worker from './worker.ts'
+import worker, { type Bindings, table } from './worker.ts'
 
 export * from './worker.ts'
-export { Lake, LakeTable } from 'durable-outbox/lake'
 
 const LOOPBACK_ADDRESSES = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
 /** What proxies and tunnels add to a request that they pass on. */
@@ -29,27 +25,12 @@ const PASSED_ON_HEADERS = [
 ]
 const LOOPBACK_HOSTS = ['localhost', '127.0.0.1', '[::1]']
 
-interface Bindings extends CatalogEnv {
-  EVENTS_PIPELINE: Service<Lake>
-}
-
-const table = new Hono<{ Bindings: Bindings }>()
-table.route(
-  '/catalog',
-  catalogRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
-)
-table.route('/lake', fileRoutes())
-
 const local = new Hono<{ Bindings: Bindings }>()
-local.route('/', worker)
 // Before the routes that need a token: here nobody need have one to see how the lake is.
 local.get('/lake', async (c) => c.json(await c.env.EVENTS_PIPELINE.status()))
-local.route(
-  '/lake',
-  lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
-)
 local.all('/catalog/*', (c) => readTable(c.req.raw, c.env))
-local.all('/lake/*', (c) => readTable(c.req.raw, c.env))
+local.get('/lake/:file{.+}', (c) => readTable(c.req.raw, c.env))
+local.route('/', worker)
 
 /** Shows a token in place of who asks from this machine, while there is none to know. */
 function readTable(request: Request, env: Bindings): Response | Promise<Response> {

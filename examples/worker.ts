@@ -1,72 +1,31 @@
-// The Worker that is deployed: the example objects, and an HTTP way to each. `wrangler dev` runs worker.local.ts,
-// which adds the lake.
+// The Worker that is deployed: the example objects, the lake that they send to, and the lake's table for engines: a catalog at
+// /catalog, and its files where S3 clients look for a bucket named `lake`.
 
-import { outboxRoutes } from 'durable-outbox/admin'
-import { ingestRoutes } from 'durable-outbox/ingest'
+import { lakeRoutes } from 'durable-outbox/admin'
+import { type CatalogEnv, catalogRoutes, fileRoutes, type Lake } from 'durable-outbox/lake'
 import { Hono } from 'hono'
-import type { Customers } from './customers.ts'
-import type { DatasetCommand, Datasets } from './datasets.ts'
-import type { Command, Films } from './films.ts'
+import objects from './worker.pipelines.ts'
 
-export { Customers } from './customers.ts'
-export { Datasets } from './datasets.ts'
-export { Films } from './films.ts'
-export { IngestBatches } from 'durable-outbox/ingest'
+export * from './worker.pipelines.ts'
+export { Lake, LakeTable } from 'durable-outbox/lake'
 
-interface Bindings {
-  CUSTOMERS: DurableObjectNamespace<Customers>
-  FILMS: DurableObjectNamespace<Films>
-  DATASETS: DurableObjectNamespace<Datasets>
+export interface Bindings extends CatalogEnv {
+  EVENTS_PIPELINE: Service<Lake>
 }
 
-const HELP = `durable-outbox
-
-  curl -X POST localhost:8787/customers/acme -d '{"name":"Alice","email":"alice@example.com"}'
-  npx durable-outbox query "SELECT type, ns, key, data FROM events"
-`
+export const table = new Hono<{ Bindings: Bindings }>()
+table.route(
+  '/catalog',
+  catalogRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
+)
+table.route('/lake', fileRoutes())
 
 const app = new Hono<{ Bindings: Bindings }>()
-
-app.get('/', (c) => c.text(HELP))
-
-app.post('/customers/:object', async (c) => {
-  const body = await c.req
-    .json<{ name?: unknown; email?: unknown }>()
-    .catch(() => ({ name: undefined, email: undefined }))
-  if (typeof body.name !== 'string' || typeof body.email !== 'string')
-    return c.json({ error: 'the body must be {"name": string, "email": string}' }, 400)
-  return c.json(await c.env.CUSTOMERS.getByName(c.req.param('object')).signUp(body.name, body.email), 201)
-})
-
-app.post('/films/:object', async (c) => {
-  const commands = await c.req.json<Command[]>()
-  return c.json({ failed: await c.env.FILMS.getByName(c.req.param('object')).apply(commands) })
-})
-app.get('/films/:object', async (c) => {
-  return c.json(await c.env.FILMS.getByName(c.req.param('object')).page(Number(c.req.query('offset') ?? 0)))
-})
-app.get('/films/:object/ledger', async (c) => c.json(await c.env.FILMS.getByName(c.req.param('object')).ledger()))
-
-app.post('/datasets/:object', async (c) => {
-  const commands = await c.req.json<DatasetCommand[]>()
-  await c.env.DATASETS.getByName(c.req.param('object')).apply(commands)
-  return c.json({ failed: [] })
-})
-app.get('/datasets/:object/:store', async (c) => {
-  const { object, store } = c.req.param()
-  const page = await c.env.DATASETS.getByName(object).page(store, c.req.query('after'))
-  return c.body(page, 200, { 'content-type': 'application/json' })
-})
-
+app.route('/', objects)
 app.route(
-  '/admin/outbox',
-  outboxRoutes<Bindings>((env, className, object) => {
-    if (className === 'customers') return env.CUSTOMERS.getByName(object)
-    if (className === 'films') return env.FILMS.getByName(object)
-    return className === 'datasets' ? env.DATASETS.getByName(object) : undefined
-  }),
+  '/lake',
+  lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
 )
-
-app.route('/ingest', ingestRoutes<Bindings>())
+app.route('/', table)
 
 export default app

@@ -22,7 +22,7 @@ function objectWorker(store = '', args = 'this.ctx'): string {
 
 interface Entry {
   readonly name: string
-  /** The Worker's source. Without one it is the example's, as it is deployed. */
+  /** The Worker's source. Without one it is the example's, without the lake. */
   readonly source?: string
   /**
    * Gzip KiB. The measured size and a twentieth; more for a reason that is worth it to everybody who loads the entry. The
@@ -67,7 +67,7 @@ const ENTRIES: readonly Entry[] = [
     source: `export { IngestBatches, ingestRoutes } from 'durable-outbox/ingest'`,
     maxGzipKiB: 27.3,
   },
-  { name: 'the example, deployed', maxGzipKiB: 116 },
+  { name: 'the example over Basin Pipelines', maxGzipKiB: 116 },
 ]
 
 /** A bundle, and which packages and rooms of ours make it. */
@@ -122,7 +122,7 @@ function placeOf(file: string): string {
 async function bundleExample(): Promise<Bundle> {
   const folder = await mkdtemp(join(tmpdir(), 'durable-outbox-bundle-'))
   try {
-    const args = ['deploy', '--dry-run', '--minify', '--env', 'production', '--outdir', folder]
+    const args = ['deploy', '--dry-run', '--minify', '--env', 'pipelines', '--outdir', folder]
     await promisify(execFile)(process.execPath, [join(wrangler, 'bin/wrangler.js'), ...args], { cwd: root })
     return { code: await readUpload(folder) }
   } finally {

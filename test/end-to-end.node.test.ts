@@ -1,7 +1,7 @@
 // The whole path on one machine: a request to the Worker in real workerd, and SQL over what has landed.
 
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -74,21 +74,35 @@ describe('a sign-up', () => {
 })
 
 describe('wrangler.toml', () => {
-  it('binds a stream in place of the lake in production, and leaves the lake out of the bundle', async () => {
-    const out = join(directory, 'production')
-    const wrangler = join(root, 'node_modules/.bin/wrangler')
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      [wrangler, 'deploy', '--dry-run', '--env', 'production', '--outdir', out],
-      { cwd: root, env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } },
-    )
+  it('runs the lake in production', async () => {
+    const { stdout, bundle } = await deployDry('production')
+    expect(stdout).toMatch(/env\.EVENTS_PIPELINE \(durable-outbox-production#Lake\) +Worker/)
+    expect(stdout).toMatch(/env\.LAKE_TABLE \(LakeTable\)/)
+    expect(stdout).toMatch(/env\.LAKE_BUCKET \(cdc-events\)/)
+    expect(bundle).toContain('_cdc_outbox')
+    expect(bundle).toMatch(/LakeTable/)
+  })
+
+  it('binds a stream in place of the lake for Basin Pipelines, and leaves the lake out of the bundle', async () => {
+    const { stdout, bundle } = await deployDry('pipelines')
     expect(stdout).toMatch(/env\.EVENTS_PIPELINE .*Pipeline/)
     expect(stdout).not.toMatch(/LAKE/)
-    const bundle = readFileSync(join(out, 'worker.js'), 'utf8')
     expect(bundle).toContain('_cdc_outbox')
     expect(bundle).not.toMatch(/LakeTable|parquet|iceberg/i)
   })
 })
+
+async function deployDry(environment: string): Promise<{ stdout: string; bundle: string }> {
+  const out = join(directory, environment)
+  const wrangler = join(root, 'node_modules/.bin/wrangler')
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [wrangler, 'deploy', '--dry-run', '--env', environment, '--outdir', out],
+    { cwd: root, env: { ...process.env, WRANGLER_SEND_METRICS: 'false' } },
+  )
+  const main = readdirSync(out).find((name) => name.endsWith('.js')) ?? ''
+  return { stdout, bundle: readFileSync(join(out, main), 'utf8') }
+}
 
 describe('the documentation', () => {
   it.each([

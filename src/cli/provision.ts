@@ -14,7 +14,7 @@ import { type Names, plan, type Step, type Wanted } from './provision/plan.ts'
 import { printPlan } from './provision/print.ts'
 import { type Schema, schemaShape } from './provision/schema.ts'
 import { nameTables } from './provision/sql.ts'
-import { boundStream, chooseEnvironment } from './provision/worker-config.ts'
+import { boundService, boundStream, chooseEnvironment } from './provision/worker-config.ts'
 import { bindStream, findConfig, parseConfig, type Place } from './provision/worker-config.ts'
 import { unlessWithoutLogin, Wrangler } from './provision/wrangler.ts'
 import { CONFIG_OPTIONS, type ConfigFormat } from './wrangler-config.ts'
@@ -112,6 +112,7 @@ interface Target {
   readonly format: ConfigFormat
   readonly place: Place
   readonly boundStream: string | undefined
+  readonly boundService: string | undefined
 }
 
 async function runProvision(args: readonly string[], io: IO): Promise<ExitCode> {
@@ -126,15 +127,17 @@ async function provisionStream(options: Options, io: IO): Promise<ExitCode> {
   const reading = readAccount(job.wanted, job.wrangler)
   const read = await (options.dryRun ? unlessWithoutLogin(reading) : reading)
   const account = read ?? EMPTY_ACCOUNT
-  const steps = plan(job.wanted, { ...account, boundStream: job.target.boundStream })
+  const { boundStream, boundService } = job.target
+  const steps = plan(job.wanted, { ...account, boundStream, boundService })
   const report = (streamId = account.stream?.id): void => {
     if (options.json) printJSON({ accountRead: read !== undefined, steps, streamId: streamId ?? null }, io)
   }
   if (!options.json) printPlan(steps, { isDryRun: options.dryRun, isAccountRead: read !== undefined }, io)
 
-  if (steps.some(({ action }) => action === 'conflict')) {
+  const conflicts = steps.filter(({ action }) => action === 'conflict')
+  if (conflicts.length > 0) {
     report()
-    for (const line of conflictHelp(options.suffix)) io.note(line)
+    for (const line of conflictHelp(conflicts, options.suffix)) io.note(line)
     return 1
   }
   if (options.dryRun) {
@@ -244,7 +247,7 @@ async function readTarget({ config, environment, binding }: Options, cwd: string
   const { path, format } = findConfig(config, cwd)
   const parsed = parseConfig(await readFile(path, 'utf8'), format)
   const place = { environment: chooseEnvironment(parsed, environment), binding }
-  return { path, format, place, boundStream: boundStream(parsed, place) }
+  return { path, format, place, boundStream: boundStream(parsed, place), boundService: boundService(parsed, place) }
 }
 
 /** Reads from streams/, the project's own or the package's, what the stream and the pipeline must be. */
@@ -297,7 +300,9 @@ async function bind(streamId: string, { path, format, place }: Target, io: IO): 
   io.note(`bound the stream ${streamId} as ${place.binding} in ${where}`)
 }
 
-function conflictHelp(suffix: string): string[] {
+function conflictHelp(conflicts: readonly Step[], suffix: string): string[] {
+  if (conflicts.every(({ resource }) => resource === 'binding'))
+    return ['durable-outbox provision: the configuration binds something else there, and nothing was created.']
   const version = Number(/^_v(\d+)$/.exec(suffix)?.[1] ?? 1) + 1
   return [
     'durable-outbox provision: Basin cannot change what conflicts, and nothing was created. Create new ones beside the old',

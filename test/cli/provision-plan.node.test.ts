@@ -72,6 +72,9 @@ describe('the plan', () => {
   })
 
   it('names the stream that the configuration binds, if it is another', () => {
+    expect(differencesOf({ boundService: 'shop' })).toEqual([
+      'the configuration binds it to the service shop: remove that, or name another with --binding',
+    ])
     expect(differencesOf({ boundStream: 'another' })).toEqual([
       'the configuration has another, wanted is the id of cdc_events',
     ])

@@ -12,11 +12,16 @@ const repository = join(import.meta.dirname, '../..')
 /** Of the test file that imports it, which removes it. */
 export const workspace = mkdtempSync(join(tmpdir(), 'durable-outbox-provision-'))
 
+/** The example's own configuration, whose production is what stands there for Basin Pipelines. */
+export const STREAM_IN_PRODUCTION = readFileSync(join(repository, 'wrangler.toml'), 'utf8')
+  .replaceAll('env.production', 'env.lake')
+  .replaceAll('env.pipelines', 'env.production')
+
 /** A user's project, and the account that its wrangler reaches. */
 export async function createProject({
   wrangler = join(repository, 'node_modules/wrangler'),
   file = 'wrangler.toml',
-  text = readFileSync(join(repository, 'wrangler.toml'), 'utf8'),
+  text = STREAM_IN_PRODUCTION,
 } = {}) {
   const account = new FakeAccount()
   const root = mkdtempSync(join(workspace, 'project-'))

@@ -97,9 +97,9 @@ describe('a stream', () => {
 
   it('is bound in the configuration of this repository', () => {
     const text = readFileSync(join(import.meta.dirname, '../../wrangler.toml'), 'utf8')
-    const edited = bind(text, 'toml')
+    const edited = bind(text, 'toml', { ...PLACE, environment: 'pipelines' })
     expect(edited).toBe(text.replace(/^stream = "\w+"/m, `stream = "${ID}"`))
-    expect(boundStream(parseConfig(edited, 'toml'), PLACE)).toBe(ID)
+    expect(boundStream(parseConfig(edited, 'toml'), { ...PLACE, environment: 'pipelines' })).toBe(ID)
   })
 
   it.each<{ format: ConfigFormat; place?: Place; text: string }>([

@@ -4,10 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { CATALOG_TOKEN } from './provision-account.ts'
-import { actions, createProject, workspace } from './provision-project.ts'
+import { actions, createProject, STREAM_IN_PRODUCTION, workspace } from './provision-project.ts'
 
 const repository = join(import.meta.dirname, '../..')
-const wranglerToml = readFileSync(join(repository, 'wrangler.toml'), 'utf8')
 const eventsSQL = readFileSync(join(repository, 'streams/events.sql'), 'utf8')
 const eventsSchema: { fields: { name: string; type: string; required: boolean }[] } = JSON.parse(
   readFileSync(join(repository, 'streams/events.schema.json'), 'utf8'),
@@ -45,7 +44,7 @@ describe('an account', () => {
     expect(run.stdout).toMatch(/^The plan for your account as it is now:\n/)
     expect(actions(run)).toEqual(NEW)
     expect(here.account.writes).toEqual([])
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('is left empty if there is no token for the sink', async () => {
@@ -64,7 +63,7 @@ describe('an account', () => {
       / failed\. something is wrong here .* \(run it again.*: it resumes where it stopped\)\n$/,
     )
     expect(actions(run)).toEqual(NEW)
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('is not overruled if it has the table but not its sink', async () => {
@@ -76,7 +75,7 @@ describe('an account', () => {
       'table cdc.events already exists [code: 1014] (a sink does not take over a table that exists; ',
     )
     expect(actions(run)).toEqual({ ...NEW, bucket: 'keep' })
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('has created what it was asked for even if its answer was lost', async () => {
@@ -86,7 +85,7 @@ describe('an account', () => {
     expect(run.code).toBe(1)
     expect(run.stderr).toContain('(check the network and run it again: it resumes where it stopped)')
     expect(actions(run)).toEqual({ ...KEPT, sink: 'create', pipeline: 'create', binding: 'write' })
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('has everything once, and the stream is bound, after a run without a failure', async () => {
@@ -104,7 +103,7 @@ describe('an account', () => {
     ])
     const sql = eventsSQL.replace('INTO cdc_events', 'INTO cdc_events_sink').replace('FROM events', 'FROM cdc_events')
     expect(pipelines.map(({ name, sql }) => ({ name, sql }))).toEqual([{ name: 'cdc_events', sql: sql.trim() }])
-    expect(here.configuration()).toBe(wranglerToml.replace(PLACEHOLDER, streams[0]?.id ?? ''))
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION.replace(PLACEHOLDER, streams[0]?.id ?? ''))
   })
 
   it('is not touched by another run, nor is the configuration', async () => {
@@ -182,7 +181,7 @@ describe('--dry-run without a login', () => {
       /^wrangler has no login, so this is the plan for an account that has nothing yet:\ncreate +bucket/,
     )
     expect(actions(run)).toEqual(NEW)
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('says so to programs', async () => {
@@ -251,7 +250,7 @@ describe('a refusal', () => {
 
   it('leaves the account and the configuration as they were', () => {
     expect(here.account.writes).toEqual([])
-    expect(here.configuration()).toBe(wranglerToml)
+    expect(here.configuration()).toBe(STREAM_IN_PRODUCTION)
   })
 
   it('holds no secret, even if wrangler prints everything that it got', async () => {
@@ -284,7 +283,7 @@ describe('a refusal', () => {
     { args: ['--suffix', '; DROP'], error: '"events; DROP" is not a name for a table' },
     { args: ['--sink', 'cdc_events'], error: '--stream and --sink are both cdc_events; the SQL needs two names' },
     { args: ['--roll-interval', '30'], error: '--roll-interval 30 is not a whole number of seconds, at least 60' },
-    { args: ['--env', 'staging'], error: 'the configuration has no environment staging; it has: production' },
+    { args: ['--env', 'staging'], error: 'the configuration has no environment staging; it has: lake, production' },
     { args: ['--config', 'nowhere.toml'], error: '--config nowhere.toml does not exist' },
     { args: ['--force'], error: "Unknown option '--force'" },
   ])('with exit code 2 comes for $args', async ({ args, error }) => {

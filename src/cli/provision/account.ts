@@ -51,7 +51,7 @@ export function createCommands(
 }
 
 /** What the account has; the configuration has the rest. */
-export type FoundInAccount = Omit<Found, 'boundStream'>
+export type FoundInAccount = Omit<Found, 'boundStream' | 'boundService'>
 
 /** Looks for everything that is wanted. The bucket comes first, so that a missing login is reported once. */
 export async function readAccount(wanted: Wanted, wrangler: Wrangler): Promise<FoundInAccount> {

@@ -51,6 +51,8 @@ export interface Found {
   readonly pipeline?: FoundPipeline | undefined
   /** The id of the stream that the configuration binds. */
   readonly boundStream?: string | undefined
+  /** The service that the configuration binds in its place. */
+  readonly boundService?: string | undefined
 }
 
 export type Resource = 'bucket' | 'catalog' | 'stream' | 'sink' | 'pipeline'
@@ -84,7 +86,11 @@ export function step<R extends string>(resource: R, name: string, differences: r
   return { resource, name, action: differences.length === 0 ? 'keep' : 'conflict', differences }
 }
 
-function bindingStep(name: string, { stream, boundStream }: Found): Step {
+function bindingStep(name: string, { stream, boundStream, boundService }: Found): Step {
+  if (boundService !== undefined)
+    return step('binding', name, [
+      `the configuration binds it to the service ${boundService}: remove that, or name another with --binding`,
+    ])
   if (stream !== undefined && stream.id === boundStream)
     return { resource: 'binding', name, action: 'keep', differences: [] }
   const differences = [`the configuration has ${boundStream ?? 'none'}, wanted is the id of ${name}`]

@@ -15,6 +15,7 @@ import { extendConfig, inEnvironment } from './extend-config.ts'
 
 const scopeShape = z.looseObject({
   pipelines: z.array(z.looseObject({ binding: z.string(), stream: z.string().optional() })).optional(),
+  services: z.array(z.looseObject({ binding: z.string(), service: z.string() })).optional(),
 })
 const configShape = scopeShape.extend({ env: z.record(z.string(), scopeShape).optional() })
 
@@ -69,6 +70,11 @@ export function boundStream(config: WorkerConfig, place: Place): string | undefi
   return bindingsAt(config, place).find(({ binding }) => binding === place.binding)?.stream
 }
 
+/** The service that is bound at a place, as a lake is. */
+export function boundService(config: WorkerConfig, { environment, binding }: Place): string | undefined {
+  return scopeAt(config, environment)?.services?.find((service) => service.binding === binding)?.service
+}
+
 /**
  * Binds a stream at a place, and leaves every other byte of the configuration as it is. Where in the text the place is
  * need not be known: of all texts that could be right, it takes one that reads back as exactly what is wanted.
@@ -112,8 +118,11 @@ function parseIfValid(text: string, format: ConfigFormat): WorkerConfig | undefi
 }
 
 function bindingsAt(config: WorkerConfig, { environment }: Place): readonly Binding[] {
-  const scope = environment === undefined ? config : config.env?.[environment]
-  return scope?.pipelines ?? []
+  return scopeAt(config, environment)?.pipelines ?? []
+}
+
+function scopeAt(config: WorkerConfig, environment: string | undefined): Scope | undefined {
+  return environment === undefined ? config : config.env?.[environment]
 }
 
 function withStream(config: WorkerConfig, place: Place, stream: string): WorkerConfig {
