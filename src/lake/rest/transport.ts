@@ -65,13 +65,21 @@ export class Transport {
     return this.#ask(input, { ...init, headers, ...(typeof body === 'string' && { body: unquoteSnapshotIds(body) }) })
   }
 
-  /** Within a time. No timer is left behind, as the object could not sleep until it ends. */
+  /**
+   * Within a time, and from nobody else: a redirect would take the token elsewhere. No timer is left behind, as the object could
+   * not sleep until it ends.
+   */
   async #ask(input: RequestInfo | URL, init: RequestInit): Promise<Answer> {
     const controller = new AbortController()
     const abort = () => controller.abort(new Error(`no answer within ${REQUEST_MS_MAX} ms`))
     const timer = setTimeout(abort, REQUEST_MS_MAX)
     try {
-      const response = await this.#ports.fetch(input, { ...init, signal: controller.signal })
+      const response = await this.#ports.fetch(input, { ...init, redirect: 'manual', signal: controller.signal })
+      const location = response.headers.get('location')
+      if (response.status >= 300 && response.status < 400 && location !== null)
+        throw new CDCError('catalog-failed', `lake: the catalog redirects to ${location}, which is not followed`, {
+          retryable: true,
+        })
       return { status: response.status, headers: response.headers, text: await response.text() }
     } finally {
       clearTimeout(timer)

@@ -453,6 +453,14 @@ describe('the configuration of a catalog', () => {
     await expect(sent('config', 1)).rejects.toThrow("bind the catalog's bucket")
   })
 
+  it('must be of the catalog itself: no token is taken to where it redirects', async () => {
+    await startAnew()
+    catalog.redirect = 'https://elsewhere.test/iceberg/v1/config'
+    await expect(sent('config', 1)).rejects.toThrow(
+      'the catalog redirects to https://elsewhere.test/iceberg/v1/config, which is not followed',
+    )
+  })
+
   it('may be of a catalog that has no prefix for its paths', async () => {
     await startAnew()
     catalog.prefix = ''

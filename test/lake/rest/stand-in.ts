@@ -62,6 +62,8 @@ export class StandIn {
   /** Requests that came too early after a 429. */
   tooEarly = 0
   tokens = 0
+  /** Where it sends its clients, if anywhere. */
+  redirect: string | undefined
   #metadata: TableMetadata | undefined
   #version = 0
   #late: string | undefined
@@ -94,6 +96,9 @@ export class StandIn {
   async #answer(request: Request): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url)
     this.requests.push(`${request.method} ${pathname}`)
+    // A client that follows redirects would be there by itself.
+    if (this.redirect !== undefined && request.redirect === 'manual')
+      return new Response(null, { status: 307, headers: { location: this.redirect } })
     try {
       if (pathname === '/iceberg/v1/oauth/tokens') return await this.#giveToken(request)
       if (request.headers.get('authorization') !== `Bearer ${this.token}`)
