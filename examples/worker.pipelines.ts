@@ -1,6 +1,7 @@
 // The Worker over Basin Pipelines: the example objects, and an HTTP way to each. worker.ts adds the lake.
 
 import { outboxRoutes } from 'durable-outbox/admin'
+import { fleetRoutes } from 'durable-outbox/fleet'
 import { ingestRoutes } from 'durable-outbox/ingest'
 import { Hono } from 'hono'
 import type { Customers } from './customers.ts'
@@ -10,6 +11,7 @@ import type { Command, Films } from './films.ts'
 export { Customers } from './customers.ts'
 export { Datasets } from './datasets.ts'
 export { Films } from './films.ts'
+export { OutboxFleet } from 'durable-outbox/fleet'
 export { IngestBatches } from 'durable-outbox/ingest'
 
 interface Bindings {
@@ -66,6 +68,7 @@ app.route(
   }),
 )
 
+app.route('/admin/fleet', fleetRoutes())
 app.route('/ingest', ingestRoutes<Bindings>())
 
 export default app

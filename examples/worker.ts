@@ -2,6 +2,7 @@
 // /catalog, and its files where S3 clients look for a bucket named `lake`.
 
 import { lakeRoutes } from 'durable-outbox/admin'
+import { metricsRoutes, type OutboxFleet } from 'durable-outbox/fleet'
 import { type CatalogEnv, catalogRoutes, fileRoutes, type Lake } from 'durable-outbox/lake'
 import { Hono } from 'hono'
 import objects from './worker.pipelines.ts'
@@ -11,6 +12,7 @@ export { Lake, LakeTable } from 'durable-outbox/lake'
 
 export interface Bindings extends CatalogEnv {
   EVENTS_PIPELINE: Service<Lake>
+  OUTBOX_FLEET: DurableObjectNamespace<OutboxFleet>
 }
 
 export const table = new Hono<{ Bindings: Bindings }>()
@@ -26,6 +28,7 @@ app.route(
   '/lake',
   lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
 )
+app.route('/metrics', metricsRoutes<Bindings>({ lake: (env) => env.EVENTS_PIPELINE }))
 app.route('/', table)
 
 export default app

@@ -16,6 +16,7 @@ import { faulty, faultyStorage } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
 export { Project } from '../examples/project.ts'
+export { OutboxFleet } from 'durable-outbox/fleet'
 export { Lake } from 'durable-outbox/lake'
 export { FakePipeline } from 'durable-outbox/testing'
 

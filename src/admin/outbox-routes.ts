@@ -6,47 +6,11 @@ import { CDCError } from '../error.ts'
 import { jsonProblem, parseJSON } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
+import { callOf, type OutboxHolder } from './outbox-calls.ts'
 import { requireAdminToken } from './token.ts'
 
 /** Enough for the largest argument, a thousand ids. */
 const BODY_BYTES_MAX = 64 * 1024
-
-/** The calls of `OutboxAdmin`. It checks every argument itself, so here they are unknown. */
-export interface OutboxCalls {
-  stats(): unknown
-  list(query: unknown): unknown
-  get(lsn: unknown): unknown
-  flush(): unknown
-  pause(): unknown
-  resume(): unknown
-  deadLetters(query: unknown): unknown
-  redrive(choice: unknown): unknown
-  discard(choice: unknown): unknown
-  replay(range: unknown): unknown
-  snapshot(store: unknown, options: unknown): unknown
-}
-
-/** An object with an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
-export interface OutboxHolder {
-  readonly outbox: OutboxCalls | PromiseLike<OutboxCalls & Disposable>
-}
-
-type Call = (outbox: OutboxCalls, argument: unknown) => unknown
-
-/** Every method that can be called. The name in the URL is looked up here, and never on an object. */
-const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
-  ['stats', (outbox) => outbox.stats()],
-  ['list', (outbox, query = {}) => outbox.list(query)],
-  ['get', (outbox, lsn) => outbox.get(lsn)],
-  ['flush', (outbox) => outbox.flush()],
-  ['pause', (outbox) => outbox.pause()],
-  ['resume', (outbox) => outbox.resume()],
-  ['deadLetters', (outbox, query = {}) => outbox.deadLetters(query)],
-  ['redrive', (outbox, choice = {}) => outbox.redrive(choice)],
-  ['discard', (outbox, choice = {}) => outbox.discard(choice)],
-  ['replay', (outbox, range = {}) => outbox.replay(range)],
-  ['snapshot', (outbox, argument) => snapshot(outbox, argument)],
-])
 
 /**
  * A hono app for the outboxes of a Worker's objects, to be mounted where the `durable-outbox` command expects it:
@@ -67,16 +31,11 @@ export function outboxRoutes<Env extends object>(
   app.use(limitBody('admin', BODY_BYTES_MAX))
   app.post('/:class/:object/:method', async (c) => {
     const { class: className, object, method } = c.req.param()
-    const call = calls.get(method)
-    if (call === undefined)
-      throw new CDCError(
-        'not-found',
-        `admin: there is no method ${method}; the methods are ${[...calls.keys()].join(', ')}`,
-      )
+    const call = callOf(method)
     const argument = await readArgument(c.req)
     const holder = find(c.env, className, object)
     if (holder === undefined) throw new CDCError('not-found', `admin: there is no outbox of ${className}/${object}`)
-    return Response.json((await callOutbox(holder, (outbox) => call(outbox, argument))) ?? null)
+    return Response.json((await call(holder, argument)) ?? null)
   })
   app.all('*', (c) => {
     if (c.req.method !== 'POST') throw new HTTPException(405, { message: 'admin: every call is a POST' })
@@ -86,22 +45,6 @@ export function outboxRoutes<Env extends object>(
     )
   })
   return app
-}
-
-/** `{ store, chunk? }` */
-function snapshot(outbox: OutboxCalls, argument: unknown): unknown {
-  const { store, ...options } = Object(argument) as { store?: unknown }
-  return outbox.snapshot(store, options)
-}
-
-/** Disposes of the outbox's stub after the call: it would keep its object in memory. */
-async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => unknown): Promise<unknown> {
-  const outbox = await holder.outbox
-  try {
-    return await run(outbox)
-  } finally {
-    if (Symbol.dispose in outbox) outbox[Symbol.dispose]()
-  }
 }
 
 /** @returns undefined if the body is empty. */

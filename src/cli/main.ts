@@ -3,6 +3,7 @@
 import { CDCError, type CDCErrorCode, messageOf } from '../error.ts'
 import { type Command, type ExitCode, type IO, ioOf, type Process } from './command.ts'
 import { costCommand } from './cost.ts'
+import { fleetCommand } from './fleet.ts'
 import { outboxCommand } from './outbox.ts'
 import { provisionCommand } from './provision.ts'
 import { queryCommand } from './query.ts'
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   reconcileCommand,
   recoverCommand,
   outboxCommand,
+  fleetCommand,
   costCommand,
   provisionCommand,
 ]

@@ -18,6 +18,7 @@ import {
 
 /** Where a Worker mounts the routes. */
 const OUTBOXES = '/admin/outbox'
+const FLEET = '/admin/fleet'
 const LAKE = '/lake'
 const REPAIR = `${LAKE}/repair`
 const RECOVER = `${LAKE}/recover`
@@ -150,6 +151,13 @@ export class WorkerClient {
     const { response, body } = await this.#post(`${OUTBOXES}/${path}`, argument, CALL_MS)
     if (response.ok && body !== undefined) return body
     throw new Error(`${this.#url}${OUTBOXES} ${strangeness(response, 'outboxRoutes')}`)
+  }
+
+  /** Asks the fleet for a page of its members, or has each of them do something. Throws as `call` does. */
+  async fleet(action: 'list' | 'call', request: object): Promise<unknown> {
+    const { response, body } = await this.#post(`${FLEET}/${action}`, request, CALL_MS)
+    if (response.ok && body !== undefined) return body
+    throw new Error(`${this.#url}${FLEET} ${strangeness(response, 'fleetRoutes')}`)
   }
 
   /** Asks the lake how it is. @throws {RefusedError} with the server's message; or an `Error` if there is no lake there. */

@@ -43,6 +43,7 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}, Types =
       )
     this.#context = new ExactlyOnceContext(ctx, {
       source: `DO/${this.constructor.name}`,
+      className: this.constructor.name,
       onAlarm: (name, info) => this.onAlarm(name, info),
       ...this.configure(),
     })

@@ -10,6 +10,7 @@ import { createIdFactory } from '../event/id.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import { Consumer, type Consumption, type Processed } from '../inbox/consumer.ts'
 import { Inbox, INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from '../inbox/inbox.ts'
+import { Membership } from '../membership/membership.ts'
 import { Outbox } from '../outbox/outbox.ts'
 import { OutboxTables } from '../outbox/tables.ts'
 import { Relay } from '../relay/relay.ts'
@@ -48,6 +49,8 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   readonly #capture: Capture
   readonly #relay: Relay
   readonly #alarm: SharedAlarm
+  /** Undefined if no fleet is bound, or if the object could not be found by what is known of it. */
+  readonly #membership: Membership | undefined
   readonly #maxAlarmMs: number
 
   /**
@@ -57,7 +60,8 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
    */
   constructor(db: DurableObjectState | DrizzleDatabase, options: CDCOptions<Types> = {}) {
     const { storage, owner: object, drizzle } = ownerOf(db)
-    const { pipeline, ns, source, limits, onAlarm, now, random, hasAlarm, ...resolved } = resolveOptions(options, 'DO')
+    const { pipeline, ns, source, limits, onAlarm, now, random, hasAlarm, fleet, className, ...resolved } =
+      resolveOptions(options, 'DO')
     const baseAlarm = hasAlarm ? resolved.baseAlarm : undefined
     const createId = createIdFactory(now)
     const followed = new FollowedStorage(storage)
@@ -133,6 +137,15 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     this.#capture = capture
     this.#relay = relay
     this.#alarm = alarm
+    if (fleet !== undefined && className !== undefined && object !== undefined)
+      this.#membership = new Membership({
+        outbox,
+        fleet,
+        id: object.id.toString(),
+        className,
+        name: object.id.name,
+        now,
+      })
     this.#maxAlarmMs = limits.maxAlarmMs
 
     snapshots.wake()
@@ -179,7 +192,8 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()
     // If no named alarm is due, it is the relay's, even if the clock has stepped back since it was set.
-    await Promise.all([this.#relay.run({ isForced: named === undefined }), named && this.#within(named)])
+    const run = this.#relay.run({ isForced: named === undefined }).then(() => this.#membership?.tell())
+    await Promise.all([run, named && this.#within(named)])
   }
 
   /** Makes the platform's alarm due if something needs it, even if the platform has lost it, or it is far ahead (I6). */

@@ -4,6 +4,7 @@ import { CDCError } from '../error.ts'
 import type { EventTypes } from '../event/event-types.ts'
 import { Fields } from '../event/fields.ts'
 import { name, optional, whole, withDefault } from '../event/kinds.ts'
+import { boundFleet, type Fleet } from '../membership/fleet.ts'
 import { boundPipeline } from '../pipeline/bound-pipeline.ts'
 import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX } from '../pipeline/limits.ts'
 import type { InboxLimits } from '../inbox/inbox.ts'
@@ -30,6 +31,10 @@ export interface CDCOptions<Types = unknown>
   events?: Types & EventTypes
   /** drizzle's own function, which `tx.db` needs: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
   drizzle?: DrizzleFactory
+  /** Where the object makes itself known, for `durable-outbox fleet` and metrics. Default: the binding `OUTBOX_FLEET`, if there is one. */
+  fleet?: Fleet
+  /** The class, as the Worker exports it. Default: the name of a class that extends `CDCDurableObject`. */
+  className?: string
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
   onAlarm?: AlarmHandler
   /**
@@ -56,6 +61,8 @@ export interface ResolvedOptions {
   readonly limits: RelayLimits & BacklogLimits & InboxLimits
   readonly types: EventTypes | undefined
   readonly drizzle: DrizzleFactory | undefined
+  readonly fleet: Fleet | undefined
+  readonly className: string | undefined
   readonly onAlarm: AlarmHandler
   readonly baseAlarm: BaseAlarm | undefined
   readonly hasAlarm: boolean
@@ -95,13 +102,17 @@ const limitFields = new Fields<ResolvedOptions['limits']>(
   },
 )
 
-const nameFields = new Fields<{ ns?: string; source: string }>({ ns: optional(name), source: name })
+const nameFields = new Fields<{ ns?: string; source: string; className?: string }>({
+  ns: optional(name),
+  source: name,
+  className: optional(name),
+})
 
 /** Fills in the defaults. @throws {CDCError} `invalid-config`, naming the option. */
 export function resolveOptions(options: CDCOptions, defaultSource: string): ResolvedOptions {
   const limits = limitFields.parse(options, 'configure', 'invalid-config')
   const names = { ...options, source: options.source ?? defaultSource }
-  const { ns, source } = nameFields.parse(names, 'configure', 'invalid-config')
+  const { ns, source, className } = nameFields.parse(names, 'configure', 'invalid-config')
   return {
     pipeline: options.pipeline ?? boundPipeline(),
     ns,
@@ -109,6 +120,8 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     limits,
     types: options.events,
     drizzle: options.drizzle,
+    fleet: options.fleet ?? boundFleet(),
+    className,
     onAlarm: options.onAlarm ?? refuseAlarm,
     baseAlarm: options.baseAlarm,
     hasAlarm: options.hasAlarm ?? true,

@@ -65,6 +65,10 @@ export class DeadLetters {
   }
 
   /** Reads every row: if they are so many that counting is slow, that is the smaller problem. */
+  isEmpty(): boolean {
+    return this.#storage.sql.exec('SELECT 1 FROM _cdc_dead_letter LIMIT 1').toArray().length === 0
+  }
+
   count(): number {
     return this.#storage.sql.exec<{ count: number }>('SELECT count(*) AS count FROM _cdc_dead_letter').one().count
   }

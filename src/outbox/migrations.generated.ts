@@ -14,5 +14,9 @@ export const migrations: readonly Migration[] = [
   {
     "name": "0002_segments",
     "sql": "ALTER TABLE `_cdc_state` ADD `segments` text DEFAULT '[]' NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_lsn` integer DEFAULT 0 NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_bytes` integer DEFAULT 0 NOT NULL;"
+  },
+  {
+    "name": "0003_fleet",
+    "sql": "ALTER TABLE `_cdc_state` ADD `fleet` text DEFAULT '' NOT NULL;"
   }
 ]

@@ -279,6 +279,11 @@ export class Outbox {
     return row && readContents(row).at(lsn - row.lsn - 1)?.type
   }
 
+  /** Notes what the fleet knows of an epoch, if that still is the epoch. */
+  noteFleet(epoch: string, known: string): void {
+    if (this.#tables.exist()) this.#storage.sql.exec('UPDATE _cdc_state SET fleet = ? WHERE epoch = ?', known, epoch)
+  }
+
   setPaused(isPaused: boolean): void {
     this.#storage.sql.exec('UPDATE _cdc_state SET paused = ?', isPaused ? 1 : 0)
   }

@@ -56,6 +56,8 @@ export const cdcState = sqliteTable('_cdc_state', {
   /** LSN and `bytes` of the last row of the newest segment there has been; 0 before the first. */
   sealedLSN: integer('sealed_lsn').notNull().default(0),
   sealedBytes: integer('sealed_bytes').notNull().default(0),
+  /** What the fleet knows of this object: nothing, or its epoch, with a `!` if it was in trouble. */
+  fleet: text('fleet').notNull().default(''),
 })
 
 /**

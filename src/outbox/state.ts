@@ -28,6 +28,7 @@ export interface OutboxState extends Identity {
   readonly segments: readonly Segment[]
   readonly sealedLSN: number
   readonly sealedBytes: number
+  readonly fleet: string
 }
 
 /** A row of _cdc_state, as the migrations have it. */
@@ -51,6 +52,7 @@ type StateRow = {
   segments: string
   sealed_lsn: number
   sealed_bytes: number
+  fleet: string
 }
 
 /** The state; undefined if there is none yet. */
@@ -80,6 +82,7 @@ function parseState({ object, ns, source, epoch, ...state }: StateRow): OutboxSt
     segments: state.segments === '[]' ? [] : parseSegments(state.segments),
     sealedLSN: state.sealed_lsn,
     sealedBytes: state.sealed_bytes,
+    fleet: state.fleet,
   }
 }
 

@@ -9,7 +9,7 @@ const FLOORS = [
   ['problem', 'due', 'hide-from-rpc'],
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
-  ['transaction', 'relay'],
+  ['transaction', 'relay', 'membership'],
   ['store'],
   ['capture', 'snapshot', 'inbox'],
   ['admin'],
@@ -22,6 +22,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   senders: ['error', 'problem', 'event', 'http', 'pipeline'],
   ingest: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'http', 'pipeline'],
   lake: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'sqlite', 'http'],
+  fleet: ['error', 'hide-from-rpc', 'event', 'sqlite', 'http', 'membership', 'admin'],
   testing: ['error', 'event', 'pipeline'],
   cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }

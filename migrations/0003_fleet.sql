@@ -1,0 +1,1 @@
+ALTER TABLE `_cdc_state` ADD `fleet` text DEFAULT '' NOT NULL;

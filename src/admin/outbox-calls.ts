@@ -1,0 +1,67 @@
+// The calls of an outbox by name, as a program outside of Workers makes them.
+
+import { CDCError } from '../error.ts'
+
+/** The calls of `OutboxAdmin`. It checks every argument itself, so here they are unknown. */
+export interface OutboxCalls {
+  stats(): unknown
+  list(query: unknown): unknown
+  get(lsn: unknown): unknown
+  flush(): unknown
+  pause(): unknown
+  resume(): unknown
+  deadLetters(query: unknown): unknown
+  redrive(choice: unknown): unknown
+  discard(choice: unknown): unknown
+  replay(range: unknown): unknown
+  snapshot(store: unknown, options: unknown): unknown
+}
+
+/** An object with an outbox: the stub of a `CDCDurableObject`, or of any object with `get outbox()`. */
+export interface OutboxHolder {
+  readonly outbox: OutboxCalls | PromiseLike<OutboxCalls & Disposable>
+}
+
+type Call = (outbox: OutboxCalls, argument: unknown) => unknown
+
+/** Every method that can be called. The name in the URL is looked up here, and never on an object. */
+const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
+  ['stats', (outbox) => outbox.stats()],
+  ['list', (outbox, query = {}) => outbox.list(query)],
+  ['get', (outbox, lsn) => outbox.get(lsn)],
+  ['flush', (outbox) => outbox.flush()],
+  ['pause', (outbox) => outbox.pause()],
+  ['resume', (outbox) => outbox.resume()],
+  ['deadLetters', (outbox, query = {}) => outbox.deadLetters(query)],
+  ['redrive', (outbox, choice = {}) => outbox.redrive(choice)],
+  ['discard', (outbox, choice = {}) => outbox.discard(choice)],
+  ['replay', (outbox, range = {}) => outbox.replay(range)],
+  ['snapshot', (outbox, argument) => snapshot(outbox, argument)],
+])
+
+/** How a method is called on an object, by its name. @throws {CDCError} `not-found`. */
+export function callOf(method: string): (holder: OutboxHolder, argument: unknown) => Promise<unknown> {
+  const call = calls.get(method)
+  if (call === undefined)
+    throw new CDCError(
+      'not-found',
+      `admin: there is no method ${method}; the methods are ${[...calls.keys()].join(', ')}`,
+    )
+  return (holder, argument) => callOutbox(holder, (outbox) => call(outbox, argument))
+}
+
+/** `{ store, chunk? }` */
+function snapshot(outbox: OutboxCalls, argument: unknown): unknown {
+  const { store, ...options } = Object(argument) as { store?: unknown }
+  return outbox.snapshot(store, options)
+}
+
+/** Disposes of the outbox's stub after the call: it would keep its object in memory. */
+async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => unknown): Promise<unknown> {
+  const outbox = await holder.outbox
+  try {
+    return await run(outbox)
+  } finally {
+    if (Symbol.dispose in outbox) outbox[Symbol.dispose]()
+  }
+}

@@ -1,0 +1,5 @@
+export { fleetRoutes } from './fleet-routes.ts'
+export type { ClassSummary, KnownMember, MemberFilter } from './members.ts'
+export { metricsRoutes } from './metrics-routes.ts'
+export { OutboxFleet } from './outbox-fleet.ts'
+export type { Member, Trouble } from '../membership/fleet.ts'
