@@ -4,6 +4,7 @@ import { type Command, type ExitCode, type IO, parseOptions, usage } from './com
 import { checkLake, LAKE_HELP, LAKE_OPTIONS } from './local-lake.ts'
 import { printJSON } from './output.ts'
 import { checkUntil } from './verify/check-table.ts'
+import { askFleet, fleetProblem } from './verify/fleet.ts'
 import { askAround, lakeProblem } from './verify/lake.ts'
 import { CLOCK_BACK_SECONDS } from './verify/logs.ts'
 import { Outboxes, parseClasses } from './verify/outboxes.ts'
@@ -39,8 +40,9 @@ code 0 means that it is proven, 1 that it is not.
 With --url it also asks the outbox of each log how far it has delivered: customers/acme for the
 source DO/Customers of the ns acme; and the lake what it has committed and what waits in it. It is a
 failure if the bucket has an older table, if something waits for longer than the lake's freshnessMs,
-or if the lake can't be asked. Events that were emitted without an
-outbox have no place in a log; they are checked for ids that are there twice. An event that is over
+if the lake can't be asked, or if the fleet knows an object of which nothing has landed. Events that
+were emitted without an outbox have no place in a log; they are checked for ids that are there
+twice. An event that is over
 ${CLOCK_BACK_SECONDS} s older than the one before it is a note, not a failure.
 
   --url <url>       a Worker that mounts outboxRoutes at /admin/outbox, and lakeRoutes at /lake
@@ -66,10 +68,12 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
   if (lost !== undefined) throw usage(`--${lost} needs --url`)
   const client = values.url === undefined ? undefined : WorkerClient.of(values, io)
   const outboxes = client && new Outboxes(client, parseClasses(values.class))
+  const inTable = new Set<string>()
   const options = {
     lake: values,
     isDeep: values.deep ?? false,
     outboxes,
+    inTable,
     maxHoles: HOLES_SHOWN_MAX,
     waitMs: readWait(values.wait),
   }
@@ -77,9 +81,15 @@ async function runVerify(args: readonly string[], io: IO): Promise<ExitCode> {
   const check = () => checkUntil({ ...options, isEnough: ({ notLanded }) => notLanded === 0 }, io)
   const found = client === undefined ? { ...(await check()), lake: undefined } : await askAround(client, check)
   if (client === undefined) io.note('the table alone was checked; with --url the lake is asked too what waits in it')
-  const { lake, ...inTable } = found
-  const isProven = inTable.isProven && lakeProblem(lake) === undefined
-  const report = { ...inTable, isProven, ...(lake !== undefined && { lake }) }
+  const { lake, ...checked } = found
+  const fleet = client && outboxes && (await askFleet(client, outboxes, inTable))
+  const isProven = checked.isProven && lakeProblem(lake) === undefined && fleetProblem(fleet) === undefined
+  const report = {
+    ...checked,
+    isProven,
+    ...(lake !== undefined && { lake }),
+    ...(fleet !== undefined && { fleet }),
+  }
   if (values.json) printJSON(jsonOf(report), io)
   else await printReport(report, io)
   return report.isProven ? 0 : 1

@@ -160,6 +160,17 @@ export class WorkerClient {
     throw new Error(`${this.#url}${FLEET} ${strangeness(response, 'fleetRoutes')}`)
   }
 
+  /** The same; nothing if the Worker has no fleet. */
+  async fleetIfAny(action: 'list', request: object): Promise<unknown> {
+    try {
+      const { response, body } = await this.#post(`${FLEET}/${action}`, request, CALL_MS)
+      return response.ok ? body : undefined
+    } catch (error) {
+      if (error instanceof RefusedError && !['unauthorized', 'forbidden'].includes(error.code)) return undefined
+      throw error
+    }
+  }
+
   /** Asks the lake how it is. @throws {RefusedError} with the server's message; or an `Error` if there is no lake there. */
   async lakeStatus(): Promise<LakeReport> {
     const url = `${this.#url}${LAKE}`

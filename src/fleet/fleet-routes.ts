@@ -109,7 +109,8 @@ function exportedClass(className: string): ClassNamespace | undefined {
 }
 
 function isNamespace(candidate: unknown): candidate is ClassNamespace {
-  return candidate !== null && typeof candidate === 'object' && 'idFromString' in candidate && 'get' in candidate
+  const isObject = typeof candidate === 'object' || typeof candidate === 'function'
+  return isObject && candidate !== null && 'idFromString' in candidate && 'get' in candidate
 }
 
 function fleetOf({ OUTBOX_FLEET: fleet }: FleetEnv): FleetNamespace {

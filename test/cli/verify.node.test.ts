@@ -179,6 +179,8 @@ describe('verify with outboxes', () => {
   let url: string
 
   const fine = { version: 1, bufferedEvents: 0, heldEvents: 0, lagMs: 0, freshnessMs: 120_000, isBehind: false }
+  /** The members of the fleet; undefined if the Worker has none. */
+  let members: object[] | undefined
   /** What the lake reports; undefined if the Worker has none. */
   let lake: object | undefined = fine
 
@@ -202,6 +204,7 @@ describe('verify with outboxes', () => {
       void text(request).then((body) => {
         const path = (request.url ?? '').replace('/admin/outbox/', '')
         if (path === '/lake') return answerLake(response)
+        if (path === '/admin/fleet/list') return answerFleet(response)
         calls.push(body === '' ? path : `${path} ${body}`)
         const [answer] = (answers[path]?.length ?? 0) > 1 ? (answers[path]?.splice(0, 1) ?? []) : (answers[path] ?? [])
         response.writeHead(answer === undefined ? 404 : 200)
@@ -217,7 +220,13 @@ describe('verify with outboxes', () => {
 
   beforeEach(() => {
     lake = fine
+    members = undefined
   })
+
+  function answerFleet(response: ServerResponse): void {
+    response.writeHead(members === undefined ? 404 : 200)
+    response.end(JSON.stringify(members === undefined ? { error: 'no fleet', code: 'not-found' } : { members }))
+  }
 
   async function ask(rows: readonly Row[], given: Record<string, unknown[]>, ...args: string[]) {
     answers = given
@@ -246,6 +255,22 @@ describe('verify with outboxes', () => {
       'FAILURE: lake: 2 events wait, the oldest for 300000 ms, the limit is 120000 (freshnessMs); the last commit ' +
         'failed: the bucket is gone',
     )
+  })
+
+  it('[I13] fails if the fleet knows an object of which nothing has landed, also if only the outbox has its events', async () => {
+    const member = { className: 'Shop', name: 'acme', id: '01', ns: 'acme', source: 'DO/Shop', epoch: stats.epoch }
+    const stuck = { ...stats, ns: 'stuck', ackedLSN: 0, pendingEvents: stats.lastLSN, lagMs: 90_000 }
+    const given = (ofStuck: object) => ({ 'shop/acme/stats': [stats], 'shop/stuck/stats': [ofStuck] })
+    members = [member, { ...member, id: '02', name: 'stuck', ns: 'stuck' }]
+    const answer = await ask(whole(3), given(stuck))
+    expect(answer).toMatchObject({ code: 1, isProven: false, wrongLogs: 0, fleet: { members: 2, neverLanded: 1 } })
+    expect(answer.verdict).toMatch(/^NOT proven: 1 log, 3 events, 1 object of which nothing has landed/)
+    expect(answer.fleet.shown).toEqual([
+      'Shop/stuck: none of its 3 events is in the table; 3 events wait, the oldest for 90000 ms',
+    ])
+    // What has only just committed is not late, and an object that has begun anew has nothing to land.
+    expect(await ask(whole(3), given({ ...stuck, lagMs: 100 }))).toMatchObject({ code: 0 })
+    expect(await ask(whole(3), given({ ...stuck, epoch: SECOND_EPOCH }))).toMatchObject({ code: 0 })
   })
 
   it('[I13] fails if the lake cannot be asked', async () => {

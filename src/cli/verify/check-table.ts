@@ -9,6 +9,7 @@ import { type LogReport, reportOf } from './findings.ts'
 import type { LakeAnswer } from './lake.ts'
 import { type EmittedFacts, type LogFacts, readEmitted, readLogs } from './logs.ts'
 import { count } from '../values.ts'
+import { type FleetReport, logKey } from './fleet.ts'
 import { nsOf, type OutboxAnswer, type Outboxes } from './outboxes.ts'
 
 /** Logs that a report shows, those with findings first. All of them are counted. */
@@ -38,6 +39,8 @@ export interface Report {
   readonly emitted: EmittedFacts
   /** What waits outside the table, if the lake was to be asked. */
   readonly lake?: LakeAnswer
+  /** What the fleet knows that the table does not, if there is a fleet. */
+  readonly fleet?: FleetReport
   readonly shown: readonly LogReport[]
 }
 
@@ -46,6 +49,8 @@ export interface CheckOptions {
   /** Whether every file is copied from the bucket again and read to its end, at the first check. */
   readonly isDeep?: boolean
   readonly outboxes?: Outboxes | undefined
+  /** Takes the names of the logs in the table. */
+  readonly inTable?: Set<string> | undefined
   /** Holes of a log that are listed. */
   readonly maxHoles: number
 }
@@ -96,7 +101,10 @@ async function checkTable(options: CheckOptions, delivered: Map<string, number>,
   const tally = new Tally()
   for await (const groups of inPortions(groupsOf(table, options.maxHoles)))
     for (const reports of await Promise.all(groups.map((group) => reportGroup(group, options.outboxes, delivered))))
-      for (const report of reports) tally.add(report)
+      for (const report of reports) {
+        tally.add(report)
+        options.inTable?.add(logKey(report))
+      }
   return tally.report(await readEmitted(table), table.version)
 }
 

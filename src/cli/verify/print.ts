@@ -5,6 +5,7 @@ import { printTable } from '../output.ts'
 import { count } from '../values.ts'
 import { LOGS_SHOWN_MAX, type Report } from './check-table.ts'
 import type { LogReport } from './findings.ts'
+import { fleetProblem } from './fleet.ts'
 import { lakeProblem } from './lake.ts'
 import { logName, sourceIn } from './outboxes.ts'
 
@@ -25,6 +26,7 @@ export async function printReport(report: Report, io: IO): Promise<void> {
   if (emitted.events > 0) io.line(emittedLine(report))
   const problem = lakeProblem(report.lake)
   if (problem !== undefined) io.line(`FAILURE: lake: ${problem.text}`)
+  for (const text of report.fleet?.shown ?? []) io.line(`FAILURE: ${text}`)
   io.line(verdictOf(report))
 }
 
@@ -45,9 +47,13 @@ export function verdictOf(report: Report): string {
   ]
   const which = problems.length === 0 ? '' : `: ${problems.join(', ')}`
   const problem = lakeProblem(report.lake)
+  const unlanded = fleetProblem(report.fleet)
   const wrong = [
-    ...(wrongLogs > 0 || problem === undefined ? [`${count(wrongLogs, 'log is', 'logs are')} wrong${which}`] : []),
+    ...(wrongLogs > 0 || (problem === undefined && unlanded === undefined)
+      ? [`${count(wrongLogs, 'log is', 'logs are')} wrong${which}`]
+      : []),
     ...(problem === undefined ? [] : [problem.brief]),
+    ...(unlanded === undefined ? [] : [unlanded]),
   ]
   return `NOT proven: ${whole}, ${wrong.join(', ')}${asked}`
 }
