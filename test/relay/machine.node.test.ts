@@ -10,8 +10,7 @@ import {
   type RelayStateName,
   transition,
 } from '../../src/relay/machine.ts'
-import { CDCError } from 'durable-outbox'
-import { reasonOf } from '../../src/error.ts'
+import { CDCError, reasonOf } from '../../src/error.ts'
 
 const NOW = 1_000_000
 const times = { lingerMs: 100, recoveryMs: 5_000, minRetryDelayMs: 500, maxRetryDelayMs: 60_000 }
