@@ -5,7 +5,6 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   resolve: { tsconfigPaths: true },
   test: {
-    root: '.',
     include: ['test/{due,relay/*,outbox/*,lake/*,lake/intake/*,lake/table/*,lake/iceberg/*}.node.test.ts'],
   },
 })
