@@ -68,7 +68,9 @@ describe('records of a log, compared with what came before', () => {
         const { fresh, forks } = classify(sorted, rangesOf(before.keys()), marksOf)
 
         // The model: the events that have taken an LSN; if those are forgotten, another one can't be told from them.
-        const taken = new Map([...before].map(([lsn, event]) => [lsn, event === undefined ? [] : [event]]))
+        const taken = new Map<number, string[]>(
+          [...before].map(([lsn, event]) => [lsn, event === undefined ? [] : [event]]),
+        )
         const expected = { fresh: [] as CommittedRecord[], forks: [] as CommittedRecord[] }
         for (const one of sorted) {
           const event = one.id.slice(-1)
