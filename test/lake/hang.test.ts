@@ -136,10 +136,11 @@ describe('the metadata of a version that R2 stores after the lake has given it u
     await env.LAKE.send(batch('late-refused', 1, 3))
     const hang = hangNext('put', '.metadata.json')
     await commitUntilGivenUp(hang)
+    const version = (await table.status()).version + 1
     await commit()
-    const before = await snapshotIds()
+    const taken = await snapshotIdOf(version)
     await arrive(hang)
-    expect(await snapshotIds()).toEqual(before)
+    expect(await snapshotIdOf(version)).toBe(taken)
     await expectLanded('late-refused', 3)
   })
 })
