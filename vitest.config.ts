@@ -76,6 +76,8 @@ export default defineConfig({
           name: 'node',
           include: ['test/**/*.node.test.ts'],
           exclude: ACCOUNT_TESTS,
+          // workerd has `Uint8Array.fromHex` and its like already.
+          execArgv: ['--js-base-64'],
           // As above: to import wrangler takes a second.
           isolate: false,
           unstubEnvs: true,

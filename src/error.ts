@@ -2,6 +2,7 @@
 export type CDCErrorCode =
   | 'already-exists'
   | 'async-callback'
+  | 'bucket-timeout'
   | 'catalog-failed'
   | 'event-forgotten'
   | 'event-invalid'

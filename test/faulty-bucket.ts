@@ -1,5 +1,5 @@
-// An R2 bucket, a catalog and a storage that fail on request: a put, before the object is stored or after it, with the answer lost; or
-// everything from a given step on, as if the object had been killed there.
+// An R2 bucket, a catalog and a storage that fail on request: a put, before the object is stored or after it, with the answer lost; a
+// call that is not answered; or everything from a given step on, as if the object had been killed there.
 
 /** The next put of a key that contains `key` fails. */
 interface Fault {
@@ -11,6 +11,50 @@ let fault: Fault | undefined
 
 export function failNextPut(key: string, when: Fault['when']): void {
   fault = { key, when }
+}
+
+/** A call that is on its way until a test lets it arrive. */
+interface Hanging {
+  readonly method: string
+  readonly key: string
+  /** Resolves once the call was made. */
+  readonly isMade: Promise<void>
+  /** Carries it out, and answers it: nobody may hear that any more. */
+  arrive(): Promise<void>
+}
+
+const hanging = new Map<Hanging, (call: () => Promise<unknown>) => Promise<unknown>>()
+
+/** The next call of a method of R2, for a key that contains `key`, is not answered. */
+export function hangNext(method: keyof R2Bucket, key: string): Hanging {
+  const made = Promise.withResolvers<void>()
+  const answer = Promise.withResolvers<unknown>()
+  let carryOut = (): Promise<unknown> => Promise.reject(new Error(`nobody has called ${method} ${key}`))
+  const hang: Hanging = {
+    method,
+    key,
+    isMade: made.promise,
+    arrive: async () => {
+      answer.resolve(carryOut())
+      await answer.promise
+    },
+  }
+  hanging.set(hang, (call) => {
+    carryOut = call
+    made.resolve()
+    return answer.promise
+  })
+  return hang
+}
+
+/** What the call meets, if it is to hang. */
+function takeHanging(method: string, key: string) {
+  for (const [hang, meet] of hanging)
+    if (hang.method === method && key.includes(hang.key)) {
+      hanging.delete(hang)
+      return meet
+    }
+  return undefined
 }
 
 /** A step is a call to the bucket or to the catalog, or a transaction of the storage. */
@@ -49,6 +93,8 @@ export function faulty<Binding extends R2Bucket | Fetcher>(binding: Binding): Bi
       const value: unknown = Reflect.get(target, property)
       if (typeof value !== 'function') return value
       return async (...args: unknown[]) => {
+        const hang = takeHanging(property.toString(), String(args[0]))
+        if (hang !== undefined) return hang(() => Promise.resolve(value.apply(target, args)))
         const end = beginStep()
         const met = property === 'put' ? takeFault(String(args[0])) : undefined
         if (met?.when === 'before') throw new Error(`put ${String(args[0])} failed`)

@@ -3,6 +3,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 import * as z from 'zod'
+import type { Findings } from './findings.ts'
 import type { Told } from './load.ts'
 import type { LedgerEntry, LedgerEvent, Stock } from './operation.ts'
 import type { Row } from './table.ts'
@@ -35,23 +36,14 @@ export interface Verdict {
   readonly problems: readonly string[]
 }
 
-const PROBLEMS_MAX = 20
 const tokenSchema = z.looseObject({ token: z.string().optional() })
 
-/** Differences found, counted by kind. */
-class Findings {
-  readonly counts = { lost: 0, duplicated: 0, outOfOrder: 0, gaps: 0 }
-  readonly problems: string[] = []
-
-  add(what: keyof Findings['counts'], times: number, problem: string): void {
-    if (times <= 0) return
-    this.counts[what] += times
-    if (this.problems.length < PROBLEMS_MAX) this.problems.push(problem)
-  }
-}
-
-export function check(told: readonly Told[], witnesses: readonly Witness[], rows: readonly Row[]): Verdict {
-  const findings = new Findings()
+/** @param rows those of the cellars are checked by themselves. */
+export function check(
+  findings: Findings,
+  told: readonly Told[],
+  { witnesses, rows }: { witnesses: readonly Witness[]; rows: readonly Row[] },
+): Verdict {
   const rowsByObject = Map.groupBy(rows, (row) => row.ns)
   const toldByObject = Map.groupBy(told, ({ object }) => object)
   for (const witness of witnesses) {

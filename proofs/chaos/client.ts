@@ -2,14 +2,19 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import * as z from 'zod'
-import { answerSchema, ledgerEntrySchema, stockSchema } from './operation.ts'
-import type { Answer, LedgerEntry, Operation, Stock } from './operation.ts'
+import { answerSchema, cellarReportSchema, ledgerEntrySchema, stockSchema } from './operation.ts'
+import type { Answer, CellarReport, LedgerEntry, Operation, Stock } from './operation.ts'
 import { type Activity, activitySchema, type Phase } from './phases.ts'
 
 /** The outcome of a request: an answer, no answer, or no server. */
 export type Reply<T> = { kind: 'answer'; body: T } | { kind: 'no-answer'; problem: string } | { kind: 'nobody' }
 
-const lakeSchema = z.object({ landedEvents: z.number(), bufferedEvents: z.number(), version: z.number() })
+const lakeSchema = z.object({
+  landedEvents: z.number(),
+  bufferedEvents: z.number(),
+  heldEvents: z.number(),
+  version: z.number(),
+})
 export type LakeStatus = z.infer<typeof lakeSchema>
 
 const REQUEST_TIMEOUT_MS = 15_000
@@ -39,6 +44,19 @@ export class Client {
     return this.#ask({ path: `/warehouses/${object}`, shape: z.array(answerSchema), body: operations, timeoutMs })
   }
 
+  /** Asks once. */
+  askCellar(
+    object: string,
+    what: 'fill' | 'take-stock' | 'empty',
+    tokens: readonly string[] = [],
+  ): Promise<Reply<'done'>> {
+    return this.#ask({ path: `/cellars/${object}/${what}`, shape: z.literal('done'), body: tokens })
+  }
+
+  cellar(object: string): Promise<CellarReport> {
+    return this.#insist({ path: `/cellars/${object}`, shape: cellarReportSchema })
+  }
+
   activity(): Promise<Reply<Activity>> {
     return this.#ask({ path: '/activity', shape: activitySchema, timeoutMs: 1_500 })
   }
@@ -48,11 +66,11 @@ export class Client {
   }
 
   lakeOnce(): Promise<Reply<LakeStatus>> {
-    return this.#ask({ path: '/lake', shape: lakeSchema, timeoutMs: 2_000 })
+    return this.#ask({ path: '/landed', shape: lakeSchema, timeoutMs: 2_000 })
   }
 
   lake(): Promise<LakeStatus> {
-    return this.#insist({ path: '/lake', shape: lakeSchema })
+    return this.#insist({ path: '/landed', shape: lakeSchema })
   }
 
   faults(): Promise<Record<string, number>> {

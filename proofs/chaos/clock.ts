@@ -14,11 +14,16 @@ const AHEAD_MS: Readonly<Record<keyof typeof CLOCKS, number>> = {
   'a day ahead': 24 * HOUR_MS,
 }
 
+/** Whether this is one of the last lives, in which all that was lost must be sent again, and everything must land. */
+export function isCalm({ LIFE, CALM_FROM }: Pick<ChaosEnv, 'LIFE' | 'CALM_FROM'>): boolean {
+  return Number(LIFE) >= Number(CALM_FROM)
+}
+
 /**
  * The time as the objects of this life have it. The platform's alarms go by the machine's, so one that is set in a life that is ahead
- * lies far ahead in the next ones; the last two lives, in which everything must land, are right.
+ * lies far ahead in the next ones; in the last ones it is right.
  */
-export function nowIn({ SEED, LIFE, KILLS }: Pick<ChaosEnv, 'SEED' | 'LIFE' | 'KILLS'>): number {
-  if (Number(LIFE) >= Number(KILLS)) return Date.now()
+export function nowIn({ SEED, LIFE, CALM_FROM }: Pick<ChaosEnv, 'SEED' | 'LIFE' | 'CALM_FROM'>): number {
+  if (isCalm({ LIFE, CALM_FROM })) return Date.now()
   return Date.now() + AHEAD_MS[choose(createRandom(SEED, 'clock', LIFE), CLOCKS)]
 }

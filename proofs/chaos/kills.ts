@@ -3,12 +3,14 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Runtime } from '../harness/runtime.ts'
 import type { Client } from './client.ts'
+import type { Disk } from './disk.ts'
+import type { Healing } from './restores.ts'
 import { type Activity, type Phase, PHASES } from './phases.ts'
 import { between, type Random, shuffle } from '../harness/random.ts'
 
 /** Where a kill should fall, and how long the runtime runs before that place is looked for. */
 export interface Kill {
-  readonly at: Phase | 'starting' | 'random'
+  readonly at: Phase | 'starting' | 'random' | 'disk-full'
   readonly afterMs: number
   /** How long it is stopped and then continued before; 0 in most lives. */
   readonly suspendedMs: number
@@ -16,7 +18,7 @@ export interface Kill {
 
 /** Where a kill fell, and what the Worker was doing a moment before. */
 export interface Fallen {
-  readonly at: Kill['at']
+  readonly at: Kill['at'] | Healing
   readonly wasSuspended: boolean
   readonly seen: Activity | undefined
 }
@@ -27,25 +29,33 @@ const POLL_MS = 15
 /** The share of lives in which it is stopped for a while: the longest is beyond the relay's timeouts. */
 const SUSPENSIONS = 0.25
 const SUSPENDED_MS_MAX = 2_500
+/** How long the disk is full before the kill: a relay and a commit of the lake find it so. */
+const FULL_MS = 1_000
 /** `wrangler dev` answers after about two seconds; the objects' alarms fire before. */
 const STARTING_MS_MIN = 400
 const STARTING_MS_MAX = 2_500
 
-/** Every ten kills fall once into each phase, once into a start, and once anywhere. */
+/** As many kills as there are places fall once into each phase, once into a start, once on a full disk, and once anywhere. */
 export function planKills(random: Random, kills: number, lifeMs: number): Kill[] {
   const plan: Kill[] = []
-  const places: Kill['at'][] = [...phasesOf(), 'starting', 'random']
+  const places: Kill['at'][] = [...phasesOf(), 'starting', 'disk-full', 'random']
   while (plan.length < kills)
     for (const at of shuffle(random, places))
       plan.push({ at, afterMs: afterMs(random, at, lifeMs), suspendedMs: suspendedMs(random) })
   return plan.slice(0, kills)
 }
 
+/** What a kill looks at. Without a disk of its own, none falls on a full one. */
+export interface Surroundings {
+  readonly client: Client
+  readonly disk: Disk | undefined
+}
+
 /** Starts the runtime, lets it run for a while, and kills it. */
-export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
+export async function carryOut(kill: Kill, runtime: Runtime, { client, disk }: Surroundings): Promise<Fallen> {
   if (kill.at !== 'starting') {
     await runtime.start()
-    return strike(kill, runtime, client)
+    return strike(kill, runtime, { client, disk })
   }
   runtime.launch()
   await pause(kill.afterMs)
@@ -54,8 +64,13 @@ export async function carryOut(kill: Kill, runtime: Runtime, client: Client): Pr
 }
 
 /** Kills the runtime that is running. */
-export async function strike({ at, afterMs, suspendedMs }: Kill, runtime: Runtime, client: Client): Promise<Fallen> {
+export async function strike(
+  { at, afterMs, suspendedMs }: Kill,
+  runtime: Runtime,
+  { client, disk }: Surroundings,
+): Promise<Fallen> {
   await pause(afterMs)
+  if (at === 'disk-full' && disk !== undefined) return strikeWhileFull(disk, runtime, client)
   if (suspendedMs > 0) await runtime.suspend(suspendedMs)
   const isHeld = isPhase(at) && (await isCaught(at, client))
   const seen = await client.activity()
@@ -63,6 +78,15 @@ export async function strike({ at, afterMs, suspendedMs }: Kill, runtime: Runtim
   const activity = seen.kind === 'answer' ? seen.body : undefined
   // Only a phase that was still held at the last look is certain.
   return { at: isHeld && activity?.held === at ? at : 'random', seen: activity, wasSuspended: suspendedMs > 0 }
+}
+
+async function strikeWhileFull(disk: Disk, runtime: Runtime, client: Client): Promise<Fallen> {
+  disk.fill()
+  await pause(FULL_MS)
+  const seen = await client.activity()
+  await runtime.kill()
+  disk.free()
+  return { at: 'disk-full', seen: seen.kind === 'answer' ? seen.body : undefined, wasSuspended: false }
 }
 
 /** The number of kills in each place, in words, for the summary. */
@@ -77,6 +101,8 @@ export function describeKills(fallen: readonly Fallen[]): string[] {
     `${count(fallen, (kill) => kill.at === 'starting')} while the runtime started`,
     `${random.length} at random (a relay attempt was open in ${attempts}, a put of the lake in ${puts}, ` +
       `an async transaction in ${transactions})`,
+    `${count(fallen, (kill) => kill.at === 'disk-full')} while the disk was full`,
+    `${count(fallen, (kill) => kill.at === 'recover')} inside recover, ${count(fallen, (kill) => kill.at === 'reconcile')} inside reconcile`,
     `${count(fallen, ({ wasSuspended }) => wasSuspended)} after it had been stopped for a while and continued`,
   ]
 }

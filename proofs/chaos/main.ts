@@ -1,6 +1,7 @@
 // npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
-// clients work and the pipeline misbehaves. Then everything that was committed must be in the table, once, in order. With
-// --json the last line of stdout is an object with the result.
+// clients work, the pipeline misbehaves and the disk is full; from 25 kills on, files are also put back to earlier copies, and the
+// lake is healed. Then everything that was committed must be in the table, once, in order. With --json the last line of stdout is
+// an object with the result.
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,10 +11,15 @@ import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
 import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
+import { CELLARS, Cellars } from './cellars.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
-import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
+import { mountDisk } from './disk.ts'
+import { Findings } from './findings.ts'
+import { carryOut, describeKills, type Fallen, type Kill, planKills, strike, type Surroundings } from './kills.ts'
 import { Load } from './load.ts'
+import type { CellarReport } from './operation.ts'
+import { ADMIN_VARS, Healer, healingOf, type Restore, RESTORES } from './restores.ts'
 import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
@@ -21,9 +27,15 @@ import { readTable } from './table.ts'
 const LIFE_MS = 900
 /** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
-/** A retry waits 400 ms at most. If nothing lands for this long, nothing more will. */
+/** A retry waits 400 ms at most, and the lake holds for 10 s. If nothing lands for this long, nothing more will. */
 const STALL_MS = 12_000
+/** Once nothing waits in the lake for this long, nothing waits anywhere. */
+const QUIET_MS = 2_000
 const DRAIN_MS_MAX = 90_000
+/** Fewer are too few for restores. */
+const RESTORING_KILLS_MIN = 25
+/** A restore takes a kill before the files are put back, one while the lake is healed, and one afterwards. */
+const KILLS_OF_RESTORES = RESTORES.reduce((sum, restore) => sum + (healingOf(restore) === undefined ? 1 : 3), 0)
 
 const count = z.coerce.number().int()
 const optionsSchema = z.object({
@@ -47,7 +59,11 @@ const options = optionsSchema.parse(flags)
 const startedMs = Date.now()
 const output = new Output(options.json)
 const directory = makeChaosDirectory('chaos')
-const state = join(directory, 'state')
+const disk = mountDisk(join(directory, 'disk'), join(directory, 'kept'))
+const state = join(directory, 'disk', 'state')
+const restores: readonly Restore[] = options.kills < RESTORING_KILLS_MIN ? [] : RESTORES
+/** The last kill is one more. */
+const plainKills = options.kills - 1 - (restores.length > 0 ? KILLS_OF_RESTORES : 0)
 const bar = new SingleBar({
   ...BAR_OPTIONS,
   format: 'chaos {bar} {value}/{total} kills | {acknowledged} acknowledged | {landed} landed | {note}',
@@ -58,7 +74,7 @@ await runToEnd({ seed: options.seed, directory, stop: () => bar.stop() }, main)
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
-  const vars = { SEED: String(options.seed), KILLS: String(options.kills) }
+  const vars = { SEED: String(options.seed), CALM_FROM: String(plainKills + 1), ...ADMIN_VARS }
   const runtime = await Runtime.create({ ...bundle, state, vars, startsVar: 'LIFE' })
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
@@ -66,8 +82,12 @@ async function main(): Promise<number> {
   const run = await runLoad(runtime, client)
   clearInterval(watch)
   show('reading the table')
-  const rows = await readTable(state, join(directory, 'table'))
-  const verdict = check(run.load.told, run.witnesses, rows)
+  const [cellarRows, rows] = partition(await readTable(state, join(directory, 'table')), ({ ns }) =>
+    CELLARS.includes(ns),
+  )
+  const findings = new Findings()
+  run.cellars.check(findings, run.reports, cellarRows)
+  const verdict = check(findings, run.load.told, { witnesses: run.witnesses, rows })
   bar.stop()
   report(verdict, run)
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
@@ -80,6 +100,8 @@ interface Run {
   readonly load: Load
   readonly fallen: readonly Fallen[]
   readonly witnesses: readonly Witness[]
+  readonly cellars: Cellars
+  readonly reports: ReadonlyMap<string, CellarReport>
   readonly faults: Readonly<Record<string, number>>
   readonly commits: number
 }
@@ -95,17 +117,23 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     client,
     onAcknowledged: (operations) => (progress.acknowledged += operations),
   })
-  for (const kill of planKills(random, options.kills - 1, lifeMs())) {
-    fallen.push(await carryOut(kill, runtime, client))
-    bar.increment(1, { note: fallen.at(-1)?.at ?? '' })
+  const cellars = new Cellars(client, options.seed)
+  const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, cellars, random })
+  const surroundings: Surroundings = { client, disk }
+  const note = (one: Fallen): void => {
+    fallen.push(one)
+    bar.increment(1, { note: one.at })
   }
+  for (const kill of planKills(random, plainKills, lifeMs())) note(await carryOut(kill, runtime, surroundings))
+  for (const restore of restores) await putBack(restore, { healer, runtime, surroundings, note })
   await runtime.start()
   await pause(lifeMs())
-  await load.stop()
+  await Promise.all([load.stop(), cellars.stop()])
+  await cellars.takeStock()
 
   // The last kill leaves events behind that must land although no object receives a request.
   const ledgers = await Promise.all(objects.map((object) => client.ledger(object)))
-  fallen.push(await strike({ at: 'random', afterMs: between(random, 0, 100), suspendedMs: 0 }, runtime, client))
+  fallen.push(await strike(anytime(between(random, 0, 100)), runtime, surroundings))
   bar.increment(1, { note: 'draining' })
   await runtime.start()
   const expected = ledgers.flat().reduce((sum, entry) => sum + entry.events.length, 0)
@@ -113,9 +141,35 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
   const witnesses: Witness[] = []
   for (const object of objects)
     witnesses.push({ object, ledger: await client.ledger(object), stock: await client.stock(object) })
+  const reports = new Map<string, CellarReport>()
+  for (const name of CELLARS) reports.set(name, await client.cellar(name))
   const faults = await client.faults()
   await runtime.kill()
-  return { load, fallen, witnesses, faults, commits: version }
+  return { load, fallen, witnesses, cellars, reports, faults, commits: version }
+}
+
+interface Restoring {
+  readonly healer: Healer
+  readonly runtime: Runtime
+  readonly surroundings: Surroundings
+  readonly note: (fallen: Fallen) => void
+}
+
+/** A life, after which files are put back to what they were before it; and what heals the lake, killed and run again. */
+async function putBack(restore: Restore, { healer, runtime, surroundings, note }: Restoring): Promise<void> {
+  const putCopyBack = healer.copy(restore)
+  note(await carryOut(anytime(lifeMs()), runtime, surroundings))
+  putCopyBack()
+  const healing = healingOf(restore)
+  if (healing === undefined) return
+  const wasHealing = await healer.strike(healing)
+  note({ at: wasHealing ? healing : 'random', seen: undefined, wasSuspended: false })
+  await healer.heal(healing)
+  note(await strike(anytime(0), runtime, surroundings))
+}
+
+function anytime(afterMs: number): Kill {
+  return { at: 'random', afterMs, suspendedMs: 0 }
 }
 
 /** Waits until everything has landed or nothing more does, and until batches that are late on purpose have arrived. */
@@ -125,13 +179,19 @@ async function drain(client: Client, expected: number): Promise<{ version: numbe
   for (let before = -1; ; await pause(100)) {
     const lake = await client.lake()
     const activity = await client.activity()
-    if (lake.landedEvents !== before) lastChangeMs = Date.now()
+    const isBusy = activity.kind !== 'answer' || activity.body.ghosts + activity.body.attempts > 0
+    const waiting = lake.bufferedEvents + lake.heldEvents
+    if (lake.landedEvents !== before || isBusy) lastChangeMs = Date.now()
     before = lake.landedEvents
     progress.landed = lake.landedEvents
-    const isQuiet = activity.kind === 'answer' && activity.body.ghosts + activity.body.attempts === 0
-    if (lake.landedEvents >= expected && lake.bufferedEvents === 0 && isQuiet) return lake
-    if (Date.now() > deadline || Date.now() - lastChangeMs > STALL_MS) return lake
+    const quietMs = Date.now() - lastChangeMs
+    if (lake.landedEvents >= expected && waiting === 0 && quietMs > QUIET_MS) return lake
+    if (Date.now() > deadline || quietMs > STALL_MS) return lake
   }
+}
+
+function partition<Item>(items: readonly Item[], isFirst: (item: Item) => boolean): [Item[], Item[]] {
+  return [items.filter((item) => isFirst(item)), items.filter((item) => !isFirst(item))]
 }
 
 function lifeMs(): number {
@@ -168,6 +228,7 @@ function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: 
   const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
   output.say(`\n${fallen.length} × kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
   for (const line of describeKills(fallen)) output.say(`  ${line}`)
+  if (disk === undefined) output.say('  the disk was never full: to mount one needs rights (unshare -rm npm run chaos)')
   const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
   output.say(`Faults between the objects and the table: ${list.join(', ')}`)
   for (const [complaint, times] of load.complaints) output.say(`  ${times} × a client received: ${complaint}`)

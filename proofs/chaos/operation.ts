@@ -65,6 +65,17 @@ export const stockSchema = z.object({
   alarm: z.number().nullable(),
 })
 
+/** What a cellar holds, and the state of its outbox. */
+export const cellarReportSchema = z.object({
+  bottles: z.array(z.string()),
+  epoch: z.string(),
+  lastLSN: z.number(),
+  pendingEvents: z.number(),
+  deadLetters: z.number(),
+  isTakingStock: z.boolean(),
+})
+
+export type CellarReport = z.infer<typeof cellarReportSchema>
 export type Step = z.infer<typeof stepSchema>
 export type Operation = z.infer<typeof operationSchema>
 export type LedgerEvent = z.infer<typeof ledgerEventSchema>

@@ -12,6 +12,8 @@ export const PHASES = {
   'lake-files': "in the lake's commit, while data files and manifests are put",
   'lake-before-metadata': "in the lake's commit, prepared, before the metadata file is put",
   'lake-after-metadata': "in the lake's commit, metadata file put, pointer not moved",
+  snapshot: 'inside a running table snapshot',
+  'delete-all': 'inside a deleteAll',
   'lake-hint': "in the lake's commit, pointer moved, hint not put",
 } as const
 

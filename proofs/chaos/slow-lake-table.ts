@@ -38,7 +38,7 @@ export class SlowLakeTable extends LakeTable {
   }
 
   protected override configure(): LakeLimits {
-    return { ...super.configure(), rollMs: 200, maxCommitEvents: 3_000, snapshotsKept: 20 }
+    return { ...super.configure(), rollMs: 200, holdMs: 10_000, maxCommitEvents: 3_000, snapshotsKept: 20 }
   }
 }
 

@@ -23,6 +23,7 @@ const rowSchema = z.object({
   after: z.string().nullable(),
   data: z.string().nullable(),
   correlation_id: z.string().nullable(),
+  _meta: z.string(),
 })
 
 /** The columns of a row that are checked. */

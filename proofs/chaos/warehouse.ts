@@ -3,8 +3,9 @@
 
 import { CDCDurableObject, type CDCOptions, DocumentStore, type Transaction } from 'durable-outbox'
 import { during, passThrough } from './activity.ts'
-import { nowIn } from './clock.ts'
+import { isCalm, nowIn } from './clock.ts'
 import type { ChaosEnv } from './env.ts'
+import { HASTY } from './hasty.ts'
 import type { Answer, LedgerEntry, LedgerEvent, Operation, Step, Stock } from './operation.ts'
 import { between, createRandom } from '../harness/random.ts'
 
@@ -31,19 +32,14 @@ export class Warehouse extends CDCDurableObject<ChaosEnv> {
       CREATE TABLE IF NOT EXISTS shelves (shelf TEXT PRIMARY KEY, total INTEGER NOT NULL, token TEXT NOT NULL)`)
   }
 
-  /** Small batches and short waits, so that a run of a minute has as many of them as a normal day. */
   protected override configure(): CDCOptions {
-    // Every other object keeps nothing that was delivered, so that its outbox is often empty.
-    const isForgetful = /[02468]$/.test(this.ctx.id.name ?? '')
+    // Every other object keeps nothing that was delivered, so that its outbox is often empty; until they must send it again.
+    const isForgetful = /[02468]$/.test(this.ctx.id.name ?? '') && !isCalm(this.env)
     return {
+      ...HASTY,
       ...(isForgetful ? { retentionMs: 0, retentionBytes: 0 } : {}),
       maxBatchEvents: 40,
       maxBatchBytes: 100_000,
-      lingerMs: 20,
-      minRetryDelayMs: 20,
-      maxRetryDelayMs: 400,
-      sendTimeoutMs: 600,
-      recoveryMs: 800,
       now: () => nowIn(this.env),
     }
   }

@@ -20,6 +20,8 @@ const LAKE_LIMITS = {
   maxCommitEvents: 100,
   holdMs: 8_000,
   freshnessMs: FRESHNESS_MS,
+  // Some calls to the bucket take longer, and happen after they were given up.
+  bucketMs: 2_000,
   snapshotsKept: 5,
   graceMs: 3_000,
   minCompactFiles: 8,

@@ -49,7 +49,7 @@ export function batchesOf(object: string): string {
 /** The way from an object to the lake's binding, from there to the lake's object, and from that to its bucket. */
 export const wayToLake = (object: string): string => `${object}>lake`
 export const WAY_TO_TABLE = 'lake>table'
-export const WAY_TO_BUCKET = `${LAKE}>bucket`
+const WAY_TO_BUCKET = `${LAKE}>bucket`
 
 /** How long the faults of one script last. */
 const DURATION_MS = { min: 4_000, max: 60_000 }

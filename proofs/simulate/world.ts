@@ -9,10 +9,10 @@ import type { BucketStore } from './platform/bucket.ts'
 import type { DiskImage } from './platform/disk.ts'
 import { Network } from './platform/network.ts'
 import type { ObjectClass } from './platform/instance.ts'
-import { ALARM_RUN_MS_MAX, ObjectHost } from './platform/object-host.ts'
+import { ObjectHost } from './platform/object-host.ts'
 import { Platform, Worker } from './platform/platform.ts'
 import { Receivers } from './receivers.ts'
-import { CLOCK_OFFSET_MS_MAX, EMITTER, LAKE, type Step, WAY_TO_BUCKET } from './script.ts'
+import { CLOCK_OFFSET_MS_MAX, EMITTER, LAKE, type Step } from './script.ts'
 
 /** Short enough that a script of some seconds meets them. */
 const OBJECT_LIMITS = {
@@ -106,7 +106,7 @@ export class World {
       case 'set an alarm':
         return this.#tell(step.who, 'setAlarm', step.inMs)
       case 'meet':
-        return this.#meet(step)
+        return this.network.meet(step.way, step.fate, step.callsBefore)
       case 'break':
         return this.network.breakFor(step.way, step.ms)
       case 'set the clock':
@@ -228,12 +228,6 @@ export class World {
     const waitMs = Math.min(Math.max(0, aheadMs), RETRY_AFTER_MS_MAX)
     this.oracle.alarmMsMax += waitMs
     this.patienceMs += waitMs
-  }
-
-  /** The lake waits for its bucket until the platform ends it. */
-  #meet({ way, fate, callsBefore }: Step & { do: 'meet' }): void {
-    if (way === WAY_TO_BUCKET && fate.do === 'hang') this.patienceMs += ALARM_RUN_MS_MAX
-    this.network.meet(way, fate, callsBefore)
   }
 
   /** A copy is of what is durable. */

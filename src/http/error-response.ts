@@ -13,6 +13,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'event-too-large': 413,
   'invalid-argument': 400,
   'invalid-config': 500,
+  'bucket-timeout': 503,
   'lake-behind': 503,
   'lake-conflict': 409,
   'lake-full': 429,

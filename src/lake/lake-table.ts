@@ -16,6 +16,7 @@ import { checkLimits, type LakeLimits, limitsFrom } from './limits.ts'
 import { migrations } from './migrations.ts'
 import type { PartitionValue } from './iceberg/partition.ts'
 import { dueMs, type Waiting } from './schedule.ts'
+import { Bucket } from './table/bucket.ts'
 import { locationOf } from './table/location.ts'
 import { OwnCatalog } from './table/own-catalog.ts'
 import { toRows } from './table/stream.ts'
@@ -87,6 +88,7 @@ const CLOCK_STEP_MS_MAX = 86_400_000
 
 export class LakeTable extends DurableObject<LakeEnv> {
   readonly #limits: LakeLimits
+  readonly #bucket: Bucket
   readonly #state: TableState
   readonly #intake: Intake
   readonly #writer: TableWriter
@@ -112,7 +114,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
     migrate(storage, 'lake_migrations', migrations)
     const limits = checkLimits(this.configure(), 'LakeTable.configure')
     const now = () => this.now()
-    const bucket = env.LAKE_BUCKET
+    const bucket = new Bucket(env.LAKE_BUCKET, limits)
     const state = new TableState(storage.sql)
     const intake = new Intake({ storage, limits, now })
     const config = catalogConfig(env)
@@ -138,6 +140,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       landed: (throughSeq) => intake.land(throughSeq),
     })
     this.#limits = limits
+    this.#bucket = bucket
     this.#state = state
     this.#intake = intake
     this.#writer = writer
@@ -238,7 +241,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   async repair(missing: unknown): Promise<RepairOutcome> {
     const parsed = parseMissing(missing)
     const ports = {
-      bucket: this.env.LAKE_BUCKET,
+      bucket: this.#bucket,
       writer: this.#writer,
       state: this.#state,
       upkeep: this.#upkeep,
@@ -258,7 +261,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
   async recover(isDryRun: unknown): Promise<RecoverOutcome> {
     const { storage } = this.ctx
     const ports = {
-      bucket: this.env.LAKE_BUCKET,
+      bucket: this.#bucket,
       location: locationOf(this.env),
       state: this.#state,
       intake: this.#intake,

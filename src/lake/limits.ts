@@ -6,10 +6,11 @@ import { parseJSON } from '../event/json.ts'
 import { optional, whole, withDefault } from '../event/kinds.ts'
 import type { IntakeLimits } from './intake/intake.ts'
 import type { RollLimits } from './schedule.ts'
+import type { BucketLimits } from './table/bucket.ts'
 import type { UpkeepLimits } from './upkeep/upkeep.ts'
 
 /** Limits of a lake. Times are in milliseconds. */
-export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
+export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits, BucketLimits {
   /** Snapshots that the table remembers, and as many metadata files before the current one. */
   readonly snapshotsKept: number
   /**
@@ -25,7 +26,8 @@ export interface LakeLimits extends RollLimits, IntakeLimits, UpkeepLimits {
   readonly maxPartitions: number
 }
 
-const HOUR_MS = 3_600_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 60 * MINUTE_MS
 const DAY_MS = 24 * HOUR_MS
 
 // Each has a largest value: a limit that is absurd by mistake would stop the lake as surely as a fault does.
@@ -46,6 +48,7 @@ const limitFields = new Fields<LakeLimits>(
     holdMs: withDefault(delay, 60_000),
     maxHoldBytes: withDefault(bytes, 16_000_000),
     commitMs: optional(delay),
+    bucketMs: withDefault(whole({ to: 10 * MINUTE_MS }), 30_000),
     snapshotsKept: withDefault(whole({ to: 10_000 }), 100),
     maxCommitPartitions: withDefault(whole({ to: 10_000 }), 100),
     maxPartitions: withDefault(count, 50_000),

@@ -3,6 +3,7 @@
 // relay does not notice.
 
 import { reasonOf } from '../error.ts'
+import { within } from '../within.ts'
 import type { Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { Fleet, Trouble } from './fleet.ts'
@@ -56,7 +57,7 @@ export class Membership {
     const isRecent = now() - this.#toldMs < TELL_EVERY_MS && now() >= this.#toldMs
     if (state.fleet === known && (trouble === undefined || isRecent)) return
     const member = { id, className, ...(name !== undefined && { name }), ns, source, epoch }
-    await within(fleet.report(member, trouble))
+    await within(ANSWER_MS_MAX, fleet.report(member, trouble), () => new Error(`no answer in ${ANSWER_MS_MAX} ms`))
     this.#toldMs = trouble === undefined ? -Infinity : now()
     if (state.fleet !== known) outbox.noteFleet(epoch, known)
   }
@@ -75,15 +76,5 @@ export class Membership {
       isPaused: state.isPaused,
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
-  }
-}
-
-async function within(answer: Promise<void>): Promise<void> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error(`no answer in ${ANSWER_MS_MAX} ms`)), ANSWER_MS_MAX)
-  try {
-    await Promise.race([answer, promise])
-  } finally {
-    clearTimeout(timer)
   }
 }

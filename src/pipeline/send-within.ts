@@ -1,5 +1,6 @@
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
+import { within } from '../within.ts'
 import type { Pipeline } from './pipeline.ts'
 
 /**
@@ -12,13 +13,9 @@ export async function sendWithin(
   records: EventRecord[],
   { timeoutMs, batch }: { timeoutMs: number; batch: string },
 ): Promise<void> {
-  const { promise: timeout, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    reject(new CDCError('pipeline-timeout', `${batch}: no answer in ${timeoutMs} ms`, { retryable: true }))
-  }, timeoutMs)
-  try {
-    await Promise.race([pipeline.send(records), timeout])
-  } finally {
-    clearTimeout(timer)
-  }
+  await within(
+    timeoutMs,
+    pipeline.send(records),
+    () => new CDCError('pipeline-timeout', `${batch}: no answer in ${timeoutMs} ms`, { retryable: true }),
+  )
 }

@@ -317,6 +317,22 @@ describe('commit', () => {
     expect(await table.status()).toMatchObject({ bufferedEvents: 0 })
   })
 
+  it('[I5] does not replace what another lake has committed in its place', async () => {
+    await env.LAKE.send(batch('beside', 1, 1))
+    await commit()
+    const { version } = await table.status()
+    const key = `cdc/events/metadata/v${version + 1}.metadata.json`
+    await env.LAKE_BUCKET.put(key, JSON.stringify({ ...(await metadata()), 'current-snapshot-id': 1 }))
+    await env.LAKE.send(batch('beside', 2, 2))
+    await commit()
+    expect((await table.status()).lastError).toContain('has commits that this lake does not know')
+    const object = await env.LAKE_BUCKET.get(key)
+    expect(await object?.json()).toMatchObject({ 'current-snapshot-id': 1 })
+    await env.LAKE_BUCKET.delete(key)
+    await commit()
+    expect(await lsnsOf('beside')).toEqual([1, 2])
+  })
+
   it('refuses a table that another lake has written, and keeps what it holds', async () => {
     const before = await totalRecords()
     const intruder = env.LAKE_TABLE.getByName('another lake')

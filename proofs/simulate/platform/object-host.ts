@@ -19,7 +19,7 @@ interface HostPorts {
 const RETRIES_MAX = 6
 const RETRY_MS = 2_000
 /** The platform ends an object whose alarm runs for longer. */
-export const ALARM_RUN_MS_MAX = 15 * 60_000
+const ALARM_RUN_MS_MAX = 15 * 60_000
 /** How soon the alarm of an object that died fires again. */
 const RESTART_MS = 700
 

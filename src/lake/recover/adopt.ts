@@ -4,6 +4,7 @@
 import { Contents } from './contents.ts'
 import type { Intake } from '../intake/intake.ts'
 import type { RestCatalog } from '../rest/rest-catalog.ts'
+import type { Bucket } from '../table/bucket.ts'
 import { parseLocation } from '../table/location.ts'
 import { SnapshotFiles } from '../table/snapshot-files.ts'
 import type { TableState } from '../table/table-state.ts'
@@ -15,7 +16,7 @@ import { countMissing, describeDifference, identify, type RecoverOutcome } from 
 import { listKeys } from './table-bucket.ts'
 
 export interface AdoptPorts {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly catalog: RestCatalog
   readonly state: TableState
   readonly intake: Intake

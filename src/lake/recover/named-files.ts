@@ -59,14 +59,13 @@ async function attempt<Result>(
   key: string,
   read: (bytes: Uint8Array) => Result,
 ): Promise<Result | undefined> {
-  const object = await bucket.get(prefix + key)
-  if (object === null) {
+  const found = await bucket.read(prefix + key)
+  if (found === undefined) {
     faults.push({ file: prefix + key, problem: 'is gone' })
     return undefined
   }
-  const bytes = new Uint8Array(await object.arrayBuffer())
   try {
-    return read(bytes)
+    return read(new Uint8Array(found))
   } catch (error) {
     faults.push({ file: prefix + key, problem: `is not valid: ${reasonOf(error)}` })
     return undefined

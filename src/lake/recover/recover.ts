@@ -11,6 +11,7 @@ import { snapshotIdFrom } from '../iceberg/snapshot.ts'
 import type { Intake } from '../intake/intake.ts'
 import { type LSNRange, unite, without } from '../intake/ranges.ts'
 import { type LogKey, logName } from '../log.ts'
+import type { Bucket } from '../table/bucket.ts'
 import { type Location, metadataKey, VERSION_HINT_KEY } from '../table/location.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION } from '../table/table.ts'
 import type { TableState } from '../table/table-state.ts'
@@ -20,7 +21,7 @@ import { type Fault, type NamedFiles, readNamedFiles } from './named-files.ts'
 import { listKeys, type TableBucket } from './table-bucket.ts'
 
 export interface RecoverPorts {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly location: Location
   readonly state: TableState
   readonly intake: Intake
@@ -134,16 +135,16 @@ export async function identify(
   { faults, present, contents }: { faults: Fault[]; present: ReadonlySet<string>; contents: Contents },
 ): Promise<boolean[] | undefined> {
   const file = table.prefix + key
-  const object = present.has(key) ? await table.bucket.get(file) : null
-  if (object === null) {
+  const found = present.has(key) ? await table.bucket.read(file) : undefined
+  if (found === undefined) {
     faults.push({ file, problem: 'is gone' })
     return undefined
   }
   try {
-    if (bytes !== undefined && object.size !== bytes)
-      throw new Error(`it has ${object.size} bytes, and the table gives ${bytes} for it`)
+    if (bytes !== undefined && found.byteLength !== bytes)
+      throw new Error(`it has ${found.byteLength} bytes, and the table gives ${bytes} for it`)
     // All columns, for damage may be in any of them.
-    const read = await readParquet(await object.arrayBuffer())
+    const read = await readParquet(found)
     if (rows !== undefined && read.length !== rows)
       throw new Error(`it has ${read.length} rows, and the table gives ${rows} for it`)
     if (read.some((row) => IDENTITY_COLUMNS.some((name) => row[name] === undefined)))
@@ -220,10 +221,10 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
   const options: CommitOptions = { summary, nowMs, uuid: () => crypto.randomUUID(), snapshotId, mayPartition }
   const listed = [...kept]
   for (const { key, isNew } of rescues) {
-    const object = await bucket.get(table.prefix + key)
-    if (object === null)
+    const bytes = await bucket.read(table.prefix + key)
+    if (bytes === undefined)
       throw new CDCError('table-damaged', `recover: ${key} has just gone from the bucket`, { retryable: true })
-    const rows = (await readParquet(await object.arrayBuffer())).filter((_, index) => isNew[index] === true)
+    const rows = (await readParquet(bytes)).filter((_, index) => isNew[index] === true)
     const written = writeRows(metadata, rows, options)
     for (const { key: newKey, bytes } of written.files) await bucket.put(table.prefix + newKey, bytes)
     listed.push(...written.listed)
@@ -231,10 +232,7 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
   const base = named.base === undefined ? {} : { metadataKey: metadataKey(named.base.version) }
   const prepared = prepareRebuild({ metadata, ...base }, listed, options)
   for (const { key, bytes } of [...prepared.files, ...(file ? [file] : [])]) await bucket.put(table.prefix + key, bytes)
-  const put = await bucket.put(table.prefix + metadataKey(version), JSON.stringify(prepared.metadata), {
-    onlyIf: new Headers({ 'If-None-Match': '*' }),
-  })
-  if (put === null)
+  if (!(await bucket.putNew(table.prefix + metadataKey(version), JSON.stringify(prepared.metadata))))
     throw new CDCError(
       'lake-conflict',
       `recover: another lake has just committed version ${version} of the table at ${location.root}; stop that one, or ` +

@@ -1,7 +1,9 @@
 // The files of one table in its bucket.
 
+import type { Bucket } from '../table/bucket.ts'
+
 export interface TableBucket {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   /** The table's root: `s3://lake/cdc/events`. */
   readonly root: string
   /** What its keys begin with: `cdc/events/`. */
@@ -10,12 +12,6 @@ export interface TableBucket {
 
 /** The keys below a folder, relative to the table's root. */
 export async function listKeys({ bucket, prefix }: TableBucket, folder: string): Promise<string[]> {
-  const keys: string[] = []
-  for (let cursor: string | undefined, isLast = false; !isLast;) {
-    const page = await bucket.list({ prefix: prefix + folder, ...(cursor !== undefined && { cursor }) })
-    for (const { key } of page.objects) keys.push(key.slice(prefix.length))
-    isLast = !page.truncated
-    cursor = page.truncated ? page.cursor : undefined
-  }
-  return keys
+  const keys = await Array.fromAsync(bucket.keys(prefix + folder))
+  return keys.map((key) => key.slice(prefix.length))
 }

@@ -3,6 +3,7 @@
 
 import { CDCError } from '../../error.ts'
 import type { TableMetadata } from '../iceberg/metadata.ts'
+import type { Bucket } from '../table/bucket.ts'
 import type { Catalog, CatalogTable } from '../table/catalog.ts'
 import { type Location, parseLocation } from '../table/location.ts'
 import type { TableState } from '../table/table-state.ts'
@@ -12,7 +13,7 @@ import { parseMetadata } from './metadata.ts'
 import { commitRequest } from './request.ts'
 
 export interface RestCatalogPorts extends ClientPorts {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly state: TableState
   /** Where the table is to be created; where the catalog likes if it is not given. */
   readonly location: string | undefined
@@ -111,7 +112,7 @@ export class RestCatalog implements Catalog {
    */
   async checkBucket(metadataPath: string, location: string): Promise<void> {
     const key = /^s3:\/\/[^/]+\/(.+)$/.exec(metadataPath)?.[1]
-    if (key !== undefined && location.startsWith('s3://') && (await this.#ports.bucket.head(key)) !== null) return
+    if (key !== undefined && location.startsWith('s3://') && (await this.#ports.bucket.has(key))) return
     throw new CDCError(
       'invalid-config',
       `lake: the catalog at ${this.#ports.config.uri} keeps the table at ${location}, and its metadata file ${metadataPath} is ` +

@@ -5,13 +5,14 @@ import { CDCError } from '../../error.ts'
 import { parseJSON } from '../../event/json.ts'
 import { isObject } from '../../event/kinds.ts'
 import { createTableMetadata, keyBelow, type TableMetadata } from '../iceberg/metadata.ts'
+import type { Bucket } from './bucket.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { type Location, metadataKey, VERSION_HINT_KEY, versionOf } from './location.ts'
 import { EVENTS_COLUMNS, EVENTS_PARTITION } from './table.ts'
 import type { TableState } from './table-state.ts'
 
 export interface OwnCatalogPorts {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly location: Location
   readonly state: TableState
   /** How many metadata files before the current one are kept. */
@@ -65,10 +66,8 @@ export class OwnCatalog implements Catalog {
 
   async commit(_base: CatalogTable, metadata: TableMetadata): Promise<CatalogTable | undefined> {
     const key = metadataKey(metadata['last-sequence-number'])
-    const put = await this.#ports.bucket.put(this.#keyOf(key), JSON.stringify(metadata), {
-      onlyIf: new Headers({ 'If-None-Match': '*' }),
-    })
-    return put === null ? undefined : { metadata, metadataKey: key }
+    const isDone = await this.#ports.bucket.putNew(this.#keyOf(key), JSON.stringify(metadata))
+    return isDone ? { metadata, metadataKey: key } : undefined
   }
 
   async announce(metadata: TableMetadata): Promise<void> {
@@ -89,7 +88,7 @@ export class OwnCatalog implements Catalog {
   async checkCurrent(): Promise<void> {
     const { state, bucket } = this.#ports
     const { version } = state.pointer()
-    const has = async (other: number) => (await bucket.head(this.#keyOf(metadataKey(other)))) !== null
+    const has = (other: number) => bucket.has(this.#keyOf(metadataKey(other)))
     if (version > 0 && !(await has(version))) throw this.#gone(version)
     if (await has(version + 1)) throw this.#conflict()
   }
@@ -108,9 +107,9 @@ export class OwnCatalog implements Catalog {
 
   async #read(version: number): Promise<CatalogTable | undefined> {
     const key = metadataKey(version)
-    const object = await this.#ports.bucket.get(this.#keyOf(key))
-    if (object === null) return undefined
-    const metadata = parseJSON(await object.text())
+    const bytes = await this.#ports.bucket.read(this.#keyOf(key))
+    if (bytes === undefined) return undefined
+    const metadata = parseJSON(new TextDecoder().decode(bytes))
     if (isObject(metadata)) return { metadata: metadata as unknown as TableMetadata, metadataKey: key }
     throw new CDCError('table-damaged', `lake: ${this.#keyOf(key)} is not valid JSON; ${RECOVER}`)
   }

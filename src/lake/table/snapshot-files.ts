@@ -5,15 +5,16 @@ import type { PreparedManifest } from '../iceberg/commit.ts'
 import { readManifest, readManifestList } from '../iceberg/manifest-read.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import { currentSnapshot, keyOfPath, type TableMetadata } from '../iceberg/metadata.ts'
+import type { Bucket } from './bucket.ts'
 import type { Location } from './location.ts'
 
 type KeyedManifest = Pick<PreparedManifest, 'key' | 'manifest'>
 
 export class SnapshotFiles {
-  readonly #bucket: R2Bucket
+  readonly #bucket: Bucket
   readonly #location: Location
 
-  constructor(bucket: R2Bucket, location: Location) {
+  constructor(bucket: Bucket, location: Location) {
     this.#bucket = bucket
     this.#location = location
   }
@@ -44,8 +45,8 @@ export class SnapshotFiles {
   /** It may be anywhere in the bucket. */
   async #read(path: string): Promise<Uint8Array> {
     const root = `s3://${this.#location.bucket}/`
-    const object = path.startsWith(root) ? await this.#bucket.get(path.slice(root.length)) : null
-    if (object !== null) return new Uint8Array(await object.arrayBuffer())
+    const bytes = path.startsWith(root) ? await this.#bucket.read(path.slice(root.length)) : undefined
+    if (bytes !== undefined) return new Uint8Array(bytes)
     throw new CDCError(
       'table-damaged',
       `lake: the table's file ${path} is not in the bucket that is bound as LAKE_BUCKET`,

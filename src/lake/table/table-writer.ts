@@ -18,6 +18,7 @@ import {
 import type { PartitionValue } from '../iceberg/partition.ts'
 import type { Row } from '../iceberg/schema.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
+import type { Bucket } from './bucket.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { SnapshotFiles } from './snapshot-files.ts'
 import { withEventsColumns } from './table.ts'
@@ -35,7 +36,7 @@ export interface TableWriterPorts {
   readonly transaction: (change: () => void) => void
   /** Resolves once what was written is durable. */
   readonly sync: () => Promise<void>
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly state: TableState
   readonly catalog: Catalog
   /** Snapshots that the table remembers; infinitely many if the lake lets none expire. */

@@ -10,6 +10,7 @@ import { readParquet } from '../iceberg/parquet.ts'
 import type { Intake } from '../intake/intake.ts'
 import { contains, type LSNRange, unite, without } from '../intake/ranges.ts'
 import { type LogKey, logKeyOf, logName } from '../log.ts'
+import type { Bucket } from '../table/bucket.ts'
 import type { TableState } from '../table/table-state.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { Upkeep } from './upkeep.ts'
@@ -45,7 +46,7 @@ export interface RepairOutcome {
 }
 
 export interface RepairPorts {
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly writer: TableWriter
   readonly state: TableState
   readonly upkeep: Upkeep
@@ -86,12 +87,7 @@ function rangesByLog(missing: readonly LogRanges[]): RangesByLog {
 async function findGoneFiles({ bucket, writer, state }: RepairPorts): Promise<Set<string>> {
   const gone = new Set(state.fileKeys())
   const root = writer.keyOf('')
-  for (let cursor: string | undefined, isLast = false; !isLast;) {
-    const page = await bucket.list({ prefix: writer.keyOf('data/'), ...(cursor !== undefined && { cursor }) })
-    for (const { key } of page.objects) gone.delete(key.slice(root.length))
-    isLast = !page.truncated
-    cursor = page.truncated ? page.cursor : undefined
-  }
+  for await (const key of bucket.keys(writer.keyOf('data/'))) gone.delete(key.slice(root.length))
   return gone
 }
 
@@ -111,10 +107,10 @@ const PLACE_COLUMNS = ['ns', 'source', 'epoch', 'lsn', '_meta']
 
 /** The place in its log of each row of a data file. */
 async function readPlaces({ bucket, writer }: RepairPorts, key: string) {
-  const object = await bucket.get(writer.keyOf(key))
-  if (object === null)
+  const bytes = await bucket.read(writer.keyOf(key))
+  if (bytes === undefined)
     throw new CDCError('table-damaged', `repair: ${key} has just gone from the bucket`, { retryable: true })
-  const rows = await readParquet(await object.arrayBuffer(), PLACE_COLUMNS).catch((cause: unknown) => {
+  const rows = await readParquet(bytes, PLACE_COLUMNS).catch((cause: unknown) => {
     throw new CDCError(
       'table-damaged',
       `repair: ${writer.keyOf(key)} is not valid Parquet; \`durable-outbox recover\` takes it out of the table`,

@@ -10,6 +10,7 @@ import { canWrite, keyOfPath } from '../iceberg/metadata.ts'
 import { compareRows } from '../iceberg/order.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import type { Row } from '../iceberg/schema.ts'
+import type { Bucket } from '../table/bucket.ts'
 import type { OwnCatalog } from '../table/own-catalog.ts'
 import type { TableState } from '../table/table-state.ts'
 import type { TableWriter } from '../table/table-writer.ts'
@@ -33,7 +34,7 @@ export interface UpkeepLimits {
 
 export interface UpkeepPorts {
   readonly sql: SqlStorage
-  readonly bucket: R2Bucket
+  readonly bucket: Bucket
   readonly writer: TableWriter
   readonly state: TableState
   readonly limits: UpkeepLimits
@@ -215,14 +216,14 @@ export class Upkeep {
 
   async #readRows(key: string): Promise<Row[]> {
     const { bucket, writer } = this.#ports
-    const object = await bucket.get(writer.keyOf(key))
-    if (object === null)
+    const bytes = await bucket.read(writer.keyOf(key))
+    if (bytes === undefined)
       throw new CDCError(
         'table-damaged',
         `lake: ${writer.keyOf(key)} is gone from the bucket, and the table still reads it; \`durable-outbox recover\` takes it out`,
       )
     try {
-      return await readParquet(await object.arrayBuffer())
+      return await readParquet(bytes)
     } catch (cause) {
       throw new CDCError(
         'table-damaged',

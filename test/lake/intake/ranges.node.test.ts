@@ -1,6 +1,15 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { common, contains, type LSNRange, unite, watermark, without } from '../../../src/lake/intake/ranges.ts'
+import {
+  common,
+  contains,
+  type LSNRange,
+  overlaps,
+  touches,
+  unite,
+  watermark,
+  without,
+} from '../../../src/lake/intake/ranges.ts'
 
 const ranges = fc.array(
   fc
@@ -32,6 +41,18 @@ describe('ranges', () => {
       fc.property(ranges, ranges, (all, others) => {
         expect(members(without(all, others))).toEqual(members(all).difference(members(others)))
         expect(members(common(all, others))).toEqual(members(all).intersection(members(others)))
+      }),
+    )
+  })
+
+  it('[I5] overlap a range if they have an LSN of it, and touch it also if they have its neighbour', () => {
+    fc.assert(
+      fc.property(ranges, ranges, (all, others) => {
+        for (const range of others) {
+          expect(overlaps(all, range)).toBe(members(all).intersection(members([range])).size > 0)
+          const wider = { first: range.first - 1, last: range.last + 1 }
+          expect(touches(all, range)).toBe(members(all).intersection(members([wider])).size > 0)
+        }
       }),
     )
   })

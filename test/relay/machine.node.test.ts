@@ -10,8 +10,7 @@ import {
   type RelayStateName,
   transition,
 } from '../../src/relay/machine.ts'
-import { CDCError } from 'durable-outbox'
-import { reasonOf } from '../../src/error.ts'
+import { CDCError, reasonOf } from '../../src/error.ts'
 
 const NOW = 1_000_000
 const times = { lingerMs: 100, recoveryMs: 5_000, minRetryDelayMs: 500, maxRetryDelayMs: 60_000 }
@@ -184,6 +183,95 @@ describe('the relay', () => {
   })
 })
 
+describe('the table of the relay', () => {
+  const ARM = (atMs: number): RelayEffect => ({ do: 'arm', atMs })
+  const [SEND, ACKNOWLEDGE, DISARM] = [{ do: 'send' }, { do: 'acknowledge' }, { do: 'disarm' }] as const
+  const PAUSE: RelayEvent = { name: 'pause' }
+  const ACCEPTED: RelayEvent = { name: 'accepted', isLast: true, hasTime: true }
+  const woke = (alarmMs: number | null, dueMs?: number): RelayEvent => ({ name: 'woke', alarmMs, dueMs })
+  const committed = (wasIdle: boolean, becameFull = false): RelayEvent => ({ name: 'committed', wasIdle, becameFull })
+  const resume = (isPending: boolean): RelayEvent => ({ name: 'resume', isPending })
+  const noted = (nextAttemptMs: number, reason = 'away'): RelayEffect => ({
+    do: 'record failure',
+    reason,
+    nextAttemptMs,
+  })
+
+  it.each<[RelayStateName, Partial<RelayState>, RelayEvent, RelayStateName, RelayEffect[]]>([
+    ['idle', {}, committed(true), 'waiting', [ARM(NOW + 100)]],
+    ['idle', {}, committed(true, true), 'waiting', [ARM(NOW)]],
+    ['idle', {}, woke(null), 'idle', []],
+    ['idle', {}, due, 'idle', [DISARM]],
+    ['idle', {}, PAUSE, 'paused', [{ do: 'pause' }, DISARM]],
+    ['idle', {}, resume(true), 'idle', []],
+
+    ['waiting', {}, committed(true, true), 'waiting', [ARM(NOW)]],
+    ['waiting', { failures: 1 }, committed(true), 'waiting', [ARM(NOW + 100)]],
+    ['waiting', {}, committed(false), 'waiting', []],
+    // It needs no alarm that is known of, so none is set, whenever there is one.
+    ['waiting', {}, woke(NOW + 1), 'waiting', []],
+    ['waiting', { nextAttemptMs: NOW + 9_000 }, woke(null, NOW + 100), 'waiting', [ARM(NOW + 9_000)]],
+    ['waiting', { nextAttemptMs: NOW + 9_000 }, woke(NOW, NOW + 100), 'waiting', [ARM(NOW + 9_000)]],
+    ['waiting', { nextAttemptMs: NOW + 9_000 }, woke(NOW + 200, NOW + 100), 'waiting', [ARM(NOW + 100)]],
+    ['waiting', {}, woke(NOW + 100, NOW - 100), 'waiting', [ARM(NOW)]],
+    ['waiting', { nextAttemptMs: NOW }, due, 'sending', [ARM(NOW + 5_000), SEND]],
+    [
+      'waiting',
+      { batchEvents: 1, interrupted: 4 },
+      due,
+      'sending',
+      [ARM(NOW + 5_000), { do: 'dead-letter', reason: 'the runtime ended 4 times while it was sent' }, SEND],
+    ],
+    ['waiting', { batchEvents: 1, interrupted: 4, isDeadLetter: true }, due, 'sending', [ARM(NOW + 5_000), SEND]],
+    ['waiting', {}, PAUSE, 'paused', [{ do: 'pause' }, DISARM]],
+    ['waiting', {}, resume(true), 'waiting', []],
+
+    ['sending', {}, committed(true), 'sending', [ARM(NOW + 100)]],
+    ['sending', {}, committed(false, true), 'sending', []],
+    ['sending', {}, woke(null, NOW), 'sending', []],
+    ['sending', {}, ACCEPTED, 'idle', [ACKNOWLEDGE, DISARM]],
+    ['sending', { batchEvents: 2 }, failed, 'waiting', [noted(NOW + 500), ARM(NOW + 500)]],
+    ['sending', { failures: 3 }, failed, 'waiting', [noted(NOW + 4_000), ARM(NOW + 4_000)]],
+    [
+      'sending',
+      { failures: 3, batchEvents: 1, isDeadLetter: true },
+      refused,
+      'waiting',
+      [noted(NOW + 4_000, 'bad'), ARM(NOW + 4_000)],
+    ],
+    ['sending', { batchEvents: 2, isDeadLetter: true }, refused, 'sending', [{ do: 'bisect', reason: 'bad' }, SEND]],
+    ['sending', {}, resume(true), 'sending', []],
+
+    ['stopping', {}, ACCEPTED, 'paused', [ACKNOWLEDGE, DISARM]],
+    ['stopping', {}, failed, 'paused', [noted(0), DISARM]],
+    ['stopping', { batchEvents: 2 }, refused, 'paused', [{ do: 'bisect', reason: 'bad' }, DISARM]],
+    ['stopping', { batchEvents: 1 }, refused, 'paused', [{ do: 'dead-letter', reason: 'bad' }, DISARM]],
+    ['stopping', { batchEvents: 1, isDeadLetter: true }, refused, 'paused', [noted(0, 'bad'), DISARM]],
+    ['stopping', {}, resume(true), 'sending', [{ do: 'resume' }]],
+
+    ['paused', {}, due, 'paused', [DISARM]],
+    ['paused', {}, resume(false), 'idle', [{ do: 'resume' }]],
+  ])('%s %o, on %o: %s', (name, fields, event, next, effects) => {
+    expect(after(state(name, fields), event)).toEqual([next, ...effects])
+  })
+
+  it.each<[RelayStateName, RelayEvent[]]>([
+    ['idle', [ACCEPTED, failed, refused]],
+    ['waiting', [ACCEPTED, failed, refused]],
+    ['stopping', [committed(true), woke(null, NOW), due, PAUSE]],
+    ['paused', [committed(true), woke(null, NOW), ACCEPTED, failed, refused, PAUSE]],
+  ])('%s, on what changes nothing', (name, events) => {
+    for (const event of events) expect(after(state(name, { batchEvents: 1 }), event)).toEqual([name])
+  })
+
+  it('moves the alarm of a full batch from a linger of 250 ms on', () => {
+    const effectsOf = (lingerMs: number) =>
+      transition(state('waiting'), committed(false, true), { ...conditions, times: { ...times, lingerMs } }).effects
+    expect(effectsOf(249)).toEqual([])
+    expect(effectsOf(250)).toEqual([ARM(NOW)])
+  })
+})
+
 describe('retryDelayMs', () => {
   it('[I7] doubles its ceiling with each failure, up to the limit, with full jitter above the minimum', () => {
     const delays = (random: number) => [1, 2, 3, 10, 1_000].map((failures) => retryDelayMs(failures, random, times))
@@ -250,6 +338,16 @@ describe('readFailure', () => {
     ['HTTP 401, which can be fixed', Object.assign(new Error('bad'), { status: 401 }), 0],
     ['HTTP 429 with a time', Object.assign(new Error('bad'), { status: 429, retryAfter: 7 }), 7_000],
     ['a time beyond an hour', Object.assign(new Error('bad'), { retryAfter: 1e9 }), 3_600_000],
+    ['a time that is a text', Object.assign(new Error('bad'), { retryAfter: '7' }), 0],
+    ['a time in the past', Object.assign(new Error('bad'), { retryAfter: -7 }), 0],
+    ['HTTP 400 whose index is below 0', Object.assign(new Error('bad'), { status: 400, index: -1 }), 0],
+    ['HTTP 400 whose index is not whole', Object.assign(new Error('bad'), { status: 400, index: 0.5 }), 0],
+    ['HTTP 400 whose index is a text', Object.assign(new Error('bad'), { status: 400, index: '1' }), 0],
+    [
+      "an error that has only the code of the library's",
+      Object.assign(new Error('bad'), { code: 'record-invalid', index: 0 }),
+      0,
+    ],
     ['a time that is not a number', Object.assign(new Error('bad'), { retryAfter: 'soon' }), 0],
     ['a lake that is full', new CDCError('lake-full', 'bad', { retryable: true }), 0],
     ['a lake that is behind', new CDCError('lake-behind', 'bad', { retryable: true }), 0],
