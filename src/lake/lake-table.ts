@@ -310,7 +310,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       return toRows(records, latestMs)
     })
     const watermarks = this.#intake.watermarksAfter(slice)
-    await this.#writer.append(rows, { throughSeq: slice.throughSeq, watermarks })
+    await this.#writer.append({ rows, written: [] }, { throughSeq: slice.throughSeq, watermarks })
     this.#latestTakenMs = latestMs
   }
 

@@ -4,7 +4,7 @@
 // missing then, and lands when its outbox sends it again.
 
 import { CDCError, reasonOf } from '../../error.ts'
-import { type CommitOptions, type ListedFile, prepareRebuild, writeRows } from '../iceberg/commit.ts'
+import { type CommitOptions, type ListedFile, listFile, prepareRebuild, writeRows } from '../iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, type TableMetadata, withUnpartitionedSpec } from '../iceberg/metadata.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
@@ -226,7 +226,7 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
     const rows = (await readParquet(await object.arrayBuffer())).filter((_, index) => isNew[index] === true)
     const written = writeRows(metadata, rows, options)
     for (const { key: newKey, bytes } of written.files) await bucket.put(table.prefix + newKey, bytes)
-    listed.push(...written.listed)
+    listed.push(...written.written.map((file) => listFile(file, metadata, options)))
   }
   const base = named.base === undefined ? {} : { metadataKey: metadataKey(named.base.version) }
   const prepared = prepareRebuild({ metadata, ...base }, listed, options)

@@ -6,7 +6,15 @@
 import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
-import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
+import type {
+  CommitOptions,
+  NewFile,
+  PreparedCommit,
+  PreparedManifest,
+  Rewrite,
+  Table,
+  WrittenFile,
+} from '../iceberg/commit.ts'
 import {
   currentSnapshot,
   hasSnapshot,
@@ -57,6 +65,11 @@ export interface Landing {
   readonly watermarks: readonly Watermark[]
 }
 
+export interface Additions {
+  readonly rows: readonly Row[]
+  readonly written: readonly WrittenFile[]
+}
+
 const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 
 /** Requests that an object may have open at once, by the platform's rules. */
@@ -104,15 +117,15 @@ export class TableWriter {
   }
 
   /**
-   * Adds rows to the table. If an earlier attempt at a commit is found to have happened, it adds nothing: what was to land may
+   * Adds rows to the table, and those of files that are stored already. If an earlier attempt at a commit is found to have happened, it adds nothing: what was to land may
    * have landed with that.
    *
    * @throws {CDCError} like `load`, what R2 throws, and `lake-conflict` if others commit all the time.
    */
-  async append(rows: readonly Row[], landing: Landing): Promise<void> {
+  async append({ rows, written }: Additions, landing: Landing): Promise<void> {
     for (let race = 1; race <= RACES_MAX; race += 1) {
       const table = await this.load()
-      const isDone = await this.#commit(table, (options) => prepareAppend(table, rows, options), { landing })
+      const isDone = await this.#commit(table, (options) => prepareAppend(table, rows, options, written), { landing })
       if (isDone || (await this.#loseRace())) return
     }
     throw this.#raceLost()
@@ -323,15 +336,18 @@ function listsOfExpired(before: TableMetadata, after: TableMetadata): string[] {
 }
 
 /** What a commit adds to the current snapshot, and what else it has stored. */
-function additionsOf({ manifest, manifestKey, added }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
-  const files = added.map((file): TableChange => ({ kind: 'add file', key: file.key, manifestKey, file }))
-  const listed = new Set([manifestKey, ...files.map(({ key }) => key)])
+function additionsOf({ manifests }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
+  const additions = manifests.flatMap(({ key: manifestKey, manifest, added }): TableChange[] => [
+    { kind: 'add manifest', key: manifestKey, manifest },
+    ...added.map((file): TableChange => ({ kind: 'add file', key: file.key, manifestKey, file })),
+  ])
+  const listed = new Set(additions.map(({ key }) => key))
   const others = stored.filter(({ key }) => !listed.has(key)).map(({ key }): TableChange => ({ kind: 'store', key }))
-  return [{ kind: 'add manifest', key: manifestKey, manifest }, ...files, ...others]
+  return [...additions, ...others]
 }
 
 /** What a rewrite takes out of the current snapshot, and which files it lists in its own manifest. */
-function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewrite): TableChange[] {
+function replacementsOf({ manifests: [own], metadata }: PreparedCommit, rewrite: Rewrite): TableChange[] {
   const { manifests, removed, kept } = rewrite
   return [
     ...manifests.map(({ manifest_path }): TableChange => ({
@@ -339,7 +355,7 @@ function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewr
       key: keyOfPath(metadata.location, manifest_path),
     })),
     ...removed.map(({ key }): TableChange => ({ kind: 'remove file', key })),
-    ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey, file })),
+    ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey: own?.key ?? '', file })),
   ]
 }
 
