@@ -11,6 +11,7 @@ export type CDCErrorCode =
   | 'lake-behind'
   | 'lake-conflict'
   | 'lake-full'
+  | 'lake-resharding'
   | 'migration-failed'
   | 'not-found'
   | 'outbox-full'

@@ -4,6 +4,7 @@ declare namespace Cloudflare {
     LAKE: Service<import('durable-outbox/lake').Lake>
     LAKE_BUCKET: R2Bucket
     LAKE_TABLE: DurableObjectNamespace<import('./worker.ts').SlowLakeTable>
+    LAKE_INTAKE: DurableObjectNamespace<import('./worker.ts').SlowLakeIntake>
     INGEST_BATCHES: DurableObjectNamespace<import('./worker.ts').Batches>
     NOTES: DurableObjectNamespace<import('./worker.ts').Notes>
     TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>

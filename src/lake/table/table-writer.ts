@@ -28,6 +28,7 @@ import type { Row } from '../iceberg/schema.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { SnapshotFiles } from './snapshot-files.ts'
+import { storeFiles } from './store-files.ts'
 import { withEventsColumns } from './table.ts'
 import type { OpenCommit, TableChange, TableState } from './table-state.ts'
 import {
@@ -71,9 +72,6 @@ export interface Additions {
 }
 
 const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
-
-/** Requests that an object may have open at once, by the platform's rules. */
-const PUTS_AT_ONCE = 6
 
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
@@ -201,13 +199,13 @@ export class TableWriter {
     prepare: (options: CommitOptions) => PreparedCommit,
     { landing = NOTHING_LANDS, rewrite }: { landing?: Landing; rewrite?: Rewrite },
   ): Promise<boolean> {
-    const { transaction, sync, state, catalog, snapshotsKept, commitMs, now } = this.#ports
+    const { transaction, sync, bucket, state, catalog, snapshotsKept, commitMs, now } = this.#ports
     const base = this.#table ?? table
     const snapshotId = snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8)))
     const report = this.#report(base.metadata, landing.watermarks, snapshotId)
     const prepared = prepare(this.#commitOptions(snapshotId, report.summary ?? {}))
     const stored = report.file === undefined ? prepared.files : [...prepared.files, report.file]
-    await this.#store(stored)
+    await storeFiles(bucket, this.keyOf(''), stored)
     const properties = { ...prepared.metadata.properties, ...report.properties }
     const next = keepSnapshots({ ...prepared.metadata, properties }, snapshotsKept)
     const open: OpenCommit = {
@@ -303,15 +301,6 @@ export class TableWriter {
     const manifestKeys = manifests.map(({ key }) => key)
     const version = metadata['last-sequence-number']
     transaction(() => state.takeOver({ id, version, manifestKeys, added }, now()))
-  }
-
-  async #store(files: readonly NewFile[]): Promise<void> {
-    for (let index = 0; index < files.length; index += PUTS_AT_ONCE)
-      await Promise.all(
-        files
-          .slice(index, index + PUTS_AT_ONCE)
-          .map(({ key, bytes }) => this.#ports.bucket.put(this.keyOf(key), bytes)),
-      )
   }
 
   #raceLost(): CDCError {
