@@ -73,8 +73,8 @@ export class Lake extends WorkerEntrypoint<LakeObjects> {
     return known
   }
 
-  #table(): LakeTable {
-    return committerOf(this.env) as LakeTable
+  #table(): DurableObjectStub<LakeTable> {
+    return committerOf(this.env) as unknown as DurableObjectStub<LakeTable>
   }
 }
 

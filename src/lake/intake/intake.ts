@@ -12,7 +12,7 @@ import { chunksOf, chunksOfRuns, verbatimChunk } from './chunks.ts'
 import { KnownEvents, type MemoryLimits } from './known-events.ts'
 import type { Offer } from './offer.ts'
 import { common, contains, type LSNRange, overlaps, unite, watermark } from './ranges.ts'
-import { classify, connectRuns, groupByLog, markFork, type MarkedRun, type RecordRun, runsOf } from './runs.ts'
+import { classify, connectRuns, groupByLog, markFork, markOf, type MarkedRun, type RecordRun, runsOf } from './runs.ts'
 
 export interface IntakeLimits extends SliceLimits, MemoryLimits {
   /** Bytes that wait, beyond which `send` is refused until some are committed. */
@@ -139,12 +139,14 @@ export class Intake {
     )
   }
 
-  /** What of a batch may have come to another object: LSNs that are taken and whose ids are not known here, and unknown ids. */
+  /** What of a batch may have come to another object: records whose LSN is taken, and ids that are not known here. */
   questionAbout({ logs, records }: Batch, { landed }: Pick<Recalled, 'landed'>): Question {
-    const here = this.#known.landed([...logs.keys()])
+    const here = this.settled([...logs.keys()])
     const places = [...logs].flatMap(([log, group]) => {
       const taken = unite([...(here.get(log) ?? []), ...(landed.get(log) ?? [])])
-      const unknown = group.filter(({ lsn }) => contains(taken, lsn) && this.#known.marksOf(log, lsn).size === 0)
+      const unknown = group.filter(
+        ({ lsn, id }) => contains(taken, lsn) && !this.#known.marksOf(log, lsn).has(markOf(id)),
+      )
       return unknown.map(({ lsn }) => [log, lsn] as const)
     })
     const events = records.filter((record) => !isCommitted(record) && !this.#known.hasSeen(record))
