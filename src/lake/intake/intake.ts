@@ -338,17 +338,16 @@ export class Intake {
   /** Holds back what would leave a hole, and releases what was held until now. @returns what is to be buffered. */
   #takeLogs({ logs }: Batch, { recalled, nowMs }: Circumstances): Taken {
     for (const [log, ranges] of recalled.landed) this.#known.meet(log, ranges)
-    const recalledMarks = new Map(recalled.marks.map(([log, lsn, marks]) => [placeKey(log, lsn), marks]))
+    const recalledMarks = Map.groupBy(recalled.marks, ([log, lsn]) => placeKey(log, lsn))
     const landed = this.#known.landed([...logs.keys()])
     const taken: Taken = { runs: [], forks: [], marked: [] }
     for (const [log, records] of logs) {
       const settled = unite([...(landed.get(log) ?? []), ...this.#buffer.waiting(log)])
       const heldBefore = this.#buffer.held(log)
-      const { fresh, forks } = classify(
-        records,
-        unite([...settled, ...heldBefore]),
-        (lsn) => new Set([...this.#known.marksOf(log, lsn), ...(recalledMarks.get(placeKey(log, lsn)) ?? [])]),
-      )
+      const { fresh, forks } = classify(records, unite([...settled, ...heldBefore]), (lsn) => {
+        const others = recalledMarks.get(placeKey(log, lsn)) ?? []
+        return new Set([...this.#known.marksOf(log, lsn), ...others.flatMap(([, , marks]) => marks)])
+      })
       const runs = runsOf(log, fresh)
       taken.forks.push(...forks)
       taken.marked.push(...runs, ...runsOf(log, forks))

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { failureOf } from '../../notes.ts'
-import { HOLD_MS, lakeClock } from '../../worker.ts'
+import { HOLD_MS, lakeAlarms, lakeClock } from '../../worker.ts'
 import { batch, commit, EPOCH, metadata, record, rowsOf, table, totalRecords, unlogged, watermarks } from '../table.ts'
 import { deploy, handOver, landAll, reshard, shardStubs } from './sharded.ts'
 
@@ -13,6 +13,10 @@ async function lsnsOf(source: string): Promise<number[]> {
 function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, index) => index + 1)
 }
+
+beforeAll(() => {
+  lakeAlarms.areByTest = true
+})
 
 describe('a lake with four shards', () => {
   beforeAll(() => reshard(4))
@@ -157,6 +161,9 @@ describe('a lake that changes the number of its shards', () => {
     const lsns = await lsnsOf('moving')
     const forks = [3, 6, 9, 12, 15, 18]
     const once = [...new Set(lsns)]
+    console.error(
+      JSON.stringify((await rowsOf('acme/moving')).map((r) => [Number(r['lsn']), String(r['id']).slice(-6)])),
+    )
     expect(lsns.filter((each, index) => each === lsns[index - 1])).toEqual(forks)
     expect(once).toEqual([...upTo(17), 18, 20])
     expect(await rowsOf('acme/same')).toHaveLength(6)
