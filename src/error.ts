@@ -12,6 +12,7 @@ export type CDCErrorCode =
   | 'lake-behind'
   | 'lake-conflict'
   | 'lake-full'
+  | 'lake-resharding'
   | 'migration-failed'
   | 'not-found'
   | 'outbox-full'

@@ -5,6 +5,7 @@ declare namespace Cloudflare {
     LAKE_BUCKET: R2Bucket
     LAKE_TABLE: DurableObjectNamespace<import('./worker.ts').SlowLakeTable>
     FLEET: DurableObjectNamespace<import('durable-outbox/fleet').OutboxFleet>
+    LAKE_INTAKE: DurableObjectNamespace<import('./worker.ts').SlowLakeIntake>
     INGEST_BATCHES: DurableObjectNamespace<import('./worker.ts').Batches>
     NOTES: DurableObjectNamespace<import('./worker.ts').Notes>
     TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>

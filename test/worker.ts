@@ -10,7 +10,7 @@ import {
 } from 'durable-outbox'
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
-import { type LakeEnv, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { type LakeEnv, LakeIntake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faulty, faultyStorage } from './faulty-bucket.ts'
 
@@ -143,18 +143,19 @@ export const lakeVariables: Omit<Partial<LakeEnv>, 'LAKE_BUCKET'> = {}
 /** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
 export const HOLD_MS = 60_000
+/** Whether the platform's alarms do nothing, so that only a test calls what they do: two runs at once can't be told apart. */
+export const lakeAlarms = { areByTest: false }
+const REST_COMMIT_MS = 3_000
 
 /** The lake, over a bucket that may fail. It commits only when a test calls it. */
 export class SlowLakeTable extends LakeTable {
   constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
-    const { LAKE_CATALOG: catalog } = lakeVariables
-    super(ctx, {
-      ...env,
-      ...lakeVariables,
-      LAKE_BUCKET: faulty(env.LAKE_BUCKET),
-      ...(catalog && { LAKE_CATALOG: faulty(catalog) }),
-    })
+    super(ctx, lakeEnv(env))
     faultyStorage(ctx.storage)
+  }
+
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    if (info === undefined || !lakeAlarms.areByTest) await super.alarm(info)
   }
 
   protected override now(): number {
@@ -162,22 +163,58 @@ export class SlowLakeTable extends LakeTable {
   }
 
   protected override configure(): LakeLimits {
-    return {
-      ...super.configure(),
-      rollMs: NEVER_MS,
-      maxCommitEvents: 100,
-      maxBufferBytes: 100_000,
-      rollEvents: 400,
-      maxCommitPartitions: 40,
-      freshnessMs: 4 * NEVER_MS,
-      holdMs: HOLD_MS,
-      maxHoldBytes: 20_000,
-      minCompactFiles: 4,
-      maxManifests: 10,
-      snapshotsKept: 5,
-      graceMs: 0,
-      maxSeenEvents: 4,
-    }
+    return slowLimits(super.configure())
+  }
+}
+
+/** A shard of it, which hands over only when a test calls it. */
+export class SlowLakeIntake extends LakeIntake {
+  constructor(ctx: DurableObjectState, env: Cloudflare.Env) {
+    super(ctx, lakeEnv(env))
+    faultyStorage(ctx.storage)
+  }
+
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    if (info === undefined || !lakeAlarms.areByTest) await super.alarm(info)
+  }
+
+  protected override now(): number {
+    return Date.now() + lakeClock.aheadMs
+  }
+
+  protected override configure(): LakeLimits {
+    return slowLimits(super.configure())
+  }
+}
+
+function lakeEnv(env: Cloudflare.Env) {
+  const { LAKE_CATALOG: catalog } = lakeVariables
+  return {
+    ...env,
+    ...lakeVariables,
+    LAKE_BUCKET: faulty(env.LAKE_BUCKET),
+    ...(catalog && { LAKE_CATALOG: faulty(catalog) }),
+  }
+}
+
+function slowLimits(limits: LakeLimits): LakeLimits {
+  return {
+    ...limits,
+    rollMs: NEVER_MS,
+    // With shards it would be that long too.
+    commitMs: limits.commitMs ?? (lakeVariables.LAKE_CATALOG_URI === undefined ? 0 : REST_COMMIT_MS),
+    maxCommitEvents: 100,
+    maxBufferBytes: 100_000,
+    rollEvents: 400,
+    maxCommitPartitions: 40,
+    freshnessMs: 4 * NEVER_MS,
+    holdMs: HOLD_MS,
+    maxHoldBytes: 20_000,
+    minCompactFiles: 4,
+    maxManifests: 10,
+    snapshotsKept: 5,
+    graceMs: 0,
+    maxSeenEvents: 4,
   }
 }
 

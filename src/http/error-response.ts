@@ -17,6 +17,7 @@ const STATUS: Readonly<Record<CDCErrorCode, number>> = {
   'lake-behind': 503,
   'lake-conflict': 409,
   'lake-full': 429,
+  'lake-resharding': 503,
   'migration-failed': 500,
   'not-found': 404,
   'outbox-full': 429,

@@ -1,25 +1,33 @@
-// The lake's one writer: wires intake, table and upkeep together, and runs them by its alarm. Records that come are durable
-// in SQLite when they are acknowledged; the alarm brings them into the Iceberg table, commit by commit. Keeps I5: the table
-// and what counts as landed change together.
+// The lake's one writer: wires intake, table, shards and upkeep together, and runs them by its alarm. Records that come, and files
+// that shards offer, are durable in SQLite when they are acknowledged; the alarm brings them into the Iceberg table, commit by
+// commit. Keeps I5: the table and what counts as landed change together.
 
 import { DurableObject } from 'cloudflare:workers'
-import { endOfWait } from '../due.ts'
 import { reasonOf } from '../error.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import type { Slice } from './intake/buffer.ts'
 import { type CatalogConfig, catalogConfig, type CatalogVariables } from './rest/config.ts'
 import { RestCatalog } from './rest/rest-catalog.ts'
-import { Intake } from './intake/intake.ts'
+import { type Answer, Intake, type Question, readBatch } from './intake/intake.ts'
+import type { OfferName, ShardName } from './intake/offer.ts'
+import type { LSNRange } from './intake/ranges.ts'
+import { rowsInOrder } from './intake/rows.ts'
+import { FreshnessWatch } from './freshness-watch.ts'
 import { LakeAlarm } from './lake-alarm.ts'
 import { checkLimits, type LakeLimits, limitsFrom } from './limits.ts'
+import { type LakeObjects, shardAt, wantedShards } from './lake-objects.ts'
+import type { LogKey } from './log.ts'
 import { migrations } from './migrations.ts'
 import type { PartitionValue } from './iceberg/partition.ts'
 import { dueMs, type Waiting } from './schedule.ts'
 import { Bucket } from './table/bucket.ts'
+import { askElders } from './shards/elders.ts'
+import { type ClosedLayout, type CurrentLayout, Layouts } from './shards/layouts.ts'
+import type { Committer, FileTarget, OfferAnswer, Renounced, ShardStatus } from './shards/ports.ts'
+import { Shards } from './shards/shards.ts'
 import { locationOf } from './table/location.ts'
 import { OwnCatalog } from './table/own-catalog.ts'
-import { toRows } from './table/stream.ts'
 import { TableState } from './table/table-state.ts'
 import { TableWriter } from './table/table-writer.ts'
 import { parseMissing, repair, type RepairOutcome } from './upkeep/repair.ts'
@@ -28,7 +36,7 @@ import { adopt } from './recover/adopt.ts'
 import { recover, type RecoverOutcome } from './recover/recover.ts'
 import type { UpkeepOutcome } from './upkeep/upkeep-state.ts'
 
-export interface LakeEnv extends CatalogVariables {
+export interface LakeEnv extends CatalogVariables, LakeObjects {
   /** In it is the table, whichever catalog it is in. */
   LAKE_BUCKET: R2Bucket
   /**
@@ -57,6 +65,8 @@ export interface LakeStatus {
   lastError?: string
   /** Logs with LSNs missing in the table. */
   logsWithHoles: number
+  /** What waits in each shard, which counts above too; missing if the lake has none. */
+  shards?: ShardStatus[]
   /** The address of the catalog that the table is in; missing if that is the lake's own. */
   catalog?: string
   /**
@@ -76,34 +86,29 @@ export interface LakeStatus {
 const RETRY_MS_MIN = 1_000
 /** `commitMs` for a table in another catalog than the lake's own: 20 commits a minute. */
 const REST_COMMIT_MS = 3_000
-/** What is due beside the events. */
+/** What is due beside the events: of upkeep, and to change the number of shards. */
 type UpkeepDue = Pick<Waiting, 'isInterrupted' | 'hasUpkeep' | 'upkeepDueMs'>
 /** For a write, which changes nothing of it, and should not pay for asking. */
 const NO_UPKEEP: UpkeepDue = { isInterrupted: false, hasUpkeep: false, upkeepDueMs: [] }
 
-/** How often the log is told that the lake is behind. */
-const TELL_EVERY_MS = 60_000
-/** A clock that was ahead by more was wrong, and what comes later must not be. */
-const CLOCK_STEP_MS_MAX = 86_400_000
-
-export class LakeTable extends DurableObject<LakeEnv> {
+export class LakeTable extends DurableObject<LakeEnv> implements Committer {
   readonly #limits: LakeLimits
   readonly #bucket: Bucket
   readonly #state: TableState
   readonly #intake: Intake
   readonly #writer: TableWriter
   readonly #upkeep: Upkeep
+  readonly #layouts: Layouts
+  readonly #shards: Shards
+  readonly #watch: FreshnessWatch
   readonly #alarm: LakeAlarm
   /** The catalog that the table is in, if it is not the lake's own. */
   readonly #config: CatalogConfig | undefined
   readonly #catalog: OwnCatalog | RestCatalog
-  #lastError: string | undefined
   /** The first question to the catalog, for all who wait for its answer. */
   #connecting: Promise<unknown> | undefined
   /** When what has landed last was taken in; undefined until something has landed since the object woke. */
   #latestTakenMs: number | undefined
-  /** When the log was last told that the lake is behind. */
-  #toldMs = 0
   /** The last of the tasks that need the table to stay as it is meanwhile. */
   #last: Promise<unknown> = Promise.resolve()
 
@@ -119,7 +124,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
     const intake = new Intake({ storage, limits, now })
     const config = catalogConfig(env)
     const snapshotsKept = config?.isKeptByCatalog ? Infinity : limits.snapshotsKept
-    const commitMs = limits.commitMs ?? (config === undefined ? 0 : REST_COMMIT_MS)
+    const wanted = wantedShards(env)
+    // So that a commit has what all shards have offered, and there are no more commits than without shards.
+    const ownCommitMs = wanted > 0 ? limits.rollMs : 0
+    const commitMs = limits.commitMs ?? (config === undefined ? ownCommitMs : REST_COMMIT_MS)
     const ports = { bucket, state, snapshotsKept, now }
     const catalog =
       config === undefined
@@ -144,6 +152,17 @@ export class LakeTable extends DurableObject<LakeEnv> {
     this.#state = state
     this.#intake = intake
     this.#writer = writer
+    this.#layouts = new Layouts(storage.sql)
+    this.#shards = new Shards({
+      layouts: this.#layouts,
+      intake,
+      state,
+      writer,
+      wanted,
+      memoryMs: Math.max(limits.idsMs, limits.seenMs),
+      shardAt: (name) => shardAt(env, name),
+      now,
+    })
     this.#upkeep = new Upkeep({
       sql: storage.sql,
       bucket,
@@ -152,12 +171,15 @@ export class LakeTable extends DurableObject<LakeEnv> {
       limits,
       now,
       isByLake: config?.isKeptByCatalog !== true,
+      mayBeOffered: (key) => this.#shards.mayBeOffered(key),
       ownCatalog: catalog instanceof OwnCatalog ? catalog : undefined,
     })
     this.#alarm = new LakeAlarm(storage, Math.max(limits.rollMs, commitMs, RETRY_MS_MIN), now)
+    this.#watch = new FreshnessWatch({ intake, freshnessMs: limits.freshnessMs, now })
     this.#config = config
     this.#catalog = catalog
     this.#correctTimes()
+    this.#shards.startChange()
     void ctx.blockConcurrencyWhile(() => this.#armBy(this.#dueMs(this.#upkeepDue(false))))
   }
 
@@ -176,38 +198,53 @@ export class LakeTable extends DurableObject<LakeEnv> {
    * without an LSN is known by its (ns, id) for `seenMs`, and among the last `maxSeenEvents` of them. A record whose LSN
    * was taken by another event is a fork: it lands beside that one, with `_meta.isFork`.
    *
-   * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full` or `lake-behind`: try
-   *   again later.
+   * @throws {CDCError} `record-invalid`: none was taken in, and trying again is of no use. `lake-full`, `lake-behind` or
+   *   `lake-resharding`: try again later.
    */
   async send(json: string): Promise<void> {
-    this.#tellIfBehind()
+    this.#watch.tellIfBehind()
+    this.#shards.checkTakesIn()
     await this.#connect()
     try {
-      this.#intake.take(json)
+      const batch = readBatch(json)
+      const elders = this.#shards.elders().filter(({ shards }) => shards > 0)
+      if (elders.length === 0) this.#intake.take(batch)
+      else {
+        const landed = new Map<LogKey, LSNRange[]>()
+        const question = this.#intake.questionAbout(batch, { landed })
+        const answer = await askElders(question, elders, (shard, asked) => shardAt(this.env, shard).recall(asked))
+        this.#shards.checkTakesIn()
+        this.#intake.take(batch, { ...answer, landed })
+      }
     } finally {
       // Also after a refusal: what waits must land before anything else is taken in.
       await this.#armBy(this.#dueMs(NO_UPKEEP))
     }
   }
 
-  status(): LakeStatus {
+  async status(): Promise<LakeStatus> {
+    const shards = await this.#shards.status()
     const { version, events } = this.#state.pointer()
     const { buffered, held } = this.#intake
     const upkeep = this.#upkeep.last()
+    const failed = shards.find(({ lastError }) => lastError !== undefined)
+    const lastError = this.#watch.lastError ?? (failed && `shard ${failed.shard}: ${failed.lastError}`)
+    const sum = (read: (shard: ShardStatus) => number) => shards.reduce((total, shard) => total + read(shard), 0)
     return {
       landedEvents: events,
-      bufferedEvents: buffered.events,
-      bufferedBytes: buffered.bytes,
-      heldEvents: held.events,
-      lagMs: this.#intake.lagMs(),
+      bufferedEvents: buffered.events + sum((shard) => shard.bufferedEvents),
+      bufferedBytes: buffered.bytes + sum((shard) => shard.bufferedBytes),
+      heldEvents: held.events + sum((shard) => shard.heldEvents),
+      lagMs: Math.max(this.#intake.lagMs(), ...shards.map(({ lagMs }) => lagMs)),
       freshnessMs: this.#limits.freshnessMs,
-      isBehind: this.#intake.isBehind,
-      ...(this.#lastError !== undefined && { lastError: this.#lastError }),
+      isBehind: this.#intake.isBehind || shards.some(({ isBehind }) => isBehind),
+      ...(lastError !== undefined && { lastError }),
       logsWithHoles: this.#intake.countHoles(),
       ...(this.#config && { catalog: this.#config.uri }),
       version,
       ...this.#state.count(),
       ...(upkeep && { upkeep }),
+      ...(shards.length > 0 && { shards }),
     }
   }
 
@@ -221,13 +258,57 @@ export class LakeTable extends DurableObject<LakeEnv> {
     await this.#alarm.begin(info?.scheduledTime ?? 0)
     try {
       await this.#inTurn(() => this.#commitAndKeepUp())
-      this.#lastError = undefined
+      this.#watch.lastError = undefined
     } catch (error) {
-      this.#lastError = reasonOf(error)
+      this.#watch.lastError = reasonOf(error)
       await this.#alarm.fail(this.#writer.commitFromMs())
-      console.warn(`lake: commit failed: ${this.#lastError}`)
+      console.warn(`lake: commit failed: ${this.#watch.lastError}`)
     }
-    this.#tellIfBehind()
+    this.#watch.tellIfBehind()
+  }
+
+  // What shards and the entrypoint ask.
+
+  async layout(): Promise<CurrentLayout> {
+    return this.#layouts.current
+  }
+
+  /** Throws like `send` if the table can't be found. */
+  async enter(shard: ShardName): Promise<ClosedLayout[] | undefined> {
+    await this.#connect()
+    return this.#shards.isCurrent(shard) ? this.#layouts.closed() : undefined
+  }
+
+  async settled(logs: readonly LogKey[]): Promise<[LogKey, LSNRange[]][]> {
+    return [...this.#intake.settled(logs)]
+  }
+
+  async recall(question: Question): Promise<Answer> {
+    return this.#intake.recall(question)
+  }
+
+  async fileTarget(): Promise<string> {
+    const { metadata } = await this.#inTurn(() => this.#writer.load())
+    // Only what files are written by.
+    const target: FileTarget = {
+      metadata: { ...metadata, snapshots: [], 'snapshot-log': [], 'metadata-log': [] },
+      prefix: this.#writer.keyOf(''),
+    }
+    return JSON.stringify(target)
+  }
+
+  async admit(partitions: readonly (readonly PartitionValue[])[]): Promise<boolean> {
+    return this.#shards.admit(partitions)
+  }
+
+  async offer(json: string): Promise<OfferAnswer> {
+    const answer = this.#shards.take(json)
+    await this.#armBy(this.#dueMs(NO_UPKEEP))
+    return answer
+  }
+
+  async renounce(offer: OfferName, keys: readonly string[]): Promise<Renounced> {
+    return this.#shards.renounce(offer, keys)
   }
 
   /**
@@ -247,7 +328,9 @@ export class LakeTable extends DurableObject<LakeEnv> {
       upkeep: this.#upkeep,
       intake: this.#intake,
     }
-    return this.#inTurn(() => repair(parsed, ports))
+    const outcome = await this.#inTurn(() => repair(parsed, ports))
+    await this.#shards.refresh()
+    return outcome
   }
 
   /**
@@ -266,6 +349,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
       state: this.#state,
       intake: this.#intake,
       mayPartition: (partitions: readonly (readonly PartitionValue[])[]) => this.#writer.mayPartition(partitions),
+      isExpected: (key: string) => this.#shards.isExpected(key),
       sync: () => storage.sync(),
       now: () => this.now(),
     }
@@ -279,6 +363,7 @@ export class LakeTable extends DurableObject<LakeEnv> {
         ? adopt(isDry, { ...ports, catalog: this.#catalog })
         : recover(isDry, ports)
     })
+    if (outcome.isDone) await this.#shards.refresh()
     await this.#armBy(this.#dueMs(this.#upkeepDue(true)))
     return outcome
   }
@@ -298,6 +383,10 @@ export class LakeTable extends DurableObject<LakeEnv> {
     const mayCommit = () => this.#writer.commitFromMs() <= this.now()
     for (let slice = this.#intake.nextSlice(); slice !== undefined && mayCommit(); slice = this.#intake.nextSlice())
       await this.#commit(slice)
+    const { layout } = this.#layouts.current
+    await this.#shards.continueChange()
+    // The rows of other objects may have come later than the last one of this.
+    if (layout !== this.#layouts.current.layout) this.#latestTakenMs = undefined
     await this.#upkeep.deleteGarbage()
     // One step at a time, so that upkeep keeps no commit waiting. It does not wait for `commitMs` itself, or it never came to it.
     const hasUpkeep = this.#state.pointer().version > 0 && (await this.#upkeep.step())
@@ -305,15 +394,13 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   async #commit(slice: Slice): Promise<void> {
-    // Times of arrival rise, although the clock may have stepped back: readers order the epochs of a log by them.
-    let latestMs = this.#latestTakenMs ?? (await this.#writer.latestMs())
-    const rows = [...this.#intake.records(slice)].flatMap(({ records, takenMs }) => {
-      const hasSteppedBack = takenMs < latestMs && latestMs - takenMs < CLOCK_STEP_MS_MAX
-      latestMs = hasSteppedBack ? latestMs + 1 : takenMs
-      return toRows(records, latestMs)
-    })
+    const afterMs = this.#latestTakenMs ?? (await this.#writer.latestMs())
+    const { rows, latestMs } = rowsInOrder(this.#intake.records(slice), afterMs)
     const watermarks = this.#intake.watermarksAfter(slice)
-    await this.#writer.append(rows, { throughSeq: slice.throughSeq, watermarks })
+    await this.#writer.append(
+      { rows, written: this.#intake.offeredFiles(slice) },
+      { throughSeq: slice.throughSeq, watermarks },
+    )
     this.#latestTakenMs = latestMs
   }
 
@@ -341,26 +428,14 @@ export class LakeTable extends DurableObject<LakeEnv> {
   }
 
   #upkeepDue(hasUpkeep: boolean): UpkeepDue {
-    return { isInterrupted: this.#state.hasOpen(), hasUpkeep, upkeepDueMs: this.#upkeep.dueMs() }
+    const upkeepDueMs = [...this.#upkeep.dueMs(), ...this.#shards.dueMs()]
+    return { isInterrupted: this.#state.hasOpen(), hasUpkeep, upkeepDueMs }
   }
 
   /** What was noted by a clock that was ahead would wait until that time comes. */
   #correctTimes(): void {
     this.#intake.correctTimes()
     this.#state.garbage.correctTimes(this.now())
-  }
-
-  /** Tells the log, once a minute, that the promise of `freshnessMs` is broken. */
-  #tellIfBehind(): void {
-    const nowMs = this.now()
-    if (!this.#intake.isBehind || endOfWait(this.#toldMs + TELL_EVERY_MS, TELL_EVERY_MS, nowMs) > nowMs) return
-    this.#toldMs = nowMs
-    const { events } = this.#intake.buffered
-    const reason = this.#lastError === undefined ? '' : `; the last commit failed: ${this.#lastError}`
-    console.error(
-      `lake: behind: the oldest of ${events} events has waited ${this.#intake.lagMs()} ms, the limit is ` +
-        `${this.#limits.freshnessMs} (freshnessMs); send is refused until it has landed${reason}`,
-    )
   }
 }
 

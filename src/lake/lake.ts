@@ -1,27 +1,36 @@
-// The binding of a lake: what has `send`, in front of the one object that writes the table.
+// The binding of a lake: what has `send`, in front of the object that commits and of the shards that take in.
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
-import { CDCError } from '../error.ts'
+import { CDCError, propertyOf } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
+import { readBatch } from './intake/intake.ts'
+import { committerOf, type LakeObjects, shardAt } from './lake-objects.ts'
 import type { LakeStatus, LakeTable } from './lake-table.ts'
 import type { RecoverOutcome } from './recover/recover.ts'
+import type { Layout } from './shards/layouts.ts'
+import { onlyShard, splitRecords } from './shards/routing.ts'
 import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
-interface LakeBindings {
-  LAKE_TABLE: DurableObjectNamespace<LakeTable>
-  /** Where the object stays in which events wait for their commit, `eu` for example. Set once: another place is another object. */
-  LAKE_JURISDICTION?: string
-}
+/** The layout that was current when it was last asked for. One that is closed refuses what is sent to it. */
+let known: Layout | undefined
 
 /**
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
  * Records that it has accepted land in the Iceberg table `cdc.events` of the bucket `LAKE_BUCKET`, each once.
  */
-export class Lake extends WorkerEntrypoint<LakeBindings> {
-  /** @throws {CDCError} `record-invalid`, `lake-full` or `lake-behind`. */
+export class Lake extends WorkerEntrypoint<LakeObjects> {
+  /** @throws {CDCError} `record-invalid`, `lake-full`, `lake-behind` or `lake-resharding`. */
   async send(records: EventRecord[]): Promise<void> {
-    // As text, because an RPC call takes three times as long with the objects.
-    await this.#table().send(encode(records))
+    const json = encode(records)
+    const layout = known ?? (this.env.LAKE_SHARDS === undefined ? { layout: 0, shards: 0 } : await this.#ask())
+    try {
+      await this.#sendTo(layout, records, json)
+    } catch (error) {
+      if (propertyOf(error, 'code') !== 'lake-resharding') throw error
+      const current = await this.#ask()
+      if (current.layout === layout.layout) throw error
+      await this.#sendTo(current, records, json)
+    }
   }
 
   status(): Promise<LakeStatus> {
@@ -43,12 +52,29 @@ export class Lake extends WorkerEntrypoint<LakeBindings> {
     return this.#table().recover(isDryRun)
   }
 
-  /** A table has one writer, so every binding reaches the same object. */
+  /** As text, because an RPC call takes three times as long with the objects. */
+  async #sendTo({ layout, shards }: Layout, records: EventRecord[], json: string): Promise<void> {
+    if (shards === 0) return this.#table().send(json)
+    const only = onlyShard(records, shards)
+    if (only !== undefined) return shardAt(this.env, { layout, shard: only }).send(json)
+    // All are checked before the first is taken in.
+    const divided = splitRecords(readBatch(json).records, shards)
+    const sends = Array.from(divided, ([shard, group]) =>
+      shardAt(this.env, { layout, shard }).send(JSON.stringify(group)),
+    )
+    const answers = await Promise.allSettled(sends)
+    const refused = answers.find((answer) => answer.status === 'rejected')
+    if (refused !== undefined) throw refused.reason
+  }
+
+  async #ask(): Promise<Layout> {
+    const { layout, shards } = await this.#table().layout()
+    known = { layout, shards }
+    return known
+  }
+
   #table(): DurableObjectStub<LakeTable> {
-    const { LAKE_TABLE: tables, LAKE_JURISDICTION: jurisdiction } = this.env
-    // The platform refuses a name that is no jurisdiction.
-    const place = jurisdiction === undefined ? tables : tables.jurisdiction(jurisdiction as DurableObjectJurisdiction)
-    return place.getByName('cdc.events')
+    return committerOf(this.env) as unknown as DurableObjectStub<LakeTable>
   }
 }
 

@@ -71,4 +71,31 @@ export const migrations: readonly Migration[] = [
       -- Whether the lake has written the file.
       ALTER TABLE lake_file ADD COLUMN is_own INTEGER NOT NULL DEFAULT 1;`,
   },
+  {
+    name: '0003_shards',
+    sql: `
+      -- Of what a shard has offered: the id of the offer, and in place of records the files that hold them, as JSON.
+      ALTER TABLE lake_buffer ADD COLUMN offer TEXT;
+      ALTER TABLE lake_buffer ADD COLUMN files TEXT;
+      -- In the object that commits: how many shards take in, layout after layout, and the last offer of each shard that was
+      -- taken or renounced. Without a row it takes in itself.
+      CREATE TABLE lake_layout (
+        layout INTEGER PRIMARY KEY, shards INTEGER NOT NULL, is_closing INTEGER NOT NULL DEFAULT 0, closed_ms INTEGER
+      );
+      CREATE TABLE lake_shard (
+        layout INTEGER NOT NULL, shard INTEGER NOT NULL, number INTEGER NOT NULL, offer TEXT NOT NULL,
+        PRIMARY KEY (layout, shard)
+      ) WITHOUT ROWID;
+      -- In a shard: one row once it was opened or closed. elders is JSON, the layouts before its own.
+      CREATE TABLE lake_intake (
+        id INTEGER PRIMARY KEY, is_closed INTEGER NOT NULL, elders TEXT NOT NULL, number INTEGER NOT NULL,
+        latest_ms INTEGER NOT NULL
+      );
+      -- In a shard: the offer whose files it stores, or that it has handed over without an answer yet. A row for each
+      -- thousand of its files.
+      CREATE TABLE lake_offer (
+        seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, offer TEXT NOT NULL, through_seq INTEGER NOT NULL,
+        latest_ms INTEGER NOT NULL, keys TEXT NOT NULL
+      );`,
+  },
 ]

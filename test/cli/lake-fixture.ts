@@ -78,7 +78,11 @@ export async function openLake(root: string, state = '.wrangler/state', location
     const metadataKey = `metadata/v${version}.metadata.json`
     await bucket.put(prefix + metadataKey, JSON.stringify(prepared.metadata))
     await bucket.put(`${prefix}metadata/version-hint.text`, options.hint ?? String(version))
-    table = { metadata: prepared.metadata, manifests: [prepared.manifest, ...table.manifests], metadataKey }
+    table = {
+      metadata: prepared.metadata,
+      manifests: [...prepared.manifests.map(({ manifest }) => manifest), ...table.manifests],
+      metadataKey,
+    }
   }
 
   return {

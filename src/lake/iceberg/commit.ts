@@ -16,10 +16,11 @@ import {
   specOf,
   type TableMetadata,
   withSnapshot,
+  withSpec,
   withUnpartitionedSpec,
   writableSpec,
 } from './metadata.ts'
-import type { PartitionSpec, PartitionValue } from './partition.ts'
+import type { PartitionField, PartitionSpec, PartitionValue } from './partition.ts'
 import type { Row } from './schema.ts'
 import { type FileTotals, type Snapshot, type SnapshotSummary, summarize } from './snapshot.ts'
 
@@ -59,6 +60,12 @@ export interface ListedFile extends Pick<ManifestEntry, 'snapshotId' | 'partitio
   readonly sequenceNumber: number
 }
 
+/** A data file that is stored already, to be added by a commit. */
+export interface WrittenFile extends Omit<ListedFile, 'snapshotId' | 'sequenceNumber'> {
+  /** Those of the partition spec that it was written by. */
+  readonly fields: readonly PartitionField[]
+}
+
 /** Which files replace which. */
 export interface Rewrite {
   /** Manifests of the table that are replaced, all of one partition spec; all their files are in `kept` or `removed`. */
@@ -69,27 +76,38 @@ export interface Rewrite {
   readonly rows: readonly Row[]
 }
 
-export interface PreparedCommit {
-  /** Data files first, then the manifest, then the manifest list. */
-  readonly files: readonly NewFile[]
-  /** The new manifest: once the commit is done, it comes before those of the table's manifests that stay. */
+/** A manifest of a commit, and the data files that the commit adds by it. */
+export interface NewManifest {
+  readonly key: string
   readonly manifest: ManifestFile
-  readonly manifestKey: string
-  /** The new data files. */
   readonly added: readonly ListedFile[]
+}
+
+export interface PreparedCommit {
+  /** Data files first, then the manifests, then the manifest list. */
+  readonly files: readonly NewFile[]
+  /** One for each partition spec. Once the commit is done, they come before those of the table's manifests that stay. */
+  readonly manifests: readonly NewManifest[]
   /** The table's next metadata: storing it is the commit. */
   readonly metadata: TableMetadata
 }
 
 /**
- * Prepares the commit that appends `rows` to a table. It has no effect and may be thrown away.
+ * Prepares the commit that appends `rows` to a table, and the rows of files that are stored already. It has no effect and may
+ * be thrown away.
  *
  * @throws {CDCError} `invalid-argument` if there are no rows, if a value does not fit its column, if the snapshot id is taken,
  * or if `manifests` are not those of the metadata's snapshot.
  */
-export function prepareAppend(table: Table, rows: readonly Row[], options: CommitOptions): PreparedCommit {
-  if (rows.length === 0) throw new CDCError('invalid-argument', 'prepareAppend: there are no rows; skip the commit')
-  return prepare(table, { manifests: [], kept: [], removed: [], rows }, options)
+export function prepareAppend(
+  table: Table,
+  rows: readonly Row[],
+  options: CommitOptions,
+  written: readonly WrittenFile[] = [],
+): PreparedCommit {
+  if (rows.length + written.length === 0)
+    throw new CDCError('invalid-argument', 'prepareAppend: there are no rows; skip the commit')
+  return prepare(table, { manifests: [], kept: [], removed: [], rows }, options, written)
 }
 
 /**
@@ -130,19 +148,33 @@ export interface PreparedRebuild extends Pick<PreparedCommit, 'files' | 'metadat
 /** Files that one manifest of a rebuilt table lists. */
 const REBUILT_MANIFEST_FILES = 5_000
 
-/** Writes rows as data files of a table that is rebuilt. The caller stores them, and lists them in `prepareRebuild`. */
+/** Writes rows as data files. The caller stores them, and adds them by a commit. Throws like `prepareAppend`. */
 export function writeRows(
   metadata: TableMetadata,
   rows: readonly Row[],
-  options: CommitOptions,
-): { files: NewFile[]; listed: ListedFile[] } {
-  const { spec } = layoutOf({ metadata, manifests: [] }, { manifests: [], kept: [], removed: [], rows }, options)
-  const { uuid, snapshotId } = options
-  const written = writeDataFiles(rows, { schema: currentSchema(metadata), columns: columnsOf(metadata), spec, uuid })
+  options: Pick<CommitOptions, 'uuid' | 'mayPartition'>,
+): { files: NewFile[]; written: WrittenFile[] } {
+  const layout = layoutOf({ metadata, manifests: [] }, { manifests: [], kept: [], removed: [], rows }, options)
+  const dataFiles = dataFilesOf(rows, layout, options)
   return {
-    files: written.map(({ key, bytes }) => ({ key, bytes })),
-    listed: written.map((file) => listedFile(file, { metadata, spec, snapshotId })),
+    files: dataFiles.map(({ key, bytes }) => ({ key, bytes })),
+    written: dataFiles.map((file) => writtenFile(file, layout)),
   }
+}
+
+/** A file that is stored already, as the next commit lists it. */
+export function listFile(
+  { fields: _fields, ...file }: WrittenFile,
+  metadata: TableMetadata,
+  { snapshotId }: Pick<CommitOptions, 'snapshotId'>,
+): ListedFile {
+  return { ...file, snapshotId, sequenceNumber: nextSequenceNumber(metadata) }
+}
+
+/** The partitions that rows would have, each once; undefined if the table has no spec by which rows can be divided. */
+export function wantedPartitions(metadata: TableMetadata, rows: readonly Row[]) {
+  const spec = writableSpec(metadata)
+  return spec && partitionsOf(rows, { schema: currentSchema(metadata), spec })
 }
 
 /**
@@ -196,31 +228,63 @@ function cut<Item>(items: readonly Item[], size: number): Item[][] {
   return Array.from({ length: count }, (_, index) => items.slice(index * size, (index + 1) * size))
 }
 
-function prepare(table: Table, rewrite: Rewrite, options: CommitOptions): PreparedCommit {
+function prepare(
+  table: Table,
+  rewrite: Rewrite,
+  options: CommitOptions,
+  written: readonly WrittenFile[] = [],
+): PreparedCommit {
   checkManifests(table)
-  const { metadata, spec } = layoutOf(table, rewrite, options)
+  const layout = layoutOf(table, rewrite, options)
   const { uuid, snapshotId } = options
-  const schema = currentSchema(metadata)
-  const dataFiles = writeDataFiles(rewrite.rows, { schema, columns: columnsOf(metadata), spec, uuid })
-  const added = dataFiles.map((file) => listedFile(file, { metadata, spec, snapshotId }))
+  const dataFiles = dataFilesOf(rewrite.rows, layout, options)
+  const { metadata, groups } = groupBySpec([...dataFiles.map((file) => writtenFile(file, layout)), ...written], layout)
   const commit = uuid()
-  const entries = entriesOf(added, rewrite, snapshotId)
-  const manifest = prepareManifest(entries, `metadata/${commit}-m0.avro`, { metadata, spec }, options)
+  const manifests = groups.flatMap(({ spec, files }, index) => {
+    const added = files.map((file) => listFile(file, metadata, options))
+    const entries = entriesOf(added, spec === layout.spec ? rewrite : NO_REWRITE, snapshotId)
+    if (entries.length === 0) return []
+    const key = `metadata/${commit}-m${index}.avro`
+    const { file, described } = prepareManifest(entries, key, { metadata, spec }, options)
+    return { file, key, manifest: described, added }
+  })
+  const added = manifests.flatMap((manifest) => manifest.added)
   const listKey = `metadata/snap-${snapshotId}-1-${commit}.avro`
-  const snapshot = snapshotOf(table, { added, rewrite, listKey }, options)
-  const list = writeManifestList([manifest.described, ...manifestsAfter(table, rewrite)], {
+  const snapshot = snapshotOf({ ...table, metadata }, { added, rewrite, listKey }, options)
+  const list = writeManifestList([...manifests.map(({ manifest }) => manifest), ...manifestsAfter(table, rewrite)], {
     snapshotId,
     parentSnapshotId: snapshot['parent-snapshot-id'],
     sequenceNumber: snapshot['sequence-number'],
     sync: uuidBytes(uuid()),
   })
   return {
-    files: [...dataFiles.map(({ key, bytes }) => ({ key, bytes })), manifest.file, { key: listKey, bytes: list }],
-    manifest: manifest.described,
-    manifestKey: manifest.file.key,
-    added,
+    files: [
+      ...dataFiles.map(({ key, bytes }) => ({ key, bytes })),
+      ...manifests.map(({ file }) => file),
+      { key: listKey, bytes: list },
+    ],
+    manifests: manifests.map(({ file: _file, ...manifest }) => manifest),
     metadata: withSnapshot(metadata, snapshot, table.metadataKey),
   }
+}
+
+const NO_REWRITE = { kept: [], removed: [] }
+
+/** A manifest has one partition spec. The first group is of the layout's own, and may be empty. */
+function groupBySpec(
+  written: readonly WrittenFile[],
+  layout: Layout,
+): { metadata: TableMetadata; groups: { spec: PartitionSpec; files: WrittenFile[] }[] } {
+  const groups = [{ spec: layout.spec, files: new Array<WrittenFile>() }]
+  let { metadata } = layout
+  for (const file of written) {
+    const found = withSpec(metadata, file.fields)
+    metadata = found.metadata
+    const group = groups.find(({ spec }) => spec['spec-id'] === found.spec['spec-id'])
+    if (group === undefined) groups.push({ spec: found.spec, files: [file] })
+    else group.files.push(file)
+  }
+  return { metadata, groups }
 }
 
 /** What all files of a commit are written by: its manifest has one partition spec. */
@@ -230,7 +294,11 @@ interface Layout {
 }
 
 /** Files that replace others have the partitions of those. */
-function layoutOf({ metadata }: Table, { manifests, rows }: Rewrite, { mayPartition }: CommitOptions): Layout {
+function layoutOf(
+  { metadata }: Table,
+  { manifests, rows }: Rewrite,
+  { mayPartition }: Pick<CommitOptions, 'mayPartition'>,
+): Layout {
   const [replaced, ...others] = new Set(manifests.map((file) => file.partition_spec_id))
   if (others.length > 0)
     throw new CDCError('invalid-argument', 'prepareRewrite: the manifests are of several partition specs; take one')
@@ -272,22 +340,30 @@ function countLive(manifests: readonly ManifestFile[]): { files: number; rows: n
   }
 }
 
-function listedFile(
-  file: DataFile,
-  { metadata, spec, snapshotId }: Layout & Pick<CommitOptions, 'snapshotId'>,
-): ListedFile {
+function dataFilesOf(
+  rows: readonly Row[],
+  { metadata, spec }: Layout,
+  { uuid }: Pick<CommitOptions, 'uuid'>,
+): DataFile[] {
+  return writeDataFiles(rows, { schema: currentSchema(metadata), columns: columnsOf(metadata), spec, uuid })
+}
+
+function writtenFile(file: DataFile, { metadata, spec }: Layout): WrittenFile {
   return {
     key: file.key,
     partition: file.partition,
     bytes: file.bytes.length,
     rows: file.rowCount,
-    snapshotId,
-    sequenceNumber: nextSequenceNumber(metadata),
+    fields: spec.fields,
     file: dataFileEntry(file, { location: metadata.location, spec }),
   }
 }
 
-function entriesOf(added: readonly ListedFile[], { kept, removed }: Rewrite, snapshotId: number): ManifestEntry[] {
+function entriesOf(
+  added: readonly ListedFile[],
+  { kept, removed }: Pick<Rewrite, 'kept' | 'removed'>,
+  snapshotId: number,
+): ManifestEntry[] {
   return [
     ...added.map(({ sequenceNumber: _own, ...file }): ManifestEntry => ({ ...file, status: 'added' })),
     ...kept.map((file): ManifestEntry => ({ ...file, status: 'existing' })),

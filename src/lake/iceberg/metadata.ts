@@ -190,11 +190,23 @@ export function specOf(metadata: TableMetadata, id: number): PartitionSpec {
  * own spec, so readers take both: https://iceberg.apache.org/spec/#partition-evolution.
  */
 export function withUnpartitionedSpec(metadata: TableMetadata): { metadata: TableMetadata; spec: PartitionSpec } {
+  return withSpec(metadata, [])
+}
+
+/** The table with a spec of these fields, which it mostly has already. */
+export function withSpec(
+  metadata: TableMetadata,
+  fields: readonly PartitionField[],
+): { metadata: TableMetadata; spec: PartitionSpec } {
   const specs = metadata['partition-specs']
-  const known = specs.find(({ fields }) => fields.length === 0)
+  const known = specs.find((other) => nameFields(other.fields) === nameFields(fields))
   if (known !== undefined) return { metadata, spec: known }
-  const spec = { 'spec-id': Math.max(...specs.map((other) => other['spec-id'])) + 1, fields: [] }
+  const spec = { 'spec-id': Math.max(...specs.map((other) => other['spec-id'])) + 1, fields }
   return { metadata: { ...metadata, 'partition-specs': [...specs, spec] }, spec }
+}
+
+function nameFields(fields: readonly PartitionField[]): string {
+  return JSON.stringify(fields.map((field) => [field['source-id'], field['field-id'], field.name, field.transform]))
 }
 
 /** The table's columns, from the current schema and the properties. Columns of other types are another writer's, and null here. */

@@ -1,9 +1,13 @@
-// What is durable here and not yet in the table: chunks in the order in which they came, and runs that are held back because
-// LSNs before them are missing.
+// What is durable here and not yet in the table: chunks and offers in the order in which they came, and runs that are held back
+// because LSNs before them are missing.
 
 import type { EventRecord } from '../../event/record.ts'
+import { utf8Bytes } from '../../event/utf8.ts'
+import type { WrittenFile } from '../iceberg/commit.ts'
+import { parseExact, stringifyExact } from '../table/exact-json.ts'
 import type { LogKey } from '../log.ts'
-import type { Chunk } from './chunks.ts'
+import { type Chunk, textChunks } from './chunks.ts'
+import type { Offer } from './offer.ts'
 import { ParsedRows } from './parsed-rows.ts'
 import { type LSNRange, unite } from './ranges.ts'
 import type { Run } from './runs.ts'
@@ -15,7 +19,7 @@ export interface Slice {
   readonly runs: readonly Run[]
 }
 
-/** How much of the buffer goes into one commit: at least one row. */
+/** How much of the buffer goes into one commit: at least one row, and offers whole. */
 export interface SliceLimits {
   readonly maxCommitEvents: number
   readonly maxCommitBytes: number
@@ -101,6 +105,58 @@ export class Buffer {
     return seq
   }
 
+  /** Keeps what a shard has offered. Its files are stored already, so that only their descriptions count as bytes. */
+  addOffer({ id, takenMs, events, runs, files }: Offer): void {
+    const runTexts = textChunks(runs.map(encodeRun))
+    const fileTexts = textChunks(files.map(stringifyExact))
+    for (let index = 0; index < Math.max(runTexts.length, fileTexts.length); index += 1) {
+      const [runText = '[]', fileText = '[]'] = [runTexts[index], fileTexts[index]]
+      const amount = { events: index === 0 ? events : 0, bytes: utf8Bytes(runText) + utf8Bytes(fileText) }
+      this.#sql.exec(
+        `INSERT INTO lake_buffer (taken_ms, runs, events, bytes, records, offer, files) VALUES (?, ?, ?, ?, '[]', ?, ?)`,
+        takenMs,
+        runText,
+        amount.events,
+        amount.bytes,
+        id,
+        fileText,
+      )
+      this.#count('lake_buffer', amount, 1)
+    }
+    for (const run of runs) this.#wait(run)
+    this.#oldestMs = Math.min(this.#oldestMs ?? takenMs, takenMs)
+  }
+
+  /** The files that shards have offered, up to a row of the buffer. */
+  offeredFiles(throughSeq: number): WrittenFile[] {
+    const select = 'SELECT files FROM lake_buffer WHERE files IS NOT NULL AND seq <= ? ORDER BY seq'
+    return this.#sql
+      .exec<{ files: string }>(select, Math.min(throughSeq, Number.MAX_SAFE_INTEGER))
+      .toArray()
+      .flatMap(({ files }) => parseExact(files) as WrittenFile[])
+  }
+
+  /** Takes out those offers of shards that have landed. */
+  dropOffers(hasLanded: (offer: Pick<Offer, 'runs' | 'files'>) => boolean): void {
+    const rows = this.#sql
+      .exec<{ offer: string; runs: string; files: string }>(
+        'SELECT offer, runs, files FROM lake_buffer WHERE files IS NOT NULL',
+      )
+      .toArray()
+    for (const [id, group] of Map.groupBy(rows, ({ offer }) => offer)) {
+      const runs = group.flatMap((row) => decodeRuns(row.runs))
+      const files = group.flatMap((row) => parseExact(row.files) as WrittenFile[])
+      if (hasLanded({ runs, files })) this.#sql.exec('DELETE FROM lake_buffer WHERE offer = ?', id)
+    }
+    this.recount()
+  }
+
+  /** The logs of which something waits or is held back. */
+  logs(): LogKey[] {
+    const held = this.#sql.exec<{ log: LogKey }>('SELECT DISTINCT log FROM lake_held').toArray()
+    return [...new Set([...this.#waiting.keys(), ...held.map(({ log }) => log)])]
+  }
+
   /** Keeps a run that must wait for LSNs before it. */
   hold({ records, bytes, json }: Chunk, { log, first, last }: Run, nowMs: number): void {
     const events = records.length
@@ -159,19 +215,23 @@ export class Buffer {
   /** The oldest rows within the limits; nothing if the buffer is empty. */
   nextSlice({ maxCommitEvents, maxCommitBytes }: SliceLimits): Slice | undefined {
     let [throughSeq, events, bytes] = [0, 0, 0]
-    const select = 'SELECT seq, events, bytes FROM lake_buffer ORDER BY seq'
-    for (const row of this.#sql.exec<AmountRow & { seq: number }>(select)) {
-      events += row.events
+    let offer: string | null = null
+    const select = 'SELECT seq, events, bytes, offer FROM lake_buffer ORDER BY seq'
+    for (const row of this.#sql.exec<AmountRow & { seq: number; offer: string | null }>(select)) {
+      // The rows of an offer are in files already.
+      events += row.offer === null ? row.events : 0
       bytes += row.bytes
-      if (throughSeq > 0 && (events > maxCommitEvents || bytes > maxCommitBytes)) break
+      const isWhole = row.offer === null || row.offer !== offer
+      if (throughSeq > 0 && isWhole && (events > maxCommitEvents || bytes > maxCommitBytes)) break
       throughSeq = row.seq
+      offer = row.offer
     }
     return throughSeq === 0 ? undefined : { throughSeq, runs: this.runs(throughSeq) }
   }
 
   /** The records up to a row of the buffer, row by row. */
   *records(throughSeq: number): Iterable<{ readonly takenMs: number; readonly records: readonly EventRecord[] }> {
-    const select = 'SELECT seq, taken_ms AS takenMs FROM lake_buffer WHERE seq <= ? ORDER BY seq'
+    const select = 'SELECT seq, taken_ms AS takenMs FROM lake_buffer WHERE files IS NULL AND seq <= ? ORDER BY seq'
     for (const { seq, takenMs } of this.#sql.exec<{ seq: number; takenMs: number }>(select, throughSeq))
       yield { takenMs, records: this.#parsed.take(seq) ?? this.#read(seq) }
   }
@@ -186,15 +246,16 @@ export class Buffer {
     return [...this.#runs(throughSeq)]
   }
 
-  /** Takes out all that waits and all that is held back, oldest first. */
+  /** Takes out all that waits and all that is held back, oldest first, except what shards have offered. */
   takeAll(): { readonly takenMs: number; readonly records: readonly EventRecord[] }[] {
     const rows = this.#sql
       .exec<{ takenMs: number; records: string }>(
-        `SELECT taken_ms AS takenMs, records FROM lake_buffer
+        `SELECT taken_ms AS takenMs, records FROM lake_buffer WHERE files IS NULL
          UNION ALL SELECT taken_ms, records FROM lake_held ORDER BY takenMs`,
       )
       .toArray()
-    for (const table of ['lake_buffer', 'lake_held']) this.#sql.exec(`DELETE FROM ${table}`)
+    this.#sql.exec('DELETE FROM lake_buffer WHERE files IS NULL')
+    this.#sql.exec('DELETE FROM lake_held')
     this.recount()
     return rows.map(({ takenMs, records }) => ({ takenMs, records: JSON.parse(records) as EventRecord[] }))
   }
@@ -249,7 +310,11 @@ export class Buffer {
 }
 
 function encodeRuns(runs: readonly Run[]): string {
-  return JSON.stringify(runs.map(({ log, first, last }) => [log, first, last]))
+  return `[${runs.map(encodeRun).join(',')}]`
+}
+
+function encodeRun({ log, first, last }: Run): string {
+  return JSON.stringify([log, first, last])
 }
 
 function decodeRuns(json: string): Run[] {

@@ -56,3 +56,17 @@ export function chunksOf<Item extends EventRecord>(
   }
   return chunks.map(({ json, ...chunk }) => ({ ...chunk, json: `[${json.join(',')}]` }))
 }
+
+/** Items as JSON, as arrays each of which may be half a row; at least one item each. */
+export function textChunks(items: readonly string[]): string[] {
+  const chunks: { items: string[]; bytes: number }[] = []
+  for (const item of items) {
+    const bytes = utf8Bytes(item) + 1
+    const chunk = chunks.at(-1)
+    if (chunk !== undefined && chunk.bytes + bytes <= CHUNK_BYTES_MAX / 2) {
+      chunk.items.push(item)
+      chunk.bytes += bytes
+    } else chunks.push({ items: [item], bytes })
+  }
+  return chunks.map((chunk) => `[${chunk.items.join(',')}]`)
+}

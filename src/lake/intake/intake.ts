@@ -4,13 +4,15 @@
 import { CDCError } from '../../error.ts'
 import { type ParsedRecords, parseRecordsJSON } from '../../event/parse-records.ts'
 import { type CommittedRecord, type EventRecord, isCommitted } from '../../event/record.ts'
+import type { WrittenFile } from '../iceberg/commit.ts'
 import { type LogKey, logName } from '../log.ts'
 import type { Watermark } from '../table/watermarks.ts'
 import { type Amount, Buffer, type Slice, type SliceLimits } from './buffer.ts'
 import { chunksOf, chunksOfRuns, verbatimChunk } from './chunks.ts'
 import { KnownEvents, type MemoryLimits } from './known-events.ts'
-import { common, type LSNRange, unite, watermark } from './ranges.ts'
-import { classify, connectRuns, groupByLog, markFork, type MarkedRun, type RecordRun, runsOf } from './runs.ts'
+import type { Offer } from './offer.ts'
+import { common, contains, type LSNRange, overlaps, unite, watermark } from './ranges.ts'
+import { classify, connectRuns, groupByLog, markFork, markOf, type MarkedRun, type RecordRun, runsOf } from './runs.ts'
 
 export interface IntakeLimits extends SliceLimits, MemoryLimits {
   /** Bytes that wait, beyond which `send` is refused until some are committed. */
@@ -21,6 +23,32 @@ export interface IntakeLimits extends SliceLimits, MemoryLimits {
   readonly holdMs: number
   readonly maxHoldBytes: number
 }
+
+/** Records that came together, by log. */
+export interface Batch extends ParsedRecords {
+  readonly json: string
+  readonly logs: ReadonlyMap<LogKey, readonly CommittedRecord[]>
+}
+
+/** Events of which an object asks others whether they have taken them in: by their LSNs, and by their ids if they have none. */
+export interface Question {
+  readonly places: readonly (readonly [log: LogKey, lsn: number])[]
+  readonly events: readonly { readonly ns: string; readonly id: string }[]
+}
+
+/** The marks of the ids that came under LSNs, and those of the events without a log that have come. */
+export interface Answer {
+  readonly marks: readonly (readonly [log: LogKey, lsn: number, marks: readonly string[]])[]
+  readonly seen: Question['events']
+}
+
+/** What others know about a batch. */
+export interface Recalled extends Answer {
+  /** The LSNs that have landed, of the logs of which this object knows nothing. */
+  readonly landed: ReadonlyMap<LogKey, readonly LSNRange[]>
+}
+
+const NOTHING_RECALLED: Recalled = { landed: new Map(), marks: [], seen: [] }
 
 export interface IntakePorts {
   readonly storage: DurableObjectStorage
@@ -88,16 +116,91 @@ export class Intake {
   }
 
   /**
-   * Keeps what is new in a JSON array of records.
+   * Keeps what is new in a batch.
    *
-   * @throws {CDCError} `record-invalid`, with the record's index: then nothing is kept. `lake-full` or `lake-behind`: try again
-   *   later.
+   * @throws {CDCError} like `checkRoom`: then nothing is kept.
    */
-  take(json: string): void {
-    const parsed = parseRecords(json)
+  take(batch: Batch, recalled: Recalled = NOTHING_RECALLED): void {
+    this.checkRoom()
+    this.transaction(() => this.#takeBatch(batch, { recalled, nowMs: this.#ports.now() }))
+  }
+
+  /** @throws {CDCError} `lake-full` or `lake-behind`: try again later. */
+  checkRoom(): void {
     this.#checkSpace()
     this.#checkFreshness()
-    this.transaction(() => this.#takeRecords(parsed, json))
+  }
+
+  /** Those logs of a batch of which nothing is known here. */
+  newLogs({ logs }: Batch): LogKey[] {
+    const landed = this.#known.landed([...logs.keys()])
+    return [...logs.keys()].filter(
+      (log) => !landed.has(log) && this.#buffer.waiting(log).length + this.#buffer.held(log).length === 0,
+    )
+  }
+
+  /** What of a batch may have come to another object: records whose LSN is taken, and ids that are not known here. */
+  questionAbout({ logs, records }: Batch, { landed }: Pick<Recalled, 'landed'>): Question {
+    const here = this.settled([...logs.keys()])
+    const places = [...logs].flatMap(([log, group]) => {
+      const taken = unite([...(here.get(log) ?? []), ...(landed.get(log) ?? [])])
+      const unknown = group.filter(
+        ({ lsn, id }) => contains(taken, lsn) && !this.#known.marksOf(log, lsn).has(markOf(id)),
+      )
+      return unknown.map(({ lsn }) => [log, lsn] as const)
+    })
+    const events = records.filter((record) => !isCommitted(record) && !this.#known.hasSeen(record))
+    return { places, events: events.map(({ ns, id }) => ({ ns, id })) }
+  }
+
+  recall({ places, events }: Question): Answer {
+    const marks = places.map(([log, lsn]) => [log, lsn, [...this.#known.marksOf(log, lsn)]] as const)
+    return {
+      marks: marks.filter(([, , ids]) => ids.length > 0),
+      seen: events.filter((event) => this.#known.hasSeen(event)),
+    }
+  }
+
+  /** The LSNs of some logs that are in the table, or on their way to it. A log without any is missing. */
+  settled(logs: readonly LogKey[]): Map<LogKey, LSNRange[]> {
+    const landed = this.#known.landed(logs)
+    const settled = logs.map((log) => [log, unite([...(landed.get(log) ?? []), ...this.#buffer.waiting(log)])] as const)
+    return new Map(settled.filter(([, ranges]) => ranges.length > 0))
+  }
+
+  /** The logs of which something waits or is held back. */
+  waitingLogs(): LogKey[] {
+    return this.#buffer.logs()
+  }
+
+  /**
+   * Keeps what a shard offers, in a transaction of the caller's.
+   *
+   * @returns whether it did; false if some of it has come by another way.
+   */
+  takeOffer(offer: Offer): boolean {
+    const settled = this.settled([...new Set(offer.runs.map(({ log }) => log))])
+    if (offer.runs.some((run) => overlaps(settled.get(run.log) ?? [], run))) return false
+    this.#buffer.addOffer(offer)
+    return true
+  }
+
+  /** The files in a slice that shards have stored. */
+  offeredFiles({ throughSeq }: Pick<Slice, 'throughSeq'>): WrittenFile[] {
+    return this.#buffer.offeredFiles(throughSeq)
+  }
+
+  /** Forgets those offers that have landed, in a transaction of the caller's. */
+  dropOffers(hasLanded: (offer: Pick<Offer, 'runs' | 'files'>) => boolean): void {
+    this.#buffer.dropOffers(hasLanded)
+  }
+
+  /** Releases all that is held back. */
+  releaseAll(): void {
+    this.transaction(() => {
+      for (let run = this.#buffer.oldestHeld(); run !== undefined; run = this.#buffer.oldestHeld())
+        this.#buffer.release(run)
+    })
   }
 
   /** Releases runs that were held back for too long, or are too much: the table will have a hole, and reports it. */
@@ -179,7 +282,8 @@ export class Intake {
       for (const chunk of chunksOf(lost)) this.#buffer.add(chunk, [], takenMs)
       const waiting = others.filter((record) => isCommitted(record) || !unlogged.has(unloggedKey(record)))
       this.#known.forgetSeen(waiting.filter((record) => !isCommitted(record)))
-      this.#takeRecords({ records: waiting, isVerbatim: false }, '', takenMs)
+      const batch = batchOf({ records: waiting, isVerbatim: false }, '')
+      this.#takeBatch(batch, { recalled: NOTHING_RECALLED, nowMs: takenMs })
     }
   }
 
@@ -216,31 +320,34 @@ export class Intake {
   }
 
   /** Keeps what is new: runs that connect to their log are buffered, runs that would leave a hole are held back. */
-  #takeRecords(parsed: ParsedRecords, json: string, nowMs = this.#ports.now()): void {
-    const { records } = parsed
-    const { runs, forks, marked } = this.#takeLogs(groupByLog(records.filter(isCommitted)), nowMs)
+  #takeBatch(batch: Batch, circumstances: Circumstances): void {
+    const { records, json } = batch
+    const { recalled, nowMs } = circumstances
+    const { runs, forks, marked } = this.#takeLogs(batch, circumstances)
     this.#known.addIds(marked, nowMs)
     const isWhole = runs.reduce((events, run) => events + run.records.length, 0) === records.length
-    const verbatim = isWhole && records.length > 0 ? verbatimChunk(parsed, json) : undefined
+    const verbatim = isWhole && records.length > 0 ? verbatimChunk(batch, json) : undefined
     if (verbatim !== undefined) return this.#buffer.add(verbatim, runs, nowMs)
     for (const chunk of chunksOfRuns(runs)) this.#buffer.add(chunk, chunk.runs, nowMs)
-    const unseen = this.#known.takeUnseen(
-      records.filter((record) => !isCommitted(record)),
-      nowMs,
-    )
+    const seen = new Set(recalled.seen.map(unloggedKey))
+    const unlogged = records.filter((record) => !isCommitted(record) && !seen.has(unloggedKey(record)))
+    const unseen = this.#known.takeUnseen(unlogged, nowMs)
     for (const chunk of chunksOf([...forks.map(markFork), ...unseen])) this.#buffer.add(chunk, [], nowMs)
   }
 
   /** Holds back what would leave a hole, and releases what was held until now. @returns what is to be buffered. */
-  #takeLogs(groups: ReadonlyMap<LogKey, readonly CommittedRecord[]>, nowMs: number): Taken {
-    const landed = this.#known.landed([...groups.keys()])
+  #takeLogs({ logs }: Batch, { recalled, nowMs }: Circumstances): Taken {
+    for (const [log, ranges] of recalled.landed) this.#known.meet(log, ranges)
+    const recalledMarks = Map.groupBy(recalled.marks, ([log, lsn]) => placeKey(log, lsn))
+    const landed = this.#known.landed([...logs.keys()])
     const taken: Taken = { runs: [], forks: [], marked: [] }
-    for (const [log, records] of groups) {
+    for (const [log, records] of logs) {
       const settled = unite([...(landed.get(log) ?? []), ...this.#buffer.waiting(log)])
       const heldBefore = this.#buffer.held(log)
-      const { fresh, forks } = classify(records, unite([...settled, ...heldBefore]), (lsn) =>
-        this.#known.marksOf(log, lsn),
-      )
+      const { fresh, forks } = classify(records, unite([...settled, ...heldBefore]), (lsn) => {
+        const others = recalledMarks.get(placeKey(log, lsn)) ?? []
+        return new Set([...this.#known.marksOf(log, lsn), ...others.flatMap(([, , marks]) => marks)])
+      })
       const runs = runsOf(log, fresh)
       taken.forks.push(...forks)
       taken.marked.push(...runs, ...runsOf(log, forks))
@@ -256,6 +363,16 @@ export class Intake {
   #hold(run: RecordRun, nowMs: number): void {
     for (const chunk of chunksOfRuns([run])) for (const held of chunk.runs) this.#buffer.hold(chunk, held, nowMs)
   }
+}
+
+/** What is known beside the batch, and when it came. */
+interface Circumstances {
+  readonly recalled: Recalled
+  readonly nowMs: number
+}
+
+function placeKey(log: LogKey, lsn: number): string {
+  return `${lsn} ${log}`
 }
 
 /** What the rows of a table are, for the lake that writes it. */
@@ -288,9 +405,17 @@ function partition<Item, Special extends Item>(
   return [items.filter((item) => isSpecial(item)), items.filter((item) => !isSpecial(item))]
 }
 
-function parseRecords(json: string): ParsedRecords {
-  return parseRecordsJSON(json, (index, problem) => {
-    const where = index < 0 ? 'send' : `send: record ${index}`
-    return new CDCError('record-invalid', `${where}: ${problem}`, index < 0 ? {} : { index })
-  })
+/** @throws {CDCError} `record-invalid`, with the record's index. */
+export function readBatch(json: string): Batch {
+  return batchOf(
+    parseRecordsJSON(json, (index, problem) => {
+      const where = index < 0 ? 'send' : `send: record ${index}`
+      return new CDCError('record-invalid', `${where}: ${problem}`, index < 0 ? {} : { index })
+    }),
+    json,
+  )
+}
+
+function batchOf(parsed: ParsedRecords, json: string): Batch {
+  return { ...parsed, json, logs: groupByLog(parsed.records.filter(isCommitted)) }
 }

@@ -58,6 +58,11 @@ export class KnownEvents {
     )
   }
 
+  /** Notes what is in the table of a log, unless something is known of it. */
+  meet(log: LogKey, ranges: readonly LSNRange[]): void {
+    if (!this.landed([log]).has(log)) this.#replaceLanded(new Map(), new Map([[log, [...ranges]]]))
+  }
+
   /** Notes that LSNs are no longer in the table, so that they land if they come again. */
   forgetLanded(log: LogKey, ranges: readonly LSNRange[]): void {
     const landed = this.landed([log])
@@ -137,6 +142,11 @@ export class KnownEvents {
       marks.add(ids.slice(start, start + MARK_LENGTH))
     }
     return marks
+  }
+
+  /** Whether an event without a log has come. */
+  hasSeen({ ns, id }: { readonly ns: string; readonly id: string }): boolean {
+    return this.#sql.exec('SELECT 1 FROM lake_seen WHERE ns = ? AND event_id = ?', ns, id).toArray().length > 0
   }
 
   /** Of some events without a log, those whose ids are not known, each once. From then on they are. */

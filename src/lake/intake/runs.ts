@@ -23,7 +23,7 @@ export interface RecordRun extends MarkedRun {
 /** Characters of an id that are kept under its LSN: enough of a ULID's random characters to tell two events apart. */
 export const MARK_LENGTH = 10
 
-function markOf(id: string): string {
+export function markOf(id: string): string {
   return id.slice(-MARK_LENGTH)
 }
 

@@ -3,6 +3,8 @@
 
 import { Contents } from './contents.ts'
 import type { Intake } from '../intake/intake.ts'
+import { overlaps } from '../intake/ranges.ts'
+import type { Run } from '../intake/runs.ts'
 import type { RestCatalog } from '../rest/rest-catalog.ts'
 import type { Bucket } from '../table/bucket.ts'
 import { parseLocation } from '../table/location.ts'
@@ -67,6 +69,10 @@ export async function adopt(isDryRun: boolean, ports: AdoptPorts): Promise<Recov
     const id = currentSnapshot(metadata)?.['snapshot-id']
     state.takeOver({ id, version, manifestKeys: manifests.map(({ key }) => key), added: manifests }, now())
     intake.adopt(contents)
+    const keys = new Set(files.map(({ key }) => key))
+    const hasLanded = ({ log, first, last }: Run) => overlaps(contents.landed.get(log) ?? [], { first, last })
+    // An offer lands as a whole.
+    intake.dropOffers(({ runs, files }) => runs.some(hasLanded) || files.some(({ key }) => keys.has(key)))
   })
   await sync()
   return { ...outcome, version, isDone: true }

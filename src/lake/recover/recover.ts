@@ -4,7 +4,14 @@
 // missing then, and lands when its outbox sends it again.
 
 import { CDCError, reasonOf } from '../../error.ts'
-import { type CommitOptions, type ListedFile, prepareRebuild, writeRows } from '../iceberg/commit.ts'
+import {
+  type CommitOptions,
+  type ListedFile,
+  listFile,
+  prepareRebuild,
+  type WrittenFile,
+  writeRows,
+} from '../iceberg/commit.ts'
 import { createTableMetadata, evolveSchema, type TableMetadata, withUnpartitionedSpec } from '../iceberg/metadata.ts'
 import { readParquet } from '../iceberg/parquet.ts'
 import { snapshotIdFrom } from '../iceberg/snapshot.ts'
@@ -26,6 +33,8 @@ export interface RecoverPorts {
   readonly state: TableState
   readonly intake: Intake
   readonly mayPartition: NonNullable<CommitOptions['mayPartition']>
+  /** Whether a shard is going to offer a file. */
+  readonly isExpected: (key: string) => boolean
   readonly sync: () => Promise<void>
   readonly now: () => number
 }
@@ -61,6 +70,8 @@ interface Survey {
   readonly named: NamedFiles
   readonly faults: readonly Fault[]
   readonly kept: readonly ListedFile[]
+  /** Files that shards have offered, which the commit adds. */
+  readonly offered: readonly WrittenFile[]
   readonly rescues: readonly Rescue[]
   readonly contents: Contents
   readonly lostEvents: number
@@ -87,7 +98,7 @@ export async function recover(isDryRun: boolean, ports: RecoverPorts): Promise<R
 }
 
 async function surveyTable(ports: RecoverPorts): Promise<Survey> {
-  const { state, intake } = ports
+  const { state, intake, isExpected } = ports
   const table = tableBucket(ports)
   const named = await readNamedFiles(table)
   const { version } = state.pointer()
@@ -108,24 +119,27 @@ async function surveyTable(ports: RecoverPorts): Promise<Survey> {
     if (isNew.includes(false)) rescues.push({ key: file.key, isNew })
     else kept.push(file)
   }
+  // What shards have offered waits for a commit, or has landed with one that this database does not know.
+  const offers = intake.offeredFiles({ throughSeq: Infinity })
   // A file that nothing names may hold what a lost manifest has listed.
-  const seen = new Set([...listed.keys(), ...others.map(({ key }) => key)])
+  const seen = new Set([...listed.keys(), ...[...others, ...offers].map(({ key }) => key)])
   for (const key of isDamaged ? present : [])
-    if (!seen.has(key)) {
+    if (!seen.has(key) && !isExpected(key)) {
       const isNew = await identify(table, { key }, { faults: [], present, contents })
       if (isNew?.includes(true)) rescues.push({ key, isNew })
     }
-  return {
-    named,
-    faults,
-    kept,
-    rescues,
-    contents,
-    lostEvents: countMissing(known, contents.landed),
-    disagreement: isBare
-      ? 'the bucket has data files of the table and no metadata'
-      : disagreementOf(named, version, { known, contents }),
+  const lostEvents = countMissing(known, contents.landed)
+  const disagreement = isBare
+    ? 'the bucket has data files of the table and no metadata'
+    : disagreementOf(named, version, { known, contents })
+  const offered: WrittenFile[] = []
+  for (const file of offers) {
+    const isNew = await identify(table, file, { faults, present, contents })
+    if (isNew === undefined || !isNew.includes(true)) continue
+    if (isNew.includes(false)) rescues.push({ key: file.key, isNew })
+    else offered.push(file)
   }
+  return { named, faults, kept, offered, rescues, contents, lostEvents, disagreement }
 }
 
 /** Reads which events a file holds. @returns for each row whether it is new; nothing if it can't be read, which is a fault. */
@@ -196,7 +210,7 @@ export function countMissing(
 }
 
 /** Commits the table anew, and takes over what it holds. @returns its version. */
-async function rebuild({ named, kept, rescues, contents }: Survey, ports: RecoverPorts): Promise<number> {
+async function rebuild({ named, kept, offered, rescues, contents }: Survey, ports: RecoverPorts): Promise<number> {
   const { bucket, state, intake, location, now, sync, mayPartition } = ports
   const table = tableBucket(ports)
   const version = Math.max(named.newestVersion, state.pointer().version) + 1
@@ -219,7 +233,7 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
     uuid: () => crypto.randomUUID(),
   })
   const options: CommitOptions = { summary, nowMs, uuid: () => crypto.randomUUID(), snapshotId, mayPartition }
-  const listed = [...kept]
+  const listed = [...kept, ...offered.map((file) => listFile(file, metadata, options))]
   for (const { key, isNew } of rescues) {
     const bytes = await bucket.read(table.prefix + key)
     if (bytes === undefined)
@@ -227,7 +241,7 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
     const rows = (await readParquet(bytes)).filter((_, index) => isNew[index] === true)
     const written = writeRows(metadata, rows, options)
     for (const { key: newKey, bytes } of written.files) await bucket.put(table.prefix + newKey, bytes)
-    listed.push(...written.listed)
+    listed.push(...written.written.map((file) => listFile(file, metadata, options)))
   }
   const base = named.base === undefined ? {} : { metadataKey: metadataKey(named.base.version) }
   const prepared = prepareRebuild({ metadata, ...base }, listed, options)
@@ -246,6 +260,7 @@ async function rebuild({ named, kept, rescues, contents }: Survey, ports: Recove
       nowMs,
     )
     intake.adopt(contents)
+    intake.dropOffers(() => true)
   })
   await sync()
   await bucket.put(table.prefix + VERSION_HINT_KEY, String(version))

@@ -5,6 +5,7 @@ import type { ListedFile, PreparedManifest } from '../iceberg/commit.ts'
 import type { ManifestFile } from '../iceberg/manifest.ts'
 import type { PartitionValue } from '../iceberg/partition.ts'
 import type { SnapshotId } from '../iceberg/snapshot.ts'
+import { parseExact, stringifyExact } from './exact-json.ts'
 import { Garbage } from './garbage.ts'
 
 /** What a commit changes in the current snapshot, and what else it has stored. Keys are relative to the table's location. */
@@ -113,7 +114,7 @@ export class TableState {
     return this.#sql
       .exec<{ manifest: string }>('SELECT manifest FROM lake_manifest ORDER BY version DESC, key')
       .toArray()
-      .map((row) => JSON.parse(row.manifest, valueOf) as ManifestFile)
+      .map((row) => parseExact(row.manifest) as ManifestFile)
   }
 
   manifestKeys(): string[] {
@@ -315,12 +316,13 @@ export class TableState {
     )
   }
 
-  /** Those of some keys that belong to the table or to a commit that may yet happen, or are known as garbage. */
+  /** Those of some keys that belong to the table, or to a commit or an offer that waits for it, or are known as garbage. */
   known(keys: readonly string[]): Set<string> {
     const known = this.#keys(
       `WITH asked AS (SELECT value AS key FROM json_each(?))
        SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
          OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
+         OR key IN (SELECT file.value ->> 'key' FROM lake_buffer, json_each(files) AS file WHERE files IS NOT NULL)
          OR key = (SELECT watermarks_key FROM lake_pointer)`,
       JSON.stringify(keys),
     )
@@ -358,7 +360,7 @@ export class TableState {
     return this.#sql
       .exec<{ file: string }>(`SELECT file FROM lake_file WHERE ${condition}`, ...values)
       .toArray()
-      .map(({ file }) => JSON.parse(file, valueOf) as ListedFile)
+      .map(({ file }) => parseExact(file) as ListedFile)
   }
 
   #apply(
@@ -384,7 +386,7 @@ export class TableState {
           JSON.stringify(file.partition),
           file.sequenceNumber,
           file.rows,
-          JSON.stringify(file, jsonOf),
+          stringifyExact(file),
         )
         break
       }
@@ -401,23 +403,11 @@ export class TableState {
 function bodyOf(change: TableChange): string {
   switch (change.kind) {
     case 'add manifest':
-      return JSON.stringify(change.manifest, jsonOf)
+      return stringifyExact(change.manifest)
     case 'add file':
     case 'move file':
-      return JSON.stringify({ manifestKey: change.manifestKey, file: change.file }, jsonOf)
+      return stringifyExact({ manifestKey: change.manifestKey, file: change.file })
     default:
       return ''
   }
-}
-
-/** JSON has no bytes and no longs, so they are stored as text. */
-function jsonOf(_: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return { $long: String(value) }
-  return value instanceof Uint8Array ? { $hex: value.toHex() } : value
-}
-
-function valueOf(_: string, value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
-  if ('$long' in value) return BigInt(String(value.$long))
-  return '$hex' in value ? Uint8Array.fromHex(String(value.$hex)) : value
 }

@@ -6,7 +6,15 @@
 import { endOfWait } from '../../due.ts'
 import { CDCError } from '../../error.ts'
 import { prepareAppend, prepareRemoval, prepareRewrite, withCountedTotals } from '../iceberg/commit.ts'
-import type { CommitOptions, NewFile, PreparedCommit, PreparedManifest, Rewrite, Table } from '../iceberg/commit.ts'
+import type {
+  CommitOptions,
+  NewFile,
+  PreparedCommit,
+  PreparedManifest,
+  Rewrite,
+  Table,
+  WrittenFile,
+} from '../iceberg/commit.ts'
 import {
   currentSnapshot,
   hasSnapshot,
@@ -21,6 +29,7 @@ import { snapshotIdFrom } from '../iceberg/snapshot.ts'
 import type { Bucket } from './bucket.ts'
 import type { Catalog, CatalogTable } from './catalog.ts'
 import { SnapshotFiles } from './snapshot-files.ts'
+import { storeFiles } from './store-files.ts'
 import { withEventsColumns } from './table.ts'
 import type { OpenCommit, TableChange, TableState } from './table-state.ts'
 import {
@@ -58,10 +67,12 @@ export interface Landing {
   readonly watermarks: readonly Watermark[]
 }
 
-const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
+export interface Additions {
+  readonly rows: readonly Row[]
+  readonly written: readonly WrittenFile[]
+}
 
-/** Requests that an object may have open at once, by the platform's rules. */
-const PUTS_AT_ONCE = 6
+const NOTHING_LANDS: Landing = { throughSeq: 0, watermarks: [] }
 
 /** How often an append begins anew because somebody else has committed, before the next run of the alarm tries again. */
 const RACES_MAX = 3
@@ -105,15 +116,15 @@ export class TableWriter {
   }
 
   /**
-   * Adds rows to the table. If an earlier attempt at a commit is found to have happened, it adds nothing: what was to land may
+   * Adds rows to the table, and those of files that are stored already. If an earlier attempt at a commit is found to have happened, it adds nothing: what was to land may
    * have landed with that.
    *
    * @throws {CDCError} like `load`, what R2 throws, and `lake-conflict` if others commit all the time.
    */
-  async append(rows: readonly Row[], landing: Landing): Promise<void> {
+  async append({ rows, written }: Additions, landing: Landing): Promise<void> {
     for (let race = 1; race <= RACES_MAX; race += 1) {
       const table = await this.load()
-      const isDone = await this.#commit(table, (options) => prepareAppend(table, rows, options), { landing })
+      const isDone = await this.#commit(table, (options) => prepareAppend(table, rows, options, written), { landing })
       if (isDone || (await this.#loseRace())) return
     }
     throw this.#raceLost()
@@ -189,13 +200,13 @@ export class TableWriter {
     prepare: (options: CommitOptions) => PreparedCommit,
     { landing = NOTHING_LANDS, rewrite }: { landing?: Landing; rewrite?: Rewrite },
   ): Promise<boolean> {
-    const { transaction, sync, state, catalog, snapshotsKept, commitMs, now } = this.#ports
+    const { transaction, sync, bucket, state, catalog, snapshotsKept, commitMs, now } = this.#ports
     const base = this.#table ?? table
     const snapshotId = snapshotIdFrom(crypto.getRandomValues(new Uint8Array(8)))
     const report = this.#report(base.metadata, landing.watermarks, snapshotId)
     const prepared = prepare(this.#commitOptions(snapshotId, report.summary ?? {}))
     const stored = report.file === undefined ? prepared.files : [...prepared.files, report.file]
-    await this.#store(stored)
+    await storeFiles(bucket, this.keyOf(''), stored)
     const properties = { ...prepared.metadata.properties, ...report.properties }
     const next = keepSnapshots({ ...prepared.metadata, properties }, snapshotsKept)
     const open: OpenCommit = {
@@ -293,15 +304,6 @@ export class TableWriter {
     transaction(() => state.takeOver({ id, version, manifestKeys, added }, now()))
   }
 
-  async #store(files: readonly NewFile[]): Promise<void> {
-    for (let index = 0; index < files.length; index += PUTS_AT_ONCE)
-      await Promise.all(
-        files
-          .slice(index, index + PUTS_AT_ONCE)
-          .map(({ key, bytes }) => this.#ports.bucket.put(this.keyOf(key), bytes)),
-      )
-  }
-
   #raceLost(): CDCError {
     const { root } = this.#ports.catalog.location
     return new CDCError('lake-conflict', `lake: others commit to the table at ${root} all the time; try again`, {
@@ -324,15 +326,18 @@ function listsOfExpired(before: TableMetadata, after: TableMetadata): string[] {
 }
 
 /** What a commit adds to the current snapshot, and what else it has stored. */
-function additionsOf({ manifest, manifestKey, added }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
-  const files = added.map((file): TableChange => ({ kind: 'add file', key: file.key, manifestKey, file }))
-  const listed = new Set([manifestKey, ...files.map(({ key }) => key)])
+function additionsOf({ manifests }: PreparedCommit, stored: readonly NewFile[]): TableChange[] {
+  const additions = manifests.flatMap(({ key: manifestKey, manifest, added }): TableChange[] => [
+    { kind: 'add manifest', key: manifestKey, manifest },
+    ...added.map((file): TableChange => ({ kind: 'add file', key: file.key, manifestKey, file })),
+  ])
+  const listed = new Set(additions.map(({ key }) => key))
   const others = stored.filter(({ key }) => !listed.has(key)).map(({ key }): TableChange => ({ kind: 'store', key }))
-  return [{ kind: 'add manifest', key: manifestKey, manifest }, ...files, ...others]
+  return [...additions, ...others]
 }
 
 /** What a rewrite takes out of the current snapshot, and which files it lists in its own manifest. */
-function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewrite): TableChange[] {
+function replacementsOf({ manifests: [own], metadata }: PreparedCommit, rewrite: Rewrite): TableChange[] {
   const { manifests, removed, kept } = rewrite
   return [
     ...manifests.map(({ manifest_path }): TableChange => ({
@@ -340,7 +345,7 @@ function replacementsOf({ manifestKey, metadata }: PreparedCommit, rewrite: Rewr
       key: keyOfPath(metadata.location, manifest_path),
     })),
     ...removed.map(({ key }): TableChange => ({ kind: 'remove file', key })),
-    ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey, file })),
+    ...kept.map((file): TableChange => ({ kind: 'move file', key: file.key, manifestKey: own?.key ?? '', file })),
   ]
 }
 

@@ -41,6 +41,8 @@ export interface UpkeepPorts {
   readonly now: () => number
   /** Whether the lake compacts files and merges manifests. Otherwise the catalog does. */
   readonly isByLake: boolean
+  /** Whether a file that nothing names is about to be offered by a shard. */
+  readonly mayBeOffered: (key: string) => boolean
   /** The lake's own catalog, if the table is in that: only then is every file below its location the lake's. */
   readonly ownCatalog: OwnCatalog | undefined
 }
@@ -169,7 +171,7 @@ export class Upkeep {
 
   /** Looks at a page of the bucket for orphans: files that were stored for a commit that was never noted. */
   async #sweep(): Promise<boolean> {
-    const { sql, bucket, writer, state, limits, now, ownCatalog } = this.#ports
+    const { sql, bucket, writer, state, limits, now, ownCatalog, mayBeOffered } = this.#ports
     const { sweepAfter, sweepDueMs, last } = this.#state
     if (ownCatalog === undefined || now() < this.#sweepDueMs()) return false
     await ownCatalog.checkCurrent()
@@ -184,7 +186,7 @@ export class Upkeep {
     const isNamed = ownCatalog.namedFiles(metadata)
     const keys = old.map(({ key }) => key.slice(root.length))
     const known = state.known(keys)
-    const orphans = keys.filter((key) => !known.has(key) && !isNamed(key))
+    const orphans = keys.filter((key) => !known.has(key) && !isNamed(key) && !mayBeOffered(key))
     state.garbage.add(orphans, 0, now())
     const end = objects.at(-1)?.key.slice(root.length)
     writeUpkeepState(

@@ -94,7 +94,7 @@ export class MemoryTable {
     const snapshotId = 1000 + this.table.metadata.snapshots.length
     const prepared = prepareAppend(this.table, rows, { summary, nowMs, uuid: this.#uuid, snapshotId })
     for (const { key, bytes } of prepared.files) this.objects.set(key, bytes)
-    const manifests = [prepared.manifest, ...this.table.manifests]
+    const manifests = [...prepared.manifests.map(({ manifest }) => manifest), ...this.table.manifests]
     const stored: Pick<Table, 'metadata' | 'manifests'> = JSON.parse(
       JSON.stringify({ metadata: prepared.metadata, manifests }),
     )

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type CommitOptions,
   type ListedFile,
+  listFile,
   prepareAppend,
   prepareRebuild,
   prepareRemoval,
@@ -26,9 +27,25 @@ function options(snapshotId: number, more: Partial<CommitOptions> = {}): CommitO
 }
 
 /** The table after a commit. */
-function after(table: Table, { manifest, metadata }: PreparedCommit, replaced: readonly ManifestFile[] = []): Table {
+function after(table: Table, prepared: PreparedCommit, replaced: readonly ManifestFile[] = []): Table {
   const gone = new Set(replaced.map((file) => file.manifest_path))
-  return { metadata, manifests: [manifest, ...table.manifests.filter((file) => !gone.has(file.manifest_path))] }
+  const stay = table.manifests.filter((file) => !gone.has(file.manifest_path))
+  return { metadata: prepared.metadata, manifests: [manifestOf(prepared), ...stay] }
+}
+
+/** The manifest of a commit of one partition spec. */
+function manifestOf({ manifests: [own, ...others] }: PreparedCommit): ManifestFile {
+  if (own === undefined || others.length > 0) throw new Error(`the commit has ${1 + others.length} manifests`)
+  return own.manifest
+}
+
+function addedBy({ manifests }: PreparedCommit): readonly ListedFile[] {
+  return manifests.flatMap(({ added }) => added)
+}
+
+/** Rows as files that a commit lists. */
+function listedRows(metadata: TableMetadata, rows: readonly Row[], of: CommitOptions): ListedFile[] {
+  return writeRows(metadata, rows, of).written.map((file) => listFile(file, metadata, of))
 }
 
 /** Three commits, of one file each: with one, two and three rows. */
@@ -38,7 +55,7 @@ function threeFiles() {
   let table = emptyTable()
   for (const [index, some] of rows.entries()) {
     const prepared = prepareAppend(table, some, options(11 + index))
-    files.push(...prepared.added)
+    files.push(...addedBy(prepared))
     table = after(table, prepared)
   }
   const [third, second, first] = table.manifests as [ManifestFile, ManifestFile, ManifestFile]
@@ -81,8 +98,8 @@ describe('a rewrite', () => {
     const rewrite: Rewrite = { manifests: [first, second], removed: [removed], kept: [kept], rows: rows[0] }
     const prepared = prepareRewrite(table, rewrite, options(21))
     const { listed, manifests } = await read(prepared)
-    expect(listed).toEqual([prepared.manifest.manifest_path, third.manifest_path])
-    const [added] = prepared.added
+    expect(listed).toEqual([manifestOf(prepared).manifest_path, third.manifest_path])
+    const [added] = addedBy(prepared)
     expect(
       manifests[0]?.map(({ status, snapshot_id, sequence_number, data_file }) => [
         status,
@@ -95,7 +112,7 @@ describe('a rewrite', () => {
       [0, 12, 2, `${LOCATION}/${kept.key}`],
       [2, 21, 1, `${LOCATION}/${removed.key}`],
     ])
-    expect(prepared.manifest).toMatchObject({
+    expect(manifestOf(prepared)).toMatchObject({
       added_files_count: 1,
       existing_files_count: 1,
       deleted_files_count: 1,
@@ -127,8 +144,8 @@ describe('a rewrite', () => {
     const { table, files, first, second, third } = threeFiles()
     const rewrite: Rewrite = { manifests: [first, second, third], removed: [], kept: files, rows: [] }
     const prepared = prepareRewrite(table, rewrite, options(21))
-    expect(prepared.added).toEqual([])
-    expect((await read(prepared)).listed).toEqual([prepared.manifest.manifest_path])
+    expect(addedBy(prepared)).toEqual([])
+    expect((await read(prepared)).listed).toEqual([manifestOf(prepared).manifest_path])
     expect(currentSnapshot(prepared.metadata)?.summary).toMatchObject({
       operation: 'replace',
       'changed-partition-count': '0',
@@ -154,10 +171,10 @@ describe('a rewrite', () => {
     const { table } = threeFiles()
     const unpartitioned = prepareAppend(table, [event(7)], options(21, { mayPartition: () => false }))
     const mixed = after(table, unpartitioned)
-    const rewrite = { removed: unpartitioned.added, kept: [], rows: [event(7)] }
-    const prepared = prepareRewrite(mixed, { ...rewrite, manifests: [unpartitioned.manifest] }, options(22))
-    expect(prepared.manifest.partition_spec_id).toBe(1)
-    expect(prepared.added).toMatchObject([{ partition: [] }])
+    const rewrite = { removed: addedBy(unpartitioned), kept: [], rows: [event(7)] }
+    const prepared = prepareRewrite(mixed, { ...rewrite, manifests: [manifestOf(unpartitioned)] }, options(22))
+    expect(manifestOf(prepared).partition_spec_id).toBe(1)
+    expect(addedBy(prepared)).toMatchObject([{ partition: [] }])
     const both = () => prepareRewrite(mixed, { ...rewrite, manifests: mixed.manifests }, options(22))
     expect(both).toThrow(INVALID)
     expect(both).toThrow('the manifests are of several partition specs')
@@ -192,10 +209,10 @@ describe('an append', () => {
         ['cdc.insert', 20_779],
       ],
     ])
-    expect(prepared.added).toMatchObject([{ partition: [], rows: 3 }])
+    expect(addedBy(prepared)).toMatchObject([{ partition: [], rows: 3 }])
     expect(prepared.metadata['partition-specs']).toHaveLength(2)
     const divided = prepareAppend(emptyTable(), rows, options(11, { mayPartition: () => true }))
-    expect(divided.added).toHaveLength(2)
+    expect(addedBy(divided)).toHaveLength(2)
     expect(currentSnapshot(divided.metadata)?.summary['changed-partition-count']).toBe('2')
   })
 
@@ -205,8 +222,8 @@ describe('an append', () => {
     const fields = spec?.fields.map((field) => ({ ...field, transform: 'bucket[4]' })) as never
     const foreign: TableMetadata = { ...metadata, 'partition-specs': [{ 'spec-id': 0, fields }] }
     const prepared = prepareAppend({ metadata: foreign, manifests: [] }, [event(1)], options(11))
-    expect(prepared.added).toMatchObject([{ partition: [] }])
-    expect(prepared.manifest.partition_spec_id).toBe(1)
+    expect(addedBy(prepared)).toMatchObject([{ partition: [] }])
+    expect(manifestOf(prepared).partition_spec_id).toBe(1)
   })
 
   it.each([
@@ -233,8 +250,7 @@ describe('an append', () => {
 describe('a rebuild', () => {
   function rebuilt(count: number, own: number) {
     const { metadata } = withUnpartitionedSpec(emptyTable().metadata)
-    const { listed } = writeRows(metadata, [event(1)], options(7))
-    const [file] = listed as [ListedFile]
+    const [file] = listedRows(metadata, [event(1)], options(7)) as [ListedFile]
     const files = Array.from({ length: count }, (_, index) => ({
       ...file,
       key: `data/${index}.parquet`,
@@ -246,7 +262,7 @@ describe('a rebuild', () => {
 
   it('[I5] is a table of the given files, and of nothing else', async () => {
     const { metadata, files } = rebuilt(3, 1)
-    const [whole] = writeRows(metadata, [event(9)], options(7, { mayPartition: () => false })).listed
+    const [whole] = listedRows(metadata, [event(9)], options(7, { mayPartition: () => false }))
     const all = [...files, ...(whole ? [{ ...whole, sequenceNumber: 2 }] : [])]
     const before = { ...metadata, 'last-sequence-number': 8, 'last-updated-ms': NOW_MS + 5 }
     const prepared = prepareRebuild({ metadata: before, metadataKey: 'metadata/v8.metadata.json' }, all, options(31))
@@ -315,14 +331,15 @@ describe('a rebuild', () => {
 
   it('writes rows as files that it can list', () => {
     const { metadata } = emptyTable()
-    const { files, listed } = writeRows(metadata, [event(1), event(2, { type: 'cdc.insert' })], options(31))
-    expect(listed.map(({ key, bytes }) => ({ key, bytes }))).toEqual(
+    const rows = [event(1), event(2, { type: 'cdc.insert' })]
+    const { files, written } = writeRows(metadata, rows, options(31))
+    expect(written.map(({ key, bytes }) => ({ key, bytes }))).toEqual(
       files.map(({ key, bytes }) => ({ key, bytes: bytes.length })),
     )
-    expect(listed).toMatchObject([{ snapshotId: 31, sequenceNumber: 1, rows: 1 }, {}])
-    expect(writeRows(metadata, [event(1), event(2)], options(31, { mayPartition: () => false })).listed).toMatchObject([
-      { partition: [], rows: 2 },
-    ])
+    expect(listedRows(metadata, rows, options(31))).toMatchObject([{ snapshotId: 31, sequenceNumber: 1, rows: 1 }, {}])
+    expect(writeRows(metadata, [event(1), event(2)], options(31, { mayPartition: () => false })).written).toMatchObject(
+      [{ partition: [], rows: 2 }],
+    )
   })
 })
 
@@ -345,7 +362,7 @@ describe('the totals of a table', () => {
     const { table, files, first, second, third } = threeFiles()
     const all = [first, second, third]
     const merged = prepareRewrite(table, { manifests: all, removed: [], kept: files, rows: [] }, options(21))
-    expect(currentSnapshot(withCountedTotals(merged.metadata, [merged.manifest]))?.summary).toMatchObject({
+    expect(currentSnapshot(withCountedTotals(merged.metadata, [manifestOf(merged)]))?.summary).toMatchObject({
       'total-data-files': '3',
       'total-records': '6',
     })

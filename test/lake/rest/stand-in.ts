@@ -376,12 +376,16 @@ export class StandIn {
     const prepared = prepareRewrite(table, { manifests: [], kept: [], removed: [], rows: [] }, options())
     const key = `metadata/${crypto.randomUUID()}-deletes.avro`
     const path = `${ROOT}/${key}`
+    const [template] = table.manifests
+    require(template !== undefined, 'there is a manifest')
     const hiding = {
-      ...prepared.manifest,
+      ...template,
       manifest_path: path,
       content: 1 as const,
       added_files_count: 1,
       added_rows_count: 1,
+      sequence_number: prepared.metadata['last-sequence-number'],
+      added_snapshot_id: prepared.metadata['current-snapshot-id'] ?? 0,
     }
     const snapshot = prepared.metadata.snapshots.at(-1)
     const list = writeManifestList([hiding, ...table.manifests], {
