@@ -16,6 +16,7 @@ import type { OutboxState } from '../outbox/state.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
+import type { Subscriptions } from '../subscription/subscriptions.ts'
 import type { OutboxTransactions } from '../transaction/transactions.ts'
 
 /** How many events one call of `list` or `deadLetters` returns, and one call of `redrive` or `discard` changes. */
@@ -155,6 +156,7 @@ interface OutboxAdminPorts {
   readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly relay: Relay
+  readonly subscriptions: Subscriptions
   readonly limits: RelayLimits
   readonly now: () => number
   readonly snapshots: Snapshots

@@ -1,15 +1,13 @@
 import { CDCError } from '../error.ts'
-import type { EventRecord } from '../event/record.ts'
-import type { Pipeline } from './pipeline.ts'
 
 /**
  * Sends a batch, and waits for the answer for a limited time.
  *
- * @throws {CDCError} `pipeline-timeout`, retryable; or what the pipeline throws.
+ * @throws {CDCError} `pipeline-timeout`, retryable; or what the receiver throws.
  */
-export async function sendWithin(
-  pipeline: Pipeline,
-  records: EventRecord[],
+export async function sendWithin<Sent>(
+  receiver: { send(sent: Sent): Promise<void> },
+  sent: Sent,
   { timeoutMs, batch }: { timeoutMs: number; batch: string },
 ): Promise<void> {
   const { promise: timeout, reject } = Promise.withResolvers<never>()
@@ -17,7 +15,7 @@ export async function sendWithin(
     reject(new CDCError('pipeline-timeout', `${batch}: no answer in ${timeoutMs} ms`, { retryable: true }))
   }, timeoutMs)
   try {
-    await Promise.race([pipeline.send(records), timeout])
+    await Promise.race([receiver.send(sent), timeout])
   } finally {
     clearTimeout(timer)
   }

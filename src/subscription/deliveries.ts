@@ -1,0 +1,28 @@
+// The last deliveries of a subscription, as they are kept in its row.
+
+/** What became of a delivery. Times are in milliseconds since 1970. */
+export interface DeliveryNote {
+  /** When its last attempt ended. */
+  readonly atMs: number
+  readonly firstLSN: number
+  readonly lastLSN: number
+  readonly events: number
+  readonly attempts: number
+  /** How long its last attempt took, in milliseconds. */
+  readonly durationMs: number
+  readonly status: 'delivered' | 'failed' | 'refused'
+  readonly reason?: string
+}
+
+/** So many are kept: they lie in one row, which is written with each. */
+export const DELIVERIES_KEPT = 20
+/** Characters of a reason that are kept here; the last one is in the row as a whole. */
+const REASON_LENGTH = 120
+
+/** Adds a delivery. One that is tried again takes the place of its last attempt. */
+export function noteDelivery(notes: readonly DeliveryNote[], { reason, ...note }: DeliveryNote): DeliveryNote[] {
+  const last = notes.at(-1)
+  const isSame = last?.status === 'failed' && last.firstLSN === note.firstLSN
+  const added = { ...note, ...(reason !== undefined && { reason: reason.slice(0, REASON_LENGTH).toWellFormed() }) }
+  return [...(isSame ? notes.slice(0, -1) : notes), added].slice(-DELIVERIES_KEPT)
+}
