@@ -7,11 +7,13 @@ import { Capture } from '../capture/capture.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
 import type { CaptureOptions } from '../capture/captured-table.ts'
 import { createIdFactory } from '../event/id.ts'
+import type { CommittedRecord } from '../event/record.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import { Consumer, type Consumption, type Processed } from '../inbox/consumer.ts'
 import { Inbox, INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from '../inbox/inbox.ts'
 import { type Backlog, Outbox } from '../outbox/outbox.ts'
 import { OutboxTables } from '../outbox/tables.ts'
+import type { Delivery } from '../pipeline/target.ts'
 import { Relay } from '../relay/relay.ts'
 import { AttachedStores } from '../snapshot/attached-stores.ts'
 import { Snapshots } from '../snapshot/snapshots.ts'
@@ -190,6 +192,17 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
 
   processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => SyncResult<T>): Processed<T> {
     return this.#consumer.processOnceSync(event, callback)
+  }
+
+  processEach(
+    delivery: Delivery,
+    callback: (tx: Transaction<Types>, event: CommittedRecord) => void | Promise<void>,
+  ): Promise<number> {
+    return this.#consumer.processEach(delivery, callback)
+  }
+
+  processEachSync(delivery: Delivery, callback: (tx: Transaction<Types>, event: CommittedRecord) => void): number {
+    return this.#consumer.processEachSync(delivery, callback)
   }
 
   attach(store: AttachedStore): StoreSQL {

@@ -161,8 +161,10 @@ function completeRecord(content: EventContent & { correlation_id?: string }, env
 export function toEvent(
   { ns, source, epoch }: Identity,
   { lsn, txid, time }: Pick<OutboxRow, 'lsn' | 'txid' | 'time'>,
-  { redrivenFrom, dataVersion, refused: _, ...content }: EventContent,
+  stored: EventContent,
 ): CommittedEvent {
+  const { redrivenFrom, dataVersion, ...content } = stored
+  delete content.refused
   return {
     ...content,
     timestamp: content.timestamp ?? new Date(time).toISOString(),

@@ -39,5 +39,5 @@ export interface Progress {
    *
    * @returns whether there is time for more. If not, `deliver` should resolve: the rest is delivered next.
    */
-  reached(lsn: number): boolean
+  readonly reached: (lsn: number) => boolean
 }

@@ -99,12 +99,14 @@ class Feed {
     let facts = { ...NO_FACTS, startedMs: now() }
     const know = (more: Partial<AttemptFacts>): void => note((facts = { ...facts, ...more }))
     know({})
+    const signal = AbortSignal.timeout(sendTimeoutMs)
     const progress: Progress = {
-      signal: AbortSignal.timeout(sendTimeoutMs),
-      reached(lsn) {
+      signal,
+      reached: (lsn) => {
         // After the time is over, another attempt may have begun.
-        if (!this.signal.aborted) know({ reachedLSN: lsn })
-        return !this.signal.aborted && now() - facts.startedMs < sendTimeoutMs / 2
+        if (signal.aborted) return false
+        know({ reachedLSN: lsn })
+        return now() - facts.startedMs < sendTimeoutMs / 2
       },
     }
     const delivery = { subscription: this.cursor.name, ns, source, epoch, firstLSN, lastLSN, records }
@@ -113,7 +115,7 @@ class Feed {
     } catch (error) {
       const index = propertyOf(error, 'index')
       const refused = typeof index === 'number' ? records[index] : undefined
-      if (!progress.signal.aborted) know({ refusedLSN: refused?.lsn, isGone: propertyOf(error, 'status') === GONE })
+      if (!signal.aborted) know({ refusedLSN: refused?.lsn, isGone: propertyOf(error, 'status') === GONE })
       throw error
     }
   }
