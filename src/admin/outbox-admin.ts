@@ -9,14 +9,14 @@ import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
 import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
-import type { DeadLetter } from '../outbox/dead-letters.ts'
+import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
-import type { Subscriptions } from '../subscription/subscriptions.ts'
+import type { ListedSubscription, Subscriptions } from '../subscription/subscriptions.ts'
 import type { OutboxTransactions } from '../transaction/transactions.ts'
 
 /** How many events one call of `list` or `deadLetters` returns, and one call of `redrive` or `discard` changes. */
@@ -25,6 +25,11 @@ const PAGE_EVENTS = 100
 /** How much of the log one call reads, however few of its events match. An RPC call carries 32 MB. */
 const PAGE_ROWS_MAX = 1_000
 const PAGE_BYTES_MAX = 8_000_000
+
+/** Whose relay: that of a subscription; without one, that of the pipeline. */
+export interface RelayChoice {
+  subscription?: string
+}
 
 /** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
 export interface OutboxMatch {
@@ -41,8 +46,10 @@ export interface OutboxQuery extends OutboxMatch {
   status?: 'pending' | 'delivered'
 }
 
+export interface DeadLetterQuery extends OutboxMatch, RelayChoice {}
+
 /** Which dead letters: these ids, or all that match, or `{ all: true }`. */
-export interface DeadLetterChoice extends OutboxMatch {
+export interface DeadLetterChoice extends DeadLetterQuery {
   ids?: string[]
   all?: true
 }
@@ -66,8 +73,12 @@ const queryFields = new Fields<Filled<OutboxQuery>>(
   { ...match, status: optional(oneOf(['pending', 'delivered'])) },
   { others },
 )
-const matchFields = new Fields<Filled<OutboxMatch>>(match, { others })
-const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
+const relayChoice = { subscription: optional(name) }
+const relayFields = new Fields<RelayChoice>(relayChoice, { others })
+const dropFields = new Fields<Required<RelayChoice>>({ subscription: name }, { others })
+const letters = { ...match, ...relayChoice }
+const lettersFields = new Fields<Filled<DeadLetterQuery>>(letters, { others })
+const choice = { ...letters, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
 const choiceFields = new Fields<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
 const discardFields = new Fields<Filled<DeadLetterChoice> & { reason: string }>(
   { ...choice, reason: text(1_000) },
@@ -118,6 +129,12 @@ export interface ListedDeadLetter {
   lastAttempt: string
 }
 
+/** How many dead letters were sent again, and the `from` of the next call, if there may be more. */
+export interface Redriven {
+  redriven: number
+  nextLSN?: number
+}
+
 /** The state of an outbox and its relay. Times are ISO 8601, UTC; sizes are UTF-8 bytes on the wire. */
 export interface OutboxStats {
   ns: string
@@ -138,9 +155,45 @@ export interface OutboxStats {
   captured: Record<string, string>
   /** The latest table snapshot of each store. */
   snapshots: SnapshotProgress[]
+  /** By subscription: `live`, or why nothing is delivered. */
+  subscriptions: Record<string, string>
   /** The batch that is not accepted yet. */
   inFlight?: { firstLSN: number; lastLSN: number; attempts: number; since: string; nextAttempt?: string }
   lastError?: string
+}
+
+/** The state of a subscription. Times are ISO 8601, UTC. */
+export interface SubscriptionStats {
+  name: string
+  /** `live`, `paused`, or why nothing is delivered. */
+  status: string
+  /** Everything up to this LSN was delivered, or is not for it. */
+  ackedLSN: number
+  /** Events after that, whether they are for it or not, and the age of the oldest. */
+  pendingEvents: number
+  lagMs: number
+  deliveredEvents: number
+  /** Events that were no longer kept when their turn came, and the LSN of the last of them. */
+  missedEvents: number
+  missedLSN?: number
+  deadLetters: number
+  lastError?: string
+  /** When the next attempt is due after a failed one. */
+  nextAttempt?: string
+  /** The last deliveries, the newest first. */
+  deliveries: SubscriptionDelivery[]
+}
+
+/** What became of a delivery: how many events it had, and how long its last attempt took. */
+export interface SubscriptionDelivery {
+  at: string
+  status: 'delivered' | 'failed' | 'refused'
+  firstLSN: number
+  lastLSN: number
+  events: number
+  attempts: number
+  durationMs: number
+  reason?: string
 }
 
 /** The result of a flush. */
@@ -195,6 +248,7 @@ export class OutboxAdmin extends RpcTarget {
       isPaused: state.isPaused,
       captured: this.#ports.capture.status(),
       snapshots: this.#ports.snapshots.list(),
+      subscriptions: Object.fromEntries(this.#ports.subscriptions.list().map((state) => [state.name, statusOf(state)])),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
@@ -227,11 +281,11 @@ export class OutboxAdmin extends RpcTarget {
     return this.list({ from: at, to: at, limit: 1 }).items[0]
   }
 
-  /** Sends the pending events now, without waiting for the end of a backoff. @returns the result. */
+  /** Sends the pending events now, also to subscriptions, without waiting for the end of a backoff. @returns the result. */
   async flush(): Promise<FlushOutcome> {
-    const { outbox, relay } = this.#ports
+    const { outbox, relay, subscriptions } = this.#ports
     const before = this.#state().ackedLSN
-    await relay.run({ isForced: true })
+    await Promise.all([relay.run({ isForced: true }), subscriptions.run({ isForced: true })])
     // The call may have joined a run that was about to end.
     if (outbox.backlog().events > 0 && this.#state().lastError === null) await relay.run({ isForced: true })
     const { ackedLSN, isPaused, lastError } = this.#state()
@@ -246,28 +300,47 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   /** Stops sending, after the batch in flight. Events are still captured, but no alarm is armed for them. */
-  pause(): void {
-    this.#ports.relay.pause()
+  pause(which: RelayChoice = {}): void {
+    this.#relayOf(which, 'pause').pause()
   }
 
-  resume(): void {
-    this.#ports.relay.resume()
+  /** Sends again what is pending: a subscription that was disabled continues where it stopped. */
+  resume(which: RelayChoice = {}): void {
+    this.#relayOf(which, 'resume').resume()
+  }
+
+  /** The state of each subscription with its last deliveries, also of those that are no longer in the code. */
+  subscriptions(): SubscriptionStats[] {
+    this.#state()
+    return this.#ports.subscriptions.list().map((state) => this.#statsOf(state))
+  }
+
+  /** Deletes what is kept of a subscription that is no longer in the code, and its dead letters. @throws {CDCError} `not-found`. */
+  drop(which: Required<RelayChoice>): void {
+    this.#state()
+    this.#ports.subscriptions.drop(parse(dropFields, which, 'drop').subscription)
   }
 
   /** The refused events that were neither redriven nor discarded, in LSN order. */
-  deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
+  deadLetters(query: DeadLetterQuery = {}): Page<ListedDeadLetter> {
     const state = this.#state()
-    const { items, ...rest } = this.#findDeadLetters(parse(matchFields, query, 'deadLetters'))
+    const { items, ...rest } = this.#findDeadLetters(parse(lettersFields, query, 'deadLetters'))
     return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
   /**
-   * Sends dead letters again: each under a new LSN, with its own id, and with its former LSN in `_meta.redrivenFrom`.
+   * Sends dead letters again: each under a new LSN, with its own id, and with its former LSN in `_meta.redrivenFrom`. Those of a
+   * subscription are delivered at once, one after the other, as they are.
    *
    * @returns how many, and `nextLSN` if there may be more.
+   * @throws {CDCError} `pipeline-failed` if the target of a subscription does not take one: it and those after it stay.
    */
-  redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(choiceFields, choice, 'redrive'))
+  redrive(choice: DeadLetterChoice & { subscription: string }): Promise<Redriven>
+  redrive(choice: DeadLetterChoice): Redriven
+  redrive(choice: DeadLetterChoice): Redriven | Promise<Redriven> {
+    const which = parse(choiceFields, choice, 'redrive')
+    const { items: letters, ...rest } = this.#findDeadLetters(which)
+    if (which.subscription !== undefined) return this.#redeliver(which.subscription, letters, rest)
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded(() => {
         for (const { lsn } of letters) this.#ports.outbox.deadLetters.remove(lsn)
@@ -276,6 +349,22 @@ export class OutboxAdmin extends RpcTarget {
           encode({ timestamp: new Date(timeMs).toISOString(), ...event, redrivenFrom: lsn }),
         )
       })
+    return { redriven: letters.length, ...rest }
+  }
+
+  async #redeliver(name: string, letters: readonly DeadLetter[], rest: { nextLSN?: number }): Promise<Redriven> {
+    const feed = this.#ports.subscriptions.get(name, 'outbox.redrive')
+    for (const [index, letter] of letters.entries()) {
+      try {
+        await feed.redrive(letter)
+      } catch (cause) {
+        throw new CDCError(
+          'pipeline-failed',
+          `outbox.redrive: ${index} redriven; ${name} did not take LSN ${letter.lsn}: ${reasonOf(cause)}`,
+          { retryable: true, cause },
+        )
+      }
+    }
     return { redriven: letters.length, ...rest }
   }
 
@@ -300,9 +389,17 @@ export class OutboxAdmin extends RpcTarget {
     const { items: letters, ...rest } = this.#findDeadLetters(which)
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded((tx) => {
+        const { subscription } = which
         for (const { lsn, event } of letters) {
-          this.#ports.outbox.deadLetters.remove(lsn)
-          tx.emit({ type: 'cdc.dead_letter_discarded', data: { lsn, id: event.id, type: event.type, reason } })
+          this.#lettersOf(which).remove(lsn)
+          const data = {
+            lsn,
+            id: event.id,
+            type: event.type,
+            reason,
+            ...(subscription !== undefined && { subscription }),
+          }
+          tx.emit({ type: 'cdc.dead_letter_discarded', data })
         }
         return []
       })
@@ -344,8 +441,9 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: Filled<DeadLetterChoice>): Page<DeadLetter> {
-    const scanned = this.#ports.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
+  #findDeadLetters(choice: Filled<DeadLetterChoice>): Page<DeadLetter> {
+    const { ids, from, to = Infinity, limit, ...match } = choice
+    const scanned = this.#lettersOf(choice).list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
       if (letter.lsn > to) return { items }
@@ -358,12 +456,53 @@ export class OutboxAdmin extends RpcTarget {
     return scanned.length < PAGE_ROWS_MAX || last === undefined ? { items } : { items, nextLSN: last.lsn + 1 }
   }
 
+  #relayOf(which: RelayChoice, method: string): Relay {
+    this.#state()
+    const { subscription } = parse(relayFields, which, method)
+    const { relay, subscriptions } = this.#ports
+    return subscription === undefined ? relay : subscriptions.get(subscription, `outbox.${method}`).relay
+  }
+
+  #lettersOf({ subscription }: RelayChoice): DeadLetters {
+    const { outbox, subscriptions } = this.#ports
+    return subscription === undefined ? outbox.deadLetters : subscriptions.deadLettersOf(subscription)
+  }
+
+  #statsOf(state: ListedSubscription): SubscriptionStats {
+    const { outbox, subscriptions, now } = this.#ports
+    const { name, ackedLSN, missedLSN, lastError, nextAttemptMs } = state
+    return {
+      name,
+      status: statusOf(state),
+      ackedLSN,
+      pendingEvents: Math.max(0, outbox.backlog().lastLSN - ackedLSN),
+      lagMs: Math.max(0, now() - (outbox.timeAfter(ackedLSN) ?? now())),
+      deliveredEvents: state.delivered,
+      missedEvents: state.missed,
+      ...(missedLSN > 0 && { missedLSN }),
+      deadLetters: subscriptions.deadLettersOf(name).count(),
+      ...(lastError !== null && { lastError }),
+      ...(nextAttemptMs > 0 && { nextAttempt: new Date(nextAttemptMs).toISOString() }),
+      deliveries: state.deliveries
+        .map(({ atMs, ...note }) => ({ at: new Date(atMs).toISOString(), ...note }))
+        .toReversed(),
+    }
+  }
+
   #state(): OutboxState {
     this.#ports.tables.open()
     const state = this.#ports.outbox.state()
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     return state
   }
+}
+
+/** In words, the reason that weighs most. */
+function statusOf({ isInCode, isPaused, disabledMs, lastError, failingMs }: ListedSubscription): string {
+  if (!isInCode) return 'not in the code: nothing is delivered until it is there again, or dropped'
+  if (disabledMs > 0) return `disabled since ${new Date(disabledMs).toISOString()}: ${lastError}`
+  if (isPaused) return 'paused'
+  return failingMs > 0 ? `failing since ${new Date(failingMs).toISOString()}: ${lastError}` : 'live'
 }
 
 function encode(content: EventContent): EncodedEvent {

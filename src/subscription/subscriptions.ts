@@ -3,7 +3,7 @@
 
 import { CDCError, messageOf, propertyOf, reasonOf } from '../error.ts'
 import { toEvent } from '../outbox/log.ts'
-import type { DeadLetter } from '../outbox/dead-letters.ts'
+import { type DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
 import type { Backlog, Batch, Outbox } from '../outbox/outbox.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import { type CommittedRecord, toRecord } from '../event/record.ts'
@@ -19,6 +19,9 @@ import { readSubscriptions, type SubscriptionState } from './state.ts'
 const SUBSCRIPTION_TYPE = 'cdc.subscription'
 /** A status by which a receiver says that it is gone for good (RFC 9110). */
 const GONE = 410
+
+/** A subscription that there is, and whether the code names it. */
+export type ListedSubscription = SubscriptionState & { readonly isInCode: boolean }
 
 interface SubscriptionsPorts {
   readonly storage: DurableObjectStorage
@@ -52,7 +55,7 @@ class Feed {
     })
     this.relay = new Relay({
       log: this.cursor,
-      receiver: { send: (batch) => this.#deliver(batch, (facts) => this.cursor.noteFacts(facts)) },
+      receiver: { send: (batch) => this.#deliver(batch) },
       alarm: ports.alarm,
       limits: this.#limits,
       now: ports.now,
@@ -76,7 +79,7 @@ class Feed {
     await this.relay.run({ isForced })
   }
 
-  /** Sends a dead letter again, while no batch is in flight. */
+  /** Delivers a dead letter, while no batch is in flight; then it is none any more. @throws what the target throws. */
   async redrive(letter: DeadLetter): Promise<void> {
     const { lsn } = letter
     const record = recordOf(this.#ports.outbox, letter)
@@ -91,13 +94,13 @@ class Feed {
     })
   }
 
-  async #deliver(batch: Batch, note: (facts: AttemptFacts) => void): Promise<void> {
+  async #deliver(batch: Batch): Promise<void> {
     const { firstLSN, lastLSN, epoch, records } = batch
     const { ns = '', source = '' } = records[0] ?? {}
     const { sendTimeoutMs } = this.#limits
     const { now } = this.#ports
     let facts = { ...NO_FACTS, startedMs: now() }
-    const know = (more: Partial<AttemptFacts>): void => note((facts = { ...facts, ...more }))
+    const know = (more: Partial<AttemptFacts>): void => this.cursor.noteFacts((facts = { ...facts, ...more }))
     know({})
     const signal = AbortSignal.timeout(sendTimeoutMs)
     const progress: Progress = {
@@ -188,7 +191,7 @@ export class Subscriptions {
   }
 
   /** The state of each, also of those that are no longer in the code. */
-  list(): (SubscriptionState & { isInCode: boolean })[] {
+  list(): ListedSubscription[] {
     return readSubscriptions(this.#ports.storage.sql).map((state) => ({
       ...state,
       isInCode: this.#feeds.has(state.name),
@@ -201,6 +204,11 @@ export class Subscriptions {
     if (feed !== undefined) return feed
     const known = [...this.#feeds.keys()].join(', ') || 'none'
     throw new CDCError('not-found', `${caller}: the class has no subscription ${name}; it has ${known}`)
+  }
+
+  /** The events that its target has refused, also if it is no longer in the code. */
+  deadLettersOf(name: string): DeadLetters {
+    return new DeadLetters(this.#ports.storage, name)
   }
 
   /** Deletes what is kept of a subscription that is no longer in the code. @throws {CDCError} `not-found`, `invalid-argument`. */
