@@ -129,8 +129,9 @@ export function readOriginals(
     const timestamp = new Date(row.time).toISOString()
     return readContents(row).flatMap((content, index) => {
       const lsn = row.lsn - row.count + 1 + index
-      if (lsn < first || lsn > last || content.redrivenFrom !== undefined) return []
-      return [completeRecord(originalOf(content), { timestamp, ns, source, epoch, lsn, txid: row.txid, _meta })]
+      const original = originalOf(content)
+      if (lsn < first || lsn > last || original.redrivenFrom !== undefined) return []
+      return [completeRecord(original, { timestamp, ns, source, epoch, lsn, txid: row.txid, _meta })]
     })
   })
 }

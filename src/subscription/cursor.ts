@@ -119,7 +119,7 @@ export class Cursor implements RelayLog {
    * costs no alarm.
    */
   passOver(): void {
-    if (this.backlog().events === 0) return
+    if (this.backlog().events === 0 || this.state()?.isPaused === true) return
     this.#ports.storage.transactionSync(() => {
       this.#passMissed()
       const row = this.row()

@@ -92,6 +92,7 @@ class Feed {
       retries: 0,
       records: [record],
     })
+    this.cursor.deadLetters.remove(lsn)
   }
 
   async #deliver(batch: Batch): Promise<void> {
