@@ -1,3 +1,3 @@
 export { lakeRoutes, type RepairableLake } from './lake-routes.ts'
 export { type OutboxCalls, type OutboxHolder, outboxRoutes } from './outbox-routes.ts'
-export type { RelayChoice, SubscriptionDelivery, SubscriptionStats } from './outbox-admin.ts'
+export type { SubscriptionDelivery, SubscriptionStats } from './subscription-stats.ts'

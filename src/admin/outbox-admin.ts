@@ -9,15 +9,17 @@ import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
 import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
-import type { DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
+import { type DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
+import { dropSubscription, readSubscriptions, type SubscriptionState } from '../outbox/subscription-state.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
-import type { ListedSubscription, Subscriptions } from '../subscription/subscriptions.ts'
+import type { Subscriptions } from '../subscription.ts'
 import type { OutboxTransactions } from '../transaction/transactions.ts'
+import { type SubscriptionStats, subscriptionStats, subscriptionStatus } from './subscription-stats.ts'
 
 /** How many events one call of `list` or `deadLetters` returns, and one call of `redrive` or `discard` changes. */
 const PAGE_EVENTS_MAX = 1_000
@@ -162,40 +164,6 @@ export interface OutboxStats {
   lastError?: string
 }
 
-/** The state of a subscription. Times are ISO 8601, UTC. */
-export interface SubscriptionStats {
-  name: string
-  /** `live`, `paused`, or why nothing is delivered. */
-  status: string
-  /** Everything up to this LSN was delivered, or is not for it. */
-  ackedLSN: number
-  /** Events after that, whether they are for it or not, and the age of the oldest. */
-  pendingEvents: number
-  lagMs: number
-  deliveredEvents: number
-  /** Events that were no longer kept when their turn came, and the LSN of the last of them. */
-  missedEvents: number
-  missedLSN?: number
-  deadLetters: number
-  lastError?: string
-  /** When the next attempt is due after a failed one. */
-  nextAttempt?: string
-  /** The last deliveries, the newest first. */
-  deliveries: SubscriptionDelivery[]
-}
-
-/** What became of a delivery: how many events it had, and how long its last attempt took. */
-export interface SubscriptionDelivery {
-  at: string
-  status: 'delivered' | 'failed' | 'refused'
-  firstLSN: number
-  lastLSN: number
-  events: number
-  attempts: number
-  durationMs: number
-  reason?: string
-}
-
 /** The result of a flush. */
 export interface FlushOutcome {
   delivered: number
@@ -209,7 +177,8 @@ interface OutboxAdminPorts {
   readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly relay: Relay
-  readonly subscriptions: Subscriptions
+  readonly subscriptions: Subscriptions | undefined
+  readonly storage: DurableObjectStorage
   readonly limits: RelayLimits
   readonly now: () => number
   readonly snapshots: Snapshots
@@ -248,7 +217,9 @@ export class OutboxAdmin extends RpcTarget {
       isPaused: state.isPaused,
       captured: this.#ports.capture.status(),
       snapshots: this.#ports.snapshots.list(),
-      subscriptions: Object.fromEntries(this.#ports.subscriptions.list().map((state) => [state.name, statusOf(state)])),
+      subscriptions: Object.fromEntries(
+        this.#subscriptions().map((each) => [each.name, subscriptionStatus(each, this.#isInCode(each.name))]),
+      ),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
@@ -285,7 +256,7 @@ export class OutboxAdmin extends RpcTarget {
   async flush(): Promise<FlushOutcome> {
     const { outbox, relay, subscriptions } = this.#ports
     const before = this.#state().ackedLSN
-    await Promise.all([relay.run({ isForced: true }), subscriptions.run({ isForced: true })])
+    await Promise.all([relay.run({ isForced: true }), subscriptions?.run({ isForced: true })])
     // The call may have joined a run that was about to end.
     if (outbox.backlog().events > 0 && this.#state().lastError === null) await relay.run({ isForced: true })
     const { ackedLSN, isPaused, lastError } = this.#state()
@@ -301,24 +272,31 @@ export class OutboxAdmin extends RpcTarget {
 
   /** Stops sending, after the batch in flight. Events are still captured, but no alarm is armed for them. */
   pause(which: RelayChoice = {}): void {
-    this.#relayOf(which, 'pause').pause()
+    const { subscription } = parse(relayFields, which, 'pause')
+    if (subscription === undefined) this.#ports.relay.pause()
+    else this.#working(subscription).pause(subscription)
   }
 
   /** Sends again what is pending: a subscription that was disabled continues where it stopped. */
   resume(which: RelayChoice = {}): void {
-    this.#relayOf(which, 'resume').resume()
+    const { subscription } = parse(relayFields, which, 'resume')
+    if (subscription === undefined) this.#ports.relay.resume()
+    else this.#working(subscription).resume(subscription)
   }
 
   /** The state of each subscription with its last deliveries, also of those that are no longer in the code. */
   subscriptions(): SubscriptionStats[] {
     this.#state()
-    return this.#ports.subscriptions.list().map((state) => this.#statsOf(state))
+    return this.#subscriptions().map((state) => this.#statsOf(state))
   }
 
   /** Deletes what is kept of a subscription that is no longer in the code, and its dead letters. @throws {CDCError} `not-found`. */
   drop(which: Required<RelayChoice>): void {
     this.#state()
-    this.#ports.subscriptions.drop(parse(dropFields, which, 'drop').subscription)
+    const { subscription } = parse(dropFields, which, 'drop')
+    if (this.#isInCode(subscription))
+      throw new CDCError('invalid-argument', `outbox.drop: ${subscription} is in configure(); take it out there first`)
+    dropSubscription(this.#ports.storage, this.#known(subscription))
   }
 
   /** The refused events that were neither redriven nor discarded, in LSN order. */
@@ -353,10 +331,10 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   async #redeliver(name: string, letters: readonly DeadLetter[], rest: { nextLSN?: number }): Promise<Redriven> {
-    const feed = this.#ports.subscriptions.get(name, 'outbox.redrive')
+    const subscriptions = this.#working(name)
     for (const [index, letter] of letters.entries()) {
       try {
-        await feed.redrive(letter)
+        await subscriptions.redrive(name, letter)
       } catch (cause) {
         throw new CDCError(
           'pipeline-failed',
@@ -456,37 +434,43 @@ export class OutboxAdmin extends RpcTarget {
     return scanned.length < PAGE_ROWS_MAX || last === undefined ? { items } : { items, nextLSN: last.lsn + 1 }
   }
 
-  #relayOf(which: RelayChoice, method: string): Relay {
-    this.#state()
-    const { subscription } = parse(relayFields, which, method)
-    const { relay, subscriptions } = this.#ports
-    return subscription === undefined ? relay : subscriptions.get(subscription, `outbox.${method}`).relay
-  }
-
   #lettersOf({ subscription }: RelayChoice): DeadLetters {
-    const { outbox, subscriptions } = this.#ports
-    return subscription === undefined ? outbox.deadLetters : subscriptions.deadLettersOf(subscription)
+    const { outbox, storage } = this.#ports
+    return subscription === undefined ? outbox.deadLetters : new DeadLetters(storage, this.#known(subscription))
   }
 
-  #statsOf(state: ListedSubscription): SubscriptionStats {
-    const { outbox, subscriptions, now } = this.#ports
-    const { name, ackedLSN, missedLSN, lastError, nextAttemptMs } = state
-    return {
-      name,
-      status: statusOf(state),
-      ackedLSN,
+  #statsOf(state: SubscriptionState): SubscriptionStats {
+    const { outbox, now } = this.#ports
+    const { name: subscription, ackedLSN } = state
+    return subscriptionStats(state, this.#isInCode(subscription), {
       pendingEvents: Math.max(0, outbox.backlog().lastLSN - ackedLSN),
       lagMs: Math.max(0, now() - (outbox.timeAfter(ackedLSN) ?? now())),
-      deliveredEvents: state.delivered,
-      missedEvents: state.missed,
-      ...(missedLSN > 0 && { missedLSN }),
-      deadLetters: subscriptions.deadLettersOf(name).count(),
-      ...(lastError !== null && { lastError }),
-      ...(nextAttemptMs > 0 && { nextAttempt: new Date(nextAttemptMs).toISOString() }),
-      deliveries: state.deliveries
-        .map(({ atMs, ...note }) => ({ at: new Date(atMs).toISOString(), ...note }))
-        .toReversed(),
-    }
+      deadLetters: this.#lettersOf({ subscription }).count(),
+    })
+  }
+
+  /** All subscriptions that there are. */
+  #subscriptions(): SubscriptionState[] {
+    return readSubscriptions(this.#ports.storage.sql)
+  }
+
+  #isInCode(subscription: string): boolean {
+    return this.#ports.subscriptions?.names.includes(subscription) === true
+  }
+
+  /** @returns the name. @throws {CDCError} `not-found`. */
+  #known(subscription: string): string {
+    const names = this.#subscriptions().map((state) => state.name)
+    if (names.includes(subscription)) return subscription
+    throw new CDCError('not-found', `outbox: there is no subscription ${subscription}; there are ${listOfNames(names)}`)
+  }
+
+  /** The subscriptions that are at work, this one among them. @throws {CDCError} `not-found`. */
+  #working(subscription: string): Subscriptions {
+    const { subscriptions } = this.#ports
+    if (subscriptions?.names.includes(subscription)) return subscriptions
+    const names = listOfNames(subscriptions?.names ?? [])
+    throw new CDCError('not-found', `outbox: the code has no subscription ${subscription}; it has ${names}`)
   }
 
   #state(): OutboxState {
@@ -497,12 +481,8 @@ export class OutboxAdmin extends RpcTarget {
   }
 }
 
-/** In words, the reason that weighs most. */
-function statusOf({ isInCode, isPaused, disabledMs, lastError, failingMs }: ListedSubscription): string {
-  if (!isInCode) return 'not in the code: nothing is delivered until it is there again, or dropped'
-  if (disabledMs > 0) return `disabled since ${new Date(disabledMs).toISOString()}: ${lastError}`
-  if (isPaused) return 'paused'
-  return failingMs > 0 ? `failing since ${new Date(failingMs).toISOString()}: ${lastError}` : 'live'
+function listOfNames(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ')
 }
 
 function encode(content: EventContent): EncodedEvent {

@@ -18,7 +18,7 @@ import { Relay } from '../relay/relay.ts'
 import { AttachedStores } from '../snapshot/attached-stores.ts'
 import { Snapshots } from '../snapshot/snapshots.ts'
 import type { AttachedStore, StoreSQL } from '../store.ts'
-import { Subscriptions } from '../subscription/subscriptions.ts'
+import type { Subscriptions } from '../subscription.ts'
 import { FollowedStorage } from '../transaction/followed-storage.ts'
 import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
@@ -50,7 +50,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   readonly #stores: AttachedStores
   readonly #capture: Capture
   readonly #relay: Relay
-  readonly #subscriptions: Subscriptions
+  readonly #subscriptions: Subscriptions | undefined
   readonly #alarm: SharedAlarm
   readonly #maxAlarmMs: number
 
@@ -111,7 +111,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
         committed(before, after)
       },
     })
-    const subscriptions = new Subscriptions(resolved.subscriptions, {
+    const subscriptions = resolved.subscriptions?.({
       storage,
       tables,
       outbox,
@@ -123,7 +123,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     })
     function committed(before: Backlog, after: Backlog): void {
       relay.committed(before, after)
-      subscriptions.committed(before, after)
+      subscriptions?.committed(before, after)
     }
     const snapshots = new Snapshots({ storage, tables, stores, transactions, now, alarms })
     const capture = new Capture({
@@ -137,12 +137,13 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       snapshots,
     })
 
+    const followers = [tables, stores, outbox, ...(subscriptions === undefined ? [] : [subscriptions]), capture]
     followed.onEmptied(() => {
-      for (const follower of [tables, stores, outbox, subscriptions, capture]) follower.emptied()
+      for (const follower of followers) follower.emptied()
       alarm.forget()
     })
     followed.onRollback(() => {
-      for (const follower of [tables, stores, outbox, subscriptions, capture]) follower.rolledBack()
+      for (const follower of followers) follower.rolledBack()
       alarm.forget()
     })
 
@@ -152,6 +153,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     this.storage = storage
     this.alarms = alarms
     this.outbox = new OutboxAdmin({
+      storage,
       tables,
       outbox,
       relay,
@@ -173,7 +175,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
 
     snapshots.wake()
     const isPending = outbox.backlog().events > 0
-    if (isPending || subscriptions.isPending || !alarms.isEmpty)
+    if (isPending || subscriptions?.isPending === true || !alarms.isEmpty)
       void object?.blockConcurrencyWhile(() => this.#heal(isPending))
     else if (baseAlarm !== undefined) void object?.blockConcurrencyWhile(() => alarms.adopt())
   }
@@ -227,9 +229,9 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()
     // If nothing else is due, it is the relay's, even if the clock has stepped back since it was set.
-    const isForced = named === undefined && !this.#subscriptions.isDue()
+    const isForced = named === undefined && this.#subscriptions?.isDue() !== true
     await Promise.all([
-      this.#subscriptions.run({ isForced: false }),
+      this.#subscriptions?.run({ isForced: false }),
       this.#relay.run({ isForced }),
       named && this.#within(named),
     ])
@@ -238,7 +240,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   /** Makes the platform's alarm due if something needs it, even if the platform has lost it, or it is far ahead (I6). */
   async #heal(isPending: boolean): Promise<void> {
     if (isPending) await this.#relay.wake()
-    await this.#subscriptions.wake()
+    await this.#subscriptions?.wake()
     await this.alarms.heal()
   }
 

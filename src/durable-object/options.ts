@@ -10,7 +10,7 @@ import type { InboxLimits } from '../inbox/inbox.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
-import { checkSubscriptions, type Subscription, type SubscriptionLimits } from '../subscription/options.ts'
+import type { SubscriptionLimits, SubscriptionsFactory } from '../subscription.ts'
 import type { DrizzleFactory } from '../transaction/transaction.ts'
 import type { AlarmHandler, BaseAlarm } from './alarms.ts'
 
@@ -29,8 +29,8 @@ export interface CDCOptions<Types = unknown>
   source?: string
   /** The types of events that are emitted, as `defineEvents` returns them. No other event is emitted then. */
   events?: Types & EventTypes
-  /** Who else gets the events, or some of them: other objects, queues, pipelines, webhooks. */
-  subscriptions?: readonly Subscription<Types>[]
+  /** Who else gets the events, or some of them: what `subscribe` of durable-outbox/subscriptions returns. */
+  subscriptions?: SubscriptionsFactory
   /** drizzle's own function, which `tx.db` needs: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
   drizzle?: DrizzleFactory
   /** Runs a named alarm. Default: the `onAlarm` method of a `CDCDurableObject`. */
@@ -57,7 +57,7 @@ export interface ResolvedOptions {
   readonly ns: string | undefined
   readonly source: string
   readonly limits: RelayLimits & BacklogLimits & InboxLimits & SubscriptionLimits
-  readonly subscriptions: readonly Subscription[]
+  readonly subscriptions: SubscriptionsFactory | undefined
   readonly types: EventTypes | undefined
   readonly drizzle: DrizzleFactory | undefined
   readonly onAlarm: AlarmHandler
@@ -116,7 +116,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     source,
     limits,
     types: options.events,
-    subscriptions: options.subscriptions === undefined ? [] : checkSubscriptions(options.subscriptions),
+    subscriptions: options.subscriptions,
     drizzle: options.drizzle,
     onAlarm: options.onAlarm ?? refuseAlarm,
     baseAlarm: options.baseAlarm,

@@ -1,7 +1,7 @@
 // A target that a test can make fail, and what it was given.
 
 import { type CommittedRecord, CDCError } from 'durable-outbox'
-import type { Delivery, Target } from 'durable-outbox/targets'
+import type { Delivery, Target } from 'durable-outbox/subscriptions'
 
 export class Receiver implements Target {
   maxEvents: number

@@ -3,36 +3,20 @@
 
 import { CDCError, messageOf, propertyOf, reasonOf } from '../error.ts'
 import { toEvent } from '../outbox/log.ts'
-import { type DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
+import type { DeadLetter } from '../outbox/dead-letters.ts'
 import type { Backlog, Batch, Outbox } from '../outbox/outbox.ts'
-import type { OutboxTables } from '../outbox/tables.ts'
 import { type CommittedRecord, toRecord } from '../event/record.ts'
 import type { Progress } from '../pipeline/target.ts'
-import { type AlarmShares, Relay, type RelayLimits } from '../relay/relay.ts'
-import type { OutboxTransactions } from '../transaction/transactions.ts'
+import { Relay, type RelayLimits } from '../relay/relay.ts'
+import type { Subscriptions, SubscriptionsFactory, SubscriptionsPorts } from '../subscription.ts'
 import { type AttemptFacts, Cursor, NO_FACTS, type SubscriptionChange } from './cursor.ts'
 import { isMatch } from './filter.ts'
-import { relayLimitsOf, type Subscription, type SubscriptionLimits } from './options.ts'
-import { readSubscriptions, type SubscriptionState } from './state.ts'
+import { checkSubscriptions, relayLimitsOf, type Subscription } from './options.ts'
 
 /** Type of the event that says what became of a subscription. */
 const SUBSCRIPTION_TYPE = 'cdc.subscription'
 /** A status by which a receiver says that it is gone for good (RFC 9110). */
 const GONE = 410
-
-/** A subscription that there is, and whether the code names it. */
-export type ListedSubscription = SubscriptionState & { readonly isInCode: boolean }
-
-interface SubscriptionsPorts {
-  readonly storage: DurableObjectStorage
-  readonly tables: OutboxTables
-  readonly outbox: Outbox
-  readonly alarm: AlarmShares
-  readonly transactions: Pick<OutboxTransactions, 'transactionSync'>
-  readonly limits: RelayLimits & SubscriptionLimits
-  readonly now: () => number
-  readonly random: () => number
-}
 
 /** A subscription that the code names, at work. */
 class Feed {
@@ -79,7 +63,6 @@ class Feed {
     await this.relay.run({ isForced })
   }
 
-  /** Delivers a dead letter, while no batch is in flight; then it is none any more. @throws what the target throws. */
   async redrive(letter: DeadLetter): Promise<void> {
     const { lsn } = letter
     const record = recordOf(this.#ports.outbox, letter)
@@ -139,98 +122,86 @@ class Feed {
   }
 }
 
-export class Subscriptions {
+/**
+ * The subscriptions of a class, for its option `subscriptions`.
+ *
+ * @typeParam Types of the class's events, for filters of types that there are: `typeof` what `defineEvents` returned.
+ * @throws {CDCError} `invalid-config`, naming the option.
+ */
+export function subscribe<Types = unknown>(subscriptions: readonly Subscription<Types>[]): SubscriptionsFactory {
+  const checked = checkSubscriptions(subscriptions)
+  return (ports) => new Feeds(checked, ports)
+}
+
+class Feeds implements Subscriptions {
+  readonly names: readonly string[]
   readonly #ports: SubscriptionsPorts
-  readonly #feeds: ReadonlyMap<string, Feed>
+  readonly #feeds: readonly Feed[]
 
   constructor(subscriptions: readonly Subscription[], ports: SubscriptionsPorts) {
+    this.names = subscriptions.map(({ name }) => name)
     this.#ports = ports
-    this.#feeds = new Map(subscriptions.map((each) => [each.name, new Feed(each, ports)]))
+    this.#feeds = subscriptions.map((each) => new Feed(each, ports))
     this.#begin()
     ports.tables.onCreated(() => this.#begin())
   }
 
-  /** Whether any has something to do, so that it needs the alarm. */
   get isPending(): boolean {
-    return this.#all.some(({ relay }) => relay.dueMs() !== undefined)
+    return this.#feeds.some(({ relay }) => relay.dueMs() !== undefined)
   }
 
-  /** Makes an alarm due for the events that a transaction is about to commit, as part of it. */
+  isDue(): boolean {
+    const nowMs = this.#ports.now()
+    return this.#feeds.some(({ relay }) => (relay.dueMs() ?? Infinity) <= nowMs)
+  }
+
   committed(before: Backlog, after: Backlog): void {
-    for (const { cursor, relay } of this.#feeds.values())
-      relay.committed(cursor.backlogOf(before), cursor.backlogOf(after))
+    for (const { cursor, relay } of this.#feeds) relay.committed(cursor.backlogOf(before), cursor.backlogOf(after))
   }
 
   async wake(): Promise<void> {
-    for (const { relay } of this.#all) await relay.wake()
+    for (const { relay } of this.#feeds) await relay.wake()
   }
 
-  /** Whether one of them needs the alarm that has fired. */
-  isDue(): boolean {
-    const nowMs = this.#ports.now()
-    return this.#all.some(({ relay }) => (relay.dueMs() ?? Infinity) <= nowMs)
-  }
-
-  /** Delivers what is due, or with `isForced` what is pending, all at once. Never rejects. */
   async run(options: { isForced: boolean }): Promise<void> {
-    for (const { cursor } of this.#all) {
+    for (const { cursor } of this.#feeds) {
       try {
         cursor.passOver()
       } catch (error) {
         console.error(`subscription ${cursor.name}: ${reasonOf(error)}`)
       }
     }
-    await Promise.all(this.#all.map((feed) => feed.run(options)))
+    await Promise.all(this.#feeds.map((feed) => feed.run(options)))
+  }
+
+  pause(name: string): void {
+    this.#get(name).relay.pause()
+  }
+
+  resume(name: string): void {
+    this.#get(name).relay.resume()
+  }
+
+  redrive(name: string, letter: DeadLetter): Promise<void> {
+    return this.#get(name).redrive(letter)
   }
 
   emptied(): void {
-    for (const { cursor } of this.#all) cursor.forget()
+    for (const { cursor } of this.#feeds) cursor.forget()
   }
 
   rolledBack(): void {
-    for (const { cursor } of this.#all) cursor.forget()
+    for (const { cursor } of this.#feeds) cursor.forget()
   }
 
-  /** The state of each, also of those that are no longer in the code. */
-  list(): ListedSubscription[] {
-    return readSubscriptions(this.#ports.storage.sql).map((state) => ({
-      ...state,
-      isInCode: this.#feeds.has(state.name),
-    }))
-  }
-
-  /** @throws {CDCError} `not-found`. */
-  get(name: string, caller: string): Feed {
-    const feed = this.#feeds.get(name)
-    if (feed !== undefined) return feed
-    const known = [...this.#feeds.keys()].join(', ') || 'none'
-    throw new CDCError('not-found', `${caller}: the class has no subscription ${name}; it has ${known}`)
-  }
-
-  /** The events that its target has refused, also if it is no longer in the code. */
-  deadLettersOf(name: string): DeadLetters {
-    return new DeadLetters(this.#ports.storage, name)
-  }
-
-  /** Deletes what is kept of a subscription that is no longer in the code. @throws {CDCError} `not-found`, `invalid-argument`. */
-  drop(name: string): void {
-    if (this.#feeds.has(name))
-      throw new CDCError('invalid-argument', `outbox.drop: ${name} is in configure(); take it out there first`)
-    const { storage } = this.#ports
-    if (!this.list().some((state) => state.name === name))
-      throw new CDCError('not-found', `outbox.drop: there is no subscription ${name}`)
-    storage.transactionSync(() => {
-      storage.sql.exec('DELETE FROM _cdc_subscription WHERE name = ?', name)
-      storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE subscription = ?', name)
-    })
-  }
-
-  get #all(): Feed[] {
-    return [...this.#feeds.values()]
+  #get(name: string): Feed {
+    const feed = this.#feeds.find(({ cursor }) => cursor.name === name)
+    if (feed === undefined) throw new CDCError('not-found', `there is no subscription ${name}`)
+    return feed
   }
 
   #begin(): void {
-    for (const feed of this.#all) feed.begin()
+    for (const feed of this.#feeds) feed.begin()
   }
 }
 

@@ -1,10 +1,10 @@
 // Webhooks by the specification of Standard Webhooks (github.com/standard-webhooks/standard-webhooks): one signed POST for each
 // event. Signed here, because the specification's own package brings its own SHA-256 to where WebCrypto is.
 
-import { CDCError, cleanReason, messageOf } from '../error.ts'
-import { type CommittedRecord, readEvent } from '../event/record.ts'
-import { parseRetryAfter } from '../http/retry-after.ts'
-import type { Target } from '../pipeline/target.ts'
+import { CDCError, cleanReason, messageOf } from '../../error.ts'
+import { type CommittedRecord, readEvent } from '../../event/record.ts'
+import { parseRetryAfter } from '../../http/retry-after.ts'
+import type { Target } from '../../pipeline/target.ts'
 import { privateAddressProblem } from './private-address.ts'
 
 export interface WebhookOptions {

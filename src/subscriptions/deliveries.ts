@@ -1,18 +1,6 @@
 // The last deliveries of a subscription, as they are kept in its row.
 
-/** What became of a delivery. Times are in milliseconds since 1970. */
-export interface DeliveryNote {
-  /** When its last attempt ended. */
-  readonly atMs: number
-  readonly firstLSN: number
-  readonly lastLSN: number
-  readonly events: number
-  readonly attempts: number
-  /** How long its last attempt took, in milliseconds. */
-  readonly durationMs: number
-  readonly status: 'delivered' | 'failed' | 'refused'
-  readonly reason?: string
-}
+import type { DeliveryNote } from '../outbox/subscription-state.ts'
 
 /** So many are kept: they lie in one row, which is written with each. */
 export const DELIVERIES_KEPT = 20

@@ -1,7 +1,20 @@
 // A row of _cdc_subscription, with the names of the code.
 
-import type { Identity } from '../outbox/identity.ts'
-import type { DeliveryNote } from './deliveries.ts'
+import type { Identity } from './identity.ts'
+
+/** What became of a delivery. Times are in milliseconds since 1970. */
+export interface DeliveryNote {
+  /** When its last attempt ended. */
+  readonly atMs: number
+  readonly firstLSN: number
+  readonly lastLSN: number
+  readonly events: number
+  readonly attempts: number
+  /** How long its last attempt took, in milliseconds. */
+  readonly durationMs: number
+  readonly status: 'delivered' | 'failed' | 'refused'
+  readonly reason?: string
+}
 
 export interface SubscriptionState {
   readonly name: string
@@ -56,6 +69,14 @@ export function readSubscriptions(sql: Pick<SqlStorage, 'exec'>): SubscriptionSt
 export function readSubscription(sql: Pick<SqlStorage, 'exec'>, name: string): SubscriptionState | undefined {
   const [row] = sql.exec<Row>('SELECT * FROM _cdc_subscription WHERE name = ?', name).toArray()
   return row && parse(row)
+}
+
+/** Deletes what is kept of a subscription, and its dead letters. */
+export function dropSubscription(storage: DurableObjectStorage, name: string): void {
+  storage.transactionSync(() => {
+    storage.sql.exec('DELETE FROM _cdc_subscription WHERE name = ?', name)
+    storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE subscription = ?', name)
+  })
 }
 
 function parse(row: Row): SubscriptionState {

@@ -9,8 +9,8 @@ import type { OutboxTables } from '../outbox/tables.ts'
 import type { CommittedRecord } from '../event/record.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import type { RelayLog, RelayProgress } from '../relay/relay.ts'
-import { type DeliveryNote, noteDelivery } from './deliveries.ts'
-import { readSubscription, type SubscriptionState } from './state.ts'
+import { type DeliveryNote, readSubscription, type SubscriptionState } from '../outbox/subscription-state.ts'
+import { noteDelivery } from './deliveries.ts'
 
 /** How much of the log is read at once in search of events that match, and so how much a batch spans at most. */
 const SCAN_LIMITS = { maxRows: 1_000, maxBytes: 2_000_000 }

@@ -3,6 +3,7 @@ import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import type { CDCOptions } from 'durable-outbox'
 import type { SubscriptionStats } from 'durable-outbox/admin'
 import { acceptedRecords, setFate } from 'durable-outbox/testing'
+import { subscribe, type Subscription } from 'durable-outbox/subscriptions'
 import { describe, expect, it, vi } from 'vitest'
 import { RowMeter, totalRows } from '../../proofs/bench/row-meter.ts'
 import { failureOf, inNotes } from '../notes.ts'
@@ -15,7 +16,10 @@ const DAY_MS = 24 * HOUR_MS
 const AHEAD_MS = 365 * DAY_MS
 
 /** An object with subscriptions to receivers, and a clock that the test moves. */
-function configure(name: string, options: CDCOptions): { nowMs: number } {
+function configure(
+  name: string,
+  { subscriptions = [], ...options }: Omit<CDCOptions, 'subscriptions'> & { subscriptions?: readonly Subscription[] },
+): { nowMs: number } {
   const time = { nowMs: Date.now() + AHEAD_MS }
   configurations.set(name, {
     lingerMs: 100,
@@ -23,6 +27,7 @@ function configure(name: string, options: CDCOptions): { nowMs: number } {
     maxRetryDelayMs: 60_000,
     retentionMs: DAY_MS,
     now: () => time.nowMs,
+    ...(subscriptions.length > 0 && { subscriptions: subscribe(subscriptions) }),
     ...options,
   })
   return time
@@ -441,7 +446,7 @@ describe('a subscription that lags', () => {
 })
 
 describe('the rows of a subscription', () => {
-  async function rowsOf(name: string, options: CDCOptions, events: number): Promise<number> {
+  async function rowsOf(name: string, options: Parameters<typeof configure>[1], events: number): Promise<number> {
     configure(name, options)
     await emit(name, 'First')
     await alarm(name)
@@ -483,8 +488,7 @@ describe('the option subscriptions', () => {
       'two of the name a',
     ],
   ])('is refused when it is not valid', async (subscriptions, problem) => {
-    const { checkSubscriptions } = await import('../../src/subscription/options.ts')
-    const failure = await failureOf(() => checkSubscriptions(subscriptions))
+    const failure = await failureOf(() => subscribe(subscriptions as Subscription[]))
     expect(failure).toMatchObject({ code: 'invalid-config', message: expect.stringContaining(problem) as string })
   })
 })

@@ -1,10 +1,10 @@
 // Targets that a Worker has as bindings.
 
-import { CDCError } from '../error.ts'
-import type { CommittedRecord } from '../event/record.ts'
-import { utf8Bytes } from '../event/utf8.ts'
-import type { Pipeline } from '../pipeline/pipeline.ts'
-import type { Delivery, Target } from '../pipeline/target.ts'
+import { CDCError } from '../../error.ts'
+import type { CommittedRecord } from '../../event/record.ts'
+import { utf8Bytes } from '../../event/utf8.ts'
+import type { Pipeline } from '../../pipeline/pipeline.ts'
+import type { Delivery, Target } from '../../pipeline/target.ts'
 
 /** Each object of a delivery is called once, so that this is also the number of calls at most. */
 const OBJECT_EVENTS_MAX = 100

@@ -23,12 +23,6 @@ export interface Subscription<Types = unknown> {
   maxRetryDelayMs?: number
 }
 
-/** The limits of all subscriptions of an object. */
-export interface SubscriptionLimits {
-  /** A subscription whose target has failed for so long is disabled, in milliseconds. */
-  readonly disableAfterMs: number
-}
-
 /** How many an object has at most: each is asked at every commit. */
 const SUBSCRIPTIONS_MAX = 20
 
