@@ -52,7 +52,7 @@ const ENTRIES: readonly Entry[] = [
   {
     name: '+ toWebhook',
     source: `${objectWorker()}; export { subscribe, toWebhook } from 'durable-outbox/subscriptions'`,
-    maxGzipKiB: 49,
+    maxGzipKiB: 48,
   },
   {
     name: '+ outboxRoutes',
