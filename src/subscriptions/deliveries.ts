@@ -3,7 +3,7 @@
 import type { DeliveryNote } from '../outbox/subscription-state.ts'
 
 /** So many are kept: they lie in one row, which is written with each. */
-export const DELIVERIES_KEPT = 20
+const DELIVERIES_KEPT = 20
 /** Characters of a reason that are kept here; the last one is in the row as a whole. */
 const REASON_LENGTH = 120
 
