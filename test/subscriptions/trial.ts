@@ -247,5 +247,5 @@ function fits({ types: wanted }: Filter, type: string): boolean {
 }
 
 function agree(what: string, actual: unknown, expected: unknown): void {
-  expect(actual, what).toEqual(expected)
+  expect({ [what]: actual }).toEqual({ [what]: expected })
 }
