@@ -32,22 +32,32 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 36.4 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 37.6 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 36,
+    maxGzipKiB: 37.2,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 44.6 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 43.5 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 45.5 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 44.4 },
   { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 55.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 47 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 41.6 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 44.3 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 47.9 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 42.7 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 45.2 },
+  {
+    name: '+ subscriptions',
+    source: `${objectWorker()}; export { subscribe, toObject, toQueue } from 'durable-outbox/subscriptions'`,
+    maxGzipKiB: 42,
+  },
+  {
+    name: '+ toWebhook',
+    source: `${objectWorker()}; export { subscribe, toWebhook } from 'durable-outbox/subscriptions'`,
+    maxGzipKiB: 48,
+  },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 47.3,
+    maxGzipKiB: 48.2,
   },
   {
     name: '+ lake',

@@ -9,14 +9,17 @@ import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
 import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
-import type { DeadLetter } from '../outbox/dead-letters.ts'
+import { type DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
 import { toEvent, readRow } from '../outbox/log.ts'
 import { type Batch, createBatch, type Outbox } from '../outbox/outbox.ts'
 import type { OutboxState } from '../outbox/state.ts'
+import { dropSubscription, readSubscriptions, type SubscriptionState } from '../outbox/subscription-state.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
+import type { Subscriptions } from '../subscription.ts'
 import type { OutboxTransactions } from '../transaction/transactions.ts'
+import { type SubscriptionStats, subscriptionStats, subscriptionStatus } from './subscription-stats.ts'
 
 /** How many events one call of `list` or `deadLetters` returns, and one call of `redrive` or `discard` changes. */
 const PAGE_EVENTS_MAX = 1_000
@@ -24,6 +27,11 @@ const PAGE_EVENTS = 100
 /** How much of the log one call reads, however few of its events match. An RPC call carries 32 MB. */
 const PAGE_ROWS_MAX = 1_000
 const PAGE_BYTES_MAX = 8_000_000
+
+/** Whose relay: that of a subscription; without one, that of the pipeline. */
+export interface RelayChoice {
+  subscription?: string
+}
 
 /** Which events: those with all of these fields, of LSNs `from` to `to`, at most `limit` (default 100, at most 1,000). */
 export interface OutboxMatch {
@@ -40,8 +48,10 @@ export interface OutboxQuery extends OutboxMatch {
   status?: 'pending' | 'delivered'
 }
 
+export interface DeadLetterQuery extends OutboxMatch, RelayChoice {}
+
 /** Which dead letters: these ids, or all that match, or `{ all: true }`. */
-export interface DeadLetterChoice extends OutboxMatch {
+export interface DeadLetterChoice extends DeadLetterQuery {
   ids?: string[]
   all?: true
 }
@@ -65,8 +75,12 @@ const queryFields = new Fields<Filled<OutboxQuery>>(
   { ...match, status: optional(oneOf(['pending', 'delivered'])) },
   { others },
 )
-const matchFields = new Fields<Filled<OutboxMatch>>(match, { others })
-const choice = { ...match, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
+const relayChoice = { subscription: optional(name) }
+const relayFields = new Fields<RelayChoice>(relayChoice, { others })
+const dropFields = new Fields<Required<RelayChoice>>({ subscription: name }, { others })
+const letters = { ...match, ...relayChoice }
+const lettersFields = new Fields<Filled<DeadLetterQuery>>(letters, { others })
+const choice = { ...letters, ids: optional(listOf(ulid, { to: PAGE_EVENTS_MAX })), all: optional(oneOf([true])) }
 const choiceFields = new Fields<Filled<DeadLetterChoice>>(choice, { others, rule: choiceProblem })
 const discardFields = new Fields<Filled<DeadLetterChoice> & { reason: string }>(
   { ...choice, reason: text(1_000) },
@@ -117,6 +131,12 @@ export interface ListedDeadLetter {
   lastAttempt: string
 }
 
+/** How many dead letters were sent again, and the `from` of the next call, if there may be more. */
+export interface Redriven {
+  redriven: number
+  nextLSN?: number
+}
+
 /** The state of an outbox and its relay. Times are ISO 8601, UTC; sizes are UTF-8 bytes on the wire. */
 export interface OutboxStats {
   ns: string
@@ -137,6 +157,8 @@ export interface OutboxStats {
   captured: Record<string, string>
   /** The latest table snapshot of each store. */
   snapshots: SnapshotProgress[]
+  /** By subscription: `live`, or why nothing is delivered. */
+  subscriptions: Record<string, string>
   /** The batch that is not accepted yet. */
   inFlight?: { firstLSN: number; lastLSN: number; attempts: number; since: string; nextAttempt?: string }
   lastError?: string
@@ -155,6 +177,8 @@ interface OutboxAdminPorts {
   readonly tables: OutboxTables
   readonly outbox: Outbox
   readonly relay: Relay
+  readonly subscriptions: Subscriptions | undefined
+  readonly storage: DurableObjectStorage
   readonly limits: RelayLimits
   readonly now: () => number
   readonly snapshots: Snapshots
@@ -193,6 +217,9 @@ export class OutboxAdmin extends RpcTarget {
       isPaused: state.isPaused,
       captured: this.#ports.capture.status(),
       snapshots: this.#ports.snapshots.list(),
+      subscriptions: Object.fromEntries(
+        this.#subscriptions().map((each) => [each.name, subscriptionStatus(each, this.#isInCode(each.name))]),
+      ),
       ...(state.batchLSN > state.ackedLSN && { inFlight: describeBatch(state) }),
       ...(state.lastError !== null && { lastError: state.lastError }),
     }
@@ -225,11 +252,11 @@ export class OutboxAdmin extends RpcTarget {
     return this.list({ from: at, to: at, limit: 1 }).items[0]
   }
 
-  /** Sends the pending events now, without waiting for the end of a backoff. @returns the result. */
+  /** Sends the pending events now, also to subscriptions, without waiting for the end of a backoff. @returns the result. */
   async flush(): Promise<FlushOutcome> {
-    const { outbox, relay } = this.#ports
+    const { outbox, relay, subscriptions } = this.#ports
     const before = this.#state().ackedLSN
-    await relay.run({ isForced: true })
+    await Promise.all([relay.run({ isForced: true }), subscriptions?.run({ isForced: true })])
     // The call may have joined a run that was about to end.
     if (outbox.backlog().events > 0 && this.#state().lastError === null) await relay.run({ isForced: true })
     const { ackedLSN, isPaused, lastError } = this.#state()
@@ -244,28 +271,54 @@ export class OutboxAdmin extends RpcTarget {
   }
 
   /** Stops sending, after the batch in flight. Events are still captured, but no alarm is armed for them. */
-  pause(): void {
-    this.#ports.relay.pause()
+  pause(which: RelayChoice = {}): void {
+    const { subscription } = parse(relayFields, which, 'pause')
+    if (subscription === undefined) this.#ports.relay.pause()
+    else this.#working(subscription).pause(subscription)
   }
 
-  resume(): void {
-    this.#ports.relay.resume()
+  /** Sends again what is pending: a subscription that was disabled continues where it stopped. */
+  resume(which: RelayChoice = {}): void {
+    const { subscription } = parse(relayFields, which, 'resume')
+    if (subscription === undefined) this.#ports.relay.resume()
+    else this.#working(subscription).resume(subscription)
+  }
+
+  /** The state of each subscription with its last deliveries, also of those that are no longer in the code. */
+  subscriptions(): SubscriptionStats[] {
+    this.#state()
+    return this.#subscriptions().map((state) => this.#statsOf(state))
+  }
+
+  /** Deletes what is kept of a subscription that is no longer in the code, and its dead letters. @throws {CDCError} `not-found`. */
+  drop(which: Required<RelayChoice>): void {
+    this.#state()
+    const { subscription } = parse(dropFields, which, 'drop')
+    if (this.#isInCode(subscription))
+      throw new CDCError('invalid-argument', `outbox.drop: ${subscription} is in configure(); take it out there first`)
+    dropSubscription(this.#ports.storage, this.#known(subscription))
   }
 
   /** The refused events that were neither redriven nor discarded, in LSN order. */
-  deadLetters(query: OutboxMatch = {}): Page<ListedDeadLetter> {
+  deadLetters(query: DeadLetterQuery = {}): Page<ListedDeadLetter> {
     const state = this.#state()
-    const { items, ...rest } = this.#findDeadLetters(parse(matchFields, query, 'deadLetters'))
+    const { items, ...rest } = this.#findDeadLetters(parse(lettersFields, query, 'deadLetters'))
     return { items: items.map((letter) => listed(state, letter)), ...rest }
   }
 
   /**
-   * Sends dead letters again: each under a new LSN, with its own id, and with its former LSN in `_meta.redrivenFrom`.
+   * Sends dead letters again: each under a new LSN, with its own id, and with its former LSN in `_meta.redrivenFrom`. Those of a
+   * subscription are delivered at once, one after the other, as they are.
    *
    * @returns how many, and `nextLSN` if there may be more.
+   * @throws {CDCError} `pipeline-failed` if the target of a subscription does not take one: it and those after it stay.
    */
-  redrive(choice: DeadLetterChoice): { redriven: number; nextLSN?: number } {
-    const { items: letters, ...rest } = this.#findDeadLetters(parse(choiceFields, choice, 'redrive'))
+  redrive(choice: DeadLetterChoice & { subscription: string }): Promise<Redriven>
+  redrive(choice: DeadLetterChoice): Redriven
+  redrive(choice: DeadLetterChoice): Redriven | Promise<Redriven> {
+    const which = parse(choiceFields, choice, 'redrive')
+    const { items: letters, ...rest } = this.#findDeadLetters(which)
+    if (which.subscription !== undefined) return this.#redeliver(which.subscription, letters, rest)
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded(() => {
         for (const { lsn } of letters) this.#ports.outbox.deadLetters.remove(lsn)
@@ -274,6 +327,22 @@ export class OutboxAdmin extends RpcTarget {
           encode({ timestamp: new Date(timeMs).toISOString(), ...event, redrivenFrom: lsn }),
         )
       })
+    return { redriven: letters.length, ...rest }
+  }
+
+  async #redeliver(name: string, letters: readonly DeadLetter[], rest: { nextLSN?: number }): Promise<Redriven> {
+    const subscriptions = this.#working(name)
+    for (const [index, letter] of letters.entries()) {
+      try {
+        await subscriptions.redrive(name, letter)
+      } catch (cause) {
+        throw new CDCError(
+          'pipeline-failed',
+          `outbox.redrive: ${index} redriven; ${name} did not take LSN ${letter.lsn}: ${reasonOf(cause)}`,
+          { retryable: true, cause },
+        )
+      }
+    }
     return { redriven: letters.length, ...rest }
   }
 
@@ -298,9 +367,17 @@ export class OutboxAdmin extends RpcTarget {
     const { items: letters, ...rest } = this.#findDeadLetters(which)
     if (letters.length > 0)
       this.#ports.transactions.commitEncoded((tx) => {
+        const { subscription } = which
         for (const { lsn, event } of letters) {
-          this.#ports.outbox.deadLetters.remove(lsn)
-          tx.emit({ type: 'cdc.dead_letter_discarded', data: { lsn, id: event.id, type: event.type, reason } })
+          this.#lettersOf(which).remove(lsn)
+          const data = {
+            lsn,
+            id: event.id,
+            type: event.type,
+            reason,
+            ...(subscription !== undefined && { subscription }),
+          }
+          tx.emit({ type: 'cdc.dead_letter_discarded', data })
         }
         return []
       })
@@ -342,8 +419,9 @@ export class OutboxAdmin extends RpcTarget {
     }
   }
 
-  #findDeadLetters({ ids, from, to = Infinity, limit, ...match }: Filled<DeadLetterChoice>): Page<DeadLetter> {
-    const scanned = this.#ports.outbox.deadLetters.list(from, PAGE_ROWS_MAX)
+  #findDeadLetters(choice: Filled<DeadLetterChoice>): Page<DeadLetter> {
+    const { ids, from, to = Infinity, limit, ...match } = choice
+    const scanned = this.#lettersOf(choice).list(from, PAGE_ROWS_MAX)
     const items: DeadLetter[] = []
     for (const letter of scanned) {
       if (letter.lsn > to) return { items }
@@ -356,12 +434,55 @@ export class OutboxAdmin extends RpcTarget {
     return scanned.length < PAGE_ROWS_MAX || last === undefined ? { items } : { items, nextLSN: last.lsn + 1 }
   }
 
+  #lettersOf({ subscription }: RelayChoice): DeadLetters {
+    const { outbox, storage } = this.#ports
+    return subscription === undefined ? outbox.deadLetters : new DeadLetters(storage, this.#known(subscription))
+  }
+
+  #statsOf(state: SubscriptionState): SubscriptionStats {
+    const { outbox, now } = this.#ports
+    const { name: subscription, ackedLSN } = state
+    return subscriptionStats(state, this.#isInCode(subscription), {
+      pendingEvents: Math.max(0, outbox.backlog().lastLSN - ackedLSN),
+      lagMs: Math.max(0, now() - (outbox.timeAfter(ackedLSN) ?? now())),
+      deadLetters: this.#lettersOf({ subscription }).count(),
+    })
+  }
+
+  /** All subscriptions that there are. */
+  #subscriptions(): SubscriptionState[] {
+    return readSubscriptions(this.#ports.storage.sql)
+  }
+
+  #isInCode(subscription: string): boolean {
+    return this.#ports.subscriptions?.names.includes(subscription) === true
+  }
+
+  /** @returns the name. @throws {CDCError} `not-found`. */
+  #known(subscription: string): string {
+    const names = this.#subscriptions().map((state) => state.name)
+    if (names.includes(subscription)) return subscription
+    throw new CDCError('not-found', `outbox: there is no subscription ${subscription}; there are ${listOfNames(names)}`)
+  }
+
+  /** The subscriptions that are at work, this one among them. @throws {CDCError} `not-found`. */
+  #working(subscription: string): Subscriptions {
+    const { subscriptions } = this.#ports
+    if (subscriptions?.names.includes(subscription)) return subscriptions
+    const names = listOfNames(subscriptions?.names ?? [])
+    throw new CDCError('not-found', `outbox: the code has no subscription ${subscription}; it has ${names}`)
+  }
+
   #state(): OutboxState {
     this.#ports.tables.open()
     const state = this.#ports.outbox.state()
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     return state
   }
+}
+
+function listOfNames(names: readonly string[]): string {
+  return names.length === 0 ? 'none' : names.join(', ')
 }
 
 function encode(content: EventContent): EncodedEvent {

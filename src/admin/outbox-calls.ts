@@ -8,8 +8,10 @@ export interface OutboxCalls {
   list(query: unknown): unknown
   get(lsn: unknown): unknown
   flush(): unknown
-  pause(): unknown
-  resume(): unknown
+  pause(which: unknown): unknown
+  resume(which: unknown): unknown
+  subscriptions(): unknown
+  drop(which: unknown): unknown
   deadLetters(query: unknown): unknown
   redrive(choice: unknown): unknown
   discard(choice: unknown): unknown
@@ -30,8 +32,10 @@ const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
   ['list', (outbox, query = {}) => outbox.list(query)],
   ['get', (outbox, lsn) => outbox.get(lsn)],
   ['flush', (outbox) => outbox.flush()],
-  ['pause', (outbox) => outbox.pause()],
-  ['resume', (outbox) => outbox.resume()],
+  ['pause', (outbox, which = {}) => outbox.pause(which)],
+  ['resume', (outbox, which = {}) => outbox.resume(which)],
+  ['subscriptions', (outbox) => outbox.subscriptions()],
+  ['drop', (outbox, which = {}) => outbox.drop(which)],
   ['deadLetters', (outbox, query = {}) => outbox.deadLetters(query)],
   ['redrive', (outbox, choice = {}) => outbox.redrive(choice)],
   ['discard', (outbox, choice = {}) => outbox.discard(choice)],

@@ -10,6 +10,7 @@ import { queryCommand } from './query.ts'
 import { reconcileCommand } from './reconcile.ts'
 import { recoverCommand } from './recover.ts'
 import { stateCommand } from './state.ts'
+import { subscriptionsCommand } from './subscriptions.ts'
 import { verifyCommand } from './verify.ts'
 
 /** Every command, in the order of the help. A new command is a file with a `Command`, and a line here. */
@@ -21,6 +22,7 @@ export const commands: readonly Command[] = [
   recoverCommand,
   outboxCommand,
   fleetCommand,
+  subscriptionsCommand,
   costCommand,
   provisionCommand,
 ]

@@ -38,6 +38,9 @@ Inspects and controls the outbox of one object of a Worker that mounts outboxRou
                     [--chunk <n>]
   replay            send delivered events again: --from-lsn <lsn> --to-lsn <lsn>
 
+pause, resume, dead-letters, redrive and discard are about the pipeline, or with --subscription <name>
+about a subscription; see durable-outbox subscriptions.
+
 A filter is any of --type, --store, --table, --key, and the LSNs --from and --to. list and
 dead-letters print one page of --limit events (100, at most 1000), or all with --all-pages. redrive
 and discard continue until everything chosen is done, or --limit of it.
@@ -52,7 +55,7 @@ Example: durable-outbox outbox customers/acme list --status pending --type Custo
 `
 
 const FILTER = ['type', 'store', 'table', 'key', 'from', 'to'] as const
-const CHOICE = [...FILTER, 'id', 'all', 'limit'] as const
+const CHOICE = [...FILTER, 'id', 'all', 'limit', 'subscription'] as const
 /** The options of every action. */
 const COMMON: readonly string[] = ['url', 'token', 'config', 'env', 'json']
 
@@ -73,11 +76,12 @@ const OPTIONS = {
   'from-lsn': { type: 'string' },
   'to-lsn': { type: 'string' },
   chunk: { type: 'string' },
+  subscription: { type: 'string' },
   json: { type: 'boolean' },
 } as const
 
 type OptionName = keyof typeof OPTIONS
-type Values = ReturnType<typeof parse>['values']
+export type Values = ReturnType<typeof parseOutboxLine>['values']
 
 /** What an action gets: the outbox, its words of the command line, and where to print. */
 interface Invocation {
@@ -102,12 +106,18 @@ const actions: ReadonlyMap<string, Action> = new Map<string, Action>([
     { options: [...FILTER, 'status', 'limit', 'all-pages'], run: (on) => printPages(on, 'list', EVENT_COLUMNS) },
   ],
   ['get', { options: [], operand: 'lsn', run: get }],
-  ['pause', { options: [], run: (on) => order(on, 'pause', 'paused; events are still captured, and wait') }],
-  ['resume', { options: [], run: (on) => order(on, 'resume', 'resumed') }],
+  [
+    'pause',
+    { options: ['subscription'], run: (on) => order(on, 'pause', 'paused; events are still captured, and wait') },
+  ],
+  ['resume', { options: ['subscription'], run: (on) => order(on, 'resume', 'resumed') }],
   ['flush', { options: [], run: async (on) => printItem(on, await callForItem(on, 'flush')) }],
   [
     'dead-letters',
-    { options: [...FILTER, 'limit', 'all-pages'], run: (on) => printPages(on, 'deadLetters', DEAD_LETTER_COLUMNS) },
+    {
+      options: [...FILTER, 'limit', 'all-pages', 'subscription'],
+      run: (on) => printPages(on, 'deadLetters', DEAD_LETTER_COLUMNS),
+    },
   ],
   ['redrive', { options: CHOICE, run: (on) => settle(on, 'redrive', 'redriven') }],
   ['discard', { options: [...CHOICE, 'reason'], run: (on) => settle(on, 'discard', 'discarded') }],
@@ -123,10 +133,24 @@ export const outboxCommand: Command = {
 }
 
 async function runOutbox(args: readonly string[], io: IO): Promise<ExitCode> {
-  const { values, positionals } = parse(args)
+  const { values, positionals } = parseOutboxLine(args)
   const [place, name, ...operands] = positionals
   if (place === undefined || name === undefined)
     throw usage('give it an object and what to do: durable-outbox outbox customers/acme stats')
+  return act({ place, name, operands, values, io })
+}
+
+/** The words of an action. */
+interface Words {
+  readonly place: string
+  readonly name: string
+  readonly operands: readonly string[]
+  readonly values: Values
+  readonly io: IO
+}
+
+/** Also of `durable-outbox subscriptions`. */
+export async function act({ place, name, operands, values, io }: Words): Promise<ExitCode> {
   const action = actions.get(name)
   if (action === undefined) throw usage(`there is no ${name}; there are ${[...actions.keys()].join(', ')}`)
   checkWords(name, action, values, operands)
@@ -134,7 +158,7 @@ async function runOutbox(args: readonly string[], io: IO): Promise<ExitCode> {
   return action.run({ client: WorkerClient.of(values, io), target, values, operand: operands[0] ?? '', io })
 }
 
-function parse(args: readonly string[]) {
+export function parseOutboxLine(args: readonly string[]) {
   return parseCommandLine(args, OPTIONS)
 }
 
@@ -169,7 +193,8 @@ function printItem({ values, io }: Invocation, item: Item): ExitCode {
 }
 
 async function order(on: Invocation, method: 'pause' | 'resume', done: string): Promise<ExitCode> {
-  const answer = await on.client.call(on.target, method)
+  const { subscription } = on.values
+  const answer = await on.client.call(on.target, method, subscription === undefined ? undefined : { subscription })
   if (on.values.json) printJSON(answer, on.io)
   else on.io.line(done)
   return 0
@@ -271,8 +296,9 @@ async function countUp(
 }
 
 /** The fields of the RPC that the options set. */
-function filterOf({ type, store, table, key, from, to, limit }: Values) {
+function filterOf({ type, store, table, key, from, to, limit, subscription }: Values) {
   return {
+    ...(subscription !== undefined && { subscription }),
     ...(type !== undefined && { type }),
     ...(store !== undefined && { store }),
     ...(table !== undefined && { table }),

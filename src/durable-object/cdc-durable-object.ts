@@ -54,6 +54,8 @@ export abstract class CDCDurableObject<Env = Cloudflare.Env, Props = {}, Types =
       transactionSync: { value: this.#context.transactionSync.bind(this.#context) },
       processOnce: { value: this.#context.processOnce.bind(this.#context) },
       processOnceSync: { value: this.#context.processOnceSync.bind(this.#context) },
+      processEach: { value: this.#context.processEach.bind(this.#context) },
+      processEachSync: { value: this.#context.processEachSync.bind(this.#context) },
       capture: { value: this.#context.capture.bind(this.#context) },
       uncapture: { value: this.#context.uncapture.bind(this.#context) },
       attach: { value: this.#context.attach.bind(this.#context) },

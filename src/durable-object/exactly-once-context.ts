@@ -7,16 +7,19 @@ import { Capture } from '../capture/capture.ts'
 import type { CaptureContext } from '../capture/capture-context.ts'
 import type { CaptureOptions } from '../capture/captured-table.ts'
 import { createIdFactory } from '../event/id.ts'
+import type { CommittedRecord } from '../event/record.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import { Consumer, type Consumption, type Processed } from '../inbox/consumer.ts'
 import { Inbox, INBOX_RANGES_PER_LOG_MAX, type NamedEvent } from '../inbox/inbox.ts'
 import { Membership } from '../membership/membership.ts'
-import { Outbox } from '../outbox/outbox.ts'
+import { type Backlog, Outbox } from '../outbox/outbox.ts'
 import { OutboxTables } from '../outbox/tables.ts'
+import type { Delivery } from '../pipeline/target.ts'
 import { Relay } from '../relay/relay.ts'
 import { AttachedStores } from '../snapshot/attached-stores.ts'
 import { Snapshots } from '../snapshot/snapshots.ts'
 import type { AttachedStore, StoreSQL } from '../store.ts'
+import type { Subscriptions } from '../subscription.ts'
 import { FollowedStorage } from '../transaction/followed-storage.ts'
 import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
@@ -48,6 +51,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   readonly #stores: AttachedStores
   readonly #capture: Capture
   readonly #relay: Relay
+  readonly #subscriptions: Subscriptions | undefined
   readonly #alarm: SharedAlarm
   /** Undefined if no fleet is bound, or if the object could not be found by what is known of it. */
   readonly #membership: Membership | undefined
@@ -81,7 +85,14 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
             deleteAlarm: (...options) => alarms.base.deleteAlarm(...options),
           }),
     )
-    const relay = new Relay({ outbox, pipeline, alarm, limits, now, random })
+    const relay = new Relay({
+      log: outbox,
+      receiver: { send: ({ records }) => pipeline.send(records) },
+      alarm,
+      limits,
+      now,
+      random,
+    })
     const alarms = new Alarms({
       storage,
       tables,
@@ -101,9 +112,23 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       createId,
       append: (transaction) => {
         const { before, after } = outbox.append(transaction, limits)
-        relay.committed(before, after)
+        committed(before, after)
       },
     })
+    const subscriptions = resolved.subscriptions?.({
+      storage,
+      tables,
+      outbox,
+      alarm,
+      transactions,
+      limits,
+      now,
+      random,
+    })
+    function committed(before: Backlog, after: Backlog): void {
+      relay.committed(before, after)
+      subscriptions?.committed(before, after)
+    }
     const snapshots = new Snapshots({ storage, tables, stores, transactions, now, alarms })
     const capture = new Capture({
       storage: followed,
@@ -112,16 +137,17 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       limits,
       now,
       transactions,
-      committed: (before, after) => relay.committed(before, after),
+      committed,
       snapshots,
     })
 
+    const followers = [tables, stores, outbox, ...(subscriptions === undefined ? [] : [subscriptions]), capture]
     followed.onEmptied(() => {
-      for (const follower of [tables, stores, outbox, capture]) follower.emptied()
+      for (const follower of followers) follower.emptied()
       alarm.forget()
     })
     followed.onRollback(() => {
-      for (const follower of [tables, stores, outbox, capture]) follower.rolledBack()
+      for (const follower of followers) follower.rolledBack()
       alarm.forget()
     })
 
@@ -130,12 +156,24 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
 
     this.storage = storage
     this.alarms = alarms
-    this.outbox = new OutboxAdmin({ tables, outbox, relay, limits, now, snapshots, capture, transactions })
+    this.outbox = new OutboxAdmin({
+      storage,
+      tables,
+      outbox,
+      relay,
+      subscriptions,
+      limits,
+      now,
+      snapshots,
+      capture,
+      transactions,
+    })
     this.#transactions = transactions
     this.#consumer = new Consumer(new Inbox(storage, tables, limits, now), transactions)
     this.#stores = stores
     this.#capture = capture
     this.#relay = relay
+    this.#subscriptions = subscriptions
     this.#alarm = alarm
     if (fleet !== undefined && className !== undefined && object !== undefined)
       this.#membership = new Membership({
@@ -150,7 +188,8 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
 
     snapshots.wake()
     const isPending = outbox.backlog().events > 0
-    if (isPending || !alarms.isEmpty) void object?.blockConcurrencyWhile(() => this.#heal(isPending))
+    if (isPending || subscriptions?.isPending === true || !alarms.isEmpty)
+      void object?.blockConcurrencyWhile(() => this.#heal(isPending))
     else if (baseAlarm !== undefined) void object?.blockConcurrencyWhile(() => alarms.adopt())
   }
 
@@ -170,6 +209,17 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     return this.#consumer.processOnceSync(event, callback)
   }
 
+  processEach(
+    delivery: Delivery,
+    callback: (tx: Transaction<Types>, event: CommittedRecord) => void | Promise<void>,
+  ): Promise<number> {
+    return this.#consumer.processEach(delivery, callback)
+  }
+
+  processEachSync(delivery: Delivery, callback: (tx: Transaction<Types>, event: CommittedRecord) => void): number {
+    return this.#consumer.processEachSync(delivery, callback)
+  }
+
   attach(store: AttachedStore): StoreSQL {
     return this.#stores.attach(store)
   }
@@ -183,7 +233,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   }
 
   /**
-   * Drains the outbox and runs the named alarms that are due. To be called by the object's `alarm` method, with its
+   * Drains the outbox, delivers what subscriptions are due, and runs the named alarms that are due. To be called by the object's `alarm` method, with its
    * argument. Never throws: the platform drops an alarm for good after seven failed runs.
    */
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
@@ -191,14 +241,19 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     // Neither waits for the other, but the platform's next alarm waits for both. So this run does not wait for a handler that
     // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()
-    // If no named alarm is due, it is the relay's, even if the clock has stepped back since it was set.
-    const run = this.#relay.run({ isForced: named === undefined }).then(() => this.#membership?.tell())
-    await Promise.all([run, named && this.#within(named)])
+    // If nothing else is due, it is the relay's, even if the clock has stepped back since it was set.
+    const isForced = named === undefined && this.#subscriptions?.isDue() !== true
+    await Promise.all([
+      this.#subscriptions?.run({ isForced: false }),
+      this.#relay.run({ isForced }).then(() => this.#membership?.tell()),
+      named && this.#within(named),
+    ])
   }
 
   /** Makes the platform's alarm due if something needs it, even if the platform has lost it, or it is far ahead (I6). */
   async #heal(isPending: boolean): Promise<void> {
     if (isPending) await this.#relay.wake()
+    await this.#subscriptions?.wake()
     await this.alarms.heal()
   }
 

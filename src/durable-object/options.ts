@@ -11,6 +11,7 @@ import type { InboxLimits } from '../inbox/inbox.ts'
 import type { Pipeline } from '../pipeline/pipeline.ts'
 import type { BacklogLimits } from '../outbox/outbox.ts'
 import type { RelayLimits } from '../relay/relay.ts'
+import type { SubscriptionLimits, SubscriptionsFactory } from '../subscription.ts'
 import type { DrizzleFactory } from '../transaction/transaction.ts'
 import type { AlarmHandler, BaseAlarm } from './alarms.ts'
 
@@ -20,7 +21,7 @@ import type { AlarmHandler, BaseAlarm } from './alarms.ts'
  * @typeParam Types of the events that are emitted: see `events`.
  */
 export interface CDCOptions<Types = unknown>
-  extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits> {
+  extends Partial<RelayLimits>, Partial<BacklogLimits>, Partial<InboxLimits>, Partial<SubscriptionLimits> {
   /** Where batches go. Default: the binding `EVENTS_PIPELINE`. */
   pipeline?: Pipeline
   /** The tenant that the events belong to. Default: the object's name; without a name, its id. */
@@ -29,6 +30,8 @@ export interface CDCOptions<Types = unknown>
   source?: string
   /** The types of events that are emitted, as `defineEvents` returns them. No other event is emitted then. */
   events?: Types & EventTypes
+  /** Who else gets the events, or some of them: what `subscribe` of durable-outbox/subscriptions returns. */
+  subscriptions?: SubscriptionsFactory
   /** drizzle's own function, which `tx.db` needs: `import { drizzle } from 'drizzle-orm/durable-sqlite'`. */
   drizzle?: DrizzleFactory
   /** Where the object makes itself known, for `durable-outbox fleet` and metrics. Default: the binding `OUTBOX_FLEET`, if there is one. */
@@ -58,7 +61,8 @@ export interface ResolvedOptions {
   readonly pipeline: Pipeline
   readonly ns: string | undefined
   readonly source: string
-  readonly limits: RelayLimits & BacklogLimits & InboxLimits
+  readonly limits: RelayLimits & BacklogLimits & InboxLimits & SubscriptionLimits
+  readonly subscriptions: SubscriptionsFactory | undefined
   readonly types: EventTypes | undefined
   readonly drizzle: DrizzleFactory | undefined
   readonly fleet: Fleet | undefined
@@ -74,6 +78,7 @@ const positive = whole()
 const nonNegative = whole({ from: 0 })
 // Longer waits would stop the relay as surely as a fault does.
 const HOUR_MS = 3_600_000
+const DAY_MS = 24 * HOUR_MS
 const delay = whole({ from: 0, to: HOUR_MS })
 const timeout = whole({ to: HOUR_MS })
 
@@ -91,9 +96,12 @@ const limitFields = new Fields<ResolvedOptions['limits']>(
     maxAlarmMs: withDefault(timeout, 60_000),
     maxBacklogEvents: withDefault(positive, 10_000_000),
     maxBacklogBytes: withDefault(positive, 4_000_000_000),
-    retentionMs: withDefault(nonNegative, 24 * 3_600_000),
+    retentionMs: withDefault(nonNegative, DAY_MS),
     retentionBytes: withDefault(nonNegative, 100_000_000),
-    inboxMs: withDefault(nonNegative, 30 * 24 * 3_600_000),
+    maxLagMs: withDefault(nonNegative, 7 * DAY_MS),
+    maxLagBytes: withDefault(nonNegative, 1_000_000_000),
+    disableAfterMs: withDefault(positive, 5 * DAY_MS),
+    inboxMs: withDefault(nonNegative, 30 * DAY_MS),
     maxInboxIds: withDefault(positive, 100_000),
   },
   {
@@ -119,6 +127,7 @@ export function resolveOptions(options: CDCOptions, defaultSource: string): Reso
     source,
     limits,
     types: options.events,
+    subscriptions: options.subscriptions,
     drizzle: options.drizzle,
     fleet: options.fleet ?? boundFleet(),
     className,

@@ -81,8 +81,11 @@ export class SharedAlarm {
   }
 
   #set(atMs: number): void {
+    const settable = settableMs(atMs, this.#runningMs)
+    // Setting it is a billed row, and several users may ask for the same time in one turn.
+    if (settable === this.#atMs) return
     for (const listener of this.#beforeChange) listener()
-    this.#atMs = settableMs(atMs, this.#runningMs)
+    this.#atMs = settable
     // Not awaited: inside a synchronous transaction it is written at once, and if it fails, the commit fails.
     void this.#platform.setAlarm(this.#atMs)
   }

@@ -38,6 +38,8 @@ export type EventContent = GivenEvent & {
   redrivenFrom?: number
   /** Which version of its type its data has, if that is not the first. */
   dataVersion?: number
+  /** Of the record of a dead letter: the event in whose place it is. Subscriptions deliver that one. */
+  refused?: EventContent
 }
 
 /** What the types of this library's own events begin with. */

@@ -12,7 +12,7 @@ const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 've
 export type StoreType = (typeof STORES)[number]
 export const storeType = oneOf(STORES)
 
-const OPERATIONS = ['c', 'u', 'd', 'r'] as const
+export const OPERATIONS = ['c', 'u', 'd', 'r'] as const
 /** What a change did: create, update, delete, or read (a row as a snapshot or a rollup found it). */
 export type Operation = (typeof OPERATIONS)[number]
 

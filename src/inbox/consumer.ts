@@ -1,6 +1,8 @@
 // Consumes the events of other objects, each once.
 
+import type { CommittedRecord } from '../event/record.ts'
 import type { Attribution } from '../event/unified-event.ts'
+import type { Delivery } from '../pipeline/target.ts'
 import type { Transaction } from '../transaction/transaction.ts'
 import { refusePromise, type SyncResult, type Transactions } from '../transaction/transactions.ts'
 import type { Inbox, NamedEvent } from './inbox.ts'
@@ -25,6 +27,20 @@ export interface Consumption<Types = unknown> {
 
   /** The same with a plain callback, in the current turn. */
   processOnceSync<T>(event: NamedEvent, callback: (tx: Transaction<Types>) => SyncResult<T>): Processed<T>
+  /**
+   * Runs a callback for each event of a delivery that this subscription has not brought before, in LSN order and in one
+   * transaction: all of it commits, or nothing.
+   *
+   * @param delivery what a subscription to `toObject` calls the object with.
+   * @returns how many were new.
+   * @throws {CDCError} as `processOnce`; or what the callback throws. Then the delivery is tried again.
+   */
+  processEach(
+    delivery: Delivery,
+    callback: (tx: Transaction<Types>, event: CommittedRecord) => void | Promise<void>,
+  ): Promise<number>
+  /** The same with a plain callback, in the current turn. */
+  processEachSync(delivery: Delivery, callback: (tx: Transaction<Types>, event: CommittedRecord) => void): number
 }
 
 export class Consumer implements Consumption {
@@ -50,6 +66,26 @@ export class Consumer implements Consumption {
       refusePromise(result)
       return { isNew: true, result }
     }, correlationOf(event))
+  }
+
+  processEach(
+    delivery: Delivery,
+    callback: (tx: Transaction, event: CommittedRecord) => void | Promise<void>,
+  ): Promise<number> {
+    return this.#transactions.transaction(async () => {
+      const events = this.#inbox.recordDelivery(delivery)
+      for (const event of events)
+        await this.#transactions.transaction((tx) => callback(tx, event), correlationOf(event))
+      return events.length
+    })
+  }
+
+  processEachSync(delivery: Delivery, callback: (tx: Transaction, event: CommittedRecord) => void): number {
+    return this.#transactions.transactionSync(() => {
+      const events = this.#inbox.recordDelivery(delivery)
+      for (const event of events) this.#transactions.transactionSync((tx) => callback(tx, event), correlationOf(event))
+      return events.length
+    })
   }
 }
 

@@ -4,6 +4,8 @@
 import { CDCError } from '../error.ts'
 import { Fields } from '../event/fields.ts'
 import { name, ulid, whole } from '../event/kinds.ts'
+import type { CommittedRecord } from '../event/record.ts'
+import type { Delivery } from '../pipeline/target.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 
 /** How much the inbox remembers. */
@@ -37,6 +39,21 @@ const placeFields = new Fields<{ ns: string; source: string; epoch: string; lsn:
   lsn: whole(),
 })
 
+const deliveryFields = new Fields<Omit<Delivery, 'records'>>({
+  subscription: name,
+  ns: name,
+  source: name,
+  epoch: ulid,
+  firstLSN: whole(),
+  lastLSN: whole(),
+})
+
+/** LSNs of a log that were processed, both ends included. From 0: they may have been. */
+interface Range {
+  readonly first: number
+  readonly last: number
+}
+
 /** Rows that one event may delete from the inbox. */
 const FORGOTTEN_AT_ONCE = 100
 
@@ -69,31 +86,55 @@ export class Inbox {
     return this.#recordLSN(JSON.stringify([place.ns, place.source, place.epoch]), place.lsn)
   }
 
+  /**
+   * Records a delivery, in the open transaction: all of its range, so that what is not for its subscription leaves no hole.
+   *
+   * @returns the events that are new.
+   * @throws {CDCError} as `record`.
+   */
+  recordDelivery({ records, ...delivery }: Delivery): CommittedRecord[] {
+    this.#tables.open()
+    const { subscription, ns, source, epoch, ...range } = deliveryFields.parse(delivery, 'processEach', 'event-invalid')
+    const log = JSON.stringify([ns, source, epoch, subscription])
+    const lsns = { first: range.firstLSN, last: range.lastLSN }
+    const known = this.#touching(log, lsns)
+    const added = records.filter(({ lsn }) => !isKnown(known, log, lsn))
+    this.#cover(log, lsns, known)
+    return added
+  }
+
   #recordLSN(log: string, lsn: number): boolean {
+    const lsns = { first: lsn, last: lsn }
+    const known = this.#touching(log, lsns)
+    if (isKnown(known, log, lsn)) return false
+    this.#cover(log, lsns, known)
+    return true
+  }
+
+  /** The ranges that overlap one, or lie next to it. */
+  #touching(log: string, { first, last }: Range): Range[] {
+    return this.#ranges('log = ? AND first_lsn <= ? AND last_lsn >= ? ORDER BY first_lsn', log, last + 1, first - 1)
+  }
+
+  /** Makes one range of a new one and those that it touches. */
+  #cover(log: string, { first, last }: Range, touching: readonly Range[]): void {
     const nowMs = this.#now()
-    const [below] = this.#ranges('log = ? AND first_lsn <= ? ORDER BY first_lsn DESC LIMIT 1', log, lsn)
-    if (below !== undefined && lsn <= below.last) {
-      if (below.first > 0) return false
-      throw new CDCError(
-        'event-forgotten',
-        `processOnce: LSN ${lsn} of ${log} is below the ${INBOX_RANGES_PER_LOG_MAX} ranges that are remembered of its log, ` +
-          'so it may have been processed or not; events of one log must arrive nearly in order',
-      )
-    }
-    const [above] = this.#ranges('log = ? AND first_lsn = ?', log, lsn + 1)
-    const first = below?.last === lsn - 1 && below.first > 0 ? below.first : lsn
-    const last = above?.last ?? lsn
-    if (above !== undefined) this.#exec('DELETE FROM _cdc_inbox WHERE log = ? AND first_lsn = ?', log, above.first)
+    const forgotten = touching.find((range) => range.first === 0)?.last ?? 0
+    const merged = touching.filter((range) => range.first > 0)
+    const from = Math.min(Math.max(first, forgotten + 1), ...merged.map((range) => range.first))
+    const to = Math.max(last, ...merged.map((range) => range.last))
+    if (to < from) return
+    for (const range of merged)
+      if (range.first !== from) this.#exec('DELETE FROM _cdc_inbox WHERE log = ? AND first_lsn = ?', log, range.first)
     this.#exec(
       `INSERT INTO _cdc_inbox (log, first_lsn, last_lsn, time) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET last_lsn = excluded.last_lsn, time = excluded.time`,
       log,
-      first,
-      last,
+      from,
+      to,
       nowMs,
     )
-    if (first === lsn && above === undefined) this.#forgetRanges(log, nowMs)
-    return true
+    if (merged.length === 0) this.#forgetRanges(log, nowMs)
   }
 
   /** Keeps the rows of a log within their limit, and deletes logs that are quiet. Called when a row was added. */
@@ -131,7 +172,7 @@ export class Inbox {
     return true
   }
 
-  #ranges(where: string, ...values: SqlStorageValue[]): { first: number; last: number }[] {
+  #ranges(where: string, ...values: SqlStorageValue[]): Range[] {
     return this.#storage.sql
       .exec<{ first: number; last: number }>(
         `SELECT first_lsn AS first, last_lsn AS last FROM _cdc_inbox WHERE ${where}`,
@@ -143,4 +184,15 @@ export class Inbox {
   #exec(statement: string, ...values: SqlStorageValue[]): { rowsWritten: number } {
     return this.#storage.sql.exec(statement, ...values)
   }
+}
+
+/** @throws {CDCError} `event-forgotten`. */
+function isKnown(ranges: readonly Range[], log: string, lsn: number): boolean {
+  const known = ranges.find(({ first, last }) => first <= lsn && lsn <= last)
+  if (known?.first !== 0) return known !== undefined
+  throw new CDCError(
+    'event-forgotten',
+    `processOnce: LSN ${lsn} of ${log} is below the ${INBOX_RANGES_PER_LOG_MAX} ranges that are remembered of its log, ` +
+      'so it may have been processed or not; events of one log must arrive nearly in order',
+  )
 }

@@ -1,4 +1,5 @@
-// Events that the pipeline refused because of their content, each with its reason, until they are redriven or discarded.
+// Events that the pipeline, or the target of a subscription, refused because of their content, each with its reason, until they
+// are redriven or discarded.
 
 import type { EventContent } from '../event/create-event.ts'
 
@@ -27,15 +28,20 @@ type Row = {
 
 export class DeadLetters {
   readonly #storage: DurableObjectStorage
+  readonly #subscription: string
 
-  constructor(storage: DurableObjectStorage) {
+  /** @param subscription whose target refused them; without one they are those of the pipeline. */
+  constructor(storage: DurableObjectStorage, subscription = '') {
     this.#storage = storage
+    this.#subscription = subscription
   }
 
   add({ lsn, txid, timeMs, event, reason, attempts, firstAttemptMs, lastAttemptMs }: DeadLetter): void {
     this.#storage.sql.exec(
-      `INSERT INTO _cdc_dead_letter (lsn, txid, time, event, reason, attempts, first_attempt, last_attempt)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO _cdc_dead_letter
+         (subscription, lsn, txid, time, event, reason, attempts, first_attempt, last_attempt)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      this.#subscription,
       lsn,
       txid,
       timeMs,
@@ -50,7 +56,12 @@ export class DeadLetters {
   /** Dead letters from `fromLSN` on, in LSN order, at most `limit`. */
   list(fromLSN: number, limit: number): DeadLetter[] {
     return this.#storage.sql
-      .exec<Row>('SELECT * FROM _cdc_dead_letter WHERE lsn >= ? ORDER BY lsn LIMIT ?', fromLSN, limit)
+      .exec<Row>(
+        'SELECT * FROM _cdc_dead_letter WHERE subscription = ? AND lsn >= ? ORDER BY lsn LIMIT ?',
+        this.#subscription,
+        fromLSN,
+        limit,
+      )
       .toArray()
       .map(readRow)
   }
@@ -61,16 +72,22 @@ export class DeadLetters {
   }
 
   remove(lsn: number): void {
-    this.#storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE lsn = ?', lsn)
+    this.#storage.sql.exec('DELETE FROM _cdc_dead_letter WHERE subscription = ? AND lsn = ?', this.#subscription, lsn)
+  }
+
+  isEmpty(): boolean {
+    const first = 'SELECT 1 FROM _cdc_dead_letter WHERE subscription = ? LIMIT 1'
+    return this.#storage.sql.exec(first, this.#subscription).toArray().length === 0
   }
 
   /** Reads every row: if they are so many that counting is slow, that is the smaller problem. */
-  isEmpty(): boolean {
-    return this.#storage.sql.exec('SELECT 1 FROM _cdc_dead_letter LIMIT 1').toArray().length === 0
-  }
-
   count(): number {
-    return this.#storage.sql.exec<{ count: number }>('SELECT count(*) AS count FROM _cdc_dead_letter').one().count
+    return this.#storage.sql
+      .exec<{ count: number }>(
+        'SELECT count(*) AS count FROM _cdc_dead_letter WHERE subscription = ?',
+        this.#subscription,
+      )
+      .one().count
   }
 }
 

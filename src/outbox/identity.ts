@@ -65,8 +65,12 @@ export interface StoredIdentity extends Identity {
  * the events that are pending under the old name have been delivered, because some of them may have been sent already.
  */
 export function decideEpoch(stored: StoredIdentity, owner: Owner): 'continues' | 'begins' {
-  const isCopy = stored.object !== null && owner.object !== undefined && stored.object !== owner.object
-  if (isCopy) return 'begins'
+  if (isCopy(stored, owner)) return 'begins'
   const isRenamed = stored.source !== owner.source || (owner.ns !== undefined && stored.ns !== owner.ns)
   return isRenamed && !stored.isPending ? 'begins' : 'continues'
+}
+
+/** Whether the database was copied from another object. */
+export function isCopy(stored: Pick<StoredIdentity, 'object'>, owner: Owner): boolean {
+  return stored.object !== null && owner.object !== undefined && stored.object !== owner.object
 }

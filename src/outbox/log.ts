@@ -115,6 +115,32 @@ export function readRecords(
   return records
 }
 
+/**
+ * The records of events as they happened, each at its own place: that of an event which the pipeline has refused, and not the
+ * record of the dead letter. What was sent again under a new LSN is left out, because its place is the former one.
+ */
+export function readOriginals(
+  { ns, source, epoch }: Identity,
+  rows: readonly OutboxRow[],
+  { first, last, retries }: { first: number; last: number; retries: number },
+): CommittedRecord[] {
+  const _meta = { schemaVersion: SCHEMA_VERSION, source, epoch, ...(retries > 0 && { retries }) }
+  return rows.flatMap((row) => {
+    const timestamp = new Date(row.time).toISOString()
+    return readContents(row).flatMap((content, index) => {
+      const lsn = row.lsn - row.count + 1 + index
+      const original = originalOf(content)
+      if (lsn < first || lsn > last || original.redrivenFrom !== undefined) return []
+      return [completeRecord(original, { timestamp, ns, source, epoch, lsn, txid: row.txid, _meta })]
+    })
+  })
+}
+
+/** The event itself, also if the pipeline has refused it. */
+export function originalOf(content: EventContent): EventContent {
+  return content.refused ?? content
+}
+
 type Envelope = Pick<CommittedRecord, 'timestamp' | 'ns' | 'source' | 'epoch' | 'lsn' | 'txid' | '_meta'>
 
 /** Makes a record of an event's content, in place: a copy of each would cost as much as reading it. */
@@ -126,6 +152,7 @@ function completeRecord(content: EventContent & { correlation_id?: string }, env
   }
   if (redrivenFrom !== undefined) delete content.redrivenFrom
   if (dataVersion !== undefined) delete content.dataVersion
+  if (content.refused !== undefined) delete content.refused
   const own = ownMeta({ redrivenFrom, dataVersion })
   const _meta = own === undefined ? envelope._meta : { ...envelope._meta, ...own }
   return Object.assign(content, envelope, { timestamp, _meta })
@@ -135,8 +162,10 @@ function completeRecord(content: EventContent & { correlation_id?: string }, env
 export function toEvent(
   { ns, source, epoch }: Identity,
   { lsn, txid, time }: Pick<OutboxRow, 'lsn' | 'txid' | 'time'>,
-  { redrivenFrom, dataVersion, ...content }: EventContent,
+  stored: EventContent,
 ): CommittedEvent {
+  const { redrivenFrom, dataVersion, ...content } = stored
+  delete content.refused
   return {
     ...content,
     timestamp: content.timestamp ?? new Date(time).toISOString(),

@@ -16,7 +16,11 @@ export const migrations: readonly Migration[] = [
     "sql": "ALTER TABLE `_cdc_state` ADD `segments` text DEFAULT '[]' NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_lsn` integer DEFAULT 0 NOT NULL;--> statement-breakpoint\nALTER TABLE `_cdc_state` ADD `sealed_bytes` integer DEFAULT 0 NOT NULL;"
   },
   {
-    "name": "0003_fleet",
+    "name": "0003_subscriptions",
+    "sql": "CREATE TABLE `_cdc_subscription` (\n\t`name` text PRIMARY KEY NOT NULL,\n\t`acked_lsn` integer NOT NULL,\n\t`paused` integer DEFAULT 0 NOT NULL,\n\t`disabled` integer DEFAULT 0 NOT NULL,\n\t`batch_lsn` integer DEFAULT 0 NOT NULL,\n\t`batch_events` integer DEFAULT 0 NOT NULL,\n\t`attempts_begun` integer DEFAULT 0 NOT NULL,\n\t`attempts_ended` integer DEFAULT 0 NOT NULL,\n\t`first_attempt` integer DEFAULT 0 NOT NULL,\n\t`next_attempt` integer DEFAULT 0 NOT NULL,\n\t`last_error` text,\n\t`suspect_lsn` integer DEFAULT 0 NOT NULL,\n\t`failing` integer DEFAULT 0 NOT NULL,\n\t`delivered` integer DEFAULT 0 NOT NULL,\n\t`missed` integer DEFAULT 0 NOT NULL,\n\t`missed_lsn` integer DEFAULT 0 NOT NULL,\n\t`deliveries` text DEFAULT '[]' NOT NULL,\n\t`past_log` text,\n\t`past_lsn` integer DEFAULT 0 NOT NULL\n);\n--> statement-breakpoint\nCREATE TABLE `__new__cdc_dead_letter` (\n\t`subscription` text DEFAULT '' NOT NULL,\n\t`lsn` integer NOT NULL,\n\t`txid` text NOT NULL,\n\t`time` integer NOT NULL,\n\t`event` text NOT NULL,\n\t`reason` text NOT NULL,\n\t`attempts` integer NOT NULL,\n\t`first_attempt` integer NOT NULL,\n\t`last_attempt` integer NOT NULL,\n\tPRIMARY KEY(`subscription`, `lsn`)\n);\n--> statement-breakpoint\nINSERT INTO `__new__cdc_dead_letter`(\"lsn\", \"txid\", \"time\", \"event\", \"reason\", \"attempts\", \"first_attempt\", \"last_attempt\") SELECT \"lsn\", \"txid\", \"time\", \"event\", \"reason\", \"attempts\", \"first_attempt\", \"last_attempt\" FROM `_cdc_dead_letter`;--> statement-breakpoint\nDROP TABLE `_cdc_dead_letter`;--> statement-breakpoint\nALTER TABLE `__new__cdc_dead_letter` RENAME TO `_cdc_dead_letter`;"
+  },
+  {
+    "name": "0004_fleet",
     "sql": "ALTER TABLE `_cdc_state` ADD `fleet` text DEFAULT '' NOT NULL;"
   }
 ]

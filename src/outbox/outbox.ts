@@ -9,8 +9,16 @@ import { DeadLetters } from './dead-letters.ts'
 import { LAST_BYTES, LAST_LSN } from './end-of-log.ts'
 import { checkTime, type Identity } from './identity.ts'
 import { DEAD_LETTER_TYPE } from './limits.ts'
-import { type OutboxRow, parseContents, readContents, readRecords, splitRows, UNREADABLE_TYPE } from './log.ts'
-import { HEAD, type RetentionLimits, Segments, tablesOf } from './segments.ts'
+import {
+  originalOf,
+  type OutboxRow,
+  parseContents,
+  readContents,
+  readRecords,
+  splitRows,
+  UNREADABLE_TYPE,
+} from './log.ts'
+import { HEAD, type LagLimits, type RetentionLimits, Segments, tablesOf } from './segments.ts'
 import { type OutboxState, readState } from './state.ts'
 import type { OutboxTables } from './tables.ts'
 
@@ -96,12 +104,33 @@ export class Outbox {
   /** When the oldest pending event was committed, in milliseconds since 1970. Reads two rows. */
   oldestPendingMs(): number | undefined {
     const state = this.state()
-    if (state === undefined) return undefined
-    const table = this.#tableOf(state.ackedLSN + 1, state)
+    return state === undefined ? undefined : this.timeAfter(state.ackedLSN, state)
+  }
+
+  /** When the first event after an LSN was committed, in milliseconds since 1970; undefined if there is none. */
+  timeAfter(lsn: number, state = this.state()): number | undefined {
     const [row] = this.#storage.sql
-      .exec<{ time: number }>(`SELECT time FROM ${table} WHERE lsn > ? ORDER BY lsn LIMIT 1`, state.ackedLSN)
+      .exec<{ time: number }>(
+        `SELECT time FROM ${this.#tableOf(lsn + 1, state)} WHERE lsn > ? ORDER BY lsn LIMIT 1`,
+        lsn,
+      )
       .toArray()
     return row?.time
+  }
+
+  /** LSN of the oldest event that is kept; of the next event if none is. */
+  oldestLSN(): number {
+    const [row] = this.#storage.sql
+      .exec<{ first: number }>(`SELECT lsn - count + 1 AS first FROM ${this.#tableOf(1)} ORDER BY lsn LIMIT 1`)
+      .toArray()
+    return row?.first ?? this.backlog().lastLSN + 1
+  }
+
+  /** An event as it happened, and the transaction that it belongs to; undefined if it is not in the log. */
+  originalAt(lsn: number): { txid: string; timeMs: number; event: EventContent } | undefined {
+    const [row] = this.rows(lsn, lsn)
+    const content = row && readContents(row).at(lsn - row.lsn - 1)
+    return content && { txid: row.txid, timeMs: row.time, event: originalOf(content) }
   }
 
   /**
@@ -163,7 +192,7 @@ export class Outbox {
   }
 
   /** Records that the pipeline accepted a batch, and drops what is beyond the retention. */
-  acknowledge(batch: Batch, retention: RetentionLimits, nowMs: number): void {
+  acknowledge(batch: Batch, retention: RetentionLimits & LagLimits, nowMs: number): void {
     this.#onAnswer(batch, (state) => {
       const { lastLSN } = batch
       const ackedBytes = this.#bytesAt(lastLSN, state) ?? state.ackedBytes
@@ -178,7 +207,7 @@ export class Outbox {
     })
   }
 
-  #keepUp(state: OutboxState, retention: RetentionLimits, nowMs: number): void {
+  #keepUp(state: OutboxState, retention: RetentionLimits & LagLimits, nowMs: number): void {
     try {
       this.#segments.keepUp(state, retention, nowMs)
     } catch (error) {
@@ -238,7 +267,7 @@ export class Outbox {
         firstAttemptMs: state.firstAttemptMs,
         lastAttemptMs: nowMs,
       })
-      contents[index] = this.#standIn(refused, reason)
+      contents[index] = { ...this.#standIn(refused, reason), refused }
       this.#rewrite(row.lsn, contents)
       this.#storage.sql.exec(`UPDATE _cdc_state SET ${NO_BATCH}, last_error = ?`, reason)
     })

@@ -118,17 +118,56 @@ export const cdcReplaced = sqliteTable('_cdc_replaced', {
   k3: blob('k3'),
 })
 
-/** Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. */
-export const cdcDeadLetter = sqliteTable('_cdc_dead_letter', {
-  lsn: integer('lsn').primaryKey(),
-  txid: text('txid').notNull(),
-  time: integer('time').notNull(),
-  /** JSON of the event's content. */
-  event: text('event').notNull(),
-  reason: text('reason').notNull(),
-  attempts: integer('attempts').notNull(),
-  firstAttempt: integer('first_attempt').notNull(),
-  lastAttempt: integer('last_attempt').notNull(),
+/**
+ * Events that the pipeline refused because of their content. In the log, a `cdc.dead_letter` event is in their place. And those
+ * that the target of a subscription refused, which stay as they are in the log.
+ */
+export const cdcDeadLetter = sqliteTable(
+  '_cdc_dead_letter',
+  {
+    /** Empty for those of the pipeline. */
+    subscription: text('subscription').notNull().default(''),
+    lsn: integer('lsn').notNull(),
+    txid: text('txid').notNull(),
+    time: integer('time').notNull(),
+    /** JSON of the event's content. */
+    event: text('event').notNull(),
+    reason: text('reason').notNull(),
+    attempts: integer('attempts').notNull(),
+    firstAttempt: integer('first_attempt').notNull(),
+    lastAttempt: integer('last_attempt').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.subscription, table.lsn] })],
+)
+
+/** The subscriptions, also those that no code of this version names, and how far each has come. */
+export const cdcSubscription = sqliteTable('_cdc_subscription', {
+  name: text('name').primaryKey(),
+  /** Everything up to this LSN was delivered, does not match, became a dead letter, or was missed. */
+  ackedLSN: integer('acked_lsn').notNull(),
+  /** 1 while it is paused; and since when it is disabled, in milliseconds since 1970, 0 if it is not. */
+  paused: integer('paused').notNull().default(0),
+  disabled: integer('disabled').notNull().default(0),
+  /** As in `_cdc_state`: the batch in flight, its attempts, and what is known of a bad event. */
+  batchLSN: integer('batch_lsn').notNull().default(0),
+  batchEvents: integer('batch_events').notNull().default(0),
+  attemptsBegun: integer('attempts_begun').notNull().default(0),
+  attemptsEnded: integer('attempts_ended').notNull().default(0),
+  firstAttempt: integer('first_attempt').notNull().default(0),
+  nextAttempt: integer('next_attempt').notNull().default(0),
+  lastError: text('last_error'),
+  suspectLSN: integer('suspect_lsn').notNull().default(0),
+  /** Since when every attempt has failed, in milliseconds since 1970; 0 after a success. */
+  failing: integer('failing').notNull().default(0),
+  /** Events delivered so far; and events that were no longer kept when their turn came, with the LSN of the last. */
+  delivered: integer('delivered').notNull().default(0),
+  missed: integer('missed').notNull().default(0),
+  missedLSN: integer('missed_lsn').notNull().default(0),
+  /** JSON: the last deliveries, oldest first. In this row, because a row of its own would be billed for each. */
+  deliveries: text('deliveries').notNull().default('[]'),
+  /** JSON of `[ns, source, epoch]`: the log that the events up to `past_lsn` belong to, if that has ended since. */
+  pastLog: text('past_log'),
+  pastLSN: integer('past_lsn').notNull().default(0),
 })
 
 /** Which events of other logs this object has processed, as ranges of LSNs. A range from 0 was forgotten. */

@@ -13,6 +13,12 @@ export interface RetentionLimits {
   readonly retentionBytes: number
 }
 
+/** How much of the log is kept for a subscription that lags: what is so young, and among the last so many bytes. */
+export interface LagLimits {
+  readonly maxLagMs: number
+  readonly maxLagBytes: number
+}
+
 /** Both limits are divided into so many segments. */
 const SEGMENTS_OF_RETENTION = 8
 /** So many there are at most, whatever waits; the head grows then. */
@@ -33,16 +39,18 @@ export function tablesOf(segments: readonly Segment[], firstLSN: number, lastLSN
   return last < 0 ? [...tables.map(tableOf), HEAD] : tables.slice(0, last + 1).map(tableOf)
 }
 
-/** How many of the segments, from the oldest, are delivered and beyond the retention. */
+/** How many of the segments, from the oldest, are delivered and beyond the retention, and no subscription needs them. */
 function countOutdated(
   { segments, ackedLSN, ackedBytes }: OutboxState,
-  { retentionMs, retentionBytes }: RetentionLimits,
-  nowMs: number,
+  { retentionMs, retentionBytes, maxLagMs, maxLagBytes }: RetentionLimits & LagLimits,
+  { nowMs, slowestLSN }: { nowMs: number; slowestLSN: number },
 ): number {
-  const kept = segments.findIndex(
-    ({ lastLSN, bytes, timeMs }) =>
-      lastLSN > ackedLSN || (timeMs > nowMs - retentionMs && ackedBytes - bytes < retentionBytes),
-  )
+  const kept = segments.findIndex(({ lastLSN, bytes, timeMs }) => {
+    const age = nowMs - timeMs
+    const bytesSince = ackedBytes - bytes
+    if (lastLSN > ackedLSN || (age < retentionMs && bytesSince < retentionBytes)) return true
+    return lastLSN > slowestLSN && age < maxLagMs && bytesSince < maxLagBytes
+  })
   return kept < 0 ? segments.length : kept
 }
 
@@ -61,8 +69,9 @@ export class Segments {
   }
 
   /** Drops segments that are beyond the retention, and seals the head if it is large or old enough. */
-  keepUp(state: OutboxState, retention: RetentionLimits, nowMs: number): void {
-    const outdated = countOutdated(state, retention, nowMs)
+  keepUp(state: OutboxState, retention: RetentionLimits & LagLimits, nowMs: number): void {
+    const slowestLSN = state.segments.length === 0 ? Infinity : this.#slowestLSN()
+    const outdated = countOutdated(state, retention, { nowMs, slowestLSN })
     const [out, kept] = [state.segments.slice(0, outdated), state.segments.slice(outdated)]
     const end = kept.length < SEGMENTS_MAX ? this.#endToSeal(state, retention, nowMs) : undefined
     if (out.length === 0 && end === undefined) return
@@ -78,6 +87,14 @@ export class Segments {
         end?.bytes ?? state.sealedBytes,
       )
     })
+  }
+
+  /** How far the slowest subscription has come: to the end of all logs if there is none. */
+  #slowestLSN(): number {
+    const { lsn } = this.#storage.sql
+      .exec<{ lsn: number | null }>('SELECT min(acked_lsn) AS lsn FROM _cdc_subscription')
+      .one()
+    return lsn ?? Infinity
   }
 
   /** The end of the head, if that is to be sealed. */

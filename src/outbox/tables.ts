@@ -6,7 +6,7 @@ import { CDCError } from '../error.ts'
 import { LazyTables } from '../sqlite/lazy-tables.ts'
 import { migrate } from '../sqlite/migrate.ts'
 import { LAST_LSN } from './end-of-log.ts'
-import { checkIdentity, decideEpoch, type Owner } from './identity.ts'
+import { checkIdentity, decideEpoch, isCopy, type Owner } from './identity.ts'
 import { envelopeBytes } from './log.ts'
 import { migrations } from './migrations.generated.ts'
 import { type OutboxState, readState, segmentsText } from './state.ts'
@@ -18,6 +18,7 @@ export class OutboxTables {
   readonly #tables: LazyTables
   /** Upper bound of the UTF-8 bytes that a record has beyond its event. */
   #envelopeBytes = 0
+  readonly #onCreated: (() => void)[] = []
   /** The latest epoch since the object woke, which `deleteAll` takes out of the database. */
   #lastEpoch = ''
 
@@ -31,6 +32,11 @@ export class OutboxTables {
       () => storage.sql.exec("SELECT 1 FROM sqlite_master WHERE name = '_cdc_state'").toArray().length > 0,
     )
     this.open()
+  }
+
+  /** Calls the listener when the tables have been made, also for the second time. */
+  onCreated(listener: () => void): void {
+    this.#onCreated.push(listener)
   }
 
   /** Makes the tables if they are missing; then a new epoch begins. */
@@ -64,6 +70,7 @@ export class OutboxTables {
     if (state === undefined) throw new Error('I9: an open outbox has a state')
     this.#envelopeBytes = envelopeBytes(state)
     this.#lastEpoch = state.epoch
+    for (const listener of this.#onCreated) listener()
   }
 
   #settleEpoch(): void {
@@ -91,6 +98,7 @@ export class OutboxTables {
     const { object = null, source } = this.#owner
     const epoch = this.#mintEpoch(before?.epoch)
     checkIdentity({ ns, source, epoch })
+    if (before !== undefined) this.#carrySubscriptions(before)
     this.#storage.sql.exec(
       `INSERT OR REPLACE INTO _cdc_state (
          id, object, ns, source, epoch, epoch_lsn, acked_lsn, acked_bytes, pruned_bytes, paused,
@@ -110,6 +118,26 @@ export class OutboxTables {
       before?.sealedLSN ?? 0,
       before?.sealedBytes ?? 0,
     )
+  }
+
+  /**
+   * What subscriptions have not delivered yet belongs to the log that ends now, and is delivered under its name. In a copy the
+   * original does that.
+   */
+  #carrySubscriptions(before: OutboxState): void {
+    const { ns, source, epoch, ackedLSN } = before
+    if (isCopy(before, this.#owner))
+      this.#storage.sql.exec(
+        `UPDATE _cdc_subscription SET acked_lsn = max(acked_lsn, ?), past_lsn = 0, batch_lsn = 0, attempts_begun = 0,
+           attempts_ended = 0, first_attempt = 0, next_attempt = 0, suspect_lsn = 0`,
+        ackedLSN,
+      )
+    else
+      this.#storage.sql.exec(
+        `UPDATE _cdc_subscription SET past_lsn = ?1, past_log = iif(past_lsn > acked_lsn, past_log, ?2) WHERE acked_lsn < ?1`,
+        ackedLSN,
+        JSON.stringify([ns, source, epoch]),
+      )
   }
 }
 

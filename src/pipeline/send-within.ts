@@ -1,21 +1,19 @@
 import { CDCError } from '../error.ts'
-import type { EventRecord } from '../event/record.ts'
 import { within } from '../within.ts'
-import type { Pipeline } from './pipeline.ts'
 
 /**
  * Sends a batch, and waits for the answer for a limited time.
  *
- * @throws {CDCError} `pipeline-timeout`, retryable; or what the pipeline throws.
+ * @throws {CDCError} `pipeline-timeout`, retryable; or what the receiver throws.
  */
-export async function sendWithin(
-  pipeline: Pipeline,
-  records: EventRecord[],
+export async function sendWithin<Sent>(
+  receiver: { send(sent: Sent): Promise<void> },
+  sent: Sent,
   { timeoutMs, batch }: { timeoutMs: number; batch: string },
 ): Promise<void> {
   await within(
     timeoutMs,
-    pipeline.send(records),
+    receiver.send(sent),
     () => new CDCError('pipeline-timeout', `${batch}: no answer in ${timeoutMs} ms`, { retryable: true }),
   )
 }

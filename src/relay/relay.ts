@@ -1,19 +1,17 @@
 // The loop that runs the machine: it reads the state, asks the machine, and applies the effects. The two together keep I3,
-// I4 and I6.
+// I4 and I6. One relay sends the outbox to the pipeline, and one more each subscription to its target.
 
 import { endOfWait } from '../due.ts'
 import { reasonOf } from '../error.ts'
 import { DEAD_LETTER_TYPE } from '../outbox/limits.ts'
-import type { Backlog, Batch, BatchLimits, Outbox } from '../outbox/outbox.ts'
-import type { RetentionLimits } from '../outbox/segments.ts'
-import type { OutboxState } from '../outbox/state.ts'
-import type { Pipeline } from '../pipeline/pipeline.ts'
+import type { Backlog, Batch, BatchLimits } from '../outbox/outbox.ts'
+import type { LagLimits, RetentionLimits } from '../outbox/segments.ts'
 import { sendWithin } from '../pipeline/send-within.ts'
 import { type Failure, readFailure, RETRY_AFTER_MS_MAX } from '../pipeline/failure.ts'
 import { type RelayEffect, type RelayEvent, type RelayState, type RelayTimes, transition } from './machine.ts'
 
 /** The options of the relay. Times are in milliseconds. */
-export interface RelayLimits extends BatchLimits, RetentionLimits, RelayTimes {
+export interface RelayLimits extends BatchLimits, RetentionLimits, LagLimits, RelayTimes {
   /** How long the relay waits for the pipeline's answer. After that the outcome counts as unknown. */
   readonly sendTimeoutMs: number
   /** If the runtime ends within this time after a send began, the batch counts as a possible cause. */
@@ -38,14 +36,45 @@ export interface RelayAlarm {
 }
 
 /** The object's one alarm. */
-interface AlarmShares {
+export interface AlarmShares {
   /** @param dueMs when the relay needs the alarm, in milliseconds since 1970; undefined while it does not. */
   claim(dueMs: () => number | undefined): RelayAlarm
 }
 
+/** How far a relay has come, as it is stored. */
+export interface RelayProgress {
+  readonly epoch: string
+  readonly ackedLSN: number
+  readonly isPaused: boolean
+  /** Last LSN of the batch in flight, which begins after `ackedLSN`; 0 if there is none. */
+  readonly batchLSN: number
+  /** Events in it, if there are fewer of them than LSNs. */
+  readonly batchEvents?: number
+  readonly attemptsBegun: number
+  readonly attemptsEnded: number
+  readonly nextAttemptMs: number
+}
+
+/** What a relay sends, and where it stores how far it has come: the outbox itself, or what a subscription has of it. */
+export interface RelayLog {
+  state(): RelayProgress | undefined
+  backlog(): Backlog
+  oldestPendingMs(): number | undefined
+  takeBatch(limits: BatchLimits, nowMs: number): Batch | undefined
+  isInFlight(batch: Batch): boolean
+  acknowledge(batch: Batch, retention: RetentionLimits & LagLimits, nowMs: number): void
+  recordFailure(batch: Batch, reason: string, nextAttemptMs: number): void
+  recordCrashWindowEnd(batch: Batch): void
+  bisect(batch: Pick<Batch, 'epoch' | 'lastLSN'>, reason: string): void
+  moveToDeadLetters(batch: Pick<Batch, 'epoch' | 'lastLSN'>, reason: string, nowMs: number): void
+  /** The type of an event that may be the record of a dead letter. */
+  typeAt(lsn: number): string | undefined
+  setPaused(isPaused: boolean): void
+}
+
 interface RelayPorts {
-  readonly outbox: Outbox
-  readonly pipeline: Pipeline
+  readonly log: RelayLog
+  readonly receiver: { send(batch: Batch): Promise<void> }
   readonly alarm: AlarmShares
   readonly limits: RelayLimits
   readonly now: () => number
@@ -87,7 +116,7 @@ export class Relay {
   }
 
   resume(): void {
-    this.#dispatch({ name: 'resume', isPending: this.#ports.outbox.backlog().events > 0 })
+    this.#dispatch({ name: 'resume', isPending: this.#ports.log.backlog().events > 0 })
   }
 
   /**
@@ -95,13 +124,13 @@ export class Relay {
    * that asking does not postpone it.
    */
   dueMs(): number | undefined {
-    const { outbox, limits, now } = this.#ports
+    const { log, limits, now } = this.#ports
     const { name, nextAttemptMs } = this.#state()
     if (name === 'sending') return now() + limits.recoveryMs
     if (name !== 'waiting') return undefined
     if (nextAttemptMs > 0) return nextAttemptMs
-    if (this.#isFull(outbox.backlog())) return now()
-    return endOfWait((outbox.oldestPendingMs() ?? now()) + limits.lingerMs, limits.lingerMs, now())
+    if (this.#isFull(log.backlog())) return now()
+    return endOfWait((log.oldestPendingMs() ?? now()) + limits.lingerMs, limits.lingerMs, now())
   }
 
   /**
@@ -119,7 +148,7 @@ export class Relay {
     if (!this.#alarm.isSetTo(atMs)) this.#alarm.arm(atMs)
   }
 
-  /** Drains the outbox: for the alarm, or at once for a flush. Never throws. A second call joins the current run. */
+  /** Sends what is pending: for the alarm, or at once for a flush. Never throws. A second call joins the current run. */
   run(options: { isForced: boolean }): Promise<void> {
     this.#draining ??= this.#drainAfter(this.#replaying, options).finally(() => (this.#draining = undefined))
     return this.#draining
@@ -151,6 +180,8 @@ export class Relay {
         const answer = await this.#attempt(attempted)
         isSending = this.#dispatch(this.#readAnswer(answer, attempted, hasTime))
       }
+      // A subscription may find that none of what is left concerns it.
+      if (isSending) this.#alarm.rearm()
     } catch (error) {
       // No expected error gets here. The relay tries again, and logs the error until its cause is removed.
       console.error(`relay: ${reasonOf(error)}`)
@@ -179,7 +210,7 @@ export class Relay {
 
   #endCrashWindow(batch: Batch): void {
     try {
-      this.#ports.outbox.recordCrashWindowEnd(batch)
+      this.#ports.log.recordCrashWindowEnd(batch)
     } catch (error) {
       // The end of the attempt is still to be stored, and says the same.
       console.error(`relay: ${reasonOf(error)}`)
@@ -188,7 +219,7 @@ export class Relay {
 
   /** Stores that an attempt ended, where that failed before: otherwise it would look as if the runtime had ended. */
   #noteOutlived(): void {
-    if (this.#outlived !== undefined) this.#ports.outbox.recordCrashWindowEnd(this.#outlived)
+    if (this.#outlived !== undefined) this.#ports.log.recordCrashWindowEnd(this.#outlived)
     this.#outlived = undefined
   }
 
@@ -200,12 +231,12 @@ export class Relay {
 
   /** The event that an answer is. If the storage was emptied meanwhile, the answer is to a batch that is gone. */
   #readAnswer(failure: Failure | undefined, batch: Batch, hasTime: boolean): RelayEvent {
-    const { outbox } = this.#ports
-    if (!outbox.isInFlight(batch)) {
+    const { log } = this.#ports
+    if (!log.isInFlight(batch)) {
       this.#batch = undefined
       return { name: 'due', isForced: false }
     }
-    return failure ?? { name: 'accepted', isLast: outbox.backlog().lastLSN === batch.lastLSN, hasTime }
+    return failure ?? { name: 'accepted', isLast: log.backlog().lastLSN === batch.lastLSN, hasTime }
   }
 
   /** @returns whether a batch is to be sent now. */
@@ -219,53 +250,56 @@ export class Relay {
   }
 
   #apply(effect: RelayEffect, batch: Batch | undefined): void {
-    const { outbox, limits, now } = this.#ports
+    const { log, limits, now } = this.#ports
     switch (effect.do) {
       case 'arm':
         return this.#alarm.arm(effect.atMs)
       case 'disarm':
         return this.#alarm.rearm()
       case 'send':
-        this.#batch = outbox.takeBatch(limits, now())
+        this.#batch = log.takeBatch(limits, now())
         return undefined
       case 'acknowledge':
-        return batch && outbox.acknowledge(batch, limits, now())
+        return batch && log.acknowledge(batch, limits, now())
       case 'record failure':
-        return batch && outbox.recordFailure(batch, effect.reason, effect.nextAttemptMs)
+        return batch && log.recordFailure(batch, effect.reason, effect.nextAttemptMs)
       case 'bisect':
-        return outbox.bisect(batch ?? interruptedBatch(outbox.state()), effect.reason)
+        return log.bisect(batch ?? interruptedBatch(log.state()), effect.reason)
       case 'dead-letter':
-        return outbox.moveToDeadLetters(batch ?? interruptedBatch(outbox.state()), effect.reason, now())
+        return log.moveToDeadLetters(batch ?? interruptedBatch(log.state()), effect.reason, now())
       case 'pause':
       case 'resume':
-        return outbox.setPaused(effect.do === 'pause')
+        return log.setPaused(effect.do === 'pause')
     }
   }
 
   #state(): RelayState {
-    const { outbox } = this.#ports
-    const state = outbox.state()
+    const { log } = this.#ports
+    const state = log.state()
     const isSending = this.#batch !== undefined
-    const batchEvents = state !== undefined && state.batchLSN > state.ackedLSN ? state.batchLSN - state.ackedLSN : 0
+    const batchEvents =
+      state !== undefined && state.batchLSN > state.ackedLSN
+        ? (state.batchEvents ?? state.batchLSN - state.ackedLSN)
+        : 0
     return {
-      name: nameOf({ isSending, isPaused: state?.isPaused ?? false, isPending: outbox.backlog().events > 0 }),
+      name: nameOf({ isSending, isPaused: state?.isPaused ?? false, isPending: log.backlog().events > 0 }),
       batchEvents,
       failures: state?.attemptsEnded ?? 0,
       interrupted: (state?.attemptsBegun ?? 0) - (state?.attemptsEnded ?? 0) - (isSending ? 1 : 0),
-      isDeadLetter: batchEvents === 1 && outbox.typeAt(state?.batchLSN ?? 0) === DEAD_LETTER_TYPE,
+      isDeadLetter: batchEvents === 1 && log.typeAt(state?.batchLSN ?? 0) === DEAD_LETTER_TYPE,
       nextAttemptMs: this.#nextAttemptMs(state),
     }
   }
 
   /** By the clock and the limits of now. */
-  #nextAttemptMs(state: OutboxState | undefined): number {
+  #nextAttemptMs(state: RelayProgress | undefined): number {
     const { limits, now } = this.#ports
     return endOfWait(state?.nextAttemptMs ?? 0, Math.max(limits.maxRetryDelayMs, RETRY_AFTER_MS_MAX), now())
   }
 
   #send(batch: Batch): Promise<void> {
-    const { pipeline, limits } = this.#ports
-    return sendWithin(pipeline, batch.records, { timeoutMs: limits.sendTimeoutMs, batch: `relay: ${batch.key}` })
+    const { receiver, limits } = this.#ports
+    return sendWithin(receiver, batch, { timeoutMs: limits.sendTimeoutMs, batch: `relay: ${batch.key}` })
   }
 }
 
@@ -276,6 +310,6 @@ function nameOf(facts: { isSending: boolean; isPaused: boolean; isPending: boole
 }
 
 /** The batch whose attempt the end of the runtime interrupted: what is known of it is in the state. */
-function interruptedBatch(state: OutboxState | undefined): Pick<Batch, 'epoch' | 'lastLSN'> {
+function interruptedBatch(state: RelayProgress | undefined): Pick<Batch, 'epoch' | 'lastLSN'> {
   return { epoch: state?.epoch ?? '', lastLSN: state?.batchLSN ?? 0 }
 }

@@ -304,6 +304,82 @@ describe('dead letters', () => {
   })
 })
 
+describe('--subscription', () => {
+  it('makes pause, resume and what is done with dead letters be about a subscription', async () => {
+    await act(['pause', '--subscription', 'billing'], null)
+    await act(['resume', '--subscription', 'billing'], null)
+    await act(['dead-letters', '--subscription', 'billing'], { items: [] })
+    await act(['redrive', '--all', '--subscription', 'billing'], stats, { redriven: 1 })
+    const subscription = 'billing'
+    expect(calls.map(({ argument }) => argument)).toEqual([
+      { subscription },
+      { subscription },
+      { subscription },
+      undefined,
+      { subscription, all: true },
+    ])
+    expect(await act(['list', '--subscription', 'billing'])).toMatchObject({ code: 2 })
+  })
+})
+
+describe('durable-outbox subscriptions', () => {
+  const billing = {
+    name: 'billing',
+    status: 'failing since 2026-11-28T10:00:00.000Z: 503 on purpose',
+    ackedLSN: 3,
+    pendingEvents: 2,
+    lagMs: 60_000,
+    deliveredEvents: 2,
+    missedEvents: 0,
+    deadLetters: 1,
+    lastError: '503 on purpose',
+    deliveries: [
+      {
+        at: '2026-11-28T10:01:00.000Z',
+        status: 'failed',
+        firstLSN: 4,
+        lastLSN: 5,
+        events: 2,
+        attempts: 7,
+        durationMs: 12,
+        reason: '503 on purpose',
+      },
+    ],
+  }
+
+  function subscriptions(words: readonly string[], ...bodies: readonly unknown[]): Promise<Run> {
+    replies.push(...bodies.map((body) => ({ body })))
+    return runCommand(['subscriptions', 'customers/acme', ...words, '--url', url], { env: {} })
+  }
+
+  it('prints all of them, and one with its deliveries', async () => {
+    const { stdout } = await subscriptions([], [billing])
+    expect(stdout).toMatch(/│ billing │ failing since .*: 503 on purpose │ 3 +│ 2 +│/)
+    expect(JSON.parse((await subscriptions(['--json'], [billing])).stdout)).toEqual([billing])
+    const one = await subscriptions(['show', 'billing'], [billing])
+    expect(one.stdout).toMatch(/lagMs +60000 \(1 min/)
+    expect(one.stdout).toMatch(/│ 2026-11-28T10:01:00.000Z │ failed │ 4 +│ 5 +│ 2 +│ 7 +│ 12 +│ 503 on purpose │/)
+    expect(calls.every(({ path }) => path === '/admin/outbox/customers/acme/subscriptions')).toBe(true)
+    expect(await subscriptions(['show', 'other'], [billing])).toMatchObject({ code: 1 })
+  })
+
+  it('does with one what the outbox command does with --subscription, and drops it', async () => {
+    expect((await subscriptions(['pause', 'billing'], null)).stdout).toMatch(/^paused/)
+    expect((await subscriptions(['resume', 'billing'], null)).stdout).toBe('resumed\n')
+    expect((await subscriptions(['redrive', 'billing', '--all'], stats, { redriven: 3 })).stdout).toBe('3 redriven\n')
+    expect((await subscriptions(['drop', 'billing'], null)).stdout).toBe('dropped\n')
+    expect(calls.map(({ path }) => path.split('/').at(-1))).toEqual(['pause', 'resume', 'stats', 'redrive', 'drop'])
+    expect(calls.at(-1)?.argument).toEqual({ subscription: 'billing' })
+  })
+
+  it.each([['pause'], ['restart', 'billing'], ['drop', 'billing', 'more'], ['show', 'a', '--subscription', 'b']])(
+    'refuses %s %s',
+    async (...words) => {
+      expect(await subscriptions(words)).toMatchObject({ code: 2, stdout: '' })
+    },
+  )
+})
+
 describe('snapshot', () => {
   it('is started', async () => {
     const { stdout } = await act(['snapshot', 'document/Customer', '--chunk', '100'], {

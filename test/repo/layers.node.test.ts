@@ -10,7 +10,7 @@ const FLOORS = [
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
   ['transaction', 'relay', 'membership'],
-  ['store'],
+  ['store', 'subscription'],
   ['capture', 'snapshot', 'inbox'],
   ['admin'],
   ['durable-object'],
@@ -19,6 +19,7 @@ const FLOORS = [
 /** Rooms that stand beside the core. Each lists the rooms of ours that it may know. */
 const WINGS: Readonly<Record<string, readonly string[]>> = {
   stores: ['error', 'problem', 'event', 'sqlite', 'store', 'transaction', 'capture'],
+  subscriptions: ['error', 'problem', 'event', 'http', 'outbox', 'pipeline', 'relay', 'subscription'],
   senders: ['error', 'problem', 'event', 'http', 'pipeline'],
   ingest: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'http', 'pipeline'],
   lake: ['error', 'problem', 'due', 'within', 'hide-from-rpc', 'event', 'sqlite', 'http'],
