@@ -5,7 +5,7 @@ import { reset } from 'cloudflare:test'
 import { ALL_NS, forget } from 'durable-outbox/testing'
 import { revive } from './faulty-bucket.ts'
 import { renewTable } from './lake/table.ts'
-import { batchesOptions, configurations, lakeClock, lakeVariables } from './worker.ts'
+import { batchesOptions, configurations, lakeClock, lakeVariables, tailOptions } from './worker.ts'
 
 await reset()
 renewTable()
@@ -14,4 +14,5 @@ revive()
 configurations.clear()
 batchesOptions.clear()
 lakeClock.aheadMs = 0
+tailOptions.hasLake = true
 for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)

@@ -11,6 +11,7 @@ import {
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { OutboxTail } from 'durable-outbox/tail'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faulty, faultyStorage } from './faulty-bucket.ts'
 
@@ -191,6 +192,15 @@ export class Batches extends IngestBatches {
       sendTimeoutMs: 500,
       ...batchesOptions.get(this.ctx.id.name ?? ''),
     }
+  }
+}
+
+/** Whether a tail may read the lake: the pipeline of the notes is none. */
+export const tailOptions = { hasLake: true }
+
+export class Tails extends OutboxTail {
+  protected override lake(): unknown {
+    return tailOptions.hasLake ? this.env.LAKE : super.lake()
   }
 }
 

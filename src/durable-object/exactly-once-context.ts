@@ -20,8 +20,10 @@ import { FollowedStorage } from '../transaction/followed-storage.ts'
 import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
 import { Alarms } from './alarms.ts'
+import { tailOf } from '../tail-binding.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
 import { NO_ALARM, SharedAlarm } from './shared-alarm.ts'
+import { noTail, TailNotice } from './tail-notice.ts'
 
 /** What `drizzle(ctx.storage)` returns. */
 type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObjectStorage }
@@ -48,6 +50,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   readonly #capture: Capture
   readonly #relay: Relay
   readonly #alarm: SharedAlarm
+  readonly #tail: TailNotice
   readonly #maxAlarmMs: number
 
   /**
@@ -89,6 +92,11 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       recoveryMs: limits.recoveryMs,
     })
 
+    const tail = new TailNotice({
+      exec: followed.exec,
+      tail: () => (object === undefined ? noTail() : tailOf(object.id)),
+      waitUntil: (promise) => object?.waitUntil(promise),
+    })
     const transactions = new OutboxTransactions({
       storage: followed,
       drizzle: resolved.drizzle ?? drizzle,
@@ -98,6 +106,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       append: (transaction) => {
         const { before, after } = outbox.append(transaction, limits)
         relay.committed(before, after)
+        tail.logGrew()
       },
     })
     const snapshots = new Snapshots({ storage, tables, stores, transactions, now, alarms })
@@ -109,12 +118,14 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       now,
       transactions,
       committed: (before, after) => relay.committed(before, after),
+      written: () => tail.logGrew(),
       snapshots,
     })
 
     followed.onEmptied(() => {
       for (const follower of [tables, stores, outbox, capture]) follower.emptied()
       alarm.forget()
+      tail.logGrew()
     })
     followed.onRollback(() => {
       for (const follower of [tables, stores, outbox, capture]) follower.rolledBack()
@@ -126,13 +137,24 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
 
     this.storage = storage
     this.alarms = alarms
-    this.outbox = new OutboxAdmin({ tables, outbox, relay, limits, now, snapshots, capture, transactions })
+    this.outbox = new OutboxAdmin({
+      tables,
+      outbox,
+      relay,
+      limits,
+      now,
+      snapshots,
+      capture,
+      transactions,
+      follow: () => tail.follow(),
+    })
     this.#transactions = transactions
     this.#consumer = new Consumer(new Inbox(storage, tables, limits, now), transactions)
     this.#stores = stores
     this.#capture = capture
     this.#relay = relay
     this.#alarm = alarm
+    this.#tail = tail
     this.#maxAlarmMs = limits.maxAlarmMs
 
     snapshots.wake()
@@ -175,6 +197,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
    */
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
     this.#alarm.begin(info?.scheduledTime ?? 0)
+    this.#tail.sendDue()
     // Neither waits for the other, but the platform's next alarm waits for both. So this run does not wait for a handler that
     // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()

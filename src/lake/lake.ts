@@ -3,11 +3,17 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
-import type { LakeStatus, LakeTable } from './lake-table.ts'
+import type { TableMetadata } from './iceberg/metadata.ts'
+import { fetchBy, type LakeEnv, type LakeStatus, type LakeTable } from './lake-table.ts'
+import { type LandedPage, type LogPlace, LogReader } from './read-log.ts'
 import type { RecoverOutcome } from './recover/recover.ts'
+import { CatalogClient } from './rest/client.ts'
+import { catalogConfig } from './rest/config.ts'
+import { parseMetadata } from './rest/metadata.ts'
+import { locationOf, metadataKey } from './table/location.ts'
 import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
-interface LakeBindings {
+interface LakeBindings extends LakeEnv {
   LAKE_TABLE: DurableObjectNamespace<LakeTable>
   /** Where the object stays in which events wait for their commit, `eu` for example. Set once: another place is another object. */
   LAKE_JURISDICTION?: string
@@ -33,6 +39,16 @@ export class Lake extends WorkerEntrypoint<LakeBindings> {
     return this.#table().version()
   }
 
+  /**
+   * The events of one log that are in the table, in LSN order, after a place. Whoever is bound to the lake may read any log.
+   *
+   * @throws {CDCError} `table-damaged`, `catalog-failed` or `invalid-config`.
+   */
+  async readLog(place: LogPlace): Promise<LandedPage> {
+    const metadata = await this.#metadata()
+    return metadata === undefined ? { events: [] } : new LogReader(this.env.LAKE_BUCKET, metadata).page(place)
+  }
+
   /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
   repair(missing: LogRanges[]): Promise<RepairOutcome> {
     return this.#table().repair(missing)
@@ -41,6 +57,23 @@ export class Lake extends WorkerEntrypoint<LakeBindings> {
   /** See `LakeTable.recover`. @throws {CDCError} `lake-conflict`. */
   recover(isDryRun: boolean): Promise<RecoverOutcome> {
     return this.#table().recover(isDryRun)
+  }
+
+  /** The table as it is now; nothing before its first commit. */
+  async #metadata(): Promise<TableMetadata | undefined> {
+    const { LAKE_BUCKET: bucket, LAKE_CATALOG: binding } = this.env
+    const config = catalogConfig(this.env)
+    if (config !== undefined) {
+      const client = new CatalogClient({ config, fetch: fetchBy(binding), now: Date.now })
+      const answer = await client.load()
+      return answer && parseMetadata(answer.metadata, config.uri)
+    }
+    const version = await this.version()
+    if (version === 0) return undefined
+    const key = locationOf(this.env).prefix + metadataKey(version)
+    const object = await bucket.get(key)
+    if (object !== null) return object.json<TableMetadata>()
+    throw new CDCError('table-damaged', `lake: the bucket has no object ${key}`, { retryable: true })
   }
 
   /** A table has one writer, so every binding reaches the same object. */

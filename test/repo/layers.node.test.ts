@@ -6,7 +6,7 @@ import { filesOf, findCircle, importsOf } from './imports.ts'
 /** From the ground up. A room is a folder of src, or a file at its top; rooms of one floor don't know each other. */
 const FLOORS = [
   ['error'],
-  ['problem', 'due', 'hide-from-rpc'],
+  ['problem', 'due', 'hide-from-rpc', 'tail-binding'],
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
   ['transaction', 'relay'],
@@ -22,6 +22,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   senders: ['error', 'problem', 'event', 'http', 'pipeline'],
   ingest: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'http', 'pipeline'],
   lake: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'sqlite', 'http'],
+  tail: ['error', 'problem', 'hide-from-rpc', 'tail-binding', 'event', 'http', 'admin', 'ingest'],
   testing: ['error', 'event', 'pipeline'],
   cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }
