@@ -15,4 +15,5 @@ configurations.clear()
 batchesOptions.clear()
 lakeClock.aheadMs = 0
 tailOptions.hasLake = true
+tailOptions.aheadMs = 0
 for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)

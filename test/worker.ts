@@ -195,12 +195,16 @@ export class Batches extends IngestBatches {
   }
 }
 
-/** Whether a tail may read the lake: the pipeline of the notes is none. */
-export const tailOptions = { hasLake: true }
+/** Whether a tail may read the lake, as the pipeline of the notes is none; and how far its clock is ahead. */
+export const tailOptions = { hasLake: true, aheadMs: 0 }
 
 export class Tails extends OutboxTail {
   protected override lake(): unknown {
     return tailOptions.hasLake ? this.env.LAKE : super.lake()
+  }
+
+  protected override now(): number {
+    return super.now() + tailOptions.aheadMs
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { type Cursor, compareCursors, cursorText, parseCursor } from './cursor.ts'
 import { matches, type TailFilter } from './filter.ts'
-import { afterAcknowledgement, afterSending, amountOf, hasRoom, type Mark } from './in-flight.ts'
-import { CLOSE_CODES, type CloseReason, cursorMessage, type EventMessage } from './messages.ts'
+import { afterAcknowledgement, afterSending, amountOf, hasRoom, isWorthAsking, type Mark } from './in-flight.ts'
+import { askingBack, CLOSE_CODES, type CloseReason, cursorMessage, type EventMessage } from './messages.ts'
 
 /** UTF-8 bytes that the reason of a close may have (RFC 6455, section 5.5). */
 const REASON_BYTES_MAX = 123
@@ -62,12 +62,12 @@ export class Client {
     const last = page.at(-1)
     if (last === undefined) return
     const wanted = page.filter(({ event }) => matches(event, this.#state.filter))
-    for (const { text } of wanted) this.#send(text)
-    if (wanted.at(-1) !== last) this.#send(cursorMessage(last.cursor))
+    const texts = wanted.map(({ text }) => text)
+    if (wanted.at(-1) !== last) texts.push(cursorMessage(last.cursor))
     const bytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0)
-    // The message with a cursor alone counts too: otherwise a client would be sent any number of them.
-    const events = wanted.length + Number(wanted.at(-1) !== last)
-    const marks = afterSending(this.#state.marks, { cursor: last.cursor, events, bytes })
+    const marks = afterSending(this.#state.marks, { cursor: last.cursor, events: texts.length, bytes })
+    texts.push(...texts.splice(-1).map((text) => (isWorthAsking(marks) ? askingBack(text) : text)))
+    for (const text of texts) this.#send(text)
     this.#keep({ cursor: last.cursor, marks, ...slowness(marks, nowMs) })
   }
 

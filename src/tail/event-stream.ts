@@ -29,7 +29,7 @@ export function eventStream(socket: WebSocket): Response {
     // What the tail has sent.
     const message = JSON.parse(String(data)) as TailMessage
     write(eventText(message)).then(
-      () => socket.send(message.cursor),
+      () => message.ack && socket.send(message.cursor),
       () => undefined,
     )
   })

@@ -11,6 +11,9 @@ export const IN_FLIGHT_BYTES_MAX = 512_000
 export const PAGE_EVENTS_MAX = 256
 export const PAGE_BYTES_MAX = 256_000
 
+/** If so much of that is on its way, the client is asked how far it has come. */
+const ASKING_SHARE = 1 / 4
+
 /** So many parts of what is in flight are acknowledged one by one. */
 const MARKS_MAX = 8
 
@@ -39,6 +42,12 @@ export function hasRoom(marks: readonly Mark[]): boolean {
   return (
     events === 0 || (events + PAGE_EVENTS_MAX <= IN_FLIGHT_EVENTS_MAX && bytes + PAGE_BYTES_MAX <= IN_FLIGHT_BYTES_MAX)
   )
+}
+
+/** Whether the client is to be asked how far it has come. */
+export function isWorthAsking(marks: readonly Mark[]): boolean {
+  const { events, bytes } = amountOf(marks)
+  return events >= IN_FLIGHT_EVENTS_MAX * ASKING_SHARE || bytes >= IN_FLIGHT_BYTES_MAX * ASKING_SHARE
 }
 
 export function afterSending(marks: readonly Mark[], sent: Mark): Mark[] {

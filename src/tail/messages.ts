@@ -1,5 +1,5 @@
 // What goes over a socket, as JSON text. Every message has a cursor: where the client stands after it, and where it can
-// continue. A client sends cursors back, each as it is, to say how far it has come.
+// continue. Where a message asks for it, the client sends the cursor back, as it is: it has come so far.
 
 import { utf8Bytes } from '../event/utf8.ts'
 import { type Cursor, cursorText } from './cursor.ts'
@@ -10,6 +10,8 @@ export interface TailMessage<Event = TailEvent> {
   cursor: string
   /** Missing where the cursor has moved past events that the filter leaves out, and in the first message. */
   event?: Event
+  /** Whether the client is to send the cursor back. It is asked for in time, and seldom, as each such message is a request. */
+  ack?: true
   /** The epoch of a log that begins anew. What was left of the former one is not to be had. */
   began?: string
 }
@@ -32,6 +34,11 @@ export function eventMessage(epoch: string, event: TailEvent): EventMessage {
 export function cursorMessage(cursor: Cursor, began?: string): string {
   const message: TailMessage = { cursor: cursorText(cursor), ...(began !== undefined && { began }) }
   return JSON.stringify(message)
+}
+
+/** The same message, which asks the client to send its cursor back. */
+export function askingBack(text: string): string {
+  return `{"ack":true,${text.slice(1)}`
 }
 
 /** Why a tail closes a socket: the code, and what begins the reason. A cursor to continue from ends it. */

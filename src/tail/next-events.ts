@@ -106,7 +106,7 @@ export async function readLake(binding: unknown, place: LandedPlace): Promise<La
   try {
     return await binding.readLog(place)
   } catch (error) {
-    if (/does not implement the method|is not a function/.test(messageOf(error))) return undefined
+    if (/does not implement|is not a function/.test(messageOf(error))) return undefined
     throw error
   }
 }

@@ -68,13 +68,18 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env)
-    hideFromRPC(this, 'lake')
+    hideFromRPC(this, 'lake', 'now')
     for (const socket of ctx.getWebSockets()) this.#clients.set(socket, Client.restore(socket))
   }
 
   /** Override if the lake is bound under another name than `EVENTS_PIPELINE`. A binding that is no lake's counts as none. */
   protected lake(): unknown {
     return Reflect.get(this.env, 'EVENTS_PIPELINE')
+  }
+
+  /** The time, for a test to choose. */
+  protected now(): number {
+    return Date.now()
   }
 
   /** Called by the object when its log has grown. @returns whether anybody follows it. */
@@ -106,7 +111,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
       const { 0: theirs, 1: ours } = new WebSocketPair()
       this.ctx.acceptWebSocket(ours)
       this.#clients.set(ours, Client.begin(ours, after ?? startOf(from, end), filter))
-      await this.#armBy(Date.now() + CHECK_MS)
+      await this.#armBy(this.now() + CHECK_MS)
       return new Response(null, { status: 101, webSocket: theirs })
     } finally {
       this.#connecting -= 1
@@ -117,7 +122,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const client = this.#clients.get(socket)
     if (client === undefined) return
-    if (typeof message === 'string' && client.acknowledge(message, Date.now())) return this.#advanceAll()
+    if (typeof message === 'string' && client.acknowledge(message, this.now())) return this.#advanceAll()
     client.close('not-a-cursor')
   }
 
@@ -132,7 +137,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   }
 
   override async alarm(): Promise<void> {
-    const nowMs = Date.now()
+    const nowMs = this.now()
     for (const client of this.#clients.values()) {
       const { why, sinceMs } = client.stuck ?? { sinceMs: nowMs }
       if (why !== undefined && sinceMs + PATIENCE_MS <= nowMs) this.#close([client], why)
@@ -195,7 +200,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   }
 
   #give(cursor: Cursor, next: Next): void {
-    const nowMs = Date.now()
+    const nowMs = this.now()
     const clients = [...this.#takers()].filter((client) => compareCursors(client.cursor, cursor) === 0)
     switch (next.kind) {
       case 'events': {
@@ -239,7 +244,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   #failed(cursor: Cursor, error: unknown): void {
     console.warn(`tail: what comes after ${cursorText(cursor)} could not be read: ${reasonOf(error)}`)
     const isFinal = propertyOf(error, 'code') === 'invalid-config'
-    if (!isFinal) return this.#arm(Date.now() + RETRY_MS)
+    if (!isFinal) return this.#arm(this.now() + RETRY_MS)
     this.#close(
       [...this.#clients.values()].filter((client) => compareCursors(client.cursor, cursor) === 0),
       'invalid-config',
@@ -298,7 +303,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   async #armBy(atMs: number): Promise<void> {
     const setMs = await this.ctx.storage.getAlarm()
-    if (setMs === null || setMs > atMs || setMs <= Date.now()) await this.ctx.storage.setAlarm(atMs)
+    if (setMs === null || setMs > atMs || setMs <= this.now()) await this.ctx.storage.setAlarm(atMs)
   }
 }
 

@@ -14,6 +14,7 @@ export interface TailClient {
   closed: { code: number; reason: string } | undefined
   /** Acknowledges what was received, if it does not do so by itself. */
   acknowledge(): void
+  send(text: string): void
   close(): void
 }
 
@@ -38,18 +39,25 @@ export async function connect(
 }
 
 export function clientOf(socket: WebSocket, acknowledges: boolean): TailClient {
+  let isOpen = true
   const client: TailClient = {
     messages: [],
     events: [],
     closed: undefined,
     acknowledge: () => socket.send(client.messages.at(-1)?.cursor ?? ''),
-    close: () => socket.close(),
+    send: (text) => socket.send(text),
+    close: () => {
+      isOpen = false
+      socket.close()
+    },
   }
   socket.addEventListener('message', ({ data }) => {
+    // What was on its way when the client left.
+    if (!isOpen) return
     const message = JSON.parse(String(data)) as Message
     client.messages.push(message)
     if (message.event !== undefined) client.events.push(message.event)
-    if (acknowledges) socket.send(message.cursor)
+    if (acknowledges && message.ack && socket.readyState === WebSocket.OPEN) socket.send(message.cursor)
   })
   socket.addEventListener('close', ({ code, reason }) => {
     client.closed = { code, reason }
