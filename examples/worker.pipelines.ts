@@ -3,6 +3,7 @@
 import { outboxRoutes } from 'durable-outbox/admin'
 import { fleetRoutes } from 'durable-outbox/fleet'
 import { ingestRoutes } from 'durable-outbox/ingest'
+import { tailRoutes } from 'durable-outbox/tail'
 import { Hono } from 'hono'
 import type { Customers } from './customers.ts'
 import type { DatasetCommand, Datasets } from './datasets.ts'
@@ -13,6 +14,7 @@ export { Datasets } from './datasets.ts'
 export { Films } from './films.ts'
 export { OutboxFleet } from 'durable-outbox/fleet'
 export { IngestBatches } from 'durable-outbox/ingest'
+export { OutboxTail } from 'durable-outbox/tail'
 
 interface Bindings {
   CUSTOMERS: DurableObjectNamespace<Customers>
@@ -59,16 +61,16 @@ app.get('/datasets/:object/:store', async (c) => {
   return c.body(page, 200, { 'content-type': 'application/json' })
 })
 
-app.route(
-  '/admin/outbox',
-  outboxRoutes<Bindings>((env, className, object) => {
-    if (className === 'customers') return env.CUSTOMERS.getByName(object)
-    if (className === 'films') return env.FILMS.getByName(object)
-    return className === 'datasets' ? env.DATASETS.getByName(object) : undefined
-  }),
-)
+/** The objects whose outboxes can be inspected and followed. */
+function find(env: Bindings, className: string, object: string) {
+  if (className === 'customers') return env.CUSTOMERS.getByName(object)
+  if (className === 'films') return env.FILMS.getByName(object)
+  return className === 'datasets' ? env.DATASETS.getByName(object) : undefined
+}
 
+app.route('/admin/outbox', outboxRoutes<Bindings>(find))
 app.route('/admin/fleet', fleetRoutes())
+app.route('/tail', tailRoutes<Bindings>(find))
 app.route('/ingest', ingestRoutes<Bindings>())
 
 export default app

@@ -11,6 +11,7 @@ declare namespace Cloudflare {
     TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>
     STORES: DurableObjectNamespace<import('./worker.ts').Stores>
     PROJECTS: DurableObjectNamespace<import('../examples/project.ts').Project>
+    OUTBOX_TAIL: DurableObjectNamespace<import('./worker.ts').Tails>
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>
     /** Of the Worker in neighbours/. */
     REMINDERS: DurableObjectNamespace<import('./neighbours/worker.ts').Reminders>

@@ -11,6 +11,7 @@ import {
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, LakeIntake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import { OutboxTail } from 'durable-outbox/tail'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faulty, faultyStorage } from './faulty-bucket.ts'
 
@@ -229,6 +230,19 @@ export class Batches extends IngestBatches {
       sendTimeoutMs: 500,
       ...batchesOptions.get(this.ctx.id.name ?? ''),
     }
+  }
+}
+
+/** Whether a tail may read the lake, as the pipeline of the notes is none; and how far its clock is ahead. */
+export const tailOptions = { hasLake: true, aheadMs: 0 }
+
+export class Tails extends OutboxTail {
+  protected override lake(): unknown {
+    return tailOptions.hasLake ? this.env.LAKE : super.lake()
+  }
+
+  protected override now(): number {
+    return super.now() + tailOptions.aheadMs
   }
 }
 

@@ -16,6 +16,7 @@ import type { OutboxState } from '../outbox/state.ts'
 import { dropSubscription, readSubscriptions, type SubscriptionState } from '../outbox/subscription-state.ts'
 import type { OutboxTables } from '../outbox/tables.ts'
 import type { Relay, RelayLimits } from '../relay/relay.ts'
+import { readTailPage, TAIL_EVENTS_MAX, tailFields, type TailPage, type TailQuery } from './log-page.ts'
 import { SNAPSHOT_CHUNK, SNAPSHOT_CHUNK_MAX, type SnapshotProgress, type Snapshots } from '../snapshot/snapshots.ts'
 import type { Subscriptions } from '../subscription.ts'
 import type { OutboxTransactions } from '../transaction/transactions.ts'
@@ -184,12 +185,21 @@ interface OutboxAdminPorts {
   readonly snapshots: Snapshots
   readonly capture: Capture
   readonly transactions: OutboxTransactions
+  /** Has the object's tail told when the log grows. */
+  readonly follow: () => void
 }
 
 /** The outbox of one object, for its operators. A read costs as much as it returns, whatever the size of the log. */
 export class OutboxAdmin extends RpcTarget {
-  /** `pageEvents`: events that one call returns or changes. `snapshotChunk`: rows of one chunk of a snapshot. */
-  static readonly limits = { pageEvents: PAGE_EVENTS_MAX, snapshotChunk: SNAPSHOT_CHUNK_MAX } as const
+  /**
+   * `pageEvents`: events that one call returns or changes. `tailEvents`: the same for `tail`. `snapshotChunk`: rows of one chunk
+   * of a snapshot.
+   */
+  static readonly limits = {
+    pageEvents: PAGE_EVENTS_MAX,
+    tailEvents: TAIL_EVENTS_MAX,
+    snapshotChunk: SNAPSHOT_CHUNK_MAX,
+  } as const
 
   readonly #ports: OutboxAdminPorts
 
@@ -250,6 +260,20 @@ export class OutboxAdmin extends RpcTarget {
   get(lsn: number): ListedEvent | undefined {
     const at = parse(placeFields, { lsn }, 'get').lsn
     return this.list({ from: at, to: at, limit: 1 }).items[0]
+  }
+
+  /**
+   * The events of the log after a place, pending and delivered ones alike: for programs that follow the log page by page. It
+   * does not wait for events: `OutboxTail` does, which has clients and not the object awake.
+   *
+   * @throws {CDCError} `invalid-argument`; with `follow`, `invalid-config` if the Worker has no `OutboxTail`.
+   */
+  tail(query: TailQuery = {}): TailPage<RPCEvent> {
+    const parsed = parse(tailFields, query, 'tail')
+    const state = this.#state()
+    if (parsed.follow) this.#ports.follow()
+    const { events, ...page } = readTailPage(this.#ports.outbox, state, parsed)
+    return { ...page, events: events.map(forRPC) }
   }
 
   /** Sends the pending events now, also to subscriptions, without waiting for the end of a backoff. @returns the result. */

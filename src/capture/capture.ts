@@ -40,6 +40,8 @@ interface CapturePorts {
   readonly transactions: OutboxTransactions
   /** Called if captured writes have made the backlog grow. */
   readonly committed: (before: Backlog, after: Backlog) => void
+  /** Called after each statement that may have appended events. */
+  readonly written: () => void
   readonly snapshots: CaptureSnapshots
 }
 
@@ -249,13 +251,14 @@ export class Capture {
     bindings: unknown[],
     kind: StatementKind,
   ): SqlStorageCursor<Row> {
-    const { tables, outbox, limits, committed } = this.#ports
+    const { tables, outbox, limits, committed, written } = this.#ports
     if (!tables.exist()) this.#rows.remember(false)
     tables.open()
     const before = outbox.latestBacklog()
     checkBacklog(before, limits)
     this.#stampTransaction()
     const result = this.#executeCaptured<Row>(query, bindings, kind)
+    written()
     this.#unread += 1
     // While events are pending an alarm is due, and how many they are need not be read after each statement.
     if (before.events > 0 && this.#unread < UNREAD_STATEMENTS_MAX) return result

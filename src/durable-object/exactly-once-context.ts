@@ -24,8 +24,10 @@ import { FollowedStorage } from '../transaction/followed-storage.ts'
 import type { DrizzleFactory, Transaction } from '../transaction/transaction.ts'
 import { OutboxTransactions, type SyncResult } from '../transaction/transactions.ts'
 import { Alarms } from './alarms.ts'
+import { tailOf } from '../tail-binding.ts'
 import { type CDCOptions, resolveOptions } from './options.ts'
 import { NO_ALARM, SharedAlarm } from './shared-alarm.ts'
+import { noTail, TailNotice } from './tail-notice.ts'
 
 /** What `drizzle(ctx.storage)` returns. */
 type DrizzleDatabase = DrizzleSqliteDODatabase & { readonly $client: DurableObjectStorage }
@@ -55,6 +57,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
   readonly #alarm: SharedAlarm
   /** Undefined if no fleet is bound, or if the object could not be found by what is known of it. */
   readonly #membership: Membership | undefined
+  readonly #tail: TailNotice
   readonly #maxAlarmMs: number
 
   /**
@@ -104,6 +107,11 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       recoveryMs: limits.recoveryMs,
     })
 
+    const tail = new TailNotice({
+      exec: followed.exec,
+      tail: () => (object === undefined ? noTail() : tailOf(object.id)),
+      waitUntil: (promise) => object?.waitUntil(promise),
+    })
     const transactions = new OutboxTransactions({
       storage: followed,
       drizzle: resolved.drizzle ?? drizzle,
@@ -113,6 +121,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       append: (transaction) => {
         const { before, after } = outbox.append(transaction, limits)
         committed(before, after)
+        tail.logGrew()
       },
     })
     const subscriptions = resolved.subscriptions?.({
@@ -138,6 +147,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       now,
       transactions,
       committed,
+      written: () => tail.logGrew(),
       snapshots,
     })
 
@@ -145,6 +155,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     followed.onEmptied(() => {
       for (const follower of followers) follower.emptied()
       alarm.forget()
+      tail.logGrew()
     })
     followed.onRollback(() => {
       for (const follower of followers) follower.rolledBack()
@@ -167,6 +178,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
       snapshots,
       capture,
       transactions,
+      follow: () => tail.follow(),
     })
     this.#transactions = transactions
     this.#consumer = new Consumer(new Inbox(storage, tables, limits, now), transactions)
@@ -184,6 +196,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
         name: object.id.name,
         now,
       })
+    this.#tail = tail
     this.#maxAlarmMs = limits.maxAlarmMs
 
     snapshots.wake()
@@ -238,6 +251,7 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
    */
   async alarm(info?: AlarmInvocationInfo): Promise<void> {
     this.#alarm.begin(info?.scheduledTime ?? 0)
+    this.#tail.sendDue()
     // Neither waits for the other, but the platform's next alarm waits for both. So this run does not wait for a handler that
     // hangs for longer than `maxAlarmMs`, and its alarm is due again.
     const named = this.alarms.runDue()

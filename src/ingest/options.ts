@@ -19,12 +19,16 @@ import type { IngestBatch } from './batch.ts'
 import type { Outcome } from './outcome.ts'
 import { BODY_TIMEOUT_MS, SEND_TIMEOUT_MS } from './limits.ts'
 
-/** Options of `ingestRoutes`. Without `tokens` and `jwt` the ingest is closed. */
-export interface IngestOptions {
+/** Who has a token. */
+export interface SenderOptions {
   /** Senders with a token of their own. */
   tokens?: readonly IngestToken[]
   /** Senders with a JSON Web Token. */
   jwt?: IngestJWT
+}
+
+/** Options of `ingestRoutes`. Without `tokens` and `jwt` the ingest is closed. */
+export interface IngestOptions extends SenderOptions {
   /** How often each sender may send. Default: no limit. */
   rateLimit?: IngestRateLimit
   /** The namespace of `IngestBatches`, which forwards each batch once. Default: all are forwarded, repeated ones too. */
@@ -128,10 +132,22 @@ const jwtFields = new Fields<IngestJWT>(
   { others },
 )
 
+/** Options that were checked. */
+export interface CheckedSenders extends SenderOptions {
+  tokens: readonly IngestToken[]
+}
+
+const senderKinds = { tokens: withDefault(listOf(tokenFields), []), jwt: optional(jwtFields) }
+const senderFields = new Fields<CheckedSenders>(senderKinds, { rule: tokensProblem })
+
+/** @throws {CDCError} `invalid-config`, naming the option. */
+export function checkSenders(options: SenderOptions, caller: string): CheckedSenders {
+  return senderFields.parse(options, caller, 'invalid-config')
+}
+
 const optionFields = new Fields<CheckedOptions>(
   {
-    tokens: withDefault(listOf(tokenFields), []),
-    jwt: optional(jwtFields),
+    ...senderKinds,
     rateLimit: optional(new Fields<IngestRateLimit>({ binding: withMethod('limit'), periodSeconds: whole() })),
     batches: optional(withMethod('getByName')),
     pipeline: optional(withMethod('send')),
@@ -146,7 +162,7 @@ export function checkOptions(options: IngestOptions): CheckedOptions {
   return optionFields.parse(options, 'ingest', 'invalid-config')
 }
 
-function tokensProblem({ tokens = [] }: IngestOptions): string | undefined {
+function tokensProblem({ tokens = [] }: SenderOptions): string | undefined {
   const hashes = new Set(tokens.map(({ sha256 }) => sha256.toLowerCase()))
   return hashes.size === tokens.length ? undefined : 'tokens has the same token twice'
 }

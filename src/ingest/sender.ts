@@ -2,7 +2,7 @@
 
 import { createLocalJWKSet, createRemoteJWKSet, errors, type JWTVerifyGetKey, jwtVerify } from 'jose'
 import { Refusal } from '../http/error-response.ts'
-import { type CheckedOptions, type IngestJWT, type IngestToken, JWT_ALGORITHMS } from './options.ts'
+import { type CheckedSenders, type IngestJWT, type IngestToken, JWT_ALGORITHMS } from './options.ts'
 
 export interface Sender {
   /** The key of the rate limit. */
@@ -30,22 +30,30 @@ const TOKEN_FAULTS: ReadonlySet<unknown> = new Set([
   errors.JWTInvalid.code,
 ])
 
-export function createFindSender({ tokens, jwt }: Pick<CheckedOptions, 'tokens' | 'jwt'>): FindSender {
-  const findByJWT = jwt && createFindByJWT(jwt)
+/** What the token opens, and what the variables that say who has one begin with. */
+interface Door {
+  readonly area: string
+  readonly prefix: string
+}
+
+const INGEST: Door = { area: 'ingest', prefix: 'INGEST' }
+
+export function createFindSender({ tokens, jwt }: CheckedSenders, door: Door = INGEST): FindSender {
+  const findByJWT = jwt && createFindByJWT(jwt, door)
   return async (authorization) => {
-    const token = bearerToken(authorization)
+    const token = bearerToken(authorization, door)
     return (
       (await findByHash(tokens, token)) ??
       (await findByJWT?.(token)) ??
-      invalidToken('INGEST_TOKENS has no such token, and INGEST_JWKS is not set')
+      invalidToken(door, `${door.prefix}_TOKENS has no such token, and ${door.prefix}_JWKS is not set`)
     )
   }
 }
 
 /** The token of RFC 6750, section 2.1. */
-function bearerToken(authorization = ''): string {
+function bearerToken(authorization = '', { area }: Door): string {
   const token = /^Bearer +([\w.~+/-]+=*)$/i.exec(authorization)?.[1]
-  if (token === undefined) throw new Refusal(401, 'ingest: no token; send it as authorization: Bearer <token>')
+  if (token === undefined) throw new Refusal(401, `${area}: no token; send it as authorization: Bearer <token>`)
   return token
 }
 
@@ -56,13 +64,10 @@ async function findByHash(tokens: readonly IngestToken[], token: string): Promis
   return found && { name: `token/${found.name}`, ns: found.ns }
 }
 
-function createFindByJWT({
-  jwks,
-  issuer,
-  audience,
-  algorithms = JWT_ALGORITHMS,
-  claim = 'ns',
-}: IngestJWT): (token: string) => Promise<Sender> {
+function createFindByJWT(
+  { jwks, issuer, audience, algorithms = JWT_ALGORITHMS, claim = 'ns' }: IngestJWT,
+  door: Door,
+): (token: string) => Promise<Sender> {
   const keys: JWTVerifyGetKey = typeof jwks === 'string' ? createRemoteJWKSet(new URL(jwks)) : createLocalJWKSet(jwks)
   return async (token) => {
     const { payload } = await jwtVerify(token, keys, {
@@ -71,7 +76,7 @@ function createFindByJWT({
       algorithms: [...algorithms],
       requiredClaims: ['exp', 'sub'],
       clockTolerance: CLOCK_TOLERANCE_SECONDS,
-    }).catch(refuseJWT)
+    }).catch((error: unknown) => refuseJWT(door, error))
     return { name: `jwt/${payload.sub}`, ns: Object.hasOwn(payload, claim) ? patternsOf(payload[claim]) : [] }
   }
 }
@@ -81,11 +86,11 @@ function patternsOf(claim: unknown): string[] {
   return [claim].flat().filter((pattern) => typeof pattern === 'string')
 }
 
-function refuseJWT(error: unknown): never {
+function refuseJWT(door: Door, error: unknown): never {
   if (error instanceof errors.JOSEError && TOKEN_FAULTS.has(error.code))
-    invalidToken(`not in INGEST_TOKENS, and as a JWT: ${error.message}`)
-  console.error('ingest: the key set of INGEST_JWKS:', error)
-  throw new Refusal(503, 'ingest: the key set is unavailable; try again', {
+    invalidToken(door, `not in ${door.prefix}_TOKENS, and as a JWT: ${error.message}`)
+  console.error(`${door.area}: the key set of ${door.prefix}_JWKS:`, error)
+  throw new Refusal(503, `${door.area}: the key set is unavailable; try again`, {
     code: 'unavailable',
     retryable: true,
   })
@@ -95,9 +100,9 @@ function refuseJWT(error: unknown): never {
  * Gives no reason: a client with the right to know can look into its token. The reason is in the log of the receiver, who
  * can't see the token. It has jose's own words, and nothing that the token says.
  */
-function invalidToken(reason: string): never {
-  console.warn(`ingest: 401, the token is not valid here: ${reason}`)
-  throw new Refusal(401, 'ingest: the token is not valid here', {
+function invalidToken({ area }: Door, reason: string): never {
+  console.warn(`${area}: 401, the token is not valid here: ${reason}`)
+  throw new Refusal(401, `${area}: the token is not valid here`, {
     headers: { 'www-authenticate': 'Bearer error="invalid_token"' },
   })
 }

@@ -439,6 +439,7 @@ export class LakeTable extends DurableObject<LakeEnv> implements Committer {
   }
 }
 
-function fetchBy(binding: Fetcher | undefined): typeof fetch {
+/** What reaches a catalog: by its binding if it is not in the Internet. */
+export function fetchBy(binding: Fetcher | undefined): typeof fetch {
   return (input, init) => (binding === undefined ? fetch(input, init) : binding.fetch(input, init))
 }

@@ -3,12 +3,18 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { CDCError, propertyOf } from '../error.ts'
 import type { EventRecord } from '../event/record.ts'
+import type { TableMetadata } from './iceberg/metadata.ts'
 import { readBatch } from './intake/intake.ts'
-import { committerOf, type LakeObjects, shardAt } from './lake-objects.ts'
-import type { LakeStatus, LakeTable } from './lake-table.ts'
+import { committerOf, shardAt } from './lake-objects.ts'
+import { fetchBy, type LakeEnv, type LakeStatus, type LakeTable } from './lake-table.ts'
+import { type LandedPage, type LogPlace, LogReader } from './read-log.ts'
 import type { RecoverOutcome } from './recover/recover.ts'
+import { CatalogClient } from './rest/client.ts'
+import { catalogConfig } from './rest/config.ts'
+import { parseMetadata } from './rest/metadata.ts'
 import type { Layout } from './shards/layouts.ts'
 import { onlyShard, splitRecords } from './shards/routing.ts'
+import { locationOf, metadataKey } from './table/location.ts'
 import type { LogRanges, RepairOutcome } from './upkeep/repair.ts'
 
 /** The layout that was current when it was last asked for. One that is closed refuses what is sent to it. */
@@ -18,7 +24,7 @@ let known: Layout | undefined
  * The embedded pipeline: bound as a service, it takes the place of a Basin Pipelines (Cloudflare Pipelines) binding.
  * Records that it has accepted land in the Iceberg table `cdc.events` of the bucket `LAKE_BUCKET`, each once.
  */
-export class Lake extends WorkerEntrypoint<LakeObjects> {
+export class Lake extends WorkerEntrypoint<LakeEnv> {
   /** @throws {CDCError} `record-invalid`, `lake-full`, `lake-behind` or `lake-resharding`. */
   async send(records: EventRecord[]): Promise<void> {
     const json = encode(records)
@@ -40,6 +46,16 @@ export class Lake extends WorkerEntrypoint<LakeObjects> {
   /** The table's version; 0 before its first commit. */
   version(): Promise<number> {
     return this.#table().version()
+  }
+
+  /**
+   * The events of one log that are in the table, in LSN order, after a place. Whoever is bound to the lake may read any log.
+   *
+   * @throws {CDCError} `table-damaged`, `catalog-failed` or `invalid-config`.
+   */
+  async readLog(place: LogPlace): Promise<LandedPage> {
+    const metadata = await this.#metadata()
+    return metadata === undefined ? { events: [] } : new LogReader(this.env.LAKE_BUCKET, metadata).page(place)
   }
 
   /** See `LakeTable.repair`. @throws {CDCError} `invalid-argument`. */
@@ -71,6 +87,23 @@ export class Lake extends WorkerEntrypoint<LakeObjects> {
     const { layout, shards } = await this.#table().layout()
     known = { layout, shards }
     return known
+  }
+
+  /** The table as it is now; nothing before its first commit. */
+  async #metadata(): Promise<TableMetadata | undefined> {
+    const { LAKE_BUCKET: bucket, LAKE_CATALOG: binding } = this.env
+    const config = catalogConfig(this.env)
+    if (config !== undefined) {
+      const client = new CatalogClient({ config, fetch: fetchBy(binding), now: Date.now })
+      const answer = await client.load()
+      return answer && parseMetadata(answer.metadata, config.uri)
+    }
+    const version = await this.version()
+    if (version === 0) return undefined
+    const key = locationOf(this.env).prefix + metadataKey(version)
+    const object = await bucket.get(key)
+    if (object !== null) return object.json<TableMetadata>()
+    throw new CDCError('table-damaged', `lake: the bucket has no object ${key}`, { retryable: true })
   }
 
   #table(): DurableObjectStub<LakeTable> {

@@ -51,7 +51,11 @@ describe('a lake with a jurisdiction', () => {
         return env.LAKE_TABLE
       },
     } as unknown as typeof env.LAKE_TABLE
-    const lake = new Lake(createExecutionContext(), { LAKE_TABLE: tables, LAKE_JURISDICTION: 'eu' })
+    const lake = new Lake(createExecutionContext(), {
+      LAKE_TABLE: tables,
+      LAKE_BUCKET: env.LAKE_BUCKET,
+      LAKE_JURISDICTION: 'eu',
+    })
     expect(await lake.version()).toBe(await table.version())
     expect(asked).toEqual(['eu'])
   })

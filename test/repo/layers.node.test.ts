@@ -6,7 +6,7 @@ import { filesOf, findCircle, importsOf } from './imports.ts'
 /** From the ground up. A room is a folder of src, or a file at its top; rooms of one floor don't know each other. */
 const FLOORS = [
   ['error'],
-  ['problem', 'due', 'within', 'hide-from-rpc'],
+  ['problem', 'due', 'within', 'hide-from-rpc', 'tail-binding'],
   ['event', 'sqlite', 'http'],
   ['outbox', 'pipeline'],
   ['transaction', 'relay', 'membership'],
@@ -24,6 +24,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   ingest: ['error', 'problem', 'due', 'hide-from-rpc', 'event', 'http', 'pipeline'],
   lake: ['error', 'problem', 'due', 'within', 'hide-from-rpc', 'event', 'sqlite', 'http'],
   fleet: ['error', 'hide-from-rpc', 'event', 'sqlite', 'http', 'membership', 'admin'],
+  tail: ['error', 'problem', 'hide-from-rpc', 'tail-binding', 'event', 'http', 'admin', 'ingest'],
   testing: ['error', 'event', 'pipeline'],
   cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }

@@ -1,0 +1,4 @@
+import { it } from 'vitest'
+import { checkScripts } from './any-script.ts'
+
+it('[I2] [I3] a tail gives each client each LSN once, in order, whatever happens', () => checkScripts(5))
