@@ -6,7 +6,7 @@ import type { Figure } from './figure.ts'
 import { callWorker } from './workerd.ts'
 import { quantile } from './quantile.ts'
 
-const ROUNDS = 11
+const ROUNDS = 9
 /** The clock inside the runtime counts whole milliseconds, so that a round is the sum of many turns. */
 const TURNS_PER_ROUND = 10
 const ROWS_PER_TURN = 500

@@ -61,7 +61,10 @@ async function main(prefix: string, { json = false, full = false }: typeof flags
 async function measureAll(chosen: readonly Figure[]): Promise<Measurement[]> {
   const measurements: Measurement[] = []
   try {
-    for (const figure of chosen) measurements.push(await measure(figure))
+    for (const [index, figure] of chosen.entries()) {
+      console.error(`[${index + 1} of ${chosen.length}] ${figure.name}`)
+      measurements.push(await measure(figure))
+    }
   } finally {
     await stopWorker()
   }
@@ -70,7 +73,6 @@ async function measureAll(chosen: readonly Figure[]): Promise<Measurement[]> {
 
 async function measure(figure: Figure): Promise<Measurement> {
   const { name, unit, goal } = figure
-  console.error(`${name}: measuring`)
   const value = await figure.measure().catch((error: unknown) => {
     console.error(`${name}:`, error)
     return Number.NaN

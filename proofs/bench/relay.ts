@@ -54,18 +54,21 @@ export const relayFigures: readonly Figure[] = [
     name: 'relay.backlog.rate.ratio',
     unit: 'events/s out of a backlog of 1,000,000 events to those out of 10,000',
     goal: { atLeast: 0.7 },
+    isLong: true,
     measure: () => compareEnds((drained) => drained.eventsPerSecond),
   },
   {
     name: 'relay.backlog.rows_read.ratio',
     unit: 'rows read per event out of a backlog of 1,000,000 events to those out of 10,000',
     goal: { atMost: 1.2 },
+    isLong: true,
     measure: () => compareEnds((drained) => drained.rowsReadPerEvent),
   },
   {
     name: 'relay.backlog.memory.ratio',
     unit: 'memory of the runtime after a backlog of 1,000,000 events to that after 100,000',
     goal: { atMost: 2 },
+    isLong: true,
     measure: async () => {
       const [, middle, last] = await (curve ??= drawCurve())
       return (last?.memoryMB ?? Number.NaN) / (middle?.memoryMB ?? Number.NaN)

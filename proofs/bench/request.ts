@@ -17,7 +17,7 @@ export interface RequestLoad {
 
 const ROUNDS = 7
 const CLIENTS = 16
-const REQUESTS = 1_600
+const REQUESTS = 800
 
 type Times = Record<AlternativeName, number>
 

@@ -8,7 +8,7 @@ import { median } from './quantile.ts'
 
 const STORES = ['document', 'graph', 'relational', 'columnar', 'timeseries', 'vector']
 
-const LOAD = { rounds: 11, turns: 10, rows: 500, rowsPerBatch: 100 }
+const LOAD = { rounds: 9, turns: 5, rows: 300, rowsPerBatch: 100 }
 const sidesSchema = z.object({ bare: z.number().nonnegative(), captured: z.number().positive() })
 const timesSchema = z.object({ rounds: z.array(sidesSchema), rowsWritten: sidesSchema })
 
