@@ -26,6 +26,8 @@ const HELP = `durable-outbox
 
   curl -X POST localhost:8787/customers/acme -d '{"name":"Alice","email":"alice@example.com"}'
   npx durable-outbox query "SELECT type, ns, key, data FROM events"
+
+Pages for people are at /console, once ADMIN_TOKEN is set: in .dev.vars, or by npx wrangler secret put ADMIN_TOKEN.
 `
 
 const app = new Hono<{ Bindings: Bindings }>()

@@ -2,6 +2,7 @@
 // /catalog, and its files where S3 clients look for a bucket named `lake`.
 
 import { lakeRoutes } from 'durable-outbox/admin'
+import { consoleRoutes } from 'durable-outbox/console'
 import { metricsRoutes, type OutboxFleet } from 'durable-outbox/fleet'
 import { type CatalogEnv, catalogRoutes, fileRoutes, type Lake } from 'durable-outbox/lake'
 import { Hono } from 'hono'
@@ -28,6 +29,7 @@ app.route(
   '/lake',
   lakeRoutes<Bindings>((env) => env.EVENTS_PIPELINE),
 )
+app.route('/console', consoleRoutes<Bindings>({ lake: (env) => env.EVENTS_PIPELINE }))
 app.route('/metrics', metricsRoutes<Bindings>({ lake: (env) => env.EVENTS_PIPELINE }))
 app.route('/', table)
 

@@ -1,16 +1,16 @@
 // The fleet over HTTP, for `durable-outbox fleet`: who there is, how each is, and one call of many outboxes.
 
-import { exports } from 'cloudflare:workers'
 import { Hono, type HonoRequest } from 'hono'
 import { callOf, type OutboxHolder } from '../admin/outbox-calls.ts'
 import { requireAdminToken } from '../admin/token.ts'
-import { CDCError, reasonOf } from '../error.ts'
+import { reasonOf } from '../error.ts'
 import { Fields } from '../event/fields.ts'
 import { jsonObject, name, oneOf, optional, text, whole, withDefault } from '../event/kinds.ts'
 import { limitBody } from '../http/body-limit.ts'
 import { errorResponse } from '../http/error-response.ts'
+import { exportedClass, type FindClass } from './find-class.ts'
 import type { KnownMember, MemberFilter } from './members.ts'
-import { type FleetEnv, type FleetNamespace, readPage, summarize } from './pages.ts'
+import { type FleetEnv, fleetOf, readPage, summarize } from './pages.ts'
 
 /** Members of one request: each is asked by one request of the Worker's, of which it may make 1,000. */
 const PAGE_MEMBERS_MAX = 100
@@ -54,14 +54,6 @@ const callFields = new Fields<CallRequest>(
 /** What became of a call of one member. */
 type Answer = { readonly result: unknown } | { readonly error: string }
 
-/** Finds a class's binding by the class's name; undefined if there is none. */
-type FindClass = (className: string) => ClassNamespace | undefined
-
-interface ClassNamespace {
-  idFromString(id: string): DurableObjectId
-  get(id: DurableObjectId): unknown
-}
-
 /**
  * A hono app for the fleet: `app.route('/admin/fleet', fleetRoutes())`. Like the outbox routes it needs the header
  * `Authorization: Bearer <env.ADMIN_TOKEN>`, and the Worker binds `OutboxFleet` as `OUTBOX_FLEET`.
@@ -101,24 +93,6 @@ export function fleetRoutes(find: FindClass = exportedClass): Hono<{ Bindings: F
     return Response.json({ members: answers.map(([member, answer]) => ({ ...member, ...answer })), next })
   })
   return app
-}
-
-function exportedClass(className: string): ClassNamespace | undefined {
-  const exported: unknown = Object.hasOwn(exports, className) ? Reflect.get(exports, className) : undefined
-  return isNamespace(exported) ? exported : undefined
-}
-
-function isNamespace(candidate: unknown): candidate is ClassNamespace {
-  const isObject = typeof candidate === 'object' || typeof candidate === 'function'
-  return isObject && candidate !== null && 'idFromString' in candidate && 'get' in candidate
-}
-
-function fleetOf({ OUTBOX_FLEET: fleet }: FleetEnv): FleetNamespace {
-  if (fleet !== undefined) return fleet
-  throw new CDCError(
-    'invalid-config',
-    'fleet: OUTBOX_FLEET is not bound; export OutboxFleet from the Worker, and bind it in the wrangler configuration',
-  )
 }
 
 function filterOf({ className, ns, isTroubled }: PageRequest): MemberFilter {

@@ -88,6 +88,11 @@ export class Members {
     )
   }
 
+  get(id: string): KnownMember | undefined {
+    const [row] = this.#sql.exec<MemberRow>('SELECT * FROM fleet_member WHERE id = ?', id).toArray()
+    return row && memberOf(row)
+  }
+
   remove(id: string): boolean {
     return this.#sql.exec('DELETE FROM fleet_member WHERE id = ?', id).rowsWritten > 0
   }

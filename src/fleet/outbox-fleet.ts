@@ -75,6 +75,10 @@ export class OutboxFleet<Env = Cloudflare.Env> extends DurableObject<Env> implem
     return this.#members.page(filter, after, limit)
   }
 
+  get(id: string): KnownMember | null {
+    return this.#members.get(id) ?? null
+  }
+
   summary(): ClassSummary[] {
     return this.#members.summary()
   }

@@ -1,7 +1,7 @@
 // The fleet, page by page: one object of `OUTBOX_FLEET` after the other.
 
 import { CDCError } from '../error.ts'
-import { FLEET_SHARDS, fleetShard } from '../membership/fleet.ts'
+import { FLEET_SHARDS, fleetShard, shardOf } from '../membership/fleet.ts'
 import type { ClassSummary, KnownMember, MemberFilter } from './members.ts'
 
 /** The binding, as far as it is used here. */
@@ -9,6 +9,7 @@ export interface FleetNamespace {
   getByName(name: string): {
     list(page: MemberFilter & { after?: string; limit?: number }): PromiseLike<KnownMember[]>
     summary(): PromiseLike<ClassSummary[]>
+    get(id: string): PromiseLike<KnownMember | null>
   }
 }
 
@@ -50,6 +51,20 @@ export async function summarize(fleet: FleetNamespace): Promise<ClassSummary[]> 
   return Array.from(byClass.values(), (parts) => parts.reduce(add)).toSorted((a, b) =>
     a.className < b.className ? -1 : 1,
   )
+}
+
+/** @throws {CDCError} `invalid-config` if no fleet is bound. */
+export function fleetOf({ OUTBOX_FLEET: fleet }: FleetEnv): FleetNamespace {
+  if (fleet !== undefined) return fleet
+  throw new CDCError(
+    'invalid-config',
+    'fleet: OUTBOX_FLEET is not bound; export OutboxFleet from the Worker, and bind it in the wrangler configuration',
+  )
+}
+
+/** A member by its id. */
+export async function findMember(fleet: FleetNamespace, id: string): Promise<KnownMember | undefined> {
+  return (/^[0-9a-f]{4,64}$/.test(id) ? await fleet.getByName(fleetShard(shardOf(id))).get(id) : null) ?? undefined
 }
 
 function add(a: ClassSummary, b: ClassSummary): ClassSummary {

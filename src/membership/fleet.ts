@@ -41,15 +41,18 @@ export function fleetShard(index: number): string {
   return `fleet-${index}`
 }
 
+/** An id is hexadecimal digits, and as good as random. */
+export function shardOf(id: string): number {
+  return Number.parseInt(id.slice(-4), 16) % FLEET_SHARDS
+}
+
 /** The default fleet: the binding `OUTBOX_FLEET`; undefined if there is none. */
 export function boundFleet(): Fleet | undefined {
   const bound: unknown = 'OUTBOX_FLEET' in env ? env.OUTBOX_FLEET : undefined
   if (!isNamespace(bound)) return undefined
   return {
     async report(member, trouble) {
-      // An id is hexadecimal digits, and as good as random.
-      const shard = Number.parseInt(member.id.slice(-4), 16) % FLEET_SHARDS
-      await bound.getByName(fleetShard(shard)).report(member, trouble)
+      await bound.getByName(fleetShard(shardOf(member.id))).report(member, trouble)
     },
   }
 }

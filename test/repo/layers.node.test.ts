@@ -25,6 +25,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   lake: ['error', 'problem', 'due', 'within', 'hide-from-rpc', 'event', 'sqlite', 'http'],
   fleet: ['error', 'hide-from-rpc', 'event', 'sqlite', 'http', 'membership', 'admin'],
   tail: ['error', 'problem', 'hide-from-rpc', 'tail-binding', 'event', 'http', 'admin', 'ingest'],
+  console: ['error', 'http', 'admin', 'fleet'],
   testing: ['error', 'event', 'pipeline'],
   cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
 }

@@ -1,0 +1,1 @@
+export { type ConsoleOptions, consoleRoutes, type ShownLake } from './console-routes.ts'
