@@ -2,9 +2,9 @@
 // that it was skipped.
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import axe, { type AxeResults } from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Runtime } from '../../proofs/harness/runtime.ts'
@@ -23,7 +23,6 @@ const executablePath = [
 if (executablePath === undefined)
   console.warn('the console was not tried in a browser: there is no Chromium; set CHROMIUM to one')
 
-const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 const state = mkdtempSync(join(tmpdir(), 'durable-outbox-console-'))
 
 describe.skipIf(executablePath === undefined)('the console in a browser', () => {
@@ -49,11 +48,9 @@ describe.skipIf(executablePath === undefined)('the console in a browser', () => 
 
   /** Faults that keep somebody from using a page, by axe. */
   async function faults(page: Page): Promise<string[]> {
-    await page.addScriptTag({ path: axe })
-    return page.evaluate(async () => {
-      const { violations } = await (globalThis as unknown as { axe: { run(): Promise<AxeResult> } }).axe.run()
-      return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id)
-    })
+    await page.addScriptTag({ content: axe.source })
+    const { violations } = await page.evaluate<AxeResults>('axe.run()')
+    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id }) => id)
   }
 
   async function write(object: string): Promise<void> {
@@ -116,7 +113,3 @@ describe.skipIf(executablePath === undefined)('the console in a browser', () => 
     expect(complaints).toEqual([])
   })
 })
-
-interface AxeResult {
-  violations: { id: string; impact: string | null }[]
-}
