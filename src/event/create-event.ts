@@ -45,7 +45,7 @@ export type EventContent = GivenEvent & {
 /** What the types of this library's own events begin with. */
 const OWN_TYPES = 'cdc.'
 
-const ATTRIBUTION_FIELDS = ['actor', 'correlationId'] as const satisfies (keyof Attribution)[]
+const ATTRIBUTION_FIELDS = ['actor', 'correlationId', 'traceparent'] as const satisfies (keyof Attribution)[]
 
 /**
  * Checks what was emitted and encodes it.

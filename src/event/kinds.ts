@@ -56,6 +56,12 @@ export function textLike(pattern: RegExp, message: string, json: JSONSchema = {}
 /** See github.com/ulid/spec. */
 export const ulid = textLike(/^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$/, 'must be a ULID', { format: 'ulid' })
 
+/** See w3.org/TR/trace-context, section 3.2. */
+export const traceparent = textLike(
+  /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/,
+  'must be a W3C traceparent, such as 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+)
+
 /** ISO 8601 in UTC with at most microseconds: what the table's timestamp holds without rounding. */
 export const timestamp = textLike(
   /^\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])T(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?|24:00:00(?:\.0{1,6})?)Z$/,

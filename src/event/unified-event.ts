@@ -2,7 +2,7 @@
 // field for field; what this library adds is in `_meta`.
 
 import { Fields } from './fields.ts'
-import { jsonObject, name, oneOf, optional, timestamp, ulid, whole } from './kinds.ts'
+import { jsonObject, name, oneOf, optional, timestamp, traceparent, ulid, whole } from './kinds.ts'
 
 /** The version of this format, sent as `_meta.schemaVersion`. */
 export const SCHEMA_VERSION = 1
@@ -61,14 +61,20 @@ type EventMeta = NonNullable<UnifiedEvent['_meta']>
 export interface CommittedEvent extends UnifiedEvent {
   txid: string
   lsn: number
-  _meta: EventMeta & { epoch: string; redrivenFrom?: number; dataVersion?: number }
+  _meta: EventMeta & { epoch: string; redrivenFrom?: number; dataVersion?: number; traceparent?: string }
 }
 
 /** What every form of an event has in common. */
 type Content = Omit<UnifiedEvent, 'id' | 'type' | 'timestamp' | 'ns' | 'lsn' | 'txid' | '_meta'>
 
 /** What `emit` takes, except that a type or an op is required. */
-export type GivenEvent = Content & Partial<Pick<UnifiedEvent, 'id' | 'type' | 'timestamp'>>
+export type GivenEvent = Content & Partial<Pick<UnifiedEvent, 'id' | 'type' | 'timestamp'>> & Traced
+
+/** The trace that an event belongs to. It lands in `_meta.traceparent`. */
+interface Traced {
+  /** W3C's: `00-<32 hexadecimal digits>-<16>-<2>` (w3.org/TR/trace-context, section 3.2). */
+  traceparent?: string
+}
 
 /**
  * What `emit` takes: an event without the fields that the outbox fills in (`ns`, `lsn`, `txid`, `_meta`).
@@ -78,8 +84,8 @@ export type GivenEvent = Content & Partial<Pick<UnifiedEvent, 'id' | 'type' | 't
  */
 export type EventInput = GivenEvent & ({ type: string } | { op: Operation })
 
-/** Who acts, and for which request: the defaults of these fields for all events of a block. */
-export type Attribution = Partial<Pick<UnifiedEvent, 'actor' | 'correlationId'>>
+/** Who acts, for which request, and in which trace: the defaults of these fields for all events of a block. */
+export type Attribution = Partial<Pick<UnifiedEvent, 'actor' | 'correlationId'>> & Traced
 
 const content = {
   correlationId: optional(name),
@@ -95,7 +101,13 @@ const content = {
 }
 
 export const givenEventFields = new Fields<GivenEvent>(
-  { id: optional(ulid), type: optional(name), timestamp: optional(timestamp), ...content },
+  {
+    id: optional(ulid),
+    type: optional(name),
+    timestamp: optional(timestamp),
+    ...content,
+    traceparent: optional(traceparent),
+  },
   { others: 'is not a field of an event; put your own fields into data (the outbox sets ns, lsn, txid and _meta)' },
 )
 

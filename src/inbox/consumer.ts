@@ -1,5 +1,6 @@
 // Consumes the events of other objects, each once.
 
+import { traceparent as traceparentKind } from '../event/kinds.ts'
 import type { CommittedRecord } from '../event/record.ts'
 import type { Attribution } from '../event/unified-event.ts'
 import type { Delivery } from '../pipeline/target.ts'
@@ -89,6 +90,12 @@ export class Consumer implements Consumption {
   }
 }
 
-function correlationOf({ correlationId, correlation_id = correlationId }: NamedEvent): Attribution {
-  return correlation_id === undefined ? {} : { correlationId: correlation_id }
+function correlationOf({ correlationId, correlation_id = correlationId, _meta }: NamedEvent): Attribution {
+  const { traceparent: given } = _meta ?? {}
+  // Somebody else wrote the event, and what is wrong in it must not keep it from being processed.
+  const traceparent = typeof given === 'string' && traceparentKind.problem(given) === undefined ? given : undefined
+  return {
+    ...(correlation_id !== undefined && { correlationId: correlation_id }),
+    ...(traceparent !== undefined && { traceparent }),
+  }
 }

@@ -28,7 +28,13 @@ export interface NamedEvent {
   readonly epoch?: string | undefined
   readonly correlationId?: string | undefined
   readonly correlation_id?: string | undefined
-  readonly _meta?: { readonly source?: string | undefined; readonly epoch?: string | undefined } | undefined
+  readonly _meta?:
+    | {
+        readonly source?: string | undefined
+        readonly epoch?: string | undefined
+        readonly traceparent?: unknown
+      }
+    | undefined
 }
 
 const idFields = new Fields<{ ns: string; id: string }>({ ns: name, id: ulid })

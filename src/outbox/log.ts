@@ -145,15 +145,16 @@ type Envelope = Pick<CommittedRecord, 'timestamp' | 'ns' | 'source' | 'epoch' | 
 
 /** Makes a record of an event's content, in place: a copy of each would cost as much as reading it. */
 function completeRecord(content: EventContent & { correlation_id?: string }, envelope: Envelope): CommittedRecord {
-  const { correlationId, redrivenFrom, dataVersion, timestamp = envelope.timestamp } = content
+  const { correlationId, redrivenFrom, dataVersion, traceparent, timestamp = envelope.timestamp } = content
   if (correlationId !== undefined) {
     content.correlation_id = correlationId
     delete content.correlationId
   }
   if (redrivenFrom !== undefined) delete content.redrivenFrom
   if (dataVersion !== undefined) delete content.dataVersion
+  if (traceparent !== undefined) delete content.traceparent
   if (content.refused !== undefined) delete content.refused
-  const own = ownMeta({ redrivenFrom, dataVersion })
+  const own = ownMeta({ redrivenFrom, dataVersion, traceparent })
   const _meta = own === undefined ? envelope._meta : { ...envelope._meta, ...own }
   return Object.assign(content, envelope, { timestamp, _meta })
 }
@@ -164,7 +165,7 @@ export function toEvent(
   { lsn, txid, time }: Pick<OutboxRow, 'lsn' | 'txid' | 'time'>,
   stored: EventContent,
 ): CommittedEvent {
-  const { redrivenFrom, dataVersion, ...content } = stored
+  const { redrivenFrom, dataVersion, traceparent, ...content } = stored
   delete content.refused
   return {
     ...content,
@@ -172,12 +173,22 @@ export function toEvent(
     ns,
     txid,
     lsn,
-    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, ...ownMeta({ redrivenFrom, dataVersion }) },
+    _meta: { schemaVersion: SCHEMA_VERSION, source, epoch, ...ownMeta({ redrivenFrom, dataVersion, traceparent }) },
   }
 }
 
 /** What `_meta` says of one event alone; nothing of most. */
-function ownMeta({ redrivenFrom, dataVersion }: { [Field in 'redrivenFrom' | 'dataVersion']: number | undefined }) {
-  if (redrivenFrom === undefined && dataVersion === undefined) return undefined
-  return { ...(redrivenFrom !== undefined && { redrivenFrom }), ...(dataVersion !== undefined && { dataVersion }) }
+function ownMeta({
+  redrivenFrom,
+  dataVersion,
+  traceparent,
+}: {
+  [Field in 'redrivenFrom' | 'dataVersion' | 'traceparent']: EventContent[Field] | undefined
+}) {
+  if (redrivenFrom === undefined && dataVersion === undefined && traceparent === undefined) return undefined
+  return {
+    ...(redrivenFrom !== undefined && { redrivenFrom }),
+    ...(dataVersion !== undefined && { dataVersion }),
+    ...(traceparent !== undefined && { traceparent }),
+  }
 }

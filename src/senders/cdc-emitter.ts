@@ -131,17 +131,26 @@ export class CDCEmitter<Types = unknown> {
   }
 
   #attribution(): Attribution {
-    const { actor, correlationId } = this.#options
-    return { ...(actor !== undefined && { actor }), ...(correlationId !== undefined && { correlationId }) }
+    const { actor, correlationId, traceparent } = this.#options
+    return {
+      ...(actor !== undefined && { actor }),
+      ...(correlationId !== undefined && { correlationId }),
+      ...(traceparent !== undefined && { traceparent }),
+    }
   }
 
   #complete(input: Emitted<Types> | UnsentEvent): SentEvent {
     const { ns, source, now, events } = this.#options
     // Whatever its type claims, it is checked here.
     const { json } = encodeEvent(input as EventInput, this.#createId, this.#attribution(), events)
-    const { dataVersion, ...content } = JSON.parse(json) as EventContent
+    const { dataVersion, traceparent, ...content } = JSON.parse(json) as EventContent
     const timestamp = content.timestamp ?? new Date(now()).toISOString()
-    const _meta = { schemaVersion: SCHEMA_VERSION, source, ...(dataVersion !== undefined && { dataVersion }) }
+    const _meta = {
+      schemaVersion: SCHEMA_VERSION,
+      source,
+      ...(dataVersion !== undefined && { dataVersion }),
+      ...(traceparent !== undefined && { traceparent }),
+    }
     return { ...content, timestamp, ns, _meta }
   }
 
