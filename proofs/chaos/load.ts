@@ -103,7 +103,9 @@ export class Load {
   }
 
   #complain(problem: string): void {
-    this.complaints.set(problem, (this.complaints.get(problem) ?? 0) + 1)
+    // Each internal error of the platform has a reference of its own.
+    const kind = problem.replace(/; reference = \w+/, '')
+    this.complaints.set(kind, (this.complaints.get(kind) ?? 0) + 1)
   }
 }
 
