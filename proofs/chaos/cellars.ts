@@ -4,6 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from './client.ts'
 import type { Findings } from './findings.ts'
+import type { Gate } from './gate.ts'
 import type { CellarReport } from './operation.ts'
 import type { Row } from './table.ts'
 import { between, createRandom, type Random } from '../harness/random.ts'
@@ -11,8 +12,8 @@ import { between, createRandom, type Random } from '../harness/random.ts'
 export const CELLARS = ['cellar-1', 'cellar-2', 'cellar-3']
 
 const BOTTLES_MAX = 12
-/** In so many steps of a client, stock is taken twice, and the cellar emptied once. */
-const ROUND = { steps: 14, stocktakings: [4, 9], emptying: 13 } as const
+/** In so many steps of a client, stock is taken twice, and the cellar emptied once: often enough for a kill to meet each. */
+const ROUND = { steps: 8, stocktakings: [3, 6], emptying: 7 } as const
 const STOCK_MS_MAX = 30_000
 
 /** What its client knows of a cellar. */
@@ -24,12 +25,14 @@ interface Known {
 
 export class Cellars {
   readonly #client: Client
+  readonly #gate: Gate
   readonly #known = new Map<string, Known>(CELLARS.map((name) => [name, { acknowledged: new Set(), stocktakings: 0 }]))
   readonly #work: Promise<unknown>
   #isOver = false
 
-  constructor(client: Client, seed: number) {
+  constructor(client: Client, { gate, seed }: { gate: Gate; seed: number }) {
     this.#client = client
+    this.#gate = gate
     this.#work = Promise.all(CELLARS.map((name) => this.#run(name, createRandom(seed, name))))
   }
 
@@ -65,6 +68,7 @@ export class Cellars {
 
   async #run(name: string, random: Random): Promise<void> {
     for (let step = 0; !this.#isOver; step = (step + 1) % ROUND.steps) {
+      await this.#gate.passed
       if (step === ROUND.emptying) await this.#empty(name)
       else if (ROUND.stocktakings.some((each) => each === step)) await this.#takeStock(name)
       else await this.#fill(name, random)

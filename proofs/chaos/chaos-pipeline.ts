@@ -27,6 +27,9 @@ const RETRIES_MAX = 6
 /** Beyond the relay's `sendTimeoutMs` in warehouse.ts. */
 const LATE_MS = 900
 
+/** How often this life has seen an attempt. */
+const timesTried = new Map<string, number>()
+
 export class ChaosPipeline extends WorkerEntrypoint<ChaosEnv> {
   async send(records: EventRecord[]): Promise<void> {
     await during('attempts', () => this.#attempt(records))
@@ -90,11 +93,17 @@ export class ChaosPipeline extends WorkerEntrypoint<ChaosEnv> {
     if (older !== undefined) await this.env.LAKE.send(older)
   }
 
-  /** The same batch at the same attempt meets the same fate in every run with this seed. */
+  /**
+   * The same batch at the same attempt meets the same fate in every run with this seed. A replay always counts as a first attempt,
+   * so each one meets another fate.
+   */
   #randomFor(records: readonly EventRecord[]): Random {
     const [first] = records
     const name = first === undefined ? 'empty' : `${first.ns}/${first.lsn}`
-    return createRandom(this.env.SEED, name, records.length, retriesOf(records))
+    const attempt = `${name} ${records.length} ${retriesOf(records)}`
+    const times = timesTried.get(attempt) ?? 0
+    timesTried.set(attempt, times + 1)
+    return createRandom(this.env.SEED, attempt, times)
   }
 
   #faults() {

@@ -6,6 +6,8 @@ import { FAILED } from './run-to-end.ts'
 
 /** More than a run needs. Only what is written takes memory. */
 const SIZE_BYTES = 2 ** 30
+/** What is written meanwhile makes a size too small. */
+const RESIZES_MAX = 50
 
 export interface Disk {
   /** Nothing more can be written, until it is freed. */
@@ -26,10 +28,12 @@ export function mountDisk(path: string, keptIn: string): Disk | undefined {
     if (code === FAILED) cpSync(path, keptIn, { recursive: true })
     spawnSync('umount', ['--lazy', path])
   })
-  const resize = (bytes: number): void => {
-    if (!mount('-o', `remount,size=${bytes}`, path)) throw new Error(`the disk at ${path} cannot be given another size`)
+  const resize = (bytesOf: () => number): void => {
+    for (let attempt = 1; attempt <= RESIZES_MAX; attempt += 1)
+      if (mount('-o', `remount,size=${bytesOf()}`, path)) return
+    throw new Error(`the disk at ${path} cannot be given another size`)
   }
-  return { fill: () => resize(usedBytes(path)), free: () => resize(SIZE_BYTES) }
+  return { fill: () => resize(() => usedBytes(path)), free: () => resize(() => SIZE_BYTES) }
 }
 
 function usedBytes(path: string): number {

@@ -2,6 +2,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from './client.ts'
+import type { Gate } from './gate.ts'
 import type { Answer, Operation, Step } from './operation.ts'
 import { between, choose, createRandom, type Random } from '../harness/random.ts'
 
@@ -20,6 +21,7 @@ export interface LoadOptions {
   readonly seed: number
   readonly objects: readonly string[]
   readonly client: Client
+  readonly gate: Gate
   readonly onAcknowledged: (operations: number) => void
 }
 
@@ -68,6 +70,7 @@ export class Load {
     for (let count = 1; !this.#isOver; count += 1) {
       const plan = createPlan(random, `${name}-${count}`)
       await pause(plan.pauseMs)
+      await this.#options.gate.passed
       const reply = await this.#send(object, plan)
       if (reply !== 'not-sent') this.#note(object, plan.operations, reply)
     }
@@ -100,7 +103,9 @@ export class Load {
   }
 
   #complain(problem: string): void {
-    this.complaints.set(problem, (this.complaints.get(problem) ?? 0) + 1)
+    // Each internal error of the platform has a reference of its own.
+    const kind = problem.replace(/; reference = \w+/, '')
+    this.complaints.set(kind, (this.complaints.get(kind) ?? 0) + 1)
   }
 }
 

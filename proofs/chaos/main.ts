@@ -16,6 +16,7 @@ import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { mountDisk } from './disk.ts'
 import { Findings } from './findings.ts'
+import { Gate } from './gate.ts'
 import { carryOut, describeKills, type Fallen, type Kill, planKills, strike, type Surroundings } from './kills.ts'
 import { Load } from './load.ts'
 import type { CellarReport } from './operation.ts'
@@ -111,13 +112,15 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
   const objects = Array.from({ length: options.objects }, (_, index) => `warehouse-${index + 1}`)
   const random = createRandom(options.seed, 'kills')
   const fallen: Fallen[] = []
+  const gate = new Gate()
   const load = new Load({
     seed: options.seed,
     objects,
     client,
+    gate,
     onAcknowledged: (operations) => (progress.acknowledged += operations),
   })
-  const cellars = new Cellars(client, options.seed)
+  const cellars = new Cellars(client, { gate, seed: options.seed })
   const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, cellars, random })
   const surroundings: Surroundings = { client, disk }
   const note = (one: Fallen): void => {
@@ -125,7 +128,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     bar.increment(1, { note: one.at })
   }
   for (const kill of planKills(random, plainKills, lifeMs())) note(await carryOut(kill, runtime, surroundings))
-  for (const restore of restores) await putBack(restore, { healer, runtime, surroundings, note })
+  for (const restore of restores) await putBack(restore, { healer, gate, runtime, surroundings, note })
   await runtime.start()
   await pause(lifeMs())
   await Promise.all([load.stop(), cellars.stop()])
@@ -150,13 +153,14 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
 
 interface Restoring {
   readonly healer: Healer
+  readonly gate: Gate
   readonly runtime: Runtime
   readonly surroundings: Surroundings
   readonly note: (fallen: Fallen) => void
 }
 
 /** A life, after which files are put back to what they were before it; and what heals the lake, killed and run again. */
-async function putBack(restore: Restore, { healer, runtime, surroundings, note }: Restoring): Promise<void> {
+async function putBack(restore: Restore, { healer, gate, runtime, surroundings, note }: Restoring): Promise<void> {
   const putCopyBack = healer.copy(restore)
   note(await carryOut(anytime(lifeMs()), runtime, surroundings))
   putCopyBack()
@@ -164,7 +168,8 @@ async function putBack(restore: Restore, { healer, runtime, surroundings, note }
   if (healing === undefined) return
   const wasHealing = await healer.strike(healing)
   note({ at: wasHealing ? healing : 'random', seen: undefined, wasSuspended: false })
-  await healer.heal(healing)
+  // The command waits until what was written has landed.
+  await gate.during(() => healer.heal(healing))
   note(await strike(anytime(0), runtime, surroundings))
 }
 

@@ -31,7 +31,7 @@ export const ADMIN_VARS = { ADMIN_TOKEN: TOKEN }
 /** `wrangler dev` is slow, and so is the command. */
 const HEALING_MS = { min: 500, max: 4_000 }
 /** The bucket fails now and then, and so may the command. */
-const ATTEMPTS_MAX = 5
+const ATTEMPTS_MAX = 6
 
 interface HealerPorts {
   readonly state: string

@@ -182,6 +182,16 @@ describe('the records of a batch', () => {
     })
   })
 
+  it('show what was captured, and nothing else', () => {
+    const after = { body: { $hex: '01' } }
+    const [captured, plain] = readRecords(IDENTITY, [row(2, [{ captured: 1, after }, { after }])], {
+      first: 1,
+      last: 2,
+      retries: 0,
+    })
+    expect([captured?.after, plain?.after]).toEqual([{ body: 'AQ==' }, after])
+  })
+
   it('[I2] are refused if a row does not hold its events', () => {
     const read = (damaged: OutboxRow) => () => readRecords(IDENTITY, [damaged], { first: 1, last: 9, retries: 0 })
     expect(read(row(3, contents(3), { count: 2 }))).toThrow('I2: the row that ends at LSN 3 does not hold its 2 events')

@@ -42,7 +42,7 @@ describe('chunks', () => {
             expect(chunk.bytes + 1 + Buffer.byteLength(JSON.stringify(next))).toBeGreaterThan(CHUNK_BYTES_MAX)
         }
       }),
-      { numRuns: 30 },
+      { numRuns: 10 },
     )
   })
 
