@@ -12,7 +12,7 @@ import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, LakeIntake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { fakePipeline } from 'durable-outbox/testing'
-import { faulty, faultyStorage } from './faulty-bucket.ts'
+import { faulty, faultyObjects, faultyStorage } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
 export { Project } from '../examples/project.ts'
@@ -192,6 +192,8 @@ function lakeEnv(env: Cloudflare.Env) {
     ...env,
     ...lakeVariables,
     LAKE_BUCKET: faulty(env.LAKE_BUCKET),
+    LAKE_TABLE: faultyObjects(env.LAKE_TABLE),
+    LAKE_INTAKE: faultyObjects(env.LAKE_INTAKE),
     ...(catalog && { LAKE_CATALOG: faulty(catalog) }),
   }
 }
