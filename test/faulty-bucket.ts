@@ -62,7 +62,7 @@ export function faulty<Binding extends R2Bucket | Fetcher>(binding: Binding): Bi
 }
 
 /** Objects each call of which is a step. */
-export function faultyObjects<Objects extends DurableObjectNamespace<undefined>>(objects: Objects): Objects {
+export function faultyObjects<Objects extends DurableObjectNamespace>(objects: Objects): Objects {
   return new Proxy(objects, {
     get(target, property) {
       const value: unknown = Reflect.get(target, property)

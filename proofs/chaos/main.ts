@@ -1,6 +1,7 @@
-// npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
-// clients work and the pipeline misbehaves. Then everything that was committed must be in the table, once, in order. With
-// --json the last line of stdout is an object with the result.
+// npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--shards N] [--catalog rest] [--json]: kills workerd
+// again and again while clients work and the pipeline misbehaves. Then everything that was committed must be in the table, once,
+// in order. With --shards the lake has so many, and in some lives another number; with --catalog rest its table is in a catalog
+// that misbehaves too. With --json the last line of stdout is an object with the result.
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -10,10 +11,12 @@ import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
 import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
+import { startCatalog } from './catalog.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { carryOut, describeKills, type Fallen, planKills, strike } from './kills.ts'
 import { Load } from './load.ts'
+import { phasesOf } from './phases.ts'
 import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
@@ -31,6 +34,8 @@ const optionsSchema = z.object({
   seconds: count.min(1).optional(),
   seed: count.min(0).default(() => Math.floor(Math.random() * 1_000_000_000)),
   objects: count.min(1).default(12),
+  shards: count.min(0).default(0),
+  catalog: z.enum(['own', 'rest']).default('own'),
   json: z.boolean().default(false),
 })
 
@@ -40,10 +45,13 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string' },
     objects: { type: 'string' },
+    shards: { type: 'string' },
+    catalog: { type: 'string' },
     json: { type: 'boolean' },
   },
 })
 const options = optionsSchema.parse(flags)
+const phases = phasesOf({ hasShards: options.shards > 0, hasOwnCatalog: options.catalog === 'own' })
 const startedMs = Date.now()
 const output = new Output(options.json)
 const directory = makeChaosDirectory('chaos')
@@ -58,7 +66,13 @@ await runToEnd({ seed: options.seed, directory, stop: () => bar.stop() }, main)
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
-  const vars = { SEED: String(options.seed), KILLS: String(options.kills) }
+  const catalog = options.catalog === 'rest' ? await startCatalog(state, options.seed) : undefined
+  const vars = {
+    SEED: String(options.seed),
+    KILLS: String(options.kills),
+    SHARDS: String(options.shards),
+    ...catalog?.vars,
+  }
   const runtime = await Runtime.create({ ...bundle, state, vars, startsVar: 'LIFE' })
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
@@ -66,10 +80,11 @@ async function main(): Promise<number> {
   const run = await runLoad(runtime, client)
   clearInterval(watch)
   show('reading the table')
-  const rows = await readTable(state, join(directory, 'table'))
+  const rows = await readTable(state, join(directory, 'table'), catalog?.metadataKey())
+  await catalog?.stop()
   const verdict = check(run.load.told, run.witnesses, rows)
   bar.stop()
-  report(verdict, run)
+  report(verdict, { ...run, faults: { ...run.faults, ...catalog?.faults } })
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
   if (!isGood) console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
   output.conclude(outcome(verdict, run.fallen.length))
@@ -95,7 +110,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     client,
     onAcknowledged: (operations) => (progress.acknowledged += operations),
   })
-  for (const kill of planKills(random, options.kills - 1, lifeMs())) {
+  for (const kill of planKills(random, { kills: options.kills - 1, lifeMs: lifeMs(), phases })) {
     fallen.push(await carryOut(kill, runtime, client))
     bar.increment(1, { note: fallen.at(-1)?.at ?? '' })
   }
@@ -160,6 +175,8 @@ function outcome(verdict: Verdict, kills: number) {
     duplicated,
     out_of_order: outOfOrder,
     gaps,
+    shards: options.shards,
+    catalog: options.catalog,
     seed: options.seed,
   }
 }
@@ -167,7 +184,7 @@ function outcome(verdict: Verdict, kills: number) {
 function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: Run): void {
   const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
   output.say(`\n${fallen.length} × kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
-  for (const line of describeKills(fallen)) output.say(`  ${line}`)
+  for (const line of describeKills(fallen, phases)) output.say(`  ${line}`)
   const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
   output.say(`Faults between the objects and the table: ${list.join(', ')}`)
   for (const [complaint, times] of load.complaints) output.say(`  ${times} × a client received: ${complaint}`)

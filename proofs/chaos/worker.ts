@@ -11,7 +11,7 @@ import type { Warehouse } from './warehouse.ts'
 export { Lake } from 'durable-outbox/lake'
 export { ChaosPipeline } from './chaos-pipeline.ts'
 export { FaultLog } from './fault-log.ts'
-export { SlowLakeTable } from './slow-lake-table.ts'
+export { SlowLakeIntake, SlowLakeTable } from './slow-lake.ts'
 export { Warehouse } from './warehouse.ts'
 
 interface Bindings extends ChaosEnv {
