@@ -7,7 +7,7 @@ import { Hono } from 'hono'
 import worker from './worker.ts'
 
 export * from './worker.ts'
-export { Lake, LakeTable } from 'durable-outbox/lake'
+export { Lake, LakeIntake, LakeTable } from 'durable-outbox/lake'
 
 const LOOPBACK_ADDRESSES = ['127.0.0.1', '::1', '::ffff:127.0.0.1']
 /** What proxies and tunnels add to a request that they pass on. */
