@@ -5,7 +5,7 @@ import { reset } from 'cloudflare:test'
 import { ALL_NS, forget } from 'durable-outbox/testing'
 import { revive } from './faulty-bucket.ts'
 import { renewTable } from './lake/table.ts'
-import { batchesOptions, configurations, lakeAlarms, lakeClock, lakeVariables } from './worker.ts'
+import { batchesOptions, configurations, lakeAlarms, lakeClock, lakeLimits, lakeVariables } from './worker.ts'
 
 await reset()
 renewTable()
@@ -15,4 +15,5 @@ configurations.clear()
 batchesOptions.clear()
 lakeClock.aheadMs = 0
 lakeAlarms.areByTest = false
-for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)
+for (const settings of [lakeVariables, lakeLimits])
+  for (const name of Object.keys(settings)) Reflect.deleteProperty(settings, name)

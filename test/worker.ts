@@ -139,6 +139,9 @@ export class Plain extends DurableObject {
 /** The lake's variables, once it wakes. */
 export const lakeVariables: Omit<Partial<LakeEnv>, 'LAKE_BUCKET'> = {}
 
+/** Limits of the lake in place of those of the tests, once it wakes. */
+export const lakeLimits: Partial<LakeLimits> = {}
+
 /** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
 export const HOLD_MS = 60_000
@@ -216,6 +219,7 @@ function slowLimits(limits: LakeLimits): LakeLimits {
     snapshotsKept: 5,
     graceMs: 0,
     maxSeenEvents: 4,
+    ...lakeLimits,
   }
 }
 
