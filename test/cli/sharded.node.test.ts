@@ -29,5 +29,6 @@ describe('the command over a lake with shards', () => {
   it('[I3] heals the database of the object that commits, if it is lost', async () => {
     await whileDown(() => lose(lakeFiles))
     await expectHealed('the lake knows nothing of the table', 4)
+    expect((await withWorker('verify')).code).toBe(0)
   })
 })

@@ -1,4 +1,6 @@
 import { describe } from 'vitest'
 import { itMatchesItsModel } from '../lake/shards/model.ts'
 
-describe('a lake with shards', () => itMatchesItsModel(100))
+describe('a lake with shards', () => {
+  itMatchesItsModel(100)
+})

@@ -2,4 +2,6 @@ import { describe } from 'vitest'
 import { itMatchesItsModel } from './model.ts'
 
 // More of them: `npm run model`.
-describe('a lake with shards', () => itMatchesItsModel(4))
+describe('a lake with shards', () => {
+  itMatchesItsModel(4)
+})
