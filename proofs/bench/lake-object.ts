@@ -6,8 +6,9 @@ import { StandIn } from '../../test/lake/rest/stand-in.ts'
 import { createBatches, type IngestLoad } from './lake-records.ts'
 
 export interface IngestTimes {
-  /** From the first `send` to the answer to the last one, and from there to the end of the commit. */
+  /** From the first `send` to the answer to the last one, from there until all shards have handed over, and the commit. */
   readonly sendMs: number
+  readonly handOverMs: number
   readonly commitMs: number
 }
 
@@ -164,6 +165,7 @@ export async function ingest(
   await Promise.all(Array.from({ length: SENDERS }, relay))
   const sent = performance.now()
   await Promise.all(shards.map((shard) => shard.handOver()))
+  const handedOver = performance.now()
   await table.commit()
-  return { sendMs: sent - begin, commitMs: performance.now() - sent }
+  return { sendMs: sent - begin, handOverMs: handedOver - sent, commitMs: performance.now() - handedOver }
 }

@@ -26,7 +26,7 @@ const REQUESTS_IN_A_ROW = 3
 const COMMIT_MS = 60
 const COMMITS = 30
 
-const timesSchema = z.object({ sendMs: z.number(), commitMs: z.number() })
+const timesSchema = z.object({ sendMs: z.number(), handOverMs: z.number(), commitMs: z.number() })
 const bytesSchema = z.object({ bytes: z.number() })
 
 export const lakeFigures: readonly Figure[] = [
@@ -164,22 +164,27 @@ async function measureSources(): Promise<number> {
 /** workerd runs all objects of a process on one thread, so this is what the hand-over costs, not what more objects give. */
 async function measureShards(shards: number): Promise<number> {
   const rates: { without: number; with: number }[] = []
+  const commitMs: number[] = []
   // The first round warms up, and is left out.
   for (let round = 0; round <= ROUNDS; round++) {
     const load = loadOf(ROUND_EVENTS, 10, round)
-    const rateFrom = async (path: string): Promise<number> => {
-      const { sendMs, commitMs } = timesSchema.parse(await callWorker(path, load))
-      return (ROUND_EVENTS / (sendMs + commitMs)) * 1_000
-    }
-    rates.push({
-      without: await rateFrom(`/lake/ingest/beside-shards-of-${shards}`),
-      with: await rateFrom(`/lake/shards/${shards}`),
-    })
+    const timesOf = async (path: string) => timesSchema.parse(await callWorker(path, load))
+    const without = await timesOf(`/lake/ingest/beside-shards-of-${shards}`)
+    const sharded = await timesOf(`/lake/shards/${shards}`)
+    if (round === 0) continue
+    rates.push({ without: rateIn(without), with: rateIn(sharded) })
+    commitMs.push(sharded.commitMs)
   }
-  const measured = rates.slice(1)
-  const medianOf = (side: 'without' | 'with') => Math.round(median(measured.map((each) => each[side])))
-  console.error(`lake.shards.${shards}: ${medianOf('with')} events/s, ${medianOf('without')} without shards`)
-  return median(measured.map((each) => each.with / each.without))
+  const medianOf = (side: 'without' | 'with') => median(rates.map((each) => each[side]))
+  console.error(
+    `lake.shards.${shards}: ${Math.round(medianOf('with'))} events/s, ${Math.round(medianOf('without'))} without shards; of ` +
+      `${(1_000_000 / medianOf('with')).toFixed(1)} µs an event, ${perEvent(commitMs)} are those of the object that commits`,
+  )
+  return median(rates.map((each) => each.with / each.without))
+}
+
+function rateIn({ sendMs, handOverMs, commitMs }: z.infer<typeof timesSchema>): number {
+  return (ROUND_EVENTS / (sendMs + handOverMs + commitMs)) * 1_000
 }
 
 async function measureCommits(catalog: 'own' | 'rest', latencyMs: number): Promise<number> {
