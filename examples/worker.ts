@@ -9,7 +9,7 @@ import { Hono } from 'hono'
 import objects from './worker.pipelines.ts'
 
 export * from './worker.pipelines.ts'
-export { Lake, LakeTable } from 'durable-outbox/lake'
+export { Lake, LakeIntake, LakeTable } from 'durable-outbox/lake'
 
 export interface Bindings extends CatalogEnv {
   EVENTS_PIPELINE: Service<Lake>

@@ -57,7 +57,7 @@ function takeHanging(method: string, key: string) {
   return undefined
 }
 
-/** A step is a call to the bucket or to the catalog, or a transaction of the storage. */
+/** A step is a call to the bucket, to the catalog or to another object of the lake, or a transaction of the storage. */
 const death = { stepsLeft: Infinity, when: 'before' as Fault['when'], hasCome: false }
 
 /** From the n-th step on everything fails; with `after`, the n-th step is carried out first. */
@@ -100,6 +100,32 @@ export function faulty<Binding extends R2Bucket | Fetcher>(binding: Binding): Bi
         if (met?.when === 'before') throw new Error(`put ${String(args[0])} failed`)
         const result: unknown = await value.apply(target, args)
         if (met?.when === 'after') throw new Error(`the answer to put ${String(args[0])} was lost`)
+        end()
+        return result
+      }
+    },
+  })
+}
+
+/** Objects each call of which is a step. */
+export function faultyObjects<Objects extends DurableObjectNamespace>(objects: Objects): Objects {
+  return new Proxy(objects, {
+    get(target, property) {
+      const value: unknown = Reflect.get(target, property)
+      if (typeof value !== 'function') return value
+      return (...args: unknown[]) => faultyStub(value.apply(target, args) as DurableObjectStub)
+    },
+  })
+}
+
+function faultyStub(stub: DurableObjectStub): DurableObjectStub {
+  return new Proxy(stub, {
+    get(target, property) {
+      return async (...args: unknown[]) => {
+        const end = beginStep()
+        // A method of a stub is a stub too: what it is called by would be a property of it.
+        const calls = target as unknown as Record<string | symbol, (...args: unknown[]) => Promise<unknown>>
+        const result = await calls[property]?.(...args)
         end()
         return result
       }

@@ -5,7 +5,15 @@ import { reset } from 'cloudflare:test'
 import { ALL_NS, forget } from 'durable-outbox/testing'
 import { revive } from './faulty-bucket.ts'
 import { renewTable } from './lake/table.ts'
-import { batchesOptions, configurations, lakeAlarms, lakeClock, lakeVariables, tailOptions } from './worker.ts'
+import {
+  batchesOptions,
+  configurations,
+  lakeAlarms,
+  lakeClock,
+  lakeLimits,
+  lakeVariables,
+  tailOptions,
+} from './worker.ts'
 
 await reset()
 renewTable()
@@ -17,4 +25,5 @@ lakeClock.aheadMs = 0
 lakeAlarms.areByTest = false
 tailOptions.hasLake = true
 tailOptions.aheadMs = 0
-for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)
+for (const settings of [lakeVariables, lakeLimits])
+  for (const name of Object.keys(settings)) Reflect.deleteProperty(settings, name)

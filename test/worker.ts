@@ -13,7 +13,7 @@ import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, LakeIntake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { OutboxTail } from 'durable-outbox/tail'
 import { fakePipeline } from 'durable-outbox/testing'
-import { faulty, faultyStorage } from './faulty-bucket.ts'
+import { faulty, faultyObjects, faultyStorage } from './faulty-bucket.ts'
 
 export { TaskAgent } from '../examples/agent.ts'
 export { Project } from '../examples/project.ts'
@@ -141,6 +141,9 @@ export class Plain extends DurableObject {
 /** The lake's variables, once it wakes. */
 export const lakeVariables: Omit<Partial<LakeEnv>, 'LAKE_BUCKET'> = {}
 
+/** Limits of the lake in place of those of the tests, once it wakes. */
+export const lakeLimits: Partial<LakeLimits> = {}
+
 /** How far the clock of the lake is ahead, and how long the lake holds runs. */
 export const lakeClock = { aheadMs: 0 }
 export const HOLD_MS = 60_000
@@ -194,6 +197,8 @@ function lakeEnv(env: Cloudflare.Env) {
     ...env,
     ...lakeVariables,
     LAKE_BUCKET: faulty(env.LAKE_BUCKET),
+    LAKE_TABLE: faultyObjects(env.LAKE_TABLE),
+    LAKE_INTAKE: faultyObjects(env.LAKE_INTAKE),
     ...(catalog && { LAKE_CATALOG: faulty(catalog) }),
   }
 }
@@ -216,6 +221,7 @@ function slowLimits(limits: LakeLimits): LakeLimits {
     snapshotsKept: 5,
     graceMs: 0,
     maxSeenEvents: 4,
+    ...lakeLimits,
   }
 }
 

@@ -21,7 +21,12 @@ const BATCH_EVENTS = 1_000
 const TABLE_EVENTS = [1_000, 10_000, 100_000, 1_000_000]
 const [FEW_SOURCES, MANY_SOURCES] = [10, 10_000]
 
-const timesSchema = z.object({ sendMs: z.number(), commitMs: z.number() })
+/** A commit waits for its files, for the metadata and for the hint, or the catalog; and it computes. */
+const REQUESTS_IN_A_ROW = 3
+const COMMIT_MS = 60
+const COMMITS = 30
+
+const timesSchema = z.object({ sendMs: z.number(), handOverMs: z.number(), commitMs: z.number() })
 const bytesSchema = z.object({ bytes: z.number() })
 
 export const lakeFigures: readonly Figure[] = [
@@ -44,6 +49,20 @@ export const lakeFigures: readonly Figure[] = [
     goal: { atLeast: 0.8 },
     measure: measureSources,
   },
+  ...[1, 2, 4].map((shards): Figure => ({
+    name: `lake.shards.${shards}`,
+    unit: `events/s with ${shards} intake ${shards === 1 ? 'shard' : 'shards'} to those without, all objects on one thread`,
+    goal: { atLeast: 0.6 },
+    measure: () => measureShards(shards),
+  })),
+  ...(['own', 'rest'] as const).flatMap((catalog) =>
+    [5, 20, 50].map((latencyMs): Figure => ({
+      name: `lake.commits.${catalog}.${latencyMs}ms`,
+      unit: `commits/s, if each request to R2${catalog === 'own' ? '' : ' and to the catalog'} takes ${latencyMs} ms`,
+      goal: { atLeast: Math.floor((1_000 / (latencyMs * REQUESTS_IN_A_ROW + COMMIT_MS)) * 10) / 10 },
+      measure: () => measureCommits(catalog, latencyMs),
+    })),
+  ),
   {
     name: 'lake.bytes.ratio',
     unit: 'bytes of the data files to those of gzipped NDJSON of the same events',
@@ -140,6 +159,41 @@ async function measureSources(): Promise<number> {
     `lake.ingest.sources: ${medianOf('few')} events/s from ${FEW_SOURCES} sources, ${medianOf('many')} from ${MANY_SOURCES}`,
   )
   return median(measured.map(({ few, many }) => many / few))
+}
+
+/** workerd runs all objects of a process on one thread, so this is what the hand-over costs, not what more objects give. */
+async function measureShards(shards: number): Promise<number> {
+  const rates: { without: number; with: number }[] = []
+  const commitMs: number[] = []
+  // The first round warms up, and is left out.
+  for (let round = 0; round <= ROUNDS; round++) {
+    const load = loadOf(ROUND_EVENTS, 10, round)
+    const timesOf = async (path: string) => timesSchema.parse(await callWorker(path, load))
+    const without = await timesOf(`/lake/ingest/beside-shards-of-${shards}`)
+    const sharded = await timesOf(`/lake/shards/${shards}`)
+    if (round === 0) continue
+    rates.push({ without: rateIn(without), with: rateIn(sharded) })
+    commitMs.push(sharded.commitMs)
+  }
+  const medianOf = (side: 'without' | 'with') => median(rates.map((each) => each[side]))
+  console.error(
+    `lake.shards.${shards}: ${Math.round(medianOf('with'))} events/s, ${Math.round(medianOf('without'))} without shards; of ` +
+      `${(1_000_000 / medianOf('with')).toFixed(1)} µs an event, ${perEvent(commitMs)} are those of the object that commits`,
+  )
+  return median(rates.map((each) => each.with / each.without))
+}
+
+function rateIn({ sendMs, handOverMs, commitMs }: z.infer<typeof timesSchema>): number {
+  return (ROUND_EVENTS / (sendMs + handOverMs + commitMs)) * 1_000
+}
+
+async function measureCommits(catalog: 'own' | 'rest', latencyMs: number): Promise<number> {
+  const load: IngestLoad = { sources: 1, eventsPerSource: COMMITS, firstLSN: 1, batch: 1 }
+  const { ms } = z
+    .object({ ms: z.number() })
+    .parse(await callWorker(`/lake/commits/commits-${catalog}-${latencyMs}ms`, load))
+  console.error(`lake.commits.${catalog}: ${(ms / COMMITS).toFixed(0)} ms a commit at ${latencyMs} ms a request`)
+  return (COMMITS / ms) * 1_000
 }
 
 async function measureBytes(): Promise<number> {

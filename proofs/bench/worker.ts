@@ -9,7 +9,7 @@ import type { DocumentQueryObject } from './document-query-object.ts'
 import { type FreshnessObject, measureFreshness, type SteadyLoad } from './freshness-object.ts'
 import type { GraphObject, WalkTask } from './graph-object.ts'
 import type { BacklogLoad, BacklogObject, DrainLoad, DrainTimes, RawDrainObject, RelayObject } from './relay-object.ts'
-import { type BenchLakeTable, ingest } from './lake-object.ts'
+import { type BenchLakeIntake, type BenchLakeTable, commitOften, ingest } from './lake-object.ts'
 import type { IngestLoad } from './lake-records.ts'
 import type { AlternativeName, RequestLoad } from './request.ts'
 import type { Load, RowsObject } from './rows-object.ts'
@@ -31,7 +31,7 @@ export { CommitObject } from './commit-object.ts'
 export { DocumentQueryObject } from './document-query-object.ts'
 export { FreshnessObject } from './freshness-object.ts'
 export { GraphObject } from './graph-object.ts'
-export { BenchLakeTable } from './lake-object.ts'
+export { BenchLakeIntake, BenchLakeTable } from './lake-object.ts'
 export { Lake } from 'durable-outbox/lake'
 export { RowsObject } from './rows-object.ts'
 export { SearchObject } from './search-object.ts'
@@ -58,6 +58,7 @@ interface Bindings {
   SEARCH: DurableObjectNamespace<SearchObject>
   STORES: DurableObjectNamespace<StoresObject>
   LAKE_TABLE: DurableObjectNamespace<BenchLakeTable>
+  LAKE_INTAKE: DurableObjectNamespace<BenchLakeIntake>
   LAKE_BUCKET: R2Bucket
   LAKE: Service<import('durable-outbox/lake').Lake>
   FRESHNESS: DurableObjectNamespace<FreshnessObject>
@@ -151,6 +152,16 @@ app.post('/search/:object', async (c) => {
 app.post('/lake/ingest/:table', async (c) => {
   const table = c.env.LAKE_TABLE.getByName(c.req.param('table'))
   return c.json(await ingest(table, await c.req.json<IngestLoad>()))
+})
+app.post('/lake/shards/:shards', async (c) => {
+  const shards = Number(c.req.param('shards'))
+  const name = `shards-${shards}`
+  const stubs = Array.from({ length: shards }, (_, shard) => c.env.LAKE_INTAKE.getByName(`${name}/1/${shard}`))
+  return c.json(await ingest(c.env.LAKE_TABLE.getByName(name), await c.req.json<IngestLoad>(), stubs))
+})
+app.post('/lake/commits/:table', async (c) => {
+  const table = c.env.LAKE_TABLE.getByName(c.req.param('table'))
+  return c.json({ ms: await commitOften(table, await c.req.json<IngestLoad>()) })
 })
 app.post('/lake/bytes/:table', async (c) => {
   const { objects } = await c.env.LAKE_BUCKET.list({ prefix: `${c.req.param('table')}/events/data/` })

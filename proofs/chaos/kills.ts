@@ -36,9 +36,12 @@ const STARTING_MS_MIN = 400
 const STARTING_MS_MAX = 2_500
 
 /** As many kills as there are places fall once into each phase, once into a start, once on a full disk, and once anywhere. */
-export function planKills(random: Random, kills: number, lifeMs: number): Kill[] {
+export function planKills(
+  random: Random,
+  { kills, lifeMs, phases }: { kills: number; lifeMs: number; phases: readonly Phase[] },
+): Kill[] {
   const plan: Kill[] = []
-  const places: Kill['at'][] = [...phasesOf(), 'starting', 'disk-full', 'random']
+  const places: Kill['at'][] = [...phases, 'starting', 'disk-full', 'random']
   while (plan.length < kills)
     for (const at of shuffle(random, places))
       plan.push({ at, afterMs: afterMs(random, at, lifeMs), suspendedMs: suspendedMs(random) })
@@ -90,14 +93,14 @@ async function strikeWhileFull(disk: Disk, runtime: Runtime, client: Client): Pr
 }
 
 /** The number of kills in each place, in words, for the summary. */
-export function describeKills(fallen: readonly Fallen[]): string[] {
-  const phases = phasesOf().map((phase) => `${count(fallen, (kill) => kill.at === phase)} ${PHASES[phase]}`)
+export function describeKills(fallen: readonly Fallen[], phases: readonly Phase[]): string[] {
+  const inPhases = phases.map((phase) => `${count(fallen, (kill) => kill.at === phase)} ${PHASES[phase]}`)
   const random = fallen.filter((kill) => kill.at === 'random')
   const attempts = count(random, ({ seen }) => (seen?.attempts ?? 0) > 0)
   const puts = count(random, ({ seen }) => (seen?.puts ?? 0) > 0)
   const transactions = count(random, ({ seen }) => (seen?.transactions ?? 0) > 0)
   return [
-    ...phases,
+    ...inPhases,
     `${count(fallen, (kill) => kill.at === 'starting')} while the runtime started`,
     `${random.length} at random (a relay attempt was open in ${attempts}, a put of the lake in ${puts}, ` +
       `an async transaction in ${transactions})`,
@@ -114,12 +117,6 @@ async function isCaught(phase: Phase, client: Client): Promise<boolean> {
     if (reply.kind === 'answer' && reply.body.held === phase) return true
   }
   return false
-}
-
-function phasesOf(): Phase[] {
-  const phases: Phase[] = []
-  for (const phase in PHASES) if (isPhase(phase)) phases.push(phase)
-  return phases
 }
 
 function isPhase(name: string): name is Phase {

@@ -1,7 +1,8 @@
-// npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--json]: kills workerd again and again while
-// clients work, the pipeline misbehaves and the disk is full; from 25 kills on, files are also put back to earlier copies, and the
-// lake is healed. Then everything that was committed must be in the table, once, in order. With --json the last line of stdout is
-// an object with the result.
+// npm run chaos -- [--kills 60] [--seconds N] [--seed N] [--objects 12] [--shards N] [--catalog rest] [--json]: kills workerd
+// again and again while clients work, the pipeline misbehaves and the disk is full; from 25 kills on, files are also put back to
+// earlier copies, and the lake is healed. Then everything that was committed must be in the table, once, in order. With --shards
+// the lake has so many, and in some lives another number; with --catalog rest its table is in a catalog that misbehaves too. With
+// --json the last line of stdout is an object with the result.
 
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -11,6 +12,7 @@ import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
 import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
+import { startCatalog } from './catalog.ts'
 import { CELLARS, Cellars } from './cellars.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
@@ -21,6 +23,7 @@ import { carryOut, describeKills, type Fallen, type Kill, planKills, strike, typ
 import { Load } from './load.ts'
 import type { CellarReport } from './operation.ts'
 import { ADMIN_VARS, Healer, healingOf, type Restore, RESTORES } from './restores.ts'
+import { phasesOf } from './phases.ts'
 import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
@@ -44,6 +47,8 @@ const optionsSchema = z.object({
   seconds: count.min(1).optional(),
   seed: count.min(0).default(() => Math.floor(Math.random() * 1_000_000_000)),
   objects: count.min(1).default(12),
+  shards: count.min(0).default(0),
+  catalog: z.enum(['own', 'rest']).default('own'),
   json: z.boolean().default(false),
 })
 
@@ -53,10 +58,13 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string' },
     seed: { type: 'string' },
     objects: { type: 'string' },
+    shards: { type: 'string' },
+    catalog: { type: 'string' },
     json: { type: 'boolean' },
   },
 })
 const options = optionsSchema.parse(flags)
+const phases = phasesOf({ hasShards: options.shards > 0, hasOwnCatalog: options.catalog === 'own' })
 const startedMs = Date.now()
 const output = new Output(options.json)
 const directory = makeChaosDirectory('chaos')
@@ -75,7 +83,15 @@ await runToEnd({ seed: options.seed, directory, stop: () => bar.stop() }, main)
 
 async function main(): Promise<number> {
   const bundle = await bundleWorker(join(import.meta.dirname, 'wrangler.toml'), join(directory, 'bundle'))
-  const vars = { SEED: String(options.seed), CALM_FROM: String(plainKills + 1), ...ADMIN_VARS }
+  const catalog = options.catalog === 'rest' ? await startCatalog(state, options.seed) : undefined
+  const vars = {
+    SEED: String(options.seed),
+    CALM_FROM: String(plainKills + 1),
+    KILLS: String(options.kills),
+    SHARDS: String(options.shards),
+    ...ADMIN_VARS,
+    ...catalog?.vars,
+  }
   const runtime = await Runtime.create({ ...bundle, state, vars, startsVar: 'LIFE' })
   const client = new Client(runtime.url)
   bar.start(options.kills, 0, progress)
@@ -83,14 +99,14 @@ async function main(): Promise<number> {
   const run = await runLoad(runtime, client)
   clearInterval(watch)
   show('reading the table')
-  const [cellarRows, rows] = partition(await readTable(state, join(directory, 'table')), ({ ns }) =>
-    CELLARS.includes(ns),
-  )
+  const rowsOfAll = await readTable(state, join(directory, 'table'), catalog?.metadataKey())
+  await catalog?.stop()
+  const [cellarRows, rows] = partition(rowsOfAll, ({ ns }) => CELLARS.includes(ns))
   const findings = new Findings()
   run.cellars.check(findings, run.reports, cellarRows)
   const verdict = check(findings, run.load.told, { witnesses: run.witnesses, rows })
   bar.stop()
-  report(verdict, run)
+  report(verdict, { ...run, faults: { ...run.faults, ...catalog?.faults } })
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
   if (!isGood) console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
   output.conclude(outcome(verdict, run.fallen.length))
@@ -127,7 +143,8 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     fallen.push(one)
     bar.increment(1, { note: one.at })
   }
-  for (const kill of planKills(random, plainKills, lifeMs())) note(await carryOut(kill, runtime, surroundings))
+  for (const kill of planKills(random, { kills: plainKills, lifeMs: lifeMs(), phases }))
+    note(await carryOut(kill, runtime, surroundings))
   for (const restore of restores) await putBack(restore, { healer, gate, runtime, surroundings, note })
   await runtime.start()
   await pause(lifeMs())
@@ -225,6 +242,8 @@ function outcome(verdict: Verdict, kills: number) {
     duplicated,
     out_of_order: outOfOrder,
     gaps,
+    shards: options.shards,
+    catalog: options.catalog,
     seed: options.seed,
   }
 }
@@ -232,7 +251,7 @@ function outcome(verdict: Verdict, kills: number) {
 function report(verdict: Verdict, { load, fallen, witnesses, faults, commits }: Run): void {
   const waiting = witnesses.filter(({ stock }) => stock.pendingRows > 0 || stock.deadLetters > 0)
   output.say(`\n${fallen.length} × kill -9, over ${options.objects} objects, with seed ${options.seed}:`)
-  for (const line of describeKills(fallen)) output.say(`  ${line}`)
+  for (const line of describeKills(fallen, phases)) output.say(`  ${line}`)
   if (disk === undefined) output.say('  the disk was never full: to mount one needs rights (unshare -rm npm run chaos)')
   const list = Object.entries(faults).map(([fault, times]) => `${times} × ${fault}`)
   output.say(`Faults between the objects and the table: ${list.join(', ')}`)

@@ -15,7 +15,20 @@ export const PHASES = {
   snapshot: 'inside a running table snapshot',
   'delete-all': 'inside a deleteAll',
   'lake-hint': "in the lake's commit, pointer moved, hint not put",
+  'shard-offering': 'in a hand-over of a shard, before the lake has the offer',
+  'shard-offered': 'in a hand-over of a shard, after the lake took the offer',
 } as const
+
+/** Those that are only in a lake with shards, and only in one with its own catalog. */
+const OF_SHARDS: readonly Phase[] = ['shard-offering', 'shard-offered']
+const OF_OWN_CATALOG: readonly Phase[] = ['lake-before-metadata', 'lake-after-metadata', 'lake-hint']
+
+/** The phases that there are in a lake. */
+export function phasesOf({ hasShards, hasOwnCatalog }: { hasShards: boolean; hasOwnCatalog: boolean }): Phase[] {
+  return phaseSchema.options.filter(
+    (phase) => (hasShards || !OF_SHARDS.includes(phase)) && (hasOwnCatalog || !OF_OWN_CATALOG.includes(phase)),
+  )
+}
 
 export type Phase = keyof typeof PHASES
 

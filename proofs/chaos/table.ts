@@ -51,20 +51,28 @@ const STATUS_DELETED = 2
 const METADATA_PREFIX = 'cdc/events/metadata/v'
 const METADATA_KEY = /\/v(\d+)\.metadata\.json$/
 
-/** All rows of the table's current snapshot. Files that it names go through `directory`. */
-export async function readTable(state: string, directory: string): Promise<Row[]> {
+/**
+ * All rows of the table's current snapshot. Files that it names go through `directory`.
+ *
+ * @param metadataKey where a catalog has its metadata, if it is in one.
+ */
+export async function readTable(state: string, directory: string, metadataKey?: string): Promise<Row[]> {
   await mkdir(directory, { recursive: true })
   const { bucket, close } = await openBucket(state)
   try {
-    return await readRows(await download(bucket, directory))
+    return await readRows(await download(bucket, directory, metadataKey))
   } finally {
     await close()
   }
 }
 
 /** @returns local paths of the current snapshot's data files, and how many rows they must have in total. */
-async function download(bucket: R2Bucket, directory: string): Promise<{ files: string[]; rows: number }> {
-  const key = await newestMetadata(bucket)
+async function download(
+  bucket: R2Bucket,
+  directory: string,
+  metadataKey: string | undefined,
+): Promise<{ files: string[]; rows: number }> {
+  const key = metadataKey ?? (await newestMetadata(bucket))
   if (key === undefined) return { files: [], rows: 0 }
   const metadata = metadataSchema.parse(JSON.parse((await read(bucket, key)).toString()))
   const snapshot = metadata.snapshots.find((each) => each['snapshot-id'] === metadata['current-snapshot-id'])

@@ -14,7 +14,7 @@ export { Lake } from 'durable-outbox/lake'
 export { Cellar } from './cellar.ts'
 export { ChaosPipeline } from './chaos-pipeline.ts'
 export { FaultLog } from './fault-log.ts'
-export { SlowLakeTable } from './slow-lake-table.ts'
+export { SlowLakeIntake, SlowLakeTable } from './slow-lake.ts'
 export { Warehouse } from './warehouse.ts'
 
 interface Bindings extends ChaosEnv {

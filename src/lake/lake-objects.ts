@@ -36,9 +36,9 @@ export function shardAt(env: LakeObjects, { layout, shard }: ShardName): Shard {
   return placed(env, 'LAKE_INTAKE').getByName(`cdc.events/${layout}/${shard}`) as unknown as Shard
 }
 
-/** Undefined for an object that has another name. */
+/** Undefined for an object whose name is not that of a shard. */
 export function shardNamed(name: string | undefined): ShardName | undefined {
-  const [, layout, shard] = /^cdc\.events\/(\d+)\/(\d+)$/.exec(name ?? '') ?? []
+  const [, layout, shard] = /\/(\d+)\/(\d+)$/.exec(name ?? '') ?? []
   return layout === undefined ? undefined : { layout: Number(layout), shard: Number(shard) }
 }
 

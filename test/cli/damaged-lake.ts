@@ -10,8 +10,8 @@ import { useLakeWorker } from './lake-worker.ts'
 const ROOT = 'cdc/events/'
 
 /** Before each test two customers have signed up in an ns of its own, which makes four events. */
-export function useLake() {
-  const lake = useLakeWorker()
+export function useLake(vars: Readonly<Record<string, string>> = {}) {
+  const lake = useLakeWorker(vars)
   const { directory, state, runtime, run, withWorker } = lake
   const copies = join(directory, 'copies')
   const lakeFiles = join('v3', 'do', 'durable-outbox-LakeTable')

@@ -10,13 +10,14 @@ import { Runtime } from '../../proofs/harness/runtime.ts'
 
 export const TOKEN = 'a-token-of-the-test'
 
-export function useLakeWorker() {
+/** @param vars variables beside those that every test has. */
+export function useLakeWorker(vars: Readonly<Record<string, string>> = {}) {
   const directory = mkdtempSync(join(tmpdir(), 'durable-outbox-lake-'))
   const state = join(directory, 'state')
   let worker: Runtime
 
   beforeAll(async () => {
-    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN, LAKE_LIMITS: '{"rollMs":200}' } })
+    worker = await Runtime.start({ state, vars: { ADMIN_TOKEN: TOKEN, LAKE_LIMITS: '{"rollMs":200}', ...vars } })
   })
 
   afterAll(async () => {

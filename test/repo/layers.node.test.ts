@@ -31,7 +31,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The rooms of the lake, each of which may know those before it. What lies at the top of `lake` may know all. */
-const LAKE_ROOMS = ['log.ts', 'iceberg', 'table', 'rest', 'intake', 'upkeep', 'recover', 'catalog']
+const LAKE_ROOMS = ['log.ts', 'iceberg', 'table', 'rest', 'intake', 'shards', 'upkeep', 'recover', 'catalog']
 
 const files = filesOf('src')
 const imports = new Map(files.map((file) => [file, importsOf(file)]))

@@ -25,7 +25,15 @@ describe('a stub', () => {
     ['an object with an outbox', 'SHOP', ['hello', 'names', 'outbox']],
     ['an object that overrides nothing', 'PLAIN', ['names', 'outbox']],
     ["the ingest's object", 'BATCHES', ['names', 'take']],
-    ["the lake's object", 'LAKE_TABLE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
+    [
+      "the lake's object",
+      'LAKE_TABLE',
+      [
+        ...['admit', 'enter', 'fileTarget', 'layout', 'names', 'offer', 'recall', 'recover', 'renounce', 'repair'],
+        ...['send', 'settled', 'status', 'version'],
+      ],
+    ],
+    ["a shard of the lake's", 'LAKE_INTAKE', ['close', 'names', 'recall', 'refresh', 'retire', 'send', 'status']],
     ["the lake's binding", 'LAKE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
   ])('[I8] of %s reaches no method but those that are meant for it', async (_, binding, open) => {
     expect(await (await fetch(`${worker.url}/${binding}`)).json()).toEqual(open)

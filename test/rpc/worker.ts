@@ -2,7 +2,7 @@
 
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
-import { Lake as LakeEntrypoint, LakeTable as Table, type LakeLimits } from 'durable-outbox/lake'
+import { Lake as LakeEntrypoint, LakeIntake as Intake, LakeTable as Table, type LakeLimits } from 'durable-outbox/lake'
 
 const pipeline = { send: async () => undefined }
 
@@ -57,6 +57,12 @@ export class LakeTable extends Table {
   }
 }
 
+export class LakeIntake extends Intake {
+  names(): string[] {
+    return namesOf(this)
+  }
+}
+
 export class Lake extends LakeEntrypoint {
   names(): string[] {
     return namesOf(this)
@@ -64,7 +70,9 @@ export class Lake extends LakeEntrypoint {
 }
 
 type Callable = Record<string, (argument?: unknown) => Promise<unknown>> & { names(): Promise<string[]> }
-type Bindings = Record<'SHOP' | 'PLAIN' | 'BATCHES' | 'LAKE_TABLE', DurableObjectNamespace> & { LAKE: Fetcher }
+type Bindings = Record<'SHOP' | 'PLAIN' | 'BATCHES' | 'LAKE_TABLE' | 'LAKE_INTAKE', DurableObjectNamespace> & {
+  LAKE: Fetcher
+}
 
 /** The names that lead to something: a method that runs or throws an error of its own, or a property. */
 async function openNames(stub: Callable): Promise<string[]> {
@@ -85,7 +93,10 @@ export default {
   async fetch(request: Request, env: Bindings): Promise<Response> {
     const stubs: Record<string, unknown> = {
       ...Object.fromEntries(
-        (['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE'] as const).map((name) => [name, env[name].getByName('cdc.events')]),
+        (['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE', 'LAKE_INTAKE'] as const).map((name) => [
+          name,
+          env[name].getByName('cdc.events'),
+        ]),
       ),
       LAKE: env.LAKE,
     }

@@ -64,6 +64,9 @@ export interface SmallFilesQuery {
   readonly eventsBelow: number
 }
 
+/** The files that shards have offered and that wait for a commit. */
+const OFFERED_KEYS = `SELECT file.value ->> 'key' FROM lake_buffer, json_each(files) AS file WHERE files IS NOT NULL`
+
 type PointerRow = { version: number; events: number; watermarks_key: string | null; watermarks_version: number }
 type SnapshotRow = { own_snapshot: string | null; current_snapshot: string | null }
 type OpenRow = {
@@ -184,8 +187,10 @@ export class TableState {
       )
       .toArray()
     for (const { kind, key, body } of changes) this.#apply(kind, key, { body, version, nowMs })
+    // What a shard has stored is in each attempt to commit its offer.
     const abandoned = this.#keys(
-      `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')`,
+      `SELECT key FROM lake_change WHERE snapshot_id <> ? AND kind IN ('add manifest', 'add file', 'store')
+         AND key NOT IN (SELECT key FROM lake_file) AND key NOT IN (${OFFERED_KEYS})`,
       snapshotId,
     )
     // Nothing ever read them: the version that they were for is another commit's.
@@ -322,7 +327,7 @@ export class TableState {
       `WITH asked AS (SELECT value AS key FROM json_each(?))
        SELECT key FROM asked WHERE key IN (SELECT key FROM lake_file) OR key IN (SELECT key FROM lake_manifest)
          OR key IN (SELECT key FROM lake_change) OR key IN (SELECT key FROM lake_garbage)
-         OR key IN (SELECT file.value ->> 'key' FROM lake_buffer, json_each(files) AS file WHERE files IS NOT NULL)
+         OR key IN (${OFFERED_KEYS})
          OR key = (SELECT watermarks_key FROM lake_pointer)`,
       JSON.stringify(keys),
     )

@@ -13,7 +13,7 @@ let catalog: StandIn
 
 /** A lake of its own that commits to a catalog, and the catalog. */
 function configure(variables: typeof lakeVariables = {}): void {
-  catalog = new StandIn()
+  catalog = new StandIn(env.LAKE_BUCKET)
   for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)
   Object.assign(lakeVariables, {
     LAKE_CATALOG: catalog.binding,

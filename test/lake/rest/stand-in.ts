@@ -2,7 +2,6 @@
 // open-api/rest-catalog-open-api.yaml has it and as Basin Catalog restricts it. It fails on request; and others compact its
 // table, let its snapshots expire and change its schema.
 
-import { env } from 'cloudflare:workers'
 import {
   type CommitOptions,
   type ListedFile,
@@ -33,6 +32,9 @@ export type Fault =
 
 export const RETRY_AFTER_MS = 7_000
 const ROOT = 's3://lake/warehouse/cdc/events-1'
+
+/** That of the stand-in, of which a process has one at a time. */
+let bucket: R2Bucket
 
 class Refusal extends Error {
   readonly status: number
@@ -70,9 +72,17 @@ export class StandIn {
   #isBusy = false
   readonly #name = crypto.randomUUID()
 
+  constructor(itsBucket: R2Bucket) {
+    bucket = itsBucket
+  }
+
   readonly binding = {
     fetch: async (input: RequestInfo | URL, init?: RequestInit) => this.#answer(new Request(input, init)),
   } as unknown as Fetcher
+
+  get hasTable(): boolean {
+    return this.#metadata !== undefined
+  }
 
   get metadata(): TableMetadata {
     if (this.#metadata === undefined) throw new Error('the stand-in has no table yet')
@@ -272,7 +282,7 @@ export class StandIn {
   async #store(metadata: TableMetadata): Promise<void> {
     this.#version += 1
     this.#metadata = { ...metadata, 'last-updated-ms': Math.max(metadata['last-updated-ms'], Date.now()) }
-    if (!this.isElsewhere) await env.LAKE_BUCKET.put(this.key, stringify(this.#metadata))
+    if (!this.isElsewhere) await bucket.put(this.key, stringify(this.#metadata))
   }
 
   #result(): Response {
@@ -336,7 +346,7 @@ export class StandIn {
     })
     const live = await this.#reachable(current)
     for (const snapshot of expired)
-      for (const key of await this.#reachable(snapshot)) if (!live.has(key)) await env.LAKE_BUCKET.delete(keyOf(key))
+      for (const key of await this.#reachable(snapshot)) if (!live.has(key)) await bucket.delete(keyOf(key))
   }
 
   /** The files that a snapshot reads, as far as they are there. */
@@ -457,7 +467,7 @@ export class StandIn {
   }
 
   async #commitForeign(base: Table, { files, metadata }: ReturnType<typeof prepareRewrite>): Promise<void> {
-    for (const { key, bytes } of files) await env.LAKE_BUCKET.put(keyOf(key), bytes)
+    for (const { key, bytes } of files) await bucket.put(keyOf(key), bytes)
     const id = String((1n << 62n) + BigInt(metadata['current-snapshot-id'] ?? 0))
     const snapshot = { ...metadata.snapshots.at(-1), 'snapshot-id': id } as TableMetadata['snapshots'][number]
     await this.#store({
@@ -572,7 +582,7 @@ async function withAddedSnapshot(
   require(Object.values(snapshot.summary).every((value) => typeof value === 'string'), 'its summary has strings')
   const listed = readManifestList('its list', await readFile(keyBelow(ROOT, snapshot['manifest-list'])))
   for (const { manifest_path, partition_spec_id } of listed) {
-    require((await env.LAKE_BUCKET.head(keyOf(keyBelow(ROOT, manifest_path)))) !== null, 'its manifests are stored')
+    require((await bucket.head(keyOf(keyBelow(ROOT, manifest_path)))) !== null, 'its manifests are stored')
     require(metadata['partition-specs'].some((spec) => spec['spec-id'] === partition_spec_id), 'their specs exist')
   }
   return {
@@ -607,7 +617,7 @@ function keyOf(key: string): string {
 }
 
 async function readFile(key: string): Promise<Uint8Array> {
-  const object = await env.LAKE_BUCKET.get(keyOf(key))
+  const object = await bucket.get(keyOf(key))
   if (object === null) throw new Error(`${key} is not in the bucket`)
   return new Uint8Array(await object.arrayBuffer())
 }

@@ -1,17 +1,22 @@
 // A lake of the tests whose number of shards changes, and its objects.
 
 import { env } from 'cloudflare:workers'
-import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
+import { abortAllDurableObjects, runInDurableObject } from 'cloudflare:test'
 import { lakeVariables, type SlowLakeIntake } from '../../worker.ts'
-import { commit, table } from '../table.ts'
+import { commit, renewTable, table } from '../table.ts'
 
 const STEPS_MAX = 20
 
 /** Deploys a Worker with so many shards. It begins to change their number once its object is asked for something. */
 export async function deploy(shards: number): Promise<void> {
   lakeVariables.LAKE_SHARDS = String(shards)
-  await table.version()
-  await evictDurableObject(table)
+  await killAll()
+}
+
+/** All objects of the lake lose what they have in memory. One that others have called can't always be evicted. */
+export async function killAll(): Promise<void> {
+  await abortAllDurableObjects()
+  renewTable()
 }
 
 /** Does so, and waits until that many take in. */

@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { failNextPut } from '../../faulty-bucket.ts'
 import { failureOf } from '../../notes.ts'
 import { HOLD_MS, lakeAlarms, lakeClock } from '../../worker.ts'
 import { batch, commit, EPOCH, metadata, record, rowsOf, table, totalRecords, unlogged, watermarks } from '../table.ts'
@@ -124,6 +125,16 @@ describe('a lake with four shards', () => {
     await env.LAKE.send([unlogged('seen', 1)])
     await landAll()
     expect(await rowsOf('acme/seen')).toHaveLength(1)
+  })
+
+  it('[I3] keeps the files of an offer whose commit had to be tried again', async () => {
+    await env.LAKE.send(batch('tried', 1, 2))
+    await handOver()
+    failNextPut('metadata.json', 'before')
+    await commit()
+    await landAll()
+    await landAll()
+    expect(await lsnsOf('tried')).toEqual([1, 2])
   })
 
   it('[I3] lets rows land again that the table has lost', async () => {

@@ -1,0 +1,3 @@
+import { describeCrashes } from '../lake/shards/crashes.ts'
+
+describeCrashes(1)
