@@ -11,6 +11,7 @@ import {
 import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, type LakeLimits, LakeTable } from 'durable-outbox/lake'
+import type { Delivery } from 'durable-outbox/subscriptions'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faulty, faultyStorage } from './faulty-bucket.ts'
 
@@ -116,6 +117,14 @@ export class Notes extends CDCDurableObject {
       tx.emit({ type: 'Note.written', data: { text } })
     })
     this.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
+  }
+
+  /** Notes the LSN of each event that a subscription of another object brings, once. */
+  receive(delivery: Delivery): number {
+    return this.ctx.processEachSync(
+      delivery,
+      (tx, { lsn }) => void tx.execute('INSERT INTO notes (text) VALUES (?)', String(lsn)),
+    )
   }
 
   /** Public for the tests. */

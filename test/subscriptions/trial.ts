@@ -4,7 +4,6 @@ import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { type CommittedRecord, CDCError } from 'durable-outbox'
 import {
-  type Delivery,
   type Filter,
   subscribe,
   type Subscription,
@@ -88,7 +87,8 @@ export class Trial {
         filter: filters.objects,
         target: toObject(
           ({ type }) => `${this.name}-${type}`,
-          (object, delivery) => this.#meet('objects', delivery.records, () => receive(object, delivery)),
+          (object, delivery) =>
+            this.#meet('objects', delivery.records, () => env.NOTES.getByName(object).receive(delivery)),
         ),
       },
       {
@@ -234,12 +234,6 @@ export class Trial {
     this.#isCrashing = false
     await running
   }
-}
-
-function receive(object: string, delivery: Delivery): Promise<number> {
-  return inNotes(object, ({ ctx }) =>
-    ctx.processEachSync(delivery, (tx, { lsn }) => void tx.execute('INSERT INTO notes (text) VALUES (?)', String(lsn))),
-  )
 }
 
 function fits({ types: wanted }: Filter, type: string): boolean {
