@@ -3,13 +3,7 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
 import { type CommittedRecord, CDCError } from 'durable-outbox'
-import {
-  type Filter,
-  subscribe,
-  type Subscription,
-  toObject,
-  toQueue,
-} from 'durable-outbox/subscriptions'
+import { type Filter, subscribe, type Subscription, toObject, toQueue } from 'durable-outbox/subscriptions'
 import { landed, nextFates } from 'durable-outbox/testing'
 import * as fc from 'fast-check'
 import { expect } from 'vitest'
@@ -116,7 +110,7 @@ export class Trial {
       minRetryDelayMs: 500,
       maxRetryDelayMs: 60_000,
       recoveryMs: 5_000,
-      sendTimeoutMs: 40,
+      sendTimeoutMs: 200,
       maxBatchEvents: 5,
       retentionMs: 0,
     })
