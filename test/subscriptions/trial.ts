@@ -113,7 +113,7 @@ export class Trial {
       minRetryDelayMs: 500,
       maxRetryDelayMs: 60_000,
       recoveryMs: 5_000,
-      sendTimeoutMs: 200,
+      sendTimeoutMs: 100,
       maxBatchEvents: 5,
       retentionMs: 0,
     })
