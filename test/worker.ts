@@ -5,6 +5,7 @@ import {
   type CDCOptions,
   type CDCState,
   DocumentStore,
+  type EventRecord,
   type NamedAlarmInfo,
   type Pipeline,
 } from 'durable-outbox'
@@ -203,9 +204,15 @@ export class Batches extends IngestBatches {
   }
 }
 
+/** The records that the queue has brought, of all objects. */
+export const queued: EventRecord[] = []
+
 export default {
   fetch(): Response {
     return new Response(null, { status: 404 })
+  },
+  queue({ messages }: MessageBatch<EventRecord>): void {
+    queued.push(...messages.map(({ body }) => body))
   },
 }
 

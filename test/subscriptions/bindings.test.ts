@@ -11,7 +11,7 @@ import {
 } from 'durable-outbox/subscriptions'
 import { describe, expect, it, vi } from 'vitest'
 import { failureOf, inNotes } from '../notes.ts'
-import { configurations } from '../worker.ts'
+import { configurations, queued } from '../worker.ts'
 
 const HOUR_MS = 3_600_000
 
@@ -57,6 +57,21 @@ describe('toObject', () => {
 })
 
 describe('toQueue', () => {
+  it('sends to a queue of the platform, whose consumer gets the records', async () => {
+    configure('real-queue', { name: 'queue', target: toQueue(env.QUEUE) })
+    await emit('real-queue', { type: 'A', data: { n: 1 } }, { type: 'B' })
+    await alarm('real-queue')
+    const mine = () => queued.filter(({ ns }) => ns === 'real-queue').toSorted((a, b) => (a.lsn ?? 0) - (b.lsn ?? 0))
+    await vi.waitFor(
+      () =>
+        expect(mine()).toMatchObject([
+          { type: 'A', lsn: 1, data: { n: 1 } },
+          { type: 'B', lsn: 2 },
+        ]),
+      5_000,
+    )
+  })
+
   it('sends at most 100 messages and 240 KB at once, and makes a dead letter of what is too large for a message', async () => {
     const batches: CommittedRecord[][] = []
     configure('queue', {
