@@ -10,6 +10,7 @@ declare namespace Cloudflare {
     NOTES: DurableObjectNamespace<import('./worker.ts').Notes>
     TASKS: DurableObjectNamespace<import('../examples/agent.ts').TaskAgent>
     STORES: DurableObjectNamespace<import('./worker.ts').Stores>
+    QUEUE: Queue<import('durable-outbox').EventRecord>
     PROJECTS: DurableObjectNamespace<import('../examples/project.ts').Project>
     OUTBOX_TAIL: DurableObjectNamespace<import('./worker.ts').Tails>
     PLAIN: DurableObjectNamespace<import('./worker.ts').Plain>

@@ -5,6 +5,7 @@ import {
   type CDCOptions,
   type CDCState,
   DocumentStore,
+  type EventRecord,
   type NamedAlarmInfo,
   type Pipeline,
 } from 'durable-outbox'
@@ -12,6 +13,7 @@ import { drizzle } from 'drizzle-orm/durable-sqlite'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { type LakeEnv, LakeIntake, type LakeLimits, LakeTable } from 'durable-outbox/lake'
 import { OutboxTail } from 'durable-outbox/tail'
+import type { Delivery } from 'durable-outbox/subscriptions'
 import { fakePipeline } from 'durable-outbox/testing'
 import { faulty, faultyObjects, faultyStorage } from './faulty-bucket.ts'
 
@@ -118,6 +120,14 @@ export class Notes extends CDCDurableObject {
       tx.emit({ type: 'Note.written', data: { text } })
     })
     this.ctx.storage.sql.exec('INSERT INTO notes (text) VALUES (?)', text)
+  }
+
+  /** Notes the LSN of each event that a subscription of another object brings, once. */
+  receive(delivery: Delivery): number {
+    return this.ctx.processEachSync(
+      delivery,
+      (tx, { lsn }) => void tx.execute('INSERT INTO notes (text) VALUES (?)', String(lsn)),
+    )
   }
 
   /** Public for the tests. */
@@ -251,10 +261,15 @@ export class Tails extends OutboxTail {
     return super.now() + tailOptions.aheadMs
   }
 }
+/** The records that the queue has brought, of all objects. */
+export const queued: EventRecord[] = []
 
 export default {
   fetch(): Response {
     return new Response(null, { status: 404 })
+  },
+  queue({ messages }: MessageBatch<EventRecord>): void {
+    queued.push(...messages.map(({ body }) => body))
   },
 }
 

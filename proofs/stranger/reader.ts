@@ -28,6 +28,7 @@ declare global {
   interface Flight { origin: string; delay: number }
   namespace Cloudflare { interface Env { INGEST_URL: string; INGEST_TOKEN: string; ADMIN_TOKEN: string } }
   interface Env { WAREHOUSE: DurableObjectNamespace<import('./warehouse.ts').Warehouse> }
+  interface Env { PARCELS: DurableObjectNamespace<import('./parcels.ts').Parcels>; AUDIT: Queue; BILLING_SECRET: string }
   interface Env { INGEST_URL: string; INGEST_TOKEN: string; ADMIN_TOKEN: string }
   const env: Env
   const app: Hono<{ Bindings: Env }>

@@ -38,8 +38,8 @@ Inspects and controls the outbox of one object of a Worker that mounts outboxRou
                     [--chunk <n>]
   replay            send delivered events again: --from-lsn <lsn> --to-lsn <lsn>
 
-pause, resume, dead-letters, redrive and discard are about the pipeline, or with --subscription <name>
-about a subscription; see durable-outbox subscriptions.
+pause, resume, dead-letters, redrive and discard are about the pipeline; with --subscription <name>
+they are about a subscription (durable-outbox subscriptions --help).
 
 A filter is any of --type, --store, --table, --key, and the LSNs --from and --to. list and
 dead-letters print one page of --limit events (100, at most 1000), or all with --all-pages. redrive

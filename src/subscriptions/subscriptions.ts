@@ -86,7 +86,10 @@ class Feed {
     let facts = { ...NO_FACTS, startedMs: now() }
     const know = (more: Partial<AttemptFacts>): void => this.cursor.noteFacts((facts = { ...facts, ...more }))
     know({})
-    const signal = AbortSignal.timeout(sendTimeoutMs)
+    // A timer that nobody clears would keep the object in memory.
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), sendTimeoutMs)
+    const { signal } = timeout
     const progress: Progress = {
       signal,
       reached: (lsn) => {
@@ -104,6 +107,8 @@ class Feed {
       const refused = typeof index === 'number' ? records[index] : undefined
       if (!signal.aborted) know({ refusedLSN: refused?.lsn, isGone: propertyOf(error, 'status') === GONE })
       throw error
+    } finally {
+      clearTimeout(timer)
     }
   }
 

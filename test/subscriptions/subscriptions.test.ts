@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runDurableObjectAlarm } from 'cloudflare:test'
-import type { CDCOptions } from 'durable-outbox'
+import { type CDCOptions, defineEvents } from 'durable-outbox'
+import * as z from 'zod'
 import type { SubscriptionStats } from 'durable-outbox/admin'
 import { acceptedRecords, setFate } from 'durable-outbox/testing'
 import { subscribe, type Subscription } from 'durable-outbox/subscriptions'
@@ -472,9 +473,37 @@ describe('the rows of a subscription', () => {
     )
     expect({ none, one: one - none, others: others - none }).toEqual({ none: 55, one: 3, others: 1 })
   })
+
+  it('are 4 for an attempt that fails, and 6 for one that ends in a dead letter', async () => {
+    const target = new Receiver()
+    target.fate = down()
+    const time = configure('rows-failed', { subscriptions: [{ name: 'copy', target }] })
+    await emit('rows-failed', 'Bad')
+    await alarm('rows-failed')
+    const attempt = () => {
+      time.nowMs += 60_000
+      return inNotes('rows-failed', async (notes) => {
+        const meter = new RowMeter(notes.ctx.storage)
+        await notes.alarm()
+        return totalRows(meter.take())
+      })
+    }
+    const failed = await attempt()
+    target.fate = 'take'
+    target.refusedType = 'Bad'
+    expect({ failed, buried: await attempt() }).toEqual({ failed: 4, buried: 6 })
+  })
 })
 
 describe('the option subscriptions', () => {
+  it('knows the types of events for its filters', () => {
+    const events = defineEvents({ 'Order.placed': z.object({}) })
+    const target = new Receiver()
+    subscribe<typeof events>([{ name: 'a', filter: { types: ['Order.placed', 'Order.*', 'cdc.insert'] }, target }])
+    // @ts-expect-error There is no such type.
+    expect(subscribe<typeof events>([{ name: 'a', filter: { types: ['Order.sent'] }, target }])).toBeTypeOf('function')
+  })
+
   it.each([
     [[{ name: 'a b', target: new Receiver() }], 'name'],
     [[{ name: 'a', target: {} }], 'target'],

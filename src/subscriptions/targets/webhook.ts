@@ -63,11 +63,24 @@ export function toWebhook(options: WebhookOptions): Target {
     async deliver({ records }, { signal, reached }) {
       for (const [index, record] of records.entries()) {
         const request = await createRequest(record, sign)
-        const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)])
-        await checkAnswer(await fetch(url, { ...request, redirect: 'manual', signal: within }), index)
+        await within(timeoutMs, signal, async (within) =>
+          checkAnswer(await fetch(url, { ...request, redirect: 'manual', signal: within }), index),
+        )
         if (!reached(record.lsn)) return
       }
     },
+  }
+}
+
+/** Runs with a signal that aborts after a time, or with another. A timer that nobody clears would keep the object in memory. */
+async function within(ms: number, other: AbortSignal, run: (signal: AbortSignal) => Promise<void>): Promise<void> {
+  const timeout = new AbortController()
+  const late = new CDCError('pipeline-timeout', `the webhook did not answer in ${ms} ms`, { retryable: true })
+  const timer = setTimeout(() => timeout.abort(late), ms)
+  try {
+    await run(AbortSignal.any([other, timeout.signal]))
+  } finally {
+    clearTimeout(timer)
   }
 }
 
