@@ -9,6 +9,7 @@ import { queryCommand } from './query.ts'
 import { reconcileCommand } from './reconcile.ts'
 import { recoverCommand } from './recover.ts'
 import { stateCommand } from './state.ts'
+import { tailCommand } from './tail.ts'
 import { verifyCommand } from './verify.ts'
 
 /** Every command, in the order of the help. A new command is a file with a `Command`, and a line here. */
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   reconcileCommand,
   recoverCommand,
   outboxCommand,
+  tailCommand,
   costCommand,
   provisionCommand,
 ]

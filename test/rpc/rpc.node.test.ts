@@ -26,7 +26,8 @@ describe('a stub', () => {
     ['an object that overrides nothing', 'PLAIN', ['names', 'outbox']],
     ["the ingest's object", 'BATCHES', ['names', 'take']],
     ["the lake's object", 'LAKE_TABLE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
-    ["the lake's binding", 'LAKE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
+    ["the lake's binding", 'LAKE', ['names', 'readLog', 'recover', 'repair', 'send', 'status', 'version']],
+    ['a tail', 'OUTBOX_TAIL', ['fetch', 'names', 'poke']],
   ])('[I8] of %s reaches no method but those that are meant for it', async (_, binding, open) => {
     expect(await (await fetch(`${worker.url}/${binding}`)).json()).toEqual(open)
   })

@@ -3,6 +3,7 @@
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { Lake as LakeEntrypoint, LakeTable as Table, type LakeLimits } from 'durable-outbox/lake'
+import { OutboxTail } from 'durable-outbox/tail'
 
 const pipeline = { send: async () => undefined }
 
@@ -57,6 +58,18 @@ export class LakeTable extends Table {
   }
 }
 
+export class Tail extends OutboxTail {
+  override lake(): unknown {
+    return super.lake()
+  }
+  override now(): number {
+    return super.now()
+  }
+  names(): string[] {
+    return namesOf(this)
+  }
+}
+
 export class Lake extends LakeEntrypoint {
   names(): string[] {
     return namesOf(this)
@@ -64,7 +77,9 @@ export class Lake extends LakeEntrypoint {
 }
 
 type Callable = Record<string, (argument?: unknown) => Promise<unknown>> & { names(): Promise<string[]> }
-type Bindings = Record<'SHOP' | 'PLAIN' | 'BATCHES' | 'LAKE_TABLE', DurableObjectNamespace> & { LAKE: Fetcher }
+type Bindings = Record<'SHOP' | 'PLAIN' | 'BATCHES' | 'LAKE_TABLE' | 'OUTBOX_TAIL', DurableObjectNamespace> & {
+  LAKE: Fetcher
+}
 
 /** The names that lead to something: a method that runs or throws an error of its own, or a property. */
 async function openNames(stub: Callable): Promise<string[]> {
@@ -85,7 +100,10 @@ export default {
   async fetch(request: Request, env: Bindings): Promise<Response> {
     const stubs: Record<string, unknown> = {
       ...Object.fromEntries(
-        (['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE'] as const).map((name) => [name, env[name].getByName('cdc.events')]),
+        (['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE', 'OUTBOX_TAIL'] as const).map((name) => [
+          name,
+          env[name].getByName('cdc.events'),
+        ]),
       ),
       LAKE: env.LAKE,
     }
