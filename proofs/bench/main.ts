@@ -16,6 +16,7 @@ import { rowsFigures } from './rows.ts'
 import { soakFigures } from './soak.ts'
 import { searchFigures } from './search.ts'
 import { storesFigures } from './stores.ts'
+import { tailFigures } from './tail.ts'
 import { stopWorker } from './workerd.ts'
 
 /** Every figure, in the order in which they are measured. */
@@ -31,6 +32,7 @@ const figures: readonly Figure[] = [
   ...searchFigures,
   ...lakeFigures,
   ...freshnessFigures,
+  ...tailFigures,
   ...soakFigures,
 ]
 

@@ -1,6 +1,7 @@
 // The Worker behind the figures: a route for each thing that has to be measured inside a Durable Object.
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
+import { tailRoutes } from 'durable-outbox/tail'
 import { Hono } from 'hono'
 import type { CaptureLoad, CaptureObject } from './capture-object.ts'
 import type { Alternative } from './alternatives.ts'
@@ -16,6 +17,7 @@ import type { Load, RowsObject } from './rows-object.ts'
 import type { SearchLoad, SearchObject } from './search-object.ts'
 import type { SoakObject } from './soak-object.ts'
 import type { StoresObject, StoreTask } from './stores-object.ts'
+import type { TailObject } from './tail-object.ts'
 
 export {
   BareObject,
@@ -37,6 +39,8 @@ export { RowsObject } from './rows-object.ts'
 export { SearchObject } from './search-object.ts'
 export { SoakObject } from './soak-object.ts'
 export { StoresObject } from './stores-object.ts'
+export { TailObject } from './tail-object.ts'
+export { OutboxTail } from 'durable-outbox/tail'
 
 type AlternativeNamespace = DurableObjectNamespace<Alternative & Rpc.DurableObjectBranded>
 
@@ -63,6 +67,7 @@ interface Bindings {
   LAKE: Service<import('durable-outbox/lake').Lake>
   FRESHNESS: DurableObjectNamespace<FreshnessObject>
   SOAK: DurableObjectNamespace<SoakObject>
+  TAILED: DurableObjectNamespace<TailObject>
 }
 
 /** Takes no time itself, so that the figures are about the outbox and the relay. */
@@ -172,6 +177,15 @@ app.post('/freshness', async (c) => c.json(await measureFreshness(c.env, await c
 
 app.post('/soak/:object', async (c) => {
   await c.env.SOAK.getByName(c.req.param('object')).write()
+  return c.json({})
+})
+
+app.route(
+  '/tail',
+  tailRoutes<Bindings>((env, _, object) => env.TAILED.getByName(object)),
+)
+app.post('/tail-commit/:object', async (c) => {
+  await c.env.TAILED.getByName(c.req.param('object')).commit()
   return c.json({})
 })
 

@@ -18,6 +18,12 @@ export async function callWorker(path: string, body: unknown): Promise<unknown> 
   return postJSON(new URL(path, await (await running).url), body, CALL_MS_MAX)
 }
 
+/** Where it listens. */
+export async function workerURL(): Promise<URL> {
+  running ??= startWorker()
+  return (await running).url
+}
+
 /** Ends the runtime, if it was ever started. */
 export async function stopWorker(): Promise<void> {
   // A start that failed has been reported by the figure that asked for it.

@@ -18,15 +18,23 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   readonly stdin?: string
   readonly columns?: number
+  /** Interrupts the command. */
+  readonly signal?: AbortSignal
+  /** Called with what it prints, as it does. */
+  readonly onOutput?: (text: string) => void
 }
 
 export async function runCommand(args: readonly string[], options: RunOptions = {}): Promise<Run> {
   const [out, err]: [string[], string[]] = [[], []]
   const code = await main(args, {
-    stdout: (text) => out.push(text),
+    stdout: (text) => {
+      out.push(text)
+      options.onOutput?.(text)
+    },
     stderr: (text) => err.push(text),
     stdin: () => Promise.resolve(options.stdin ?? ''),
     typedLines: (typing) => typedLines({ input: Readable.from(options.stdin ?? ''), output: process.stderr }, typing),
+    interruption: () => options.signal ?? new AbortController().signal,
     cwd: options.cwd ?? ROOT,
     env: options.env ?? {},
     columns: options.columns,

@@ -19,6 +19,11 @@ process.exitCode = await main(process.argv.slice(2), {
   stderr: (chunk) => process.stderr.write(chunk),
   stdin: () => text(process.stdin),
   typedLines: (typing) => typedLines({ input: process.stdin, output: process.stderr }, typing),
+  interruption: () => {
+    const controller = new AbortController()
+    process.once('SIGINT', () => controller.abort())
+    return controller.signal
+  },
   cwd: process.cwd(),
   env: process.env,
   // Some terminals say that they have none.

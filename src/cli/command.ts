@@ -15,6 +15,8 @@ export interface Process {
   readonly stdin: () => Promise<string>
   /** Reads the standard input line by line. */
   readonly typedLines: (typing: Typing) => AsyncIterable<string>
+  /** Aborts when somebody interrupts the program. Only what asks for it goes on until it has ended by itself. */
+  readonly interruption: () => AbortSignal
   readonly cwd: string
   readonly env: Readonly<Record<string, string | undefined>>
   /** The terminal's width in cells; undefined if the output is not a terminal, and then nothing is cut. */
@@ -35,7 +37,7 @@ export interface Typing {
  * What a command may do. People read lines and notes on a terminal, and events hold text that others wrote: so control
  * characters in them, line breaks included, are shown and not sent.
  */
-export interface IO extends Pick<Process, 'stdin' | 'typedLines' | 'cwd' | 'env' | 'columns'> {
+export interface IO extends Pick<Process, 'stdin' | 'typedLines' | 'interruption' | 'cwd' | 'env' | 'columns'> {
   /** Prints a line of the result. */
   readonly line: (text: string) => void
   /** Prints a note or an error, apart from the result, so that the result can be piped. */

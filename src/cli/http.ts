@@ -26,6 +26,20 @@ export async function get(url: string, { token, timeoutMs }: Omit<Message, 'body
   return request(url, { method: 'GET', headers: authorization(token) }, timeoutMs)
 }
 
+/** Gets a stream of server-sent events, which ends when the signal aborts. @throws {Error} if there is no answer. */
+export async function openStream(
+  url: string,
+  { token, lastEventId, signal }: { token: string | undefined; lastEventId: string | undefined; signal: AbortSignal },
+): Promise<Response> {
+  const resume = lastEventId === undefined ? {} : { 'last-event-id': lastEventId }
+  const headers = { accept: 'text/event-stream', ...authorization(token), ...resume }
+  try {
+    return await fetch(url, { headers, redirect: 'manual', signal })
+  } catch (error) {
+    throw unreachable(url, error, 0)
+  }
+}
+
 async function request(url: string, init: RequestInit, timeoutMs: number): Promise<Response> {
   try {
     // A redirect would take the token elsewhere.

@@ -11,6 +11,7 @@ import { reconcileCommand } from './reconcile.ts'
 import { recoverCommand } from './recover.ts'
 import { stateCommand } from './state.ts'
 import { subscriptionsCommand } from './subscriptions.ts'
+import { tailCommand } from './tail.ts'
 import { verifyCommand } from './verify.ts'
 
 /** Every command, in the order of the help. A new command is a file with a `Command`, and a line here. */
@@ -23,6 +24,7 @@ export const commands: readonly Command[] = [
   outboxCommand,
   fleetCommand,
   subscriptionsCommand,
+  tailCommand,
   costCommand,
   provisionCommand,
 ]

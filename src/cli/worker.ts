@@ -5,7 +5,7 @@ import type { OutboxCalls } from '../admin/index.ts'
 import type { LogRanges, RepairOutcome } from '../lake/upkeep/repair.ts'
 import { checkAddress, checkToken } from './address.ts'
 import { type IO, problemOf, usage } from './command.ts'
-import { get, post } from './http.ts'
+import { get, openStream, post } from './http.ts'
 import {
   CONFIG_OPTIONS,
   type ConfigOptions,
@@ -19,6 +19,7 @@ import {
 /** Where a Worker mounts the routes. */
 const OUTBOXES = '/admin/outbox'
 const FLEET = '/admin/fleet'
+const TAILS = '/tail'
 const LAKE = '/lake'
 const REPAIR = `${LAKE}/repair`
 const RECOVER = `${LAKE}/recover`
@@ -61,19 +62,28 @@ export function parseTarget(place: string): Target {
   return target
 }
 
+/** From where on, and for how long, a log is followed. */
+interface TailRequest {
+  readonly query: Readonly<Record<string, string>>
+  readonly cursor: string | undefined
+  readonly signal: AbortSignal
+}
+
 /** The server refused a call. The message is the server's own. */
 export class RefusedError extends Error {
   override readonly name = 'RefusedError'
   readonly code: string
+  readonly retryable: boolean
 
-  constructor(code: string, message: string) {
+  constructor(code: string, message: string, retryable = false) {
     const isClosed = code === 'unauthorized'
     super(isClosed ? `${message} (give it the token: ADMIN_TOKEN in the environment, or --token)` : message)
     this.code = code
+    this.retryable = retryable
   }
 }
 
-const refusalSchema = z.object({ error: z.string(), code: z.string() })
+const refusalSchema = z.object({ error: z.string(), code: z.string(), retryable: z.boolean().default(false) })
 const rangesSchema = z.object({
   ns: z.string(),
   source: z.string(),
@@ -171,6 +181,27 @@ export class WorkerClient {
     }
   }
 
+  /**
+   * Opens the tail of an object, after a cursor if there is one.
+   *
+   * @returns server-sent events, until the signal aborts.
+   * @throws {RefusedError} with the server's message; or an `Error` if there is no server, or another one.
+   */
+  async tail(
+    { className, object }: Target,
+    { query, cursor, signal }: TailRequest,
+  ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const path = [className, object].map(encodeURIComponent).join('/')
+    const url = `${this.#url}${TAILS}/${path}?${new URLSearchParams(query).toString()}`
+    const response = await openStream(url, { token: this.#token, lastEventId: cursor, signal })
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream') === true
+    if (response.ok && isStream && response.body !== null) return response.body
+    await read(response)
+    throw new Error(
+      `${this.#url}${TAILS} answered ${response.status} without events; does the Worker mount tailRoutes there?`,
+    )
+  }
+
   /** Asks the lake how it is. @throws {RefusedError} with the server's message; or an `Error` if there is no lake there. */
   async lakeStatus(): Promise<LakeReport> {
     const url = `${this.#url}${LAKE}`
@@ -215,7 +246,7 @@ export class WorkerClient {
 async function read(response: Response): Promise<Answer> {
   const body: unknown = await response.json().catch(() => undefined)
   const refusal = response.ok ? undefined : refusalSchema.safeParse(body).data
-  if (refusal !== undefined) throw new RefusedError(refusal.code, refusal.error)
+  if (refusal !== undefined) throw new RefusedError(refusal.code, refusal.error, refusal.retryable)
   return { response, body }
 }
 

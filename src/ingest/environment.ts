@@ -21,7 +21,7 @@ export function ingestOptionsFrom(env: object): IngestOptions {
     batches: read(env, 'INGEST_BATCHES'),
     pipeline: read(env, 'EVENTS_PIPELINE'),
   }
-  return present(options) as IngestOptions
+  return present(options)
 }
 
 /** Reads who has a token: `<prefix>_TOKENS`, `<prefix>_JWKS`, `<prefix>_ISSUER` and `<prefix>_AUDIENCE`. */
@@ -35,7 +35,7 @@ export function sendersFrom(env: object, prefix: 'INGEST' | 'TAIL'): SenderOptio
       ? undefined
       : { ...jwt, jwks: typeof jwks === 'string' && jwks.startsWith('{') ? parse(`${prefix}_JWKS`, jwks) : jwks },
   }
-  return present(options) as SenderOptions
+  return present(options)
 }
 
 /** The types of an environment are only a claim: the routes check all of this before they open. */

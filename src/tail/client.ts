@@ -2,7 +2,7 @@
 
 import { type Cursor, compareCursors, cursorText, parseCursor } from './cursor.ts'
 import { matches, type TailFilter } from './filter.ts'
-import { afterAcknowledgement, afterSending, amountOf, hasRoom, isWorthAsking, type Mark } from './in-flight.ts'
+import { afterAcknowledgement, afterSending, type Amount, hasRoom, isWorthAsking, type Mark } from './in-flight.ts'
 import { askingBack, CLOSE_CODES, type CloseReason, cursorMessage, type EventMessage } from './messages.ts'
 
 /** UTF-8 bytes that the reason of a close may have (RFC 6455, section 5.5). */
@@ -14,6 +14,8 @@ interface ClientState {
   readonly acknowledged: Cursor
   readonly marks: readonly Mark[]
   readonly filter: TailFilter
+  /** Whether an acknowledgement was asked for, and has not come yet. */
+  readonly isAsked: boolean
   /** Since when it can't go on: it reads too slowly, or what comes next is late. In milliseconds since 1970. */
   readonly stuck?: { readonly why: 'slow' | 'gone'; readonly sinceMs: number }
 }
@@ -29,7 +31,7 @@ export class Client {
 
   /** A client that has just connected. Its first message tells where it stands. */
   static begin(socket: WebSocket, cursor: Cursor, filter: TailFilter): Client {
-    const client = new Client(socket, { cursor, acknowledged: cursor, marks: [], filter })
+    const client = new Client(socket, { cursor, acknowledged: cursor, marks: [], filter, isAsked: false })
     client.#keep({})
     client.#send(cursorMessage(cursor))
     return client
@@ -45,12 +47,8 @@ export class Client {
     return this.#state.cursor
   }
 
-  get inFlightBytes(): number {
-    return amountOf(this.#state.marks).bytes
-  }
-
-  get hasRoom(): boolean {
-    return hasRoom(this.#state.marks)
+  hasRoom(limits: Amount): boolean {
+    return hasRoom(this.#state.marks, limits)
   }
 
   get stuck(): ClientState['stuck'] {
@@ -58,7 +56,7 @@ export class Client {
   }
 
   /** Sends the events that the client wants. The last message moves its cursor to the end of the page in any case. */
-  send(page: readonly EventMessage[], nowMs: number): void {
+  send(page: readonly EventMessage[], limits: Amount): void {
     const last = page.at(-1)
     if (last === undefined) return
     const wanted = page.filter(({ event }) => matches(event, this.#state.filter))
@@ -66,9 +64,23 @@ export class Client {
     if (wanted.at(-1) !== last) texts.push(cursorMessage(last.cursor))
     const bytes = wanted.reduce((sum, { bytes }) => sum + bytes, 0)
     const marks = afterSending(this.#state.marks, { cursor: last.cursor, events: texts.length, bytes })
-    texts.push(...texts.splice(-1).map((text) => (isWorthAsking(marks) ? askingBack(text) : text)))
+    const isAsked = isWorthAsking(marks, limits)
+    texts.push(...texts.splice(-1).map((text) => (isAsked ? askingBack(text) : text)))
     for (const text of texts) this.#send(text)
-    this.#keep({ cursor: last.cursor, marks, ...slowness(marks, nowMs) })
+    this.#keep({ cursor: last.cursor, marks, ...(isAsked && { isAsked }) })
+  }
+
+  /**
+   * Asks a client that has no room how far it has come, unless it was asked before.
+   *
+   * @returns since when it has no room, in milliseconds since 1970.
+   */
+  askForRoom(nowMs: number): number {
+    const { isAsked, cursor, stuck } = this.#state
+    if (!isAsked) this.#send(askingBack(cursorMessage(cursor)))
+    if (stuck?.why === 'slow') return stuck.sinceMs
+    this.#keep({ isAsked: true, stuck: { why: 'slow', sinceMs: nowMs } })
+    return nowMs
   }
 
   /** Tells that the log begins anew. */
@@ -83,12 +95,12 @@ export class Client {
   }
 
   /** @returns whether it was a cursor that the client had been given. */
-  acknowledge(text: string, nowMs: number): boolean {
+  acknowledge(text: string): boolean {
     const acknowledged = parseCursor(text)
     if (acknowledged === undefined || compareCursors(acknowledged, this.#state.cursor) > 0) return false
     if (compareCursors(acknowledged, this.#state.acknowledged) <= 0) return true
     const marks = afterAcknowledgement(this.#state.marks, acknowledged)
-    this.#keep({ acknowledged, marks, ...slowness(marks, nowMs) })
+    this.#keep({ acknowledged, marks, isAsked: false })
     return true
   }
 
@@ -113,8 +125,4 @@ export class Client {
       // It is closing; the platform tells when it is closed.
     }
   }
-}
-
-function slowness(marks: readonly Mark[], nowMs: number): Pick<ClientState, 'stuck'> {
-  return hasRoom(marks) ? {} : { stuck: { why: 'slow', sinceMs: nowMs } }
 }

@@ -45,9 +45,9 @@ export function eventStream(socket: WebSocket): Response {
   })
 }
 
-/** A message with a cursor alone sets the id, and is no event for a browser. */
+/** A message with a cursor alone is an event of a name that a browser hears only if it asks for it; but its id counts. */
 function eventText({ cursor, event, began }: TailMessage): string {
   if (event !== undefined) return `id: ${cursor}\ndata: ${JSON.stringify(event)}\n\n`
   if (began !== undefined) return `id: ${cursor}\nevent: began\ndata: ${JSON.stringify({ epoch: began })}\n\n`
-  return `id: ${cursor}\n\n`
+  return `id: ${cursor}\nevent: cursor\ndata: {}\n\n`
 }

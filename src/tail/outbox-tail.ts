@@ -8,15 +8,13 @@ import { hideFromRPC } from '../hide-from-rpc.ts'
 import { errorResponse, Refusal } from '../http/error-response.ts'
 import { Client } from './client.ts'
 import { compareCursors, type Cursor, cursorText } from './cursor.ts'
-import { IN_FLIGHT_BYTES_MAX, IN_FLIGHT_EVENTS_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX } from './in-flight.ts'
+import { IN_FLIGHT_MAX, limitsOf, pageOf, TOTAL_BYTES_MAX } from './in-flight.ts'
 import { eventMessage, type EventMessage } from './messages.ts'
 import { type LogEnd, type Next, nextEvents, readLake, startOf, type TailEvent } from './next-events.ts'
 import { parseStart } from './start.ts'
 
 /** How many clients one object may have. */
 const CLIENTS_MAX = 5_000
-/** UTF-8 bytes in flight to all of them. Beyond it only those get more that have acknowledged everything. */
-const TOTAL_BYTES_MAX = 32_000_000
 /** Reads at once, of as many places in the log. The clients that are furthest never wait for the others. */
 const READS_AT_ONCE = 4
 /** How many places are remembered at which events wait that were read and not yet sent. */
@@ -43,13 +41,14 @@ interface FollowedObject {
  */
 export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObject<Env> {
   /**
-   * `clients`: of one object. `inFlightEvents` and `inFlightBytes`: what a client has not acknowledged; beyond it nothing more is
-   * sent, and after `patienceMs` it is closed. `checkMs`: how late an event is at most if a notice was lost.
+   * `clients`: of one object. `inFlightEvents` and `inFlightBytes`: what a client has not acknowledged; beyond it, or its equal
+   * share of `totalBytes`, nothing more is sent, and after `patienceMs` it is closed. `checkMs`: how late an event is at most if a notice was lost.
    */
   static readonly limits = {
     clients: CLIENTS_MAX,
-    inFlightEvents: IN_FLIGHT_EVENTS_MAX,
-    inFlightBytes: IN_FLIGHT_BYTES_MAX,
+    inFlightEvents: IN_FLIGHT_MAX.events,
+    inFlightBytes: IN_FLIGHT_MAX.bytes,
+    totalBytes: TOTAL_BYTES_MAX,
     patienceMs: PATIENCE_MS,
     checkMs: CHECK_MS,
   } as const
@@ -122,13 +121,13 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const client = this.#clients.get(socket)
     if (client === undefined) return
-    if (typeof message === 'string' && client.acknowledge(message, this.now())) return this.#advanceAll()
+    if (typeof message === 'string' && client.acknowledge(message)) return this.#advanceAll()
     client.close('not-a-cursor')
   }
 
   override webSocketClose(socket: WebSocket): void {
     this.#clients.delete(socket)
-    // With fewer clients there is room for more in flight.
+    // With fewer clients each may have more in flight.
     this.#advanceAll()
   }
 
@@ -154,7 +153,8 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   /** Reads what comes next for all clients that can take more. Those at one place share what is read for it. */
   #advanceAll(): void {
-    const places = new Map([...this.#takers()].map(({ cursor }) => [cursorText(cursor), cursor]))
+    this.#askForRoom()
+    const places = new Map(this.#takers().map(({ cursor }) => [cursorText(cursor), cursor]))
     const [furthest, ...others] = [...places.values()].toSorted((a, b) => compareCursors(b, a))
     if (furthest !== undefined) this.#startReading(furthest)
     // While the end is not known, one read is enough to know it.
@@ -162,10 +162,23 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
     for (const cursor of others) if (this.#reading.size < READS_AT_ONCE) this.#startReading(cursor)
   }
 
-  *#takers(): Generator<Client> {
-    const clients = [...this.#clients.values()]
-    const isFull = clients.reduce((sum, { inFlightBytes }) => sum + inFlightBytes, 0) >= TOTAL_BYTES_MAX
-    for (const client of clients) if (client.hasRoom && (!isFull || client.inFlightBytes === 0)) yield client
+  get #limits() {
+    return limitsOf(this.#clients.size)
+  }
+
+  #takers(): Client[] {
+    const limits = this.#limits
+    return [...this.#clients.values()].filter((client) => client.hasRoom(limits))
+  }
+
+  /** Clients that can take no more are asked how far they have come, and the alarm looks whether they have answered. */
+  #askForRoom(): void {
+    const limits = this.#limits
+    const full = [...this.#clients.values()].filter((client) => !client.hasRoom(limits))
+    if (full.length === 0) return
+    const nowMs = this.now()
+    const sinceMs = Math.min(...full.map((client) => client.askForRoom(nowMs)))
+    this.#arm(Math.max(nowMs, sinceMs + PATIENCE_MS))
   }
 
   #startReading(cursor: Cursor): void {
@@ -201,12 +214,12 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   #give(cursor: Cursor, next: Next): void {
     const nowMs = this.now()
-    const clients = [...this.#takers()].filter((client) => compareCursors(client.cursor, cursor) === 0)
+    const clients = this.#takers().filter((client) => compareCursors(client.cursor, cursor) === 0)
     switch (next.kind) {
       case 'events': {
         const page = this.#pageOf(cursor, next.events)
-        for (const client of clients) client.send(page, nowMs)
-        if (clients.some(({ stuck }) => stuck !== undefined)) this.#arm(nowMs + PATIENCE_MS)
+        const limits = this.#limits
+        for (const client of clients) client.send(page, limits)
         return
       }
       case 'began':
@@ -226,11 +239,12 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   /** As many events as one page has. The rest is kept for the next one. */
   #pageOf({ epoch }: Cursor, events: readonly TailEvent[]): EventMessage[] {
     const page: EventMessage[] = []
+    const limits = pageOf(this.#limits)
     let bytes = 0
     for (const event of events) {
       const message = eventMessage(epoch, event)
       bytes += message.bytes
-      if (page.length > 0 && (page.length === PAGE_EVENTS_MAX || bytes > PAGE_BYTES_MAX)) break
+      if (page.length > 0 && (page.length === limits.events || bytes > limits.bytes)) break
       page.push(message)
     }
     const last = page.at(-1)

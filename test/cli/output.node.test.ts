@@ -13,6 +13,7 @@ async function print(sql: string, format: Format, columns?: number): Promise<str
     stderr: () => {},
     stdin: async () => '',
     typedLines: async function* () {},
+    interruption: () => new AbortController().signal,
     cwd: '',
     env: {},
   }

@@ -27,7 +27,7 @@ const WINGS: Readonly<Record<string, readonly string[]>> = {
   tail: ['error', 'problem', 'hide-from-rpc', 'tail-binding', 'event', 'http', 'admin', 'ingest'],
   console: ['error', 'http', 'admin', 'fleet'],
   testing: ['error', 'event', 'pipeline'],
-  cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin'],
+  cli: ['error', 'problem', 'event', 'http', 'sqlite', 'lake', 'admin', 'tail'],
 }
 
 /** The rooms of the lake, each of which may know those before it. What lies at the top of `lake` may know all. */

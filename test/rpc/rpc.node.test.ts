@@ -34,7 +34,9 @@ describe('a stub', () => {
       ],
     ],
     ["a shard of the lake's", 'LAKE_INTAKE', ['close', 'names', 'recall', 'refresh', 'retire', 'send', 'status']],
-    ["the lake's binding", 'LAKE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
+    ["the lake's binding", 'LAKE', ['names', 'readLog', 'recover', 'repair', 'send', 'status', 'version']],
+    ['a tail', 'OUTBOX_TAIL', ['fetch', 'names', 'poke']],
+    ['the fleet', 'OUTBOX_FLEET', ['forget', 'get', 'list', 'names', 'report', 'summary']],
   ])('[I8] of %s reaches no method but those that are meant for it', async (_, binding, open) => {
     expect(await (await fetch(`${worker.url}/${binding}`)).json()).toEqual(open)
   })

@@ -3,6 +3,8 @@
 import { CDCDurableObject, type CDCOptions } from 'durable-outbox'
 import { IngestBatches, type IngestBatchesOptions } from 'durable-outbox/ingest'
 import { Lake as LakeEntrypoint, LakeIntake as Intake, LakeTable as Table, type LakeLimits } from 'durable-outbox/lake'
+import { OutboxFleet as Fleet } from 'durable-outbox/fleet'
+import { OutboxTail } from 'durable-outbox/tail'
 
 const pipeline = { send: async () => undefined }
 
@@ -63,6 +65,27 @@ export class LakeIntake extends Intake {
   }
 }
 
+export class OutboxFleet extends Fleet {
+  override now(): number {
+    return super.now()
+  }
+  names(): string[] {
+    return namesOf(this)
+  }
+}
+
+export class Tail extends OutboxTail {
+  override lake(): unknown {
+    return super.lake()
+  }
+  override now(): number {
+    return super.now()
+  }
+  names(): string[] {
+    return namesOf(this)
+  }
+}
+
 export class Lake extends LakeEntrypoint {
   names(): string[] {
     return namesOf(this)
@@ -70,7 +93,9 @@ export class Lake extends LakeEntrypoint {
 }
 
 type Callable = Record<string, (argument?: unknown) => Promise<unknown>> & { names(): Promise<string[]> }
-type Bindings = Record<'SHOP' | 'PLAIN' | 'BATCHES' | 'LAKE_TABLE' | 'LAKE_INTAKE', DurableObjectNamespace> & {
+const OBJECTS = ['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE', 'LAKE_INTAKE', 'OUTBOX_TAIL', 'OUTBOX_FLEET'] as const
+
+type Bindings = Record<(typeof OBJECTS)[number], DurableObjectNamespace> & {
   LAKE: Fetcher
 }
 
@@ -92,12 +117,7 @@ async function openNames(stub: Callable): Promise<string[]> {
 export default {
   async fetch(request: Request, env: Bindings): Promise<Response> {
     const stubs: Record<string, unknown> = {
-      ...Object.fromEntries(
-        (['SHOP', 'PLAIN', 'BATCHES', 'LAKE_TABLE', 'LAKE_INTAKE'] as const).map((name) => [
-          name,
-          env[name].getByName('cdc.events'),
-        ]),
-      ),
+      ...Object.fromEntries(OBJECTS.map((name) => [name, env[name].getByName('cdc.events')])),
       LAKE: env.LAKE,
     }
     const stub = stubs[new URL(request.url).pathname.slice(1)] as Callable | undefined

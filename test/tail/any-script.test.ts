@@ -1,4 +1,6 @@
-import { it } from 'vitest'
+import { expect, it } from 'vitest'
 import { checkScripts } from './any-script.ts'
 
-it('[I2] [I3] a tail gives each client each LSN once, in order, whatever happens', () => checkScripts(5))
+it('[I2] [I3] a tail gives each client each LSN once, in order, whatever happens', async () => {
+  expect(await checkScripts(5)).toBe(5)
+})

@@ -125,14 +125,17 @@ class Script {
     const end = await this.end()
     tailOptions.aheadMs += 2_000
     await runDurableObjectAlarm(tailOfNotes(this.#name))
-    for (const reader of this.readers)
-      await vi.waitFor(() => expect(requireCursor(reader.messages.at(-1)?.cursor ?? '')).toEqual(end), SOON)
+    for (const reader of this.readers) await vi.waitFor(() => checkIsAt(reader, end), SOON)
   }
 }
 
 /** An object that is not running can't be evicted. */
 async function evict(stub: DurableObjectStub): Promise<void> {
   await evictDurableObject(stub).catch(() => undefined)
+}
+
+function checkIsAt({ messages }: Reader, end: Cursor): void {
+  expect(requireCursor(messages.at(-1)?.cursor ?? '')).toEqual(end)
 }
 
 /** Checks that each event follows the one before it, and each new log what had landed of the former one. */
@@ -149,8 +152,8 @@ function check({ messages }: Reader, landed: ReadonlyMap<string, number>): void 
   }
 }
 
-/** Runs so many scripts. @throws what a client got wrong, with the smallest script that shows it. */
-export async function checkScripts(numRuns: number): Promise<void> {
+/** Runs so many scripts. @returns how many. @throws what a client got wrong, with the smallest script that shows it. */
+export async function checkScripts(numRuns: number): Promise<number> {
   let runs = 0
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
@@ -165,4 +168,5 @@ export async function checkScripts(numRuns: number): Promise<void> {
     }),
     { numRuns },
   )
+  return runs
 }
