@@ -32,50 +32,60 @@ interface Entry {
 }
 
 const ENTRIES: readonly Entry[] = [
-  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 37.6 },
+  { name: 'CDCDurableObject', source: objectWorker(), maxGzipKiB: 39.6 },
   {
     name: 'ExactlyOnceContext',
     source: `export { ExactlyOnceContext } from 'durable-outbox'`,
-    maxGzipKiB: 37.2,
+    maxGzipKiB: 39.1,
   },
-  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 45.5 },
-  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 44.4 },
-  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 55.8 },
-  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 47.9 },
-  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 42.7 },
-  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 45.2 },
+  { name: '+ DocumentStore', source: objectWorker('DocumentStore', "this.ctx, 'A'"), maxGzipKiB: 47.7 },
+  { name: '+ GraphStore', source: objectWorker('GraphStore'), maxGzipKiB: 46.6 },
+  { name: '+ RelationalStore', source: objectWorker('RelationalStore'), maxGzipKiB: 58.7 },
+  { name: '+ ColumnarStore', source: objectWorker('ColumnarStore'), maxGzipKiB: 50.1 },
+  { name: '+ TimeSeriesStore', source: objectWorker('TimeSeriesStore'), maxGzipKiB: 44.8 },
+  { name: '+ VectorStore', source: objectWorker('VectorStore'), maxGzipKiB: 47.4 },
   {
     name: '+ subscriptions',
     source: `${objectWorker()}; export { subscribe, toObject, toQueue } from 'durable-outbox/subscriptions'`,
-    maxGzipKiB: 42,
+    maxGzipKiB: 44.1,
   },
   {
     name: '+ toWebhook',
     source: `${objectWorker()}; export { subscribe, toWebhook } from 'durable-outbox/subscriptions'`,
-    maxGzipKiB: 48,
+    maxGzipKiB: 49.6,
   },
   {
     name: '+ outboxRoutes',
     source: `${objectWorker()}; export { outboxRoutes } from 'durable-outbox/admin'`,
-    maxGzipKiB: 48.2,
+    maxGzipKiB: 50.5,
   },
   {
     name: '+ tail',
     source: `${objectWorker()}; export { OutboxTail, tailRoutes } from 'durable-outbox/tail'`,
-    maxGzipKiB: 63.5,
+    maxGzipKiB: 65.6,
+  },
+  {
+    name: '+ fleet',
+    source: `${objectWorker()}; export { fleetRoutes, metricsRoutes, OutboxFleet } from 'durable-outbox/fleet'`,
+    maxGzipKiB: 54,
+  },
+  {
+    name: '+ console',
+    source: `${objectWorker()}; export { OutboxFleet } from 'durable-outbox/fleet'; export { consoleRoutes } from 'durable-outbox/console'`,
+    maxGzipKiB: 60,
   },
   {
     name: '+ lake',
     source: `${objectWorker()}; export { Lake, LakeTable } from 'durable-outbox/lake'`,
-    // Of this 10 are for other catalogs than the lake's own: 3 a client of them, 7 what takes over the commits of others. One
+    // Of this 8 are for the shards, whose class serves beside it, and 10 are for other catalogs than the lake's own: 3 a client of them, 7 what takes over the commits of others. One
     // class serves both, as a table's object cannot choose its class by a variable.
-    maxGzipKiB: 108.8,
+    maxGzipKiB: 119.7,
   },
   { name: 'CDCEmitter', source: `export { CDCEmitter } from 'durable-outbox'`, maxGzipKiB: 6.2 },
   {
     name: 'ManagedPipeline',
     source: `export { ManagedPipeline } from 'durable-outbox/managed-pipeline'`,
-    maxGzipKiB: 4.8,
+    maxGzipKiB: 4.9,
   },
   {
     name: 'ingest',
