@@ -5,7 +5,7 @@ import { Fields } from '../event/fields.ts'
 import { oneOf } from '../event/kinds.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
-import { requireAdminToken } from './token.ts'
+import { requireOperator, requireReader } from './token.ts'
 
 /** Enough for all logs and holes of one repair. */
 const BODY_BYTES_MAX = 2_000_000
@@ -29,9 +29,9 @@ export interface RepairableLake {
 export function lakeRoutes<Env extends object>(lakeOf: (env: Env) => RepairableLake): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('lake'))
-  app.use('/', requireAdminToken)
+  app.use('/', requireReader)
   app.get('/', async (c) => Response.json(await lakeOf(c.env).status()))
-  for (const path of ['/repair', '/recover']) app.use(path, requireAdminToken, limitBody('lake', BODY_BYTES_MAX))
+  for (const path of ['/repair', '/recover']) app.use(path, requireOperator, limitBody('lake', BODY_BYTES_MAX))
   app.post('/repair', async (c) => {
     const suspects: unknown = await c.req.json().catch(() => undefined)
     return Response.json(await lakeOf(c.env).repair(suspects))

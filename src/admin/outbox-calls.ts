@@ -43,6 +43,13 @@ const calls: ReadonlyMap<string, Call> = new Map<keyof OutboxCalls, Call>([
   ['snapshot', (outbox, argument) => snapshot(outbox, argument)],
 ])
 
+/** The methods that change nothing. */
+const READS: ReadonlySet<string> = new Set<keyof OutboxCalls>(['stats', 'list', 'get', 'deadLetters', 'subscriptions'])
+
+export function isRead(method: string): boolean {
+  return READS.has(method)
+}
+
 /** How a method is called on an object, by its name. @throws {CDCError} `not-found`. */
 export function callOf(method: string): (holder: OutboxHolder, argument: unknown) => Promise<unknown> {
   const call = calls.get(method)

@@ -6,8 +6,8 @@ import { CDCError } from '../error.ts'
 import { jsonProblem, parseJSON } from '../event/json.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { limitBody } from '../http/body-limit.ts'
-import { callOf, type OutboxHolder } from './outbox-calls.ts'
-import { requireAdminToken } from './token.ts'
+import { callOf, isRead, type OutboxHolder } from './outbox-calls.ts'
+import { requireOperator, requireReader } from './token.ts'
 
 /** Enough for the largest argument, a thousand ids. */
 const BODY_BYTES_MAX = 64 * 1024
@@ -17,7 +17,7 @@ const BODY_BYTES_MAX = 64 * 1024
  * `app.route('/admin/outbox', outboxRoutes(find))`.
  *
  * A request needs the header `Authorization: Bearer <env.ADMIN_TOKEN>`; while that variable is empty, all requests are
- * refused. The response is the call's result as JSON, or `null` if it has none. An error is
+ * refused. One that changes nothing may have `env.ADMIN_READ_TOKEN` in its place. The response is the call's result as JSON, or `null` if it has none. An error is
  * `{ error: string, code: string, retryable: boolean }`, with the HTTP status of its code.
  *
  * @param find returns the object's stub; undefined if there is no such class, or if its outbox is not to be reached.
@@ -27,7 +27,7 @@ export function outboxRoutes<Env extends object>(
 ): Hono<{ Bindings: Env }> {
   const app = new Hono<{ Bindings: Env }>()
   app.onError(errorResponse('admin'))
-  app.use(requireAdminToken)
+  app.use((c, next) => (isRead(c.req.path.replace(/.*\//, '')) ? requireReader(c, next) : requireOperator(c, next)))
   app.use(limitBody('admin', BODY_BYTES_MAX))
   app.post('/:class/:object/:method', async (c) => {
     const { class: className, object, method } = c.req.param()

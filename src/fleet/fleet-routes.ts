@@ -2,7 +2,7 @@
 
 import { Hono, type HonoRequest } from 'hono'
 import { callOf, type OutboxHolder } from '../admin/outbox-calls.ts'
-import { requireAdminToken } from '../admin/token.ts'
+import { requireOperator, requireReader } from '../admin/token.ts'
 import { reasonOf } from '../error.ts'
 import { Fields } from '../event/fields.ts'
 import { jsonObject, name, oneOf, optional, text, whole, withDefault } from '../event/kinds.ts'
@@ -67,7 +67,8 @@ type Answer = { readonly result: unknown } | { readonly error: string }
 export function fleetRoutes(find: FindClass = exportedClass): Hono<{ Bindings: FleetEnv }> {
   const app = new Hono<{ Bindings: FleetEnv }>()
   app.onError(errorResponse('fleet'))
-  app.use(requireAdminToken)
+  app.use('/call', requireOperator)
+  app.use(requireReader)
   app.use(limitBody('fleet', BODY_BYTES_MAX))
   app.get('/', async (c) => Response.json(await summarize(fleetOf(c.env))))
   app.post('/list', async (c) => {

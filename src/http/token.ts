@@ -1,6 +1,6 @@
 // Routes that a token opens. They are closed until one is configured.
 
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { bearerOf, isSame, secretOf } from './secret.ts'
 
 /** Makes the response of a refusal, or throws it. */
@@ -19,6 +19,13 @@ export function requireToken(variable: string, refuse: Refuse): MiddlewareHandle
     if (!(await isSame(given, expected))) return refuse(401, `the token is not the value of ${variable}`)
     return next()
   }
+}
+
+/** Whether a request has the token in a variable of the environment. No request has it while the variable is empty. */
+export async function hasToken(c: Context, variable: string): Promise<boolean> {
+  const expected = secretOf(c.env, variable)
+  const given = bearerOf(c.req.header('authorization'))
+  return expected !== '' && given !== undefined && isSame(given, expected)
 }
 
 function closedMessage(variable: string): string {

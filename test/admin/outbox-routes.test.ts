@@ -49,6 +49,41 @@ function write(name: string, ...types: string[]): Promise<void> {
   })
 }
 
+describe('the token that may only read', () => {
+  const bindings = { ADMIN_TOKEN: TOKEN, ADMIN_READ_TOKEN: 'reader' }
+  const as = (token: string, method: string, of: object = bindings): Promise<Answer> =>
+    send(`/notes/reader/${method}`, { headers: { authorization: `Bearer ${token}` } }, of)
+
+  it('[I8] reads, and changes nothing', async () => {
+    for (const method of ['stats', 'list', 'deadLetters', 'subscriptions'])
+      expect(await as('reader', method)).toMatchObject({ status: 200 })
+    for (const method of [
+      'pause',
+      'resume',
+      'flush',
+      'redrive',
+      'discard',
+      'replay',
+      'snapshot',
+      'drop',
+      'constructor',
+    ])
+      expect(await as('reader', method)).toMatchObject({
+        status: 403,
+        body: { code: 'forbidden', error: 'admin: the token may only read; ADMIN_TOKEN may do this' },
+      })
+    await inNotes('reader', (notes) => expect(notes.outbox.stats().isPaused).toBe(false))
+  })
+
+  it('[I8] is none while it is empty, and is needed', async () => {
+    for (const token of ['', 'undefined', 'reader'])
+      expect((await as(token, 'stats', { ADMIN_TOKEN: TOKEN, ADMIN_READ_TOKEN: '' })).status).toBe(401)
+    expect((await as('another', 'stats')).status).toBe(401)
+    expect((await as(TOKEN, 'pause')).status).toBe(200)
+    await inNotes('reader', (notes) => notes.outbox.resume())
+  })
+})
+
 describe('the token', () => {
   it.each([{}, { ADMIN_TOKEN: undefined }, { ADMIN_TOKEN: '' }, { ADMIN_TOKEN: ' \n' }, { ADMIN_TOKEN: 1 }])(
     '[I8] closes everything while it is not configured: %o',

@@ -214,6 +214,10 @@ describe('the fleet', () => {
     expect(await post('/call', { method: 'constructor' })).toMatchObject({ status: 400 })
     expect(await post('/list', { after: 'x' })).toMatchObject({ status: 400 })
     expect(await post('/list', { classname: 'Notes' })).toMatchObject({ status: 400 })
+    const reader = { ...bindings, ADMIN_READ_TOKEN: 'reader' }
+    const read = (path: string) =>
+      app.request(path, { method: 'POST', headers: { authorization: 'Bearer reader' }, body: '{}' }, reader)
+    expect([(await read('/list')).status, (await read('/call')).status]).toEqual([200, 403])
     const closed = await app.request('/list', { method: 'POST', body: '{}' }, bindings)
     expect(closed.status).toBe(401)
   })
