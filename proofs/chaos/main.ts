@@ -25,7 +25,7 @@ import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
 /** Without --seconds: how long the runtime runs between two kills, on average and after its start. */
-const LIFE_MS = 900
+const LIFE_MS = 700
 /** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
 /** A retry waits 400 ms at most, and the lake holds for 10 s. If nothing lands for this long, nothing more will. */
