@@ -11,7 +11,7 @@ import * as z from 'zod'
 import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
 import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
-import { CELLARS, Cellars } from './cellars.ts'
+import { CELLARS, Cellars, describeCellars } from './cellars.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { mountDisk } from './disk.ts'
@@ -91,6 +91,7 @@ async function main(): Promise<number> {
   const verdict = check(findings, run.load.told, { witnesses: run.witnesses, rows })
   bar.stop()
   report(verdict, run)
+  output.say(describeCellars(cellarRows))
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
   if (!isGood) console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
   output.conclude(outcome(verdict, run.fallen.length))
