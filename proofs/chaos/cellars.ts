@@ -105,6 +105,16 @@ export class Cellars {
   }
 }
 
+/** What has landed of them, in words, for the summary. */
+export function describeCellars(rows: readonly Row[]): string {
+  const [epochs, snapshots, forks] = [
+    new Set(rows.map(({ epoch }) => epoch)).size,
+    rows.filter(({ op }) => op === 'r').length,
+    rows.filter((row) => isFork(row)).length,
+  ]
+  return `${rows.length} events of cellars landed, in ${epochs} epochs; ${snapshots} of snapshots, ${forks} marked as forks`
+}
+
 interface Facts {
   readonly report: CellarReport
   readonly known: Known

@@ -13,7 +13,7 @@ import { BAR_OPTIONS, Output } from '../harness/output.ts'
 import { bundleWorker, Runtime } from '../harness/runtime.ts'
 import { FAILED, makeChaosDirectory, runToEnd } from './run-to-end.ts'
 import { startCatalog } from './catalog.ts'
-import { CELLARS, Cellars } from './cellars.ts'
+import { CELLARS, Cellars, describeCellars } from './cellars.ts'
 import { check, type Verdict, type Witness } from './check.ts'
 import { Client } from './client.ts'
 import { mountDisk } from './disk.ts'
@@ -28,7 +28,7 @@ import { between, createRandom } from '../harness/random.ts'
 import { readTable } from './table.ts'
 
 /** Without --seconds: how long the runtime runs between two kills, on average and after its start. */
-const LIFE_MS = 900
+const LIFE_MS = 700
 /** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
 /** A retry waits 400 ms at most, and the lake holds for 10 s. If nothing lands for this long, nothing more will. */
@@ -107,6 +107,7 @@ async function main(): Promise<number> {
   const verdict = check(findings, run.load.told, { witnesses: run.witnesses, rows })
   bar.stop()
   report(verdict, { ...run, faults: { ...run.faults, ...catalog?.faults } })
+  output.say(describeCellars(cellarRows))
   const isGood = verdict.lost + verdict.duplicated + verdict.outOfOrder + verdict.gaps === 0
   if (!isGood) console.error(`chaos: FAILED with seed ${options.seed}; the state is kept in ${directory}`)
   output.conclude(outcome(verdict, run.fallen.length))
