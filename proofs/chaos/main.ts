@@ -24,9 +24,9 @@ import { readTable } from './table.ts'
 const LIFE_MS = 900
 /** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
-/** A retry waits 400 ms at most. If nothing lands for this long, nothing more will. */
-const STALL_MS = 12_000
-const DRAIN_MS_MAX = 90_000
+/** A retry waits 400 ms at most, and a commit a second or two. If nothing lands for this long, on a busy machine too, nothing more will. */
+const STALL_MS = 30_000
+const DRAIN_MS_MAX = 240_000
 
 const count = z.coerce.number().int()
 const optionsSchema = z.object({
