@@ -28,10 +28,7 @@ describe('a stub', () => {
     [
       "the lake's object",
       'LAKE_TABLE',
-      [
-        ...['admit', 'enter', 'fileTarget', 'layout', 'names', 'offer', 'recall', 'recover', 'renounce', 'repair'],
-        ...['send', 'settled', 'status', 'version'],
-      ],
+      'admit enter fileTarget layout names offer recall recover renounce repair send settled status version'.split(' '),
     ],
     ["a shard of the lake's", 'LAKE_INTAKE', ['close', 'names', 'recall', 'refresh', 'retire', 'send', 'status']],
     ["the lake's binding", 'LAKE', ['names', 'recover', 'repair', 'send', 'status', 'version']],
