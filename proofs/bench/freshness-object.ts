@@ -36,7 +36,7 @@ const CATALOG_LAKE = 'freshness-rest'
 const CATALOG_OBJECT = 'rest'
 
 const TICK_MS = 20
-const LANDING_MS_MAX = 20_000
+const LANDING_MS_MAX = 60_000
 
 export class FreshnessObject extends CDCDurableObject<FreshnessEnv> {
   protected override configure(): CDCOptions {

@@ -43,10 +43,11 @@ export class BenchLakeTable extends LakeTable {
     const { isInCatalog, latencyMs, shards } = settingsOf(name)
     super(ctx, {
       ...objectsOf(env, name),
-      LAKE_LOCATION: `s3://lake/${name}/events`,
       LAKE_BUCKET: slowed(env.LAKE_BUCKET, latencyMs),
       ...(shards !== undefined && { LAKE_SHARDS: shards }),
-      ...(isInCatalog && catalogVariables(catalogOf(name, env.LAKE_BUCKET), latencyMs)),
+      ...(isInCatalog
+        ? catalogVariables(catalogOf(name, env.LAKE_BUCKET), latencyMs)
+        : { LAKE_LOCATION: `s3://lake/${name}/events` }),
     })
   }
 

@@ -23,7 +23,7 @@ const [FEW_SOURCES, MANY_SOURCES] = [10, 10_000]
 
 /** A commit waits for its files, for the metadata and for the hint, or the catalog; and it computes. */
 const REQUESTS_IN_A_ROW = 3
-const COMMIT_MS = 60
+const COMMIT_MS = 250
 const COMMITS = 30
 
 const timesSchema = z.object({ sendMs: z.number(), handOverMs: z.number(), commitMs: z.number() })

@@ -31,11 +31,11 @@ import { readTable } from './table.ts'
 const LIFE_MS = 700
 /** A start of `wrangler dev`, roughly; --seconds is reduced by it. */
 const START_MS = 2_500
-/** A retry waits 400 ms at most, and the lake holds for 10 s. If nothing lands for this long, nothing more will. */
-const STALL_MS = 12_000
+/** A retry waits 400 ms at most, and the lake holds for 10 s. If nothing lands for this long, on a busy machine too, nothing more will. */
+const STALL_MS = 30_000
 /** Once nothing waits in the lake for this long, nothing waits anywhere. */
 const QUIET_MS = 2_000
-const DRAIN_MS_MAX = 90_000
+const DRAIN_MS_MAX = 240_000
 /** Fewer are too few for restores. */
 const RESTORING_KILLS_MIN = 25
 /** A restore takes a kill before the files are put back, one while the lake is healed, and one afterwards. */

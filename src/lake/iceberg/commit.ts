@@ -77,7 +77,7 @@ export interface Rewrite {
 }
 
 /** A manifest of a commit, and the data files that the commit adds by it. */
-export interface NewManifest {
+interface NewManifest {
   readonly key: string
   readonly manifest: ManifestFile
   readonly added: readonly ListedFile[]

@@ -58,6 +58,10 @@ export class Layouts {
       .toArray()
   }
 
+  isForgotten(layout: number): boolean {
+    return layout < this.#current.layout && !this.closed().some((closed) => closed.layout === layout)
+  }
+
   forget(layout: number): void {
     this.#sql.exec('DELETE FROM lake_layout WHERE layout = ?', layout)
     this.#sql.exec('DELETE FROM lake_shard WHERE layout = ?', layout)

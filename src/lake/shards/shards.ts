@@ -86,7 +86,9 @@ export class Shards {
   /** Whether a file that nothing names may be of an offer that is still to come: also of a shard that is not known here. */
   mayBeOffered(key: string): boolean {
     const name = shardOfKey(key)
-    return name !== undefined && name.number > (this.#ports.layouts.lastOffer(name)?.number ?? 0)
+    if (name === undefined) return false
+    const { layouts } = this.#ports
+    return !layouts.isForgotten(name.layout) && name.number > (layouts.lastOffer(name)?.number ?? 0)
   }
 
   /** Whether a file is of an offer that is still to come. */

@@ -42,7 +42,7 @@ export async function handOver(): Promise<void> {
   for (const shard of await shardStubs()) await handOverFrom(shard)
 }
 
-export async function handOverFrom(shard: DurableObjectStub<SlowLakeIntake>): Promise<void> {
+async function handOverFrom(shard: DurableObjectStub<SlowLakeIntake>): Promise<void> {
   await runInDurableObject(shard, (intake) => (intake as SlowLakeIntake).alarm())
 }
 
