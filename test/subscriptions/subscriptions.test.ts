@@ -190,12 +190,16 @@ describe('a subscription', () => {
 
   it('[I7] reads a long log in parts until it finds what matches', async () => {
     const target = new Receiver()
-    const time = configure('long', {})
+    const options = { maxBatchEvents: 1_000 }
+    const time = configure('long', options)
     await inNotes('long', ({ ctx }) => {
       for (let n = 0; n < 4_500; n += 1) ctx.transactionSync((tx) => tx.emit({ type: 'Other' }))
       ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
     })
-    configure('long', { subscriptions: [{ name: 'copy', filter: { types: ['A'] }, from: 'oldest', target }] })
+    configure('long', {
+      ...options,
+      subscriptions: [{ name: 'copy', filter: { types: ['A'] }, from: 'oldest', target }],
+    })
     await evictDurableObject(env.NOTES.getByName('long'))
     for (let alarms = 0; alarms < 5; alarms += 1) {
       time.nowMs += 60_000
