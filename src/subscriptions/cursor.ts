@@ -73,13 +73,9 @@ export class Cursor implements RelayLog {
     this.#row = undefined
   }
 
-  /** Makes the row, if there is none. */
+  /** Makes the row. */
   begin(ackedLSN: number): void {
-    this.#write(
-      'INSERT INTO _cdc_subscription (name, acked_lsn) VALUES (?, ?) ON CONFLICT DO NOTHING',
-      this.name,
-      ackedLSN,
-    )
+    this.#write('INSERT INTO _cdc_subscription (name, acked_lsn) VALUES (?, ?)', this.name, ackedLSN)
   }
 
   /** To be called by who delivers, before the relay reads the answer. */

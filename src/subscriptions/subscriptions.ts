@@ -49,6 +49,7 @@ class Feed {
 
   /** Makes its row, if this is a new subscription. */
   begin(): void {
+    if (this.cursor.row() !== undefined) return
     const { outbox } = this.#ports
     const isFromNow = (this.#subscription.from ?? 'now') === 'now'
     const epochLSN = outbox.state()?.epochLSN ?? 1
@@ -67,14 +68,13 @@ class Feed {
     const { lsn } = letter
     const record = recordOf(this.#ports.outbox, letter)
     const { epoch } = record
-    await this.relay.replay({
-      firstLSN: lsn,
-      lastLSN: lsn,
-      key: this.cursor.name,
-      epoch,
-      retries: 0,
-      records: [record],
-    })
+    const batch = { firstLSN: lsn, lastLSN: lsn, key: this.cursor.name, epoch, retries: 0, records: [record] }
+    try {
+      await this.relay.replay(batch)
+    } finally {
+      // What is known of this attempt says nothing of the next batch.
+      this.cursor.noteFacts(NO_FACTS)
+    }
     this.cursor.deadLetters.remove(lsn)
   }
 

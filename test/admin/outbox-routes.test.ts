@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { outboxRoutes } from 'durable-outbox/admin'
+import { subscribe } from 'durable-outbox/subscriptions'
 import { acceptedRecords, setFate } from 'durable-outbox/testing'
 import { describe, expect, it } from 'vitest'
 import { drain, inNotes } from '../notes.ts'
@@ -81,6 +82,27 @@ describe('the token that may only read', () => {
     expect((await as('another', 'stats')).status).toBe(401)
     expect((await as(TOKEN, 'pause')).status).toBe(200)
     await inNotes('reader', (notes) => notes.outbox.resume())
+  })
+})
+
+describe('subscriptions', () => {
+  it('are listed, paused, resumed and redriven by their names', async () => {
+    const target = { maxEvents: 1, maxBytes: 1, deliver: () => Promise.reject(new Error('down')) }
+    configurations.set('subscribed', { subscriptions: subscribe([{ name: 'copy', target }]) })
+    const subscription = 'copy'
+    expect(await call('subscribed', 'pause', { subscription })).toBeNull()
+    expect(await call('subscribed', 'subscriptions')).toMatchObject([
+      { name: 'copy', status: 'paused', deliveries: [] },
+    ])
+    expect(await call('subscribed', 'stats')).toMatchObject({ isPaused: false, subscriptions: { copy: 'paused' } })
+    expect(await call('subscribed', 'resume', { subscription })).toBeNull()
+    expect(await call('subscribed', 'deadLetters', { subscription })).toEqual({ items: [] })
+    expect(await call('subscribed', 'redrive', { subscription, all: true })).toEqual({ redriven: 0 })
+  })
+
+  it.each(['pause', 'resume', 'deadLetters', 'drop'])('that do not exist are not found by %s', async (method) => {
+    const answer = await post(`/notes/unsubscribed/${method}`, JSON.stringify({ subscription: 'copy' }))
+    expect(answer).toMatchObject({ status: 404, body: { code: 'not-found' } })
   })
 })
 

@@ -188,6 +188,27 @@ describe('a subscription', () => {
     expect([late.types, all.types]).toEqual([['C'], ['A', 'B', 'C']])
   })
 
+  it('[I7] reads a long log in parts until it finds what matches', async () => {
+    const target = new Receiver()
+    const options = { maxBatchEvents: 1_000 }
+    const time = configure('long', options)
+    await inNotes('long', ({ ctx }) => {
+      for (let n = 0; n < 4_500; n += 1) ctx.transactionSync((tx) => tx.emit({ type: 'Other' }))
+      ctx.transactionSync((tx) => tx.emit({ type: 'A' }))
+    })
+    configure('long', {
+      ...options,
+      subscriptions: [{ name: 'copy', filter: { types: ['A'] }, from: 'oldest', target }],
+    })
+    await evictDurableObject(env.NOTES.getByName('long'))
+    for (let alarms = 0; alarms < 5; alarms += 1) {
+      time.nowMs += 60_000
+      await alarm('long')
+    }
+    expect(target.lsns).toEqual([4_501])
+    expect(await statsOf('long')).toMatchObject({ pendingEvents: 0, deliveredEvents: 1 })
+  })
+
   it('continues with the events of a new epoch after deleteAll', async () => {
     const target = new Receiver()
     configure('emptied', { subscriptions: [{ name: 'copy', target }] })
