@@ -15,5 +15,6 @@ configurations.clear()
 batchesOptions.clear()
 lakeClock.aheadMs = 0
 tailOptions.hasLake = true
+tailOptions.isLakeDown = false
 tailOptions.aheadMs = 0
 for (const name of Object.keys(lakeVariables)) Reflect.deleteProperty(lakeVariables, name)

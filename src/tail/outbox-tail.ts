@@ -6,7 +6,7 @@ import type { TailPage, TailQuery } from '../admin/log-page.ts'
 import { CDCError, propertyOf, reasonOf } from '../error.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { errorResponse, Refusal } from '../http/error-response.ts'
-import { Client } from './client.ts'
+import { Client, type Hindrance } from './client.ts'
 import { compareCursors, type Cursor, cursorText } from './cursor.ts'
 import { IN_FLIGHT_MAX, limitsOf, pageOf, TOTAL_BYTES_MAX } from './in-flight.ts'
 import { eventMessage, type EventMessage } from './messages.ts'
@@ -213,7 +213,6 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   }
 
   #give(cursor: Cursor, next: Next): void {
-    const nowMs = this.now()
     const clients = this.#takers().filter((client) => compareCursors(client.cursor, cursor) === 0)
     switch (next.kind) {
       case 'events': {
@@ -226,9 +225,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
         for (const client of clients) client.begin(next.cursor)
         return
       case 'late':
-        this.#late.add(cursorText(cursor))
-        for (const client of clients) client.wait(nowMs)
-        return this.#arm(nowMs + LATE_MS)
+        return this.#lookAgainLater(cursor, 'gone', LATE_MS)
       case 'gone':
       case 'ahead':
         return this.#close(clients, next.kind, next.reason)
@@ -257,13 +254,20 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   #failed(cursor: Cursor, error: unknown): void {
     console.warn(`tail: what comes after ${cursorText(cursor)} could not be read: ${reasonOf(error)}`)
-    const isFinal = propertyOf(error, 'code') === 'invalid-config'
-    if (!isFinal) return this.#arm(this.now() + RETRY_MS)
-    this.#close(
-      [...this.#clients.values()].filter((client) => compareCursors(client.cursor, cursor) === 0),
-      'invalid-config',
-      "see the Worker's log",
-    )
+    if (propertyOf(error, 'code') === 'invalid-config')
+      this.#close(this.#clientsAt(cursor), 'invalid-config', "see the Worker's log")
+    else this.#lookAgainLater(cursor, 'unavailable', RETRY_MS)
+  }
+
+  #lookAgainLater(cursor: Cursor, why: Hindrance, delayMs: number): void {
+    const nowMs = this.now()
+    this.#late.add(cursorText(cursor))
+    for (const client of this.#clientsAt(cursor)) client.wait(why, nowMs)
+    this.#arm(nowMs + delayMs)
+  }
+
+  #clientsAt(cursor: Cursor): Client[] {
+    return [...this.#clients.values()].filter((client) => compareCursors(client.cursor, cursor) === 0)
   }
 
   #close(clients: readonly Client[], ...[why, detail]: Parameters<Client['close']>): void {

@@ -13,6 +13,7 @@ const SOON = { timeout: 5_000, interval: 5 }
 
 beforeEach(() => {
   tailOptions.hasLake = true
+  tailOptions.isLakeDown = false
   tailOptions.aheadMs = 0
 })
 
@@ -261,11 +262,32 @@ describe('the past of a log', () => {
     patient.close()
   })
 
+  it('is tried again while it cannot be read, for a minute', async () => {
+    tailOptions.isLakeDown = true
+    await write('down', 'a', 'b')
+    await land('down')
+    await prune('down', 2)
+    const client = await connect('down', { from: '1' })
+    await vi.waitFor(() => expect(tailOptions.failed).toContain('down'), SOON)
+    await lookLater('down', 59_000)
+    expect(client.closed).toBeUndefined()
+    await lookLater('down', 2_000)
+    await vi.waitFor(() => expect(client.closed?.code).toBe(4503), SOON)
+    const again = await connect('down', { from: '1' })
+    tailOptions.isLakeDown = false
+    await lookLater('down', 6_000)
+    await vi.waitFor(() => expect(lsnsOf(again)).toEqual([1, 2]), SOON)
+    again.close()
+  })
+
   it('[I8] is that of the object alone, whatever epoch a cursor has', async () => {
     for (const name of ['older', 'mine', 'newer']) {
       await write(name, 'a')
-      await land(name)
+      await drain(name)
     }
+    // In the same files, which hold one log beside the other.
+    await env.LAKE.send(['older', 'mine', 'newer'].flatMap((name) => acceptedRecords(name)))
+    await commit()
     for (const name of ['older', 'newer']) {
       using theirs = await env.NOTES.getByName(name).outbox
       const { epoch } = await theirs.stats()
