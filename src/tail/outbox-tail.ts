@@ -54,8 +54,6 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   } as const
 
   readonly #clients = new Map<WebSocket, Client>()
-  /** Clients that are not in the map yet, although the object must know of them. */
-  #connecting = 0
   /** Where the log ends; undefined if it may have grown since that was known. */
   #end: LogEnd | undefined
   #pokes = 0
@@ -85,7 +83,8 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   poke(): boolean {
     this.#pokes += 1
     this.#lookAgain()
-    return this.#clients.size + this.#connecting > 0
+    // Of a client that is about to connect the object hears again: after a poke the log is read, which asks for pokes.
+    return this.#clients.size > 0
   }
 
   /** Takes a socket. `tailRoutes` has checked who asks; nobody else can reach this. */
@@ -102,27 +101,22 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
       throw new Refusal(429, `tail: the object has ${CLIENTS_MAX} clients, which is the limit`, { retryable: true })
     const { from, after, filter } = parseStart(new URL(url).searchParams)
     this.#keepName(headers.get(OBJECT_NAME))
-    this.#connecting += 1
-    try {
-      const pokes = this.#pokes
-      const end = await this.#readObject({ follow: true })
-      if (pokes === this.#pokes) this.#end = end
-      const { 0: theirs, 1: ours } = new WebSocketPair()
-      this.ctx.acceptWebSocket(ours)
-      this.#clients.set(ours, Client.begin(ours, after ?? startOf(from, end), filter))
-      await this.#armBy(this.now() + CHECK_MS)
-      return new Response(null, { status: 101, webSocket: theirs })
-    } finally {
-      this.#connecting -= 1
-      this.#advanceAll()
-    }
+    const pokes = this.#pokes
+    const end = await this.#readObject({ follow: true })
+    if (pokes === this.#pokes) this.#end = end
+    const { 0: theirs, 1: ours } = new WebSocketPair()
+    this.ctx.acceptWebSocket(ours)
+    this.#clients.set(ours, Client.begin(ours, after ?? startOf(from, end), filter))
+    this.#advanceAll()
+    await this.#armBy(this.now() + CHECK_MS)
+    return new Response(null, { status: 101, webSocket: theirs })
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const client = this.#clients.get(socket)
     if (client === undefined) return
     if (typeof message === 'string' && client.acknowledge(message)) return this.#advanceAll()
-    client.close('not-a-cursor')
+    this.#close([client], 'not-a-cursor')
   }
 
   override webSocketClose(socket: WebSocket): void {
