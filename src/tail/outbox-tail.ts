@@ -120,6 +120,8 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   }
 
   override webSocketClose(socket: WebSocket): void {
+    // With older compatibility dates the platform leaves the answer to the object.
+    if (socket.readyState === WebSocket.CLOSING) socket.close()
     this.#clients.delete(socket)
     // With fewer clients each may have more in flight.
     this.#advanceAll()
