@@ -19,6 +19,7 @@ export {
 } from './event/unified-event.ts'
 export { defineEvents, type DefinedEvents } from './event/define-events.ts'
 export type { Emitted, TypedEvent } from './event/event-types.ts'
+export type { RPCEvent } from './event/rpc-event.ts'
 export { type CommittedRecord, type EventRecord, isCommitted, readEvent } from './event/record.ts'
 export { eventRecordSchema, unifiedEventSchema } from './event/schemas.ts'
 export { eventLimits } from './event/limits.ts'
@@ -43,7 +44,6 @@ export {
   type OutboxQuery,
   type OutboxStats,
   type Page,
-  type RPCEvent,
 } from './admin/outbox-admin.ts'
 export type { SnapshotProgress } from './snapshot/snapshots.ts'
 

@@ -24,6 +24,7 @@ batchesOptions.clear()
 lakeClock.aheadMs = 0
 lakeAlarms.areByTest = false
 tailOptions.hasLake = true
+tailOptions.isLakeDown = false
 tailOptions.aheadMs = 0
 for (const settings of [lakeVariables, lakeLimits])
   for (const name of Object.keys(settings)) Reflect.deleteProperty(settings, name)

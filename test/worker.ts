@@ -250,10 +250,16 @@ export class Batches extends IngestBatches {
 }
 
 /** Whether a tail may read the lake, as the pipeline of the notes is none; and how far its clock is ahead. */
-export const tailOptions = { hasLake: true, aheadMs: 0 }
+export const tailOptions = { hasLake: true, isLakeDown: false, failed: new Set<string>(), aheadMs: 0 }
+
+async function failToRead({ ns }: { ns: string }): Promise<never> {
+  tailOptions.failed.add(ns)
+  throw new Error('on purpose')
+}
 
 export class Tails extends OutboxTail {
   protected override lake(): unknown {
+    if (tailOptions.isLakeDown) return { readLog: failToRead }
     return tailOptions.hasLake ? this.env.LAKE : super.lake()
   }
 

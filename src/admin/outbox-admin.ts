@@ -7,6 +7,7 @@ import { CDCError, reasonOf } from '../error.ts'
 import type { EncodedEvent, EventContent } from '../event/create-event.ts'
 import { Fields } from '../event/fields.ts'
 import { listOf, name, oneOf, optional, text, ulid, whole, withDefault } from '../event/kinds.ts'
+import type { RPCEvent } from '../event/rpc-event.ts'
 import { type CommittedEvent, type StoreType, storeType } from '../event/unified-event.ts'
 import { utf8Bytes } from '../event/utf8.ts'
 import { type DeadLetter, DeadLetters } from '../outbox/dead-letters.ts'
@@ -104,15 +105,6 @@ function choiceProblem({ ids, all, type, store, table, key, to }: DeadLetterChoi
   return isChosen ? undefined : 'say which dead letters: { ids }, a filter, or { all: true }'
 }
 
-/** A JSON object, as a type that RPC accepts: it refuses `unknown`, and a recursive type is too deep for it. */
-type JSONObject = Record<string, string | number | boolean | null | object>
-
-/** An event as it goes over RPC. */
-export type RPCEvent = Omit<CommittedEvent, 'before' | 'after' | 'data'> & {
-  before?: JSONObject
-  after?: JSONObject
-  data?: JSONObject
-}
 export type ListedEvent = RPCEvent & { status: 'pending' | 'delivered' }
 
 /** A page in LSN order. `nextLSN` is the `from` of the next page, if there may be one. */

@@ -4,7 +4,7 @@
 import { CDCError } from '../error.ts'
 import { parseJSON } from '../event/json.ts'
 import { isObject } from '../event/kinds.ts'
-import type { CommittedEvent } from '../event/unified-event.ts'
+import type { RPCEvent } from '../event/rpc-event.ts'
 import { type Bounded, compareValues } from './iceberg/bounds.ts'
 import type { ListedFile } from './iceberg/commit.ts'
 import { readManifest, readManifestList } from './iceberg/manifest-read.ts'
@@ -31,7 +31,7 @@ export interface LogPlace {
 /** What the table has after a place. */
 export interface LandedPage {
   /** From the next LSN on, without a hole. */
-  readonly events: CommittedEvent[]
+  readonly events: RPCEvent[]
   /** If there are none: the first LSN of that epoch that the table has after a hole. */
   readonly afterHole?: number
   /** If the table has no more of that epoch: the next epoch of the same source, and its first LSN. */
@@ -69,7 +69,7 @@ export class LogReader {
   }
 
   async #events({ ns, epoch, after }: LogPlace, ranges: Record<'source' | 'epoch' | 'lsn', Range>) {
-    const byLSN = new Map<number, CommittedEvent>()
+    const byLSN = new Map<number, RPCEvent>()
     for (const key of await this.#files(ranges))
       for (const row of await this.#rows(key)) {
         const lsn = Number(row['lsn'] ?? 0)
@@ -133,8 +133,8 @@ function remember(path: string, files: readonly ListedFile[]): void {
   if (remembered.size > MANIFESTS_REMEMBERED_MAX && oldest !== undefined) remembered.delete(oldest)
 }
 
-function untilHole(events: readonly CommittedEvent[]): CommittedEvent[] {
-  const page: CommittedEvent[] = []
+function untilHole(events: readonly RPCEvent[]): RPCEvent[] {
+  const page: RPCEvent[] = []
   let bytes = 0
   for (const event of events) {
     if (page.length > 0 && (event.lsn !== (page.at(-1)?.lsn ?? 0) + 1 || bytes > PAGE_BYTES_MAX)) break
@@ -166,7 +166,7 @@ function decode(bytes: Uint8Array, like: Bounded): Bounded {
 }
 
 /** The event of a row, in the form that `outbox.list` has; undefined if it is a fork. */
-function eventOf(row: Row, ns: string): CommittedEvent | undefined {
+function eventOf(row: Row, ns: string): RPCEvent | undefined {
   const given = parseJSON(textOf(row['_meta']) ?? '{}')
   const { isFork, retries: _retries, ...meta } = isObject(given) ? given : {}
   if (isFork === true) return undefined
@@ -193,7 +193,7 @@ function eventOf(row: Row, ns: string): CommittedEvent | undefined {
   }
   const present = Object.entries(fields).filter(([, value]) => value !== undefined)
   // The lake has checked each record before it wrote its row.
-  return Object.fromEntries(present) as unknown as CommittedEvent
+  return Object.fromEntries(present) as unknown as RPCEvent
 }
 
 function textOf(value: Row[string]): string | undefined {

@@ -8,6 +8,9 @@ import { askingBack, CLOSE_CODES, type CloseReason, cursorMessage, type EventMes
 /** UTF-8 bytes that the reason of a close may have (RFC 6455, section 5.5). */
 const REASON_BYTES_MAX = 123
 
+/** What comes next is neither in the object nor in the table yet; or it could not be read. */
+export type Hindrance = 'gone' | 'unavailable'
+
 interface ClientState {
   readonly cursor: Cursor
   /** Up to here it has everything for certain. */
@@ -16,8 +19,8 @@ interface ClientState {
   readonly filter: TailFilter
   /** Whether an acknowledgement was asked for, and has not come yet. */
   readonly isAsked: boolean
-  /** Since when it can't go on: it reads too slowly, or what comes next is late. In milliseconds since 1970. */
-  readonly stuck?: { readonly why: 'slow' | 'gone'; readonly sinceMs: number }
+  /** Since when it can't go on, in milliseconds since 1970, and as what it is closed if that lasts. */
+  readonly stuck?: { readonly why: 'slow' | Hindrance; readonly sinceMs: number }
 }
 
 export class Client {
@@ -89,9 +92,10 @@ export class Client {
     this.#keep({ cursor })
   }
 
-  /** Notes that what comes next is neither in the object nor in the table, yet. */
-  wait(nowMs: number): void {
-    if (this.#state.stuck === undefined) this.#keep({ stuck: { why: 'gone', sinceMs: nowMs } })
+  /** Notes that the client has to wait, unless it does already. */
+  wait(why: Hindrance, nowMs: number): void {
+    const { stuck = { sinceMs: nowMs } } = this.#state
+    this.#keep({ stuck: { why, sinceMs: stuck.sinceMs } })
   }
 
   /** @returns whether it was a cursor that the client had been given. */

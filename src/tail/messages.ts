@@ -51,6 +51,8 @@ export const CLOSE_CODES = {
   ahead: 4409,
   /** What comes next is neither in the object nor in a lake. */
   gone: 4410,
+  /** What comes next could not be read for a minute: try again. */
+  unavailable: 4503,
   /** The Worker is not configured as it has to be. */
   'invalid-config': 4500,
 } as const

@@ -6,7 +6,7 @@ import type { TailPage, TailQuery } from '../admin/log-page.ts'
 import { CDCError, propertyOf, reasonOf } from '../error.ts'
 import { hideFromRPC } from '../hide-from-rpc.ts'
 import { errorResponse, Refusal } from '../http/error-response.ts'
-import { Client } from './client.ts'
+import { Client, type Hindrance } from './client.ts'
 import { compareCursors, type Cursor, cursorText } from './cursor.ts'
 import { IN_FLIGHT_MAX, limitsOf, pageOf, TOTAL_BYTES_MAX } from './in-flight.ts'
 import { eventMessage, type EventMessage } from './messages.ts'
@@ -54,8 +54,6 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   } as const
 
   readonly #clients = new Map<WebSocket, Client>()
-  /** Clients that are not in the map yet, although the object must know of them. */
-  #connecting = 0
   /** Where the log ends; undefined if it may have grown since that was known. */
   #end: LogEnd | undefined
   #pokes = 0
@@ -85,7 +83,8 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   poke(): boolean {
     this.#pokes += 1
     this.#lookAgain()
-    return this.#clients.size + this.#connecting > 0
+    // Of a client that is about to connect the object hears again: after a poke the log is read, which asks for pokes.
+    return this.#clients.size > 0
   }
 
   /** Takes a socket. `tailRoutes` has checked who asks; nobody else can reach this. */
@@ -102,30 +101,27 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
       throw new Refusal(429, `tail: the object has ${CLIENTS_MAX} clients, which is the limit`, { retryable: true })
     const { from, after, filter } = parseStart(new URL(url).searchParams)
     this.#keepName(headers.get(OBJECT_NAME))
-    this.#connecting += 1
-    try {
-      const pokes = this.#pokes
-      const end = await this.#readObject({ follow: true })
-      if (pokes === this.#pokes) this.#end = end
-      const { 0: theirs, 1: ours } = new WebSocketPair()
-      this.ctx.acceptWebSocket(ours)
-      this.#clients.set(ours, Client.begin(ours, after ?? startOf(from, end), filter))
-      await this.#armBy(this.now() + CHECK_MS)
-      return new Response(null, { status: 101, webSocket: theirs })
-    } finally {
-      this.#connecting -= 1
-      this.#advanceAll()
-    }
+    const pokes = this.#pokes
+    const end = await this.#readObject({ follow: true })
+    if (pokes === this.#pokes) this.#end = end
+    const { 0: theirs, 1: ours } = new WebSocketPair()
+    this.ctx.acceptWebSocket(ours)
+    this.#clients.set(ours, Client.begin(ours, after ?? startOf(from, end), filter))
+    this.#advanceAll()
+    await this.#armBy(this.now() + CHECK_MS)
+    return new Response(null, { status: 101, webSocket: theirs })
   }
 
   override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
     const client = this.#clients.get(socket)
     if (client === undefined) return
     if (typeof message === 'string' && client.acknowledge(message)) return this.#advanceAll()
-    client.close('not-a-cursor')
+    this.#close([client], 'not-a-cursor')
   }
 
   override webSocketClose(socket: WebSocket): void {
+    // With older compatibility dates the platform leaves the answer to the object.
+    if (socket.readyState === WebSocket.CLOSING) socket.close()
     this.#clients.delete(socket)
     // With fewer clients each may have more in flight.
     this.#advanceAll()
@@ -213,7 +209,6 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
   }
 
   #give(cursor: Cursor, next: Next): void {
-    const nowMs = this.now()
     const clients = this.#takers().filter((client) => compareCursors(client.cursor, cursor) === 0)
     switch (next.kind) {
       case 'events': {
@@ -226,9 +221,7 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
         for (const client of clients) client.begin(next.cursor)
         return
       case 'late':
-        this.#late.add(cursorText(cursor))
-        for (const client of clients) client.wait(nowMs)
-        return this.#arm(nowMs + LATE_MS)
+        return this.#lookAgainLater(cursor, 'gone', LATE_MS)
       case 'gone':
       case 'ahead':
         return this.#close(clients, next.kind, next.reason)
@@ -257,13 +250,20 @@ export class OutboxTail<Env extends object = Cloudflare.Env> extends DurableObje
 
   #failed(cursor: Cursor, error: unknown): void {
     console.warn(`tail: what comes after ${cursorText(cursor)} could not be read: ${reasonOf(error)}`)
-    const isFinal = propertyOf(error, 'code') === 'invalid-config'
-    if (!isFinal) return this.#arm(this.now() + RETRY_MS)
-    this.#close(
-      [...this.#clients.values()].filter((client) => compareCursors(client.cursor, cursor) === 0),
-      'invalid-config',
-      "see the Worker's log",
-    )
+    if (propertyOf(error, 'code') === 'invalid-config')
+      this.#close(this.#clientsAt(cursor), 'invalid-config', "see the Worker's log")
+    else this.#lookAgainLater(cursor, 'unavailable', RETRY_MS)
+  }
+
+  #lookAgainLater(cursor: Cursor, why: Hindrance, delayMs: number): void {
+    const nowMs = this.now()
+    this.#late.add(cursorText(cursor))
+    for (const client of this.#clientsAt(cursor)) client.wait(why, nowMs)
+    this.#arm(nowMs + delayMs)
+  }
+
+  #clientsAt(cursor: Cursor): Client[] {
+    return [...this.#clients.values()].filter((client) => compareCursors(client.cursor, cursor) === 0)
   }
 
   #close(clients: readonly Client[], ...[why, detail]: Parameters<Client['close']>): void {

@@ -2,6 +2,7 @@
 
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
+import { OutboxTail } from 'durable-outbox/tail'
 import { acceptedRecords } from 'durable-outbox/testing'
 import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { commit } from '../lake/table.ts'
@@ -13,6 +14,7 @@ const SOON = { timeout: 5_000, interval: 5 }
 
 beforeEach(() => {
   tailOptions.hasLake = true
+  tailOptions.isLakeDown = false
   tailOptions.aheadMs = 0
 })
 
@@ -72,18 +74,19 @@ describe('a tail', () => {
 
   it('[I1] sends nothing of a transaction that is rolled back, nor of one that is open', async () => {
     const client = await connect('rollback')
+    const pokes = vi.spyOn(OutboxTail.prototype, 'poke')
     await inNotes('rollback', async ({ ctx }) => {
       await ctx
         .transaction(async (tx) => {
           tx.emit({ type: 'Rolled.back' })
-          ctx.storage.transactionSync(() => undefined)
-          await scheduler.wait(30)
+          await Promise.resolve()
           throw new Error('on purpose')
         })
         .catch(() => undefined)
       const open = ctx.storage.transaction(async () => {
         ctx.transactionSync((tx) => tx.emit({ type: 'Rolled.back' }))
-        await scheduler.wait(30)
+        // The tail is told, and asks, while the transaction is open.
+        await vi.waitFor(() => expect(pokes).toHaveBeenCalled(), SOON)
         throw new Error('on purpose')
       })
       await open.catch(() => undefined)
@@ -91,6 +94,7 @@ describe('a tail', () => {
     })
     await vi.waitFor(() => expect(lsnsOf(client)).toEqual([1]), SOON)
     expect(client.events.map(({ type }) => type)).toEqual(['Committed'])
+    pokes.mockRestore()
     client.close()
   })
 
@@ -150,7 +154,7 @@ describe('a tail', () => {
   })
 
   it('keeps to a client that connects while the last one leaves', async () => {
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < 5; round++) {
       const before = await connect('change')
       before.close()
       const [after] = await Promise.all([connect('change'), write('change', 'a')])
@@ -261,11 +265,32 @@ describe('the past of a log', () => {
     patient.close()
   })
 
+  it('is tried again while it cannot be read, for a minute', async () => {
+    tailOptions.isLakeDown = true
+    await write('down', 'a', 'b')
+    await land('down')
+    await prune('down', 2)
+    const client = await connect('down', { from: '1' })
+    await vi.waitFor(() => expect(tailOptions.failed).toContain('down'), SOON)
+    await lookLater('down', 59_000)
+    expect(client.closed).toBeUndefined()
+    await lookLater('down', 2_000)
+    await vi.waitFor(() => expect(client.closed?.code).toBe(4503), SOON)
+    const again = await connect('down', { from: '1' })
+    tailOptions.isLakeDown = false
+    await lookLater('down', 6_000)
+    await vi.waitFor(() => expect(lsnsOf(again)).toEqual([1, 2]), SOON)
+    again.close()
+  })
+
   it('[I8] is that of the object alone, whatever epoch a cursor has', async () => {
     for (const name of ['older', 'mine', 'newer']) {
       await write(name, 'a')
-      await land(name)
+      await drain(name)
     }
+    // In the same files, which hold one log beside the other.
+    await env.LAKE.send(['older', 'mine', 'newer'].flatMap((name) => acceptedRecords(name)))
+    await commit()
     for (const name of ['older', 'newer']) {
       using theirs = await env.NOTES.getByName(name).outbox
       const { epoch } = await theirs.stats()

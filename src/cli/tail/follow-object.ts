@@ -12,7 +12,11 @@ import { RefusedError, type Target, type WorkerClient } from '../worker.ts'
 const RETRY_MS = 500
 const RETRY_MS_MAX = 30_000
 
-const CLOSED_SLOW = 4408 satisfies (typeof CLOSE_CODES)['slow']
+/** After these a client may come again. Others would be closed for the same reason again. */
+const PASSING: readonly number[] = [
+  4408 satisfies (typeof CLOSE_CODES)['slow'],
+  4503 satisfies (typeof CLOSE_CODES)['unavailable'],
+]
 const eventShape = z.looseObject({ lsn: z.int(), type: z.string(), timestamp: z.string() })
 const beganShape = z.object({ epoch: z.string() })
 const closedShape = z.object({ code: z.int(), reason: z.string() })
@@ -41,7 +45,7 @@ export async function* followObject({ client, target, query, signal, note }: Fol
       for await (const message of readMessages(body)) {
         delayMs = RETRY_MS / 2
         cursor = message.id ?? cursor
-        if (message.event === 'closed') requireSlow(closedShape.parse(parseJSON(message.data)))
+        if (message.event === 'closed') requirePassing(closedShape.parse(parseJSON(message.data)))
         else if (message.event === 'began') yield { began: beganShape.parse(parseJSON(message.data)).epoch }
         else if (message.event === undefined) yield { event: eventShape.parse(parseJSON(message.data)) }
       }
@@ -60,7 +64,7 @@ function readMessages(body: ReadableStream<Uint8Array<ArrayBuffer>>) {
   return body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream())
 }
 
-/** A client that was too slow may come again. Others would be closed for the same reason again. */
-function requireSlow({ code, reason }: z.infer<typeof closedShape>): void {
-  if (code >= 4_400 && code !== CLOSED_SLOW) throw new CDCError('not-found', `the tail ended: ${reason} (${code})`)
+/** @throws {CDCError} if a tail has ended for good. A code below has nothing to do with the log. */
+function requirePassing({ code, reason }: z.infer<typeof closedShape>): void {
+  if (code >= 4_400 && !PASSING.includes(code)) throw new CDCError('not-found', `the tail ended: ${reason} (${code})`)
 }
