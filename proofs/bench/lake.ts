@@ -21,6 +21,13 @@ const BATCH_EVENTS = 1_000
 const TABLE_EVENTS = [1_000, 10_000, 100_000, 1_000_000]
 const [FEW_SOURCES, MANY_SOURCES] = [10, 10_000]
 
+/** More shards make more and smaller files of the same events. */
+const SHARDS = [
+  { shards: 1, atLeast: 0.7 },
+  { shards: 2, atLeast: 0.6 },
+  { shards: 4, atLeast: 0.5 },
+]
+
 /** A commit waits for its files, for the metadata and for the hint, or the catalog; and it computes. */
 const REQUESTS_IN_A_ROW = 3
 const COMMIT_MS = 250
@@ -49,10 +56,10 @@ export const lakeFigures: readonly Figure[] = [
     goal: { atLeast: 0.8 },
     measure: measureSources,
   },
-  ...[1, 2, 4].map((shards): Figure => ({
+  ...SHARDS.map(({ shards, atLeast }): Figure => ({
     name: `lake.shards.${shards}`,
     unit: `events/s with ${shards} intake ${shards === 1 ? 'shard' : 'shards'} to those without, all objects on one thread`,
-    goal: { atLeast: 0.6 },
+    goal: { atLeast },
     measure: () => measureShards(shards),
   })),
   ...(['own', 'rest'] as const).flatMap((catalog) =>

@@ -2,5 +2,5 @@ import { describe } from 'vitest'
 import { itMatchesItsModel } from '../lake/shards/model.ts'
 
 describe('a lake with shards', () => {
-  itMatchesItsModel(100)
+  itMatchesItsModel(60)
 })

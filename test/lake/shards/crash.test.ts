@@ -1,4 +1,4 @@
 import { describeCrashes } from './crashes.ts'
 
 // All steps: `npm run model`.
-describeCrashes(12)
+describeCrashes(16)
