@@ -122,7 +122,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     onAcknowledged: (operations) => (progress.acknowledged += operations),
   })
   const cellars = new Cellars(client, { gate, seed: options.seed })
-  const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, cellars, random })
+  const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, client, cellars, random })
   const surroundings: Surroundings = { client, disk }
   const note = (one: Fallen): void => {
     fallen.push(one)
