@@ -163,7 +163,7 @@ interface Restoring {
 /** A life, after which files are put back to what they were before it; and what heals the lake, killed and run again. */
 async function putBack(restore: Restore, { healer, gate, runtime, surroundings, note }: Restoring): Promise<void> {
   const putCopyBack = healer.copy(restore)
-  note(await carryOut(anytime(lifeMs()), runtime, surroundings))
+  note(await carryOut(anytime(2 * LIFE_MS), runtime, surroundings))
   putCopyBack()
   const healing = healingOf(restore)
   if (healing === undefined) return
