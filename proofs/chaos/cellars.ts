@@ -15,6 +15,8 @@ const BOTTLES_MAX = 12
 /** In so many steps of a client, stock is taken twice, and the cellar emptied once: often enough for a kill to meet each. */
 const ROUND = { steps: 8, stocktakings: [3, 6], emptying: 7 } as const
 const STOCK_MS_MAX = 30_000
+/** After they were put back, none is emptied for so long: in another epoch they would use no LSN again. */
+const KEPT_MS = 10_000
 
 /** What its client knows of a cellar. */
 interface Known {
@@ -29,6 +31,7 @@ export class Cellars {
   readonly #known = new Map<string, Known>(CELLARS.map((name) => [name, { acknowledged: new Set(), stocktakings: 0 }]))
   readonly #work: Promise<unknown>
   #isOver = false
+  #mayEmpty = true
 
   constructor(client: Client, { gate, seed }: { gate: Gate; seed: number }) {
     this.#client = client
@@ -44,8 +47,10 @@ export class Cellars {
   /** To be called when the cellars are copied. @returns what is to be called when they are that copy again. */
   copy(): () => void {
     const copied = [...this.#known]
+    this.#mayEmpty = false
     return () => {
       for (const [name, { acknowledged }] of copied) this.#update(name, { acknowledged })
+      setTimeout(() => (this.#mayEmpty = true), KEPT_MS)
     }
   }
 
@@ -69,7 +74,7 @@ export class Cellars {
   async #run(name: string, random: Random): Promise<void> {
     for (let step = 0; !this.#isOver; step = (step + 1) % ROUND.steps) {
       await this.#gate.passed
-      if (step === ROUND.emptying) await this.#empty(name)
+      if (step === ROUND.emptying && this.#mayEmpty) await this.#empty(name)
       else if (ROUND.stocktakings.some((each) => each === step)) await this.#takeStock(name)
       else await this.#fill(name, random)
       await pause(between(random, 10, 120))

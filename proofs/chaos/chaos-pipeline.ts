@@ -2,7 +2,7 @@
 
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { EventRecord } from 'durable-outbox'
-import { during, passThrough } from './activity.ts'
+import { during, mercy, passThrough } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
 import { between, choose, createRandom, type Random } from '../harness/random.ts'
 
@@ -37,7 +37,7 @@ export class ChaosPipeline extends WorkerEntrypoint<ChaosEnv> {
 
   async #attempt(records: EventRecord[]): Promise<void> {
     const random = this.#randomFor(records)
-    const fate = retriesOf(records) > RETRIES_MAX ? 'forwarded' : choose(random, FATES)
+    const fate = mercy.isGranted || retriesOf(records) > RETRIES_MAX ? 'forwarded' : choose(random, FATES)
     await passThrough('relay-taken')
     if (fate !== 'forwarded') await this.#faults().count(fate)
     await this.#meet(fate, records, random)

@@ -65,6 +65,11 @@ export class Client {
     return this.#ask({ path: `/trap/${phase}`, shape: z.literal('set'), body: {} })
   }
 
+  /** Lets batches reach the lake unharmed, for the rest of this life. */
+  grantMercy(): Promise<'done'> {
+    return this.#insist({ path: '/mercy', shape: z.literal('done'), body: {} })
+  }
+
   lakeOnce(): Promise<Reply<LakeStatus>> {
     return this.#ask({ path: '/landed', shape: lakeSchema, timeoutMs: 2_000 })
   }

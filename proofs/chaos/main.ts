@@ -138,7 +138,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     onAcknowledged: (operations) => (progress.acknowledged += operations),
   })
   const cellars = new Cellars(client, { gate, seed: options.seed })
-  const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, cellars, random })
+  const healer = new Healer({ state, copies: join(directory, 'copies'), runtime, client, cellars, random })
   const surroundings: Surroundings = { client, disk }
   const note = (one: Fallen): void => {
     fallen.push(one)
@@ -180,7 +180,7 @@ interface Restoring {
 /** A life, after which files are put back to what they were before it; and what heals the lake, killed and run again. */
 async function putBack(restore: Restore, { healer, gate, runtime, surroundings, note }: Restoring): Promise<void> {
   const putCopyBack = healer.copy(restore)
-  note(await carryOut(anytime(lifeMs()), runtime, surroundings))
+  note(await carryOut(anytime(2 * LIFE_MS), runtime, surroundings))
   putCopyBack()
   const healing = healingOf(restore)
   if (healing === undefined) return

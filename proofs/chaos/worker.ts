@@ -3,7 +3,7 @@
 import { lakeRoutes, outboxRoutes } from 'durable-outbox/admin'
 import { Hono } from 'hono'
 import * as z from 'zod'
-import { activity, setTrap } from './activity.ts'
+import { activity, mercy, setTrap } from './activity.ts'
 import type { ChaosEnv } from './env.ts'
 import { operationSchema } from './operation.ts'
 import { phaseSchema } from './phases.ts'
@@ -67,6 +67,10 @@ app.route(
 app.get('/faults', async (c) => c.json(await c.env.FAULT_LOG.getByName('faults').counts()))
 
 app.get('/activity', (c) => c.json(activity))
+app.post('/mercy', (c) => {
+  mercy.isGranted = true
+  return c.json('done')
+})
 app.post('/trap/:phase', (c) => {
   setTrap(phaseSchema.parse(c.req.param('phase')))
   return c.text('set')
