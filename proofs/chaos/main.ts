@@ -129,6 +129,7 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     bar.increment(1, { note: one.at })
   }
   for (const kill of planKills(random, plainKills, lifeMs())) note(await carryOut(kill, runtime, surroundings))
+  cellars.keep()
   for (const restore of restores) await putBack(restore, { healer, gate, runtime, surroundings, note })
   await runtime.start()
   await pause(lifeMs())
