@@ -15,8 +15,6 @@ const BOTTLES_MAX = 12
 /** In so many steps of a client, stock is taken twice, and the cellar emptied once: often enough for a kill to meet each. */
 const ROUND = { steps: 8, stocktakings: [3, 6], emptying: 7 } as const
 const STOCK_MS_MAX = 30_000
-/** After they were put back, none is emptied for so long: in another epoch they would use no LSN again. */
-const KEPT_MS = 10_000
 
 /** What its client knows of a cellar. */
 interface Known {
@@ -44,13 +42,19 @@ export class Cellars {
     await this.#work
   }
 
+  /**
+   * To be called while the runtime is down: from now on none is emptied, and each is filled slowly. What a lake has lost of an
+   * earlier epoch, nobody could send again.
+   */
+  keep(): void {
+    this.#mayEmpty = false
+  }
+
   /** To be called when the cellars are copied. @returns what is to be called when they are that copy again. */
   copy(): () => void {
     const copied = [...this.#known]
-    this.#mayEmpty = false
     return () => {
       for (const [name, { acknowledged }] of copied) this.#update(name, { acknowledged })
-      setTimeout(() => (this.#mayEmpty = true), KEPT_MS)
     }
   }
 
@@ -82,7 +86,9 @@ export class Cellars {
   }
 
   async #fill(name: string, random: Random): Promise<void> {
-    const tokens = Array.from({ length: between(random, 1, BOTTLES_MAX) }, () => crypto.randomUUID())
+    const tokens = Array.from({ length: between(random, 1, this.#mayEmpty ? BOTTLES_MAX : 2) }, () =>
+      crypto.randomUUID(),
+    )
     const { acknowledged: before } = this.#of(name)
     const reply = await this.#client.askCellar(name, 'fill', tokens)
     // If the cellar was put back to a copy meanwhile, nobody knows.
@@ -98,7 +104,8 @@ export class Cellars {
   /** Until it is done: else it might be done later, to what was acknowledged after it. */
   async #empty(name: string): Promise<void> {
     this.#update(name, { acknowledged: new Set() })
-    while (!this.#isOver && (await this.#client.askCellar(name, 'empty')).kind !== 'answer') await pause(100)
+    while (!this.#isOver && this.#mayEmpty && (await this.#client.askCellar(name, 'empty')).kind !== 'answer')
+      await pause(100)
   }
 
   #of(name: string): Known {

@@ -14,10 +14,11 @@ const [LAKE, BUCKET, CELLARS] = [objectsOf('SlowLakeTable'), join('v3', 'r2'), o
 
 /** What docs/operating.md and docs/verifying.md say of each. */
 export const RESTORES = [
-  { what: 'the cellars', folders: [CELLARS] },
   { what: "the lake's database", folders: [LAKE], healedBy: 'recover' },
   { what: 'the bucket', folders: [BUCKET], healedBy: 'recover' },
   { what: 'both of these', folders: [LAKE, BUCKET], healedBy: 'reconcile' },
+  // The last: what has landed under LSNs that are used again must not be lost from the lake meanwhile.
+  { what: 'the cellars', folders: [CELLARS] },
 ] as const
 
 export type Restore = (typeof RESTORES)[number]

@@ -130,16 +130,18 @@ describe('the pages', () => {
   })
 
   it('show dead letters with the reason, and discard one only with a reason', async () => {
-    await join('poisoned')
-    await inNotes('poisoned', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'Poison' })))
-    await runDurableObjectAlarm(env.NOTES.getByName('poisoned'))
-    const text = await textOf(pageOf('poisoned'))
+    await join('console poisoned')
+    await inNotes('console poisoned', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'Poison' })))
+    await runDurableObjectAlarm(env.NOTES.getByName('console poisoned'))
+    const text = await textOf(pageOf('console poisoned'))
     expect(text).toContain('the batch contains poison')
     const id = /name="id" value="([^"]+)"/.exec(text)?.[1] ?? ''
-    const refused = await post(`${pageOf('poisoned')}/do`, { action: 'discard', id, reason: '' })
+    const refused = await post(`${pageOf('console poisoned')}/do`, { action: 'discard', id, reason: '' })
     expect(await refused.text()).toContain('outbox.discard: reason')
-    expect((await post(`${pageOf('poisoned')}/do`, { action: 'discard', id, reason: 'a test' })).status).toBe(303)
-    expect(await textOf(pageOf('poisoned'))).toContain('The pipeline has refused nothing.')
+    expect((await post(`${pageOf('console poisoned')}/do`, { action: 'discard', id, reason: 'a test' })).status).toBe(
+      303,
+    )
+    expect(await textOf(pageOf('console poisoned'))).toContain('The pipeline has refused nothing.')
   })
 
   it('show the lake, and say what is wrong with it', async () => {

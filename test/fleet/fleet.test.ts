@@ -138,13 +138,15 @@ describe('an object', () => {
   })
 
   it('tells of dead letters until they are gone', async () => {
-    join('poisoned')
-    await inNotes('poisoned', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'Poison' })))
-    await alarm('poisoned')
+    join('fleet poisoned')
+    await inNotes('fleet poisoned', (notes) => notes.ctx.transactionSync((tx) => tx.emit({ type: 'Poison' })))
+    await alarm('fleet poisoned')
     expect(told.at(-1)?.trouble).toMatchObject({ deadLetters: 1 })
-    expect(await all('/list', { isTroubled: true })).toMatchObject([{ name: 'poisoned', trouble: { deadLetters: 1 } }])
-    await inNotes('poisoned', (notes) => notes.outbox.discard({ all: true, reason: 'a test' }))
-    await alarm('poisoned')
+    expect(await all('/list', { isTroubled: true })).toMatchObject([
+      { name: 'fleet poisoned', trouble: { deadLetters: 1 } },
+    ])
+    await inNotes('fleet poisoned', (notes) => notes.outbox.discard({ all: true, reason: 'a test' }))
+    await alarm('fleet poisoned')
     expect(told.at(-1)?.trouble).toBeUndefined()
   })
 

@@ -3,7 +3,7 @@
 
 import * as z from 'zod'
 import { count } from '../values.ts'
-import { readAnswer, type WorkerClient } from '../worker.ts'
+import type { WorkerClient } from '../worker.ts'
 import { type Outboxes, sourceIn } from './outboxes.ts'
 
 /** How long events may wait before that is a failure. */
@@ -49,9 +49,9 @@ export async function askFleet(
   let [members, neverLanded] = [0, 0]
   let after: string | undefined
   do {
-    const page = await client.fleetIfAny('list', { after })
+    const page = pageSchema.safeParse(await client.fleetIfAny('list', { after })).data
     if (page === undefined) return undefined
-    const { members: found, next } = readAnswer(pageSchema, page)
+    const { members: found, next } = page
     members += found.length
     for (const member of found.filter((each) => !inTable.has(logKey(each)))) {
       const problem = await problemOf(member, outboxes)
