@@ -144,13 +144,9 @@ async function runLoad(runtime: Runtime, client: Client): Promise<Run> {
     fallen.push(one)
     bar.increment(1, { note: one.at })
   }
-<<<<<<< HEAD
   for (const kill of planKills(random, { kills: plainKills, lifeMs: lifeMs(), phases }))
     note(await carryOut(kill, runtime, surroundings))
-=======
-  for (const kill of planKills(random, plainKills, lifeMs())) note(await carryOut(kill, runtime, surroundings))
   cellars.keep()
->>>>>>> faults
   for (const restore of restores) await putBack(restore, { healer, gate, runtime, surroundings, note })
   await runtime.start()
   await pause(lifeMs())
