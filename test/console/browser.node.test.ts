@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import axe, { type AxeResults } from 'axe-core'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Runtime } from '../../proofs/harness/runtime.ts'
 
 const TOKEN = 's3cret'
@@ -46,6 +46,17 @@ describe.skipIf(executablePath === undefined)('the console in a browser', () => 
     await page.waitForURL('**/console')
   }
 
+  /** An object makes itself known with its first alarm. */
+  async function waitForLink(page: Page, name: string): Promise<void> {
+    await vi.waitUntil(
+      async () => {
+        await page.reload()
+        return (await page.getByRole('link', { name }).count()) === 1
+      },
+      { timeout: 20_000 },
+    )
+  }
+
   /** Faults that keep somebody from using a page, by axe. */
   async function faults(page: Page): Promise<string[]> {
     await page.addScriptTag({ content: axe.source })
@@ -73,10 +84,7 @@ describe.skipIf(executablePath === undefined)('the console in a browser', () => 
   it('is used by keyboard alone, from signing in to pausing an object and following its log', async () => {
     const page = await open()
     await signIn(page)
-    // An object makes itself known with its first alarm.
-    await expect
-      .poll(async () => (await page.reload(), page.getByRole('link', { name: 'acme' }).count()), { timeout: 20_000 })
-      .toBe(1)
+    await waitForLink(page, 'acme')
     await page.getByRole('link', { name: 'acme' }).focus()
     await page.keyboard.press('Enter')
     await page.getByText('live', { exact: true }).waitFor()
@@ -102,6 +110,7 @@ describe.skipIf(executablePath === undefined)('the console in a browser', () => 
       expect(await faults(page)).toEqual([])
       await signIn(page)
       expect(await faults(page)).toEqual([])
+      await waitForLink(page, EVIL)
       await page.getByRole('link', { name: EVIL }).click()
       await page.getByRole('heading', { name: 'Log' }).waitFor()
       await page.locator('summary').last().click()
