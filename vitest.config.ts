@@ -16,9 +16,20 @@ export default defineConfig({
         test: {
           name: 'workerd',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/**/*.node.test.ts', 'test/model/**', 'test/neighbours/**', 'test/simulate/**'],
+          exclude: ['test/**/*.node.test.ts', 'test/{model,neighbours,simulate}/**', 'test/lake/shards/**'],
           // One runtime for many files: to import the library anew for each took longer than the tests themselves.
           isolate: false,
+          setupFiles: ['test/one-proxy.ts', 'test/setup.ts'],
+          testTimeout: 60_000,
+        },
+      },
+      {
+        // Each file in a runtime of its own: these tests abort all objects, and a lake of the file before would be in another layout.
+        plugins: [cloudflareTest({ wrangler: { configPath: './test/wrangler.toml' } })],
+        resolve: { tsconfigPaths: true },
+        test: {
+          name: 'shards',
+          include: ['test/lake/shards/**/*.test.ts'],
           setupFiles: ['test/one-proxy.ts', 'test/setup.ts'],
           testTimeout: 60_000,
         },
