@@ -58,7 +58,7 @@ export function callOf(method: string): (holder: OutboxHolder, argument: unknown
       'not-found',
       `admin: there is no method ${method}; the methods are ${[...calls.keys()].join(', ')}`,
     )
-  return (holder, argument) => callOutbox(holder, (outbox) => call(outbox, argument))
+  return (holder, argument) => withOutbox<OutboxCalls, unknown>(holder, (outbox) => call(outbox, argument))
 }
 
 /** `{ store, chunk? }` */
@@ -67,12 +67,15 @@ function snapshot(outbox: OutboxCalls, argument: unknown): unknown {
   return outbox.snapshot(store, options)
 }
 
-/** Disposes of the outbox's stub after the call: it would keep its object in memory. */
-async function callOutbox(holder: OutboxHolder, run: (outbox: OutboxCalls) => unknown): Promise<unknown> {
-  const outbox = await holder.outbox
+/** Uses an object's outbox, and disposes of its stub afterwards: it would keep the object in memory. */
+export async function withOutbox<Outbox extends object, Result>(
+  holder: { readonly outbox: Outbox | PromiseLike<Outbox> },
+  use: (outbox: Outbox) => Result | Promise<Result>,
+): Promise<Result> {
+  const outbox: Outbox & Partial<Disposable> = await holder.outbox
   try {
-    return await run(outbox)
+    return await use(outbox)
   } finally {
-    if (Symbol.dispose in outbox) outbox[Symbol.dispose]()
+    outbox[Symbol.dispose]?.()
   }
 }

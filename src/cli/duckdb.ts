@@ -8,7 +8,8 @@ import { quoteName, quoteText } from '../sqlite/quote.ts'
 import { JSON_MACROS } from './basin-json.ts'
 import { importOptional } from './command.ts'
 import { isBlank } from './sql-tokens.ts'
-import { exactNumber, isoTime } from './values.ts'
+import { isoTime } from '../event/iso-time.ts'
+import { exactNumber } from './values.ts'
 
 type DuckDB = typeof import('@duckdb/node-api')
 

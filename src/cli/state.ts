@@ -10,7 +10,8 @@ import { LAKE_HELP, LAKE_OPTIONS, readLocalTable } from './local-lake.ts'
 import type { LocalTable } from './local-table.ts'
 import { checkFormat, FORMAT_HELP, FORMAT_OPTIONS, printRows } from './output.ts'
 import { fillParameters } from './sql-tokens.ts'
-import { isoTime, parseTime } from './values.ts'
+import { isoTime } from '../event/iso-time.ts'
+import { parseTime } from './values.ts'
 
 const STATE_AS_OF = join(import.meta.dirname, '../../streams/queries/state-as-of.sql')
 /** Stores of which each change holds one row, whole. */

@@ -6,16 +6,6 @@ export function exactNumber(value: bigint): number | undefined {
   return Number.isSafeInteger(number) ? number : undefined
 }
 
-/** The form of `Date.toISOString`, with more digits if the time has any beyond milliseconds. */
-export function isoTime(nanos: bigint): string {
-  const rest = ((nanos % 1_000_000n) + 1_000_000n) % 1_000_000n
-  const time = new Date(Number((nanos - rest) / 1_000_000n))
-  // JavaScript's dates end with the year 275760, DuckDB's later.
-  if (Number.isNaN(time.getTime())) return `${nanos / 1_000_000n} ms since 1970`
-  const digits = String(rest).padStart(6, '0').replace(/0+$/, '')
-  return time.toISOString().replace('Z', `${digits}Z`)
-}
-
 /** Nanoseconds since 1970 of an RFC 3339 time, in UTC if it has no offset; nothing if a text is not such a time. */
 export function parseTime(text: string): bigint | undefined {
   const parts = /^(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)?$/i.exec(text)

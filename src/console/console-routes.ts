@@ -3,6 +3,7 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { OutboxAdmin, OutboxMatch } from '../admin/outbox-admin.ts'
+import { withOutbox } from '../admin/outbox-calls.ts'
 import { CDCError, messageOf, reasonOf } from '../error.ts'
 import { exportedClass, type FindClass } from '../fleet/find-class.ts'
 import type { KnownMember } from '../fleet/members.ts'
@@ -124,13 +125,13 @@ export function consoleRoutes<Env extends FleetEnv>({
   })
   app.get('/object/:id', async (c) => {
     const member = await memberOf(c.env, c.req.param('id'))
-    const content = await withOutbox(member, find, (outbox) => showObject(outbox, member, c.req.query(), base))
+    const content = await useOutbox(member, find, (outbox) => showObject(outbox, member, c.req.query(), base))
     return show(c, { title: nameOf(member), part: 'fleet' }, content)
   })
   app.get('/object/:id/newer', async (c) => {
     const member = await memberOf(c.env, c.req.param('id'))
     const from = Number(c.req.query('after') ?? 0) + 1
-    const { items } = await withOutbox(member, find, async (outbox) => outbox.list({ from, limit: EVENTS_SHOWN }))
+    const { items } = await useOutbox(member, find, async (outbox) => outbox.list({ from, limit: EVENTS_SHOWN }))
     const last = items.at(-1)?.lsn ?? from - 1
     return c.html(
       html`<table>
@@ -144,7 +145,7 @@ export function consoleRoutes<Env extends FleetEnv>({
   })
   app.post('/object/:id/do', async (c) => {
     const member = await memberOf(c.env, c.req.param('id'))
-    await withOutbox(member, find, async (outbox) => act(outbox, await c.req.parseBody()))
+    await useOutbox(member, find, async (outbox) => act(outbox, await c.req.parseBody()))
     return c.redirect(hrefOf(base, member), 303)
   })
   app.all('*', (c) => {
@@ -306,23 +307,19 @@ async function memberOf(env: FleetEnv, id: string): Promise<KnownMember> {
   return member
 }
 
-/** Disposes of the outbox's stub afterwards: it would keep its object in memory. */
-async function withOutbox<T>(
+async function useOutbox<T>(
   { className, id }: KnownMember,
   find: FindClass,
   use: (outbox: ShownOutbox) => Promise<T>,
 ): Promise<T> {
   const namespace = find(className)
   if (namespace === undefined) throw new CDCError('not-found', `console: the Worker exports no class ${className}`)
-  const stub = namespace.get(namespace.idFromString(id)) as { outbox: PromiseLike<ShownOutbox & Partial<Disposable>> }
-  const outbox = await stub.outbox
+  const stub = namespace.get(namespace.idFromString(id)) as { outbox: PromiseLike<ShownOutbox> }
   try {
-    return await use(outbox)
+    return await withOutbox(stub, use)
   } catch (error) {
     // Over RPC an error loses its class, and what a caller did wrong is for them to read.
     throw error instanceof CDCError ? error : new CDCError('pipeline-failed', messageOf(error), { cause: error })
-  } finally {
-    outbox[Symbol.dispose]?.()
   }
 }
 

@@ -229,7 +229,10 @@ export class ExactlyOnceContext<Types = unknown> implements CaptureContext<Types
     return this.#consumer.processEach(delivery, callback)
   }
 
-  processEachSync(delivery: Delivery, callback: (tx: Transaction<Types>, event: CommittedRecord) => void): number {
+  processEachSync<T>(
+    delivery: Delivery,
+    callback: (tx: Transaction<Types>, event: CommittedRecord) => SyncResult<T>,
+  ): number {
     return this.#consumer.processEachSync(delivery, callback)
   }
 

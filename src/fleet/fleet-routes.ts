@@ -10,7 +10,7 @@ import { limitBody } from '../http/body-limit.ts'
 import { errorResponse } from '../http/error-response.ts'
 import { exportedClass, type FindClass } from './find-class.ts'
 import type { KnownMember, MemberFilter } from './members.ts'
-import { type FleetEnv, fleetOf, readPage, summarize } from './pages.ts'
+import { type FleetEnv, type FleetNamespace, fleetOf, readPage, summarize } from './pages.ts'
 
 /** Members of one request: each is asked by one request of the Worker's, of which it may make 1,000. */
 const PAGE_MEMBERS_MAX = 100
@@ -73,25 +73,13 @@ export function fleetRoutes(find: FindClass = exportedClass): Hono<{ Bindings: F
   app.get('/', async (c) => Response.json(await summarize(fleetOf(c.env))))
   app.post('/list', async (c) => {
     const { isAsked = false, ...request } = listFields.parse(await bodyOf(c.req), 'fleet.list', 'invalid-argument')
-    const { laggingMs } = request
-    const { members, next } = await readPage(fleetOf(c.env), filterOf(request), placeOf(request))
-    if (!isAsked && laggingMs === undefined) return Response.json({ members, next })
-    const asked = await askAll(members, find, 'stats')
-    return Response.json({
-      members: asked
-        .filter(([, answer]) => isLagging(answer, laggingMs))
-        .map(([member, answer]) => ({ ...member, ...answer })),
-      next,
-    })
+    if (isAsked || request.laggingMs !== undefined)
+      return Response.json(await callPage(fleetOf(c.env), find, { ...request, method: 'stats' }))
+    return Response.json(await readPage(fleetOf(c.env), filterOf(request), placeOf(request)))
   })
   app.post('/call', async (c) => {
-    const { method, argument, ...request } = callFields.parse(await bodyOf(c.req), 'fleet.call', 'invalid-argument')
-    const { laggingMs } = request
-    const { members, next } = await readPage(fleetOf(c.env), filterOf(request), placeOf(request))
-    const lagging = laggingMs === undefined ? undefined : await askAll(members, find, 'stats')
-    const chosen = lagging?.filter(([, answer]) => isLagging(answer, laggingMs)).map(([member]) => member) ?? members
-    const answers = await askAll(chosen, find, method, argument)
-    return Response.json({ members: answers.map(([member, answer]) => ({ ...member, ...answer })), next })
+    const request = callFields.parse(await bodyOf(c.req), 'fleet.call', 'invalid-argument')
+    return Response.json(await callPage(fleetOf(c.env), find, request))
   })
   return app
 }
@@ -110,6 +98,17 @@ function placeOf({ after, limit }: PageRequest): { after: string | undefined; li
 
 async function bodyOf(request: HonoRequest): Promise<unknown> {
   return request.json().catch(() => undefined)
+}
+
+/** Makes a call of each member of a page, or of those that lag. */
+async function callPage(fleet: FleetNamespace, find: FindClass, { method, argument, ...request }: CallRequest) {
+  const { laggingMs } = request
+  const { members, next } = await readPage(fleet, filterOf(request), placeOf(request))
+  const stats = method === 'stats' || laggingMs !== undefined ? await askAll(members, find, 'stats') : undefined
+  const lagging = stats?.filter(([, answer]) => isLagging(answer, laggingMs))
+  const chosen = lagging?.map(([member]) => member) ?? members
+  const answers = method === 'stats' && lagging ? lagging : await askAll(chosen, find, method, argument)
+  return { members: answers.map(([member, answer]) => ({ ...member, ...answer })), next }
 }
 
 /** Calls each member, some at once. Never throws. */

@@ -41,7 +41,10 @@ export interface Consumption<Types = unknown> {
     callback: (tx: Transaction<Types>, event: CommittedRecord) => void | Promise<void>,
   ): Promise<number>
   /** The same with a plain callback, in the current turn. */
-  processEachSync(delivery: Delivery, callback: (tx: Transaction<Types>, event: CommittedRecord) => void): number
+  processEachSync<T>(
+    delivery: Delivery,
+    callback: (tx: Transaction<Types>, event: CommittedRecord) => SyncResult<T>,
+  ): number
 }
 
 export class Consumer implements Consumption {
@@ -81,10 +84,11 @@ export class Consumer implements Consumption {
     })
   }
 
-  processEachSync(delivery: Delivery, callback: (tx: Transaction, event: CommittedRecord) => void): number {
+  processEachSync<T>(delivery: Delivery, callback: (tx: Transaction, event: CommittedRecord) => SyncResult<T>): number {
     return this.#transactions.transactionSync(() => {
       const events = this.#inbox.recordDelivery(delivery)
-      for (const event of events) this.#transactions.transactionSync((tx) => callback(tx, event), correlationOf(event))
+      for (const event of events)
+        this.#transactions.transactionSync<T>((tx) => callback(tx, event), correlationOf(event))
       return events.length
     })
   }

@@ -2,6 +2,7 @@
 // holds. The table is only read, so that any number of readers keep its writer from nothing.
 
 import { CDCError } from '../error.ts'
+import { isoTime } from '../event/iso-time.ts'
 import { parseJSON } from '../event/json.ts'
 import { isObject } from '../event/kinds.ts'
 import type { RPCEvent } from '../event/rpc-event.ts'
@@ -185,7 +186,7 @@ function eventOf(row: Row, ns: string): RPCEvent | undefined {
     data: object('data'),
     correlationId: textOf(row['correlation_id']),
     visibility: textOf(row['visibility']),
-    timestamp: timeOf(row['timestamp']),
+    timestamp: typeof row['timestamp'] === 'bigint' ? isoTime(row['timestamp'] * 1_000n) : undefined,
     ns,
     txid: textOf(row['txid']),
     lsn: Number(row['lsn']),
@@ -198,12 +199,4 @@ function eventOf(row: Row, ns: string): RPCEvent | undefined {
 
 function textOf(value: Row[string]): string | undefined {
   return typeof value === 'string' ? value : undefined
-}
-
-/** The form of `Date.toISOString`, with more digits if the time has any beyond milliseconds. */
-function timeOf(micros: Row[string]): string | undefined {
-  if (typeof micros !== 'bigint') return undefined
-  const rest = ((micros % 1_000n) + 1_000n) % 1_000n
-  const time = new Date(Number((micros - rest) / 1_000n)).toISOString()
-  return rest === 0n ? time : time.replace('Z', `${String(rest).padStart(3, '0').replace(/0+$/, '')}Z`)
 }

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { evictDurableObject, runInDurableObject } from 'cloudflare:test'
-import { type CommittedEvent, type EventRecord, ExactlyOnceContext, type NamedEvent } from 'durable-outbox'
+import { type CommittedEvent, type EventRecord, ExactlyOnceContext, isCommitted, type NamedEvent } from 'durable-outbox'
 import { acceptedRecords } from 'durable-outbox/testing'
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -197,5 +197,27 @@ describe('processOnce', () => {
       }),
       { numRuns: 50 },
     )
+  })
+})
+
+describe('processEachSync', () => {
+  it('[I1] does not compile with an async callback, and keeps nothing if it gets one', async () => {
+    await inNotes('each source', (notes) => notes.write('Hello'))
+    const records = (await drain('each source')).filter(isCommitted)
+    const [first] = records
+    if (first === undefined) throw new Error('nothing was delivered')
+    const { ns, source, epoch } = first
+    const delivery = { subscription: 'copy', ns, source, epoch, firstLSN: 1, lastLSN: 1, records }
+    const slow = async (): Promise<void> => {
+      await Promise.resolve()
+    }
+    const failure = await inNotes('each target', (notes) =>
+      failureOf(() => {
+        // @ts-expect-error a callback that returns a promise is not atomic here
+        void notes.ctx.processEachSync(delivery, slow)
+      }),
+    )
+    expect(failure.code).toBe('async-callback')
+    expect(await inNotes('each target', (notes) => notes.ctx.processEachSync(delivery, () => undefined))).toBe(1)
   })
 })

@@ -6,7 +6,8 @@ import * as z from 'zod'
 import { parseJSON } from '../../event/json.ts'
 import { type QueryResult, SQLError } from '../duckdb.ts'
 import { post, unreachable } from '../http.ts'
-import { exactNumber, isoTime, parseTime } from '../values.ts'
+import { isoTime } from '../../event/iso-time.ts'
+import { exactNumber, parseTime } from '../values.ts'
 
 /** Where the service is, unless a proxy is in front of it. */
 export const BASIN_SQL_URL = 'https://api.sql.cloudflarestorage.com'
